@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "bindings/stages.hpp"
+
+namespace cryolith::bind {
+
+void add_projection(pybind11::module_&) {}
+
+}  // namespace cryolith::bind

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+#include <pybind11/pybind11.h>
+
+namespace cryolith::bind {
+void add_core(pybind11::module_& m);
+void add_projection(pybind11::module_& m);
+void add_align(pybind11::module_& m);
+void add_reconstruct(pybind11::module_& m);
+void add_detect(pybind11::module_& m);
+}  // namespace cryolith::bind

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+
+#include "core/error.hpp"
+#include "core/view.hpp"
+
+namespace cryolith {
+
+// Zeroed scratch of trivially copyable elements, aligned to a cache line. Sizes are checked before multiplying.
+template <class T>
+class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(index_t count) : size_(count) {
+    constexpr index_t limit = (index_t{1} << 62) / static_cast<index_t>(sizeof(T));
+    require(count >= 0 && count < limit, "buffer: cannot hold ", count, " elements");
+    const std::size_t bytes = (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
+    data_.reset(static_cast<T*>(std::aligned_alloc(64, bytes == 0 ? 64 : bytes)));
+    if (!data_) throw std::bad_alloc();
+    std::memset(static_cast<void*>(data_.get()), 0, bytes);
+  }
+  T* data() { return data_.get(); }
+  const T* data() const { return data_.get(); }
+  index_t size() const { return size_; }
+  T& operator[](index_t i) { return data_.get()[i]; }
+  const T& operator[](index_t i) const { return data_.get()[i]; }
+  void clear() { std::memset(static_cast<void*>(data_.get()), 0, static_cast<std::size_t>(size_) * sizeof(T)); }
+
+ private:
+  struct Free {
+    void operator()(T* p) const { std::free(p); }
+  };
+  std::unique_ptr<T, Free> data_;
+  index_t size_ = 0;
+};
+
+}  // namespace cryolith

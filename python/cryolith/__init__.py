@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""cryolith: from a raw electron-microscope tilt series to a table of what is in the specimen.
+
+``import cryolith`` is quiet and quick: each stage is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from . import align, detect, files, metrics, projection, reconstruct, report, simulate
+    from ._core import CancelToken
+    from .datamodel import Alignment, Defects, Source, TiltSeries, Volume
+    from .devices import devices
+    from .errors import (
+        Cancelled,
+        ConfigError,
+        CryolithError,
+        CryolithWarning,
+        DeviceError,
+        FileFormatError,
+        InputError,
+    )
+    from .pipeline import plan, run
+
+__all__ = [
+    "Alignment",
+    "CancelToken",
+    "Cancelled",
+    "ConfigError",
+    "CryolithError",
+    "CryolithWarning",
+    "Defects",
+    "DeviceError",
+    "FileFormatError",
+    "InputError",
+    "Source",
+    "TiltSeries",
+    "Volume",
+    "__version__",
+    "align",
+    "detect",
+    "devices",
+    "files",
+    "metrics",
+    "plan",
+    "projection",
+    "reconstruct",
+    "report",
+    "run",
+    "simulate",
+]
+
+_STAGES = (
+    "align", "detect", "files", "metrics", "projection", "reconstruct", "report", "simulate"
+)  # fmt: skip
+_HOME = {
+    **dict.fromkeys(("Alignment", "Defects", "Source", "TiltSeries", "Volume"), "datamodel"),
+    **dict.fromkeys(
+        (
+            "Cancelled",
+            "ConfigError",
+            "CryolithError",
+            "CryolithWarning",
+            "DeviceError",
+            "FileFormatError",
+            "InputError",
+        ),
+        "errors",
+    ),
+    "CancelToken": "_core",
+    "devices": "devices",
+    "plan": "pipeline",
+    "run": "pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _STAGES:
+        return importlib.import_module(f".{name}", __name__)
+    if name in _HOME:
+        return getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The gate between a user's arrays and the core: converted once, visibly, never written into."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InputError
+
+__all__ = ["as_angles", "as_core", "as_output"]
+
+_log = logging.getLogger("cryolith")
+
+
+def as_core(
+    array: npt.ArrayLike,
+    name: str,
+    axes: Sequence[str],
+    dtype: npt.DTypeLike = np.float32,
+) -> npt.NDArray[Any]:
+    """Return ``array`` C-contiguous, aligned and of ``dtype``; copy only when it is not.
+
+    Parameters
+    ----------
+    array : array_like
+        Real numbers (bool, integer or floating) of any byte order, stride or writeability.
+    name : str
+        What to call it in an error.
+    axes : sequence of str
+        The names of the expected axes, slowest first, for example ``("n_tilts", "ny", "nx")``.
+    dtype : dtype, default float32
+        What the core computes with.
+
+    Raises
+    ------
+    InputError
+        Complex, object, text or structured values; wrong number of axes; an empty axis.
+    """
+    a = np.asarray(array)
+    if a.dtype.kind not in "biuf":
+        raise InputError(f"{name}: found dtype {a.dtype}, expected real numbers; convert it first")
+    if a.ndim != len(axes):
+        raise InputError(
+            f"{name}: found shape {a.shape}, expected {len(axes)} axes ({', '.join(axes)})"
+        )
+    if 0 in a.shape:
+        raise InputError(f"{name}: found shape {a.shape}, expected at least one element per axis")
+    out = np.require(a, dtype=dtype, requirements=["C", "A"])
+    if out is not a and out.nbytes > 2**26:
+        _log.info("%s: %s %s copied to %s", name, a.dtype, a.shape, out.dtype)
+    return out
+
+
+def as_angles(angles: npt.ArrayLike, name: str, count: int | None = None) -> npt.NDArray[np.float64]:
+    """Return angles [deg] as (n,) float64; refuse non-finite ones and a wrong count."""
+    out: npt.NDArray[np.float64] = as_core(angles, name, ("n_tilts",), np.float64)
+    bad = np.flatnonzero(~np.isfinite(out))
+    if bad.size:
+        raise InputError(f"{name}: found {out[bad[0]]} at index {bad[0]}, expected finite degrees")
+    if count is not None and len(out) != count:
+        raise InputError(f"{name}: found {len(out)} angles, expected {count}, one per image")
+    return out
+
+
+def as_output(
+    out: npt.NDArray[Any] | None, shape: tuple[int, ...], name: str = "out"
+) -> npt.NDArray[np.float32]:
+    """Return a zeroed float32 array of ``shape``, or check the one the caller brings."""
+    if out is None:
+        return np.zeros(shape, np.float32)
+    good = (
+        isinstance(out, np.ndarray)
+        and out.dtype == np.float32
+        and out.dtype.isnative
+        and out.shape == shape
+        and out.flags.c_contiguous
+        and out.flags.aligned
+        and out.flags.writeable
+    )
+    if not good:
+        found = f"{getattr(out, 'dtype', type(out))} {getattr(out, 'shape', '')}"
+        raise InputError(f"{name}: found {found}, expected writeable C-order float32 {shape}")
+    return out

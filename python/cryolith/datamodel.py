@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the stages hand to each other: arrays with their pixel size, meaning and provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InputError
+
+__all__ = ["Alignment", "Defects", "Source", "TiltSeries", "Volume"]
+
+Float64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where data came from: file, and for each fact the place it was read from.
+
+    Attributes
+    ----------
+    path : str
+        File as the user named it; empty for arrays made in memory.
+    facts : mapping of str to str
+        For each of ``angles``, ``pixel_size``, ``tilt_axis``, ``dose`` ... the origin and, where sources
+        disagreed, which was taken and why ("FEI extended header; header says 1.0 A, a default").
+    warnings : tuple of str
+        Everything that deserves a look, one line each, in the form of :func:`errors.report_line`.
+    """
+
+    path: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TiltSeries:
+    """Images of one specimen at several tilts.
+
+    Attributes
+    ----------
+    images : (n_tilts, ny, nx), any real dtype
+        As recorded; may be a read-only memory map or another lazily read array. NaN is a missing pixel.
+    angles_deg : (n_tilts,) float64 [deg]
+        Stage tilt of each image; positive tilt as in docs/conventions.md.
+    pixel_size : float or None [angstrom]
+        None when no source tells it.
+    tilt_axis_deg : float or None [deg]
+        Nominal in-plane angle of the tilt axis, counter-clockwise from the image's +y, from the metadata.
+    dose : (n_tilts,) float64 or None [e/angstrom^2]
+        Dose of each image.
+    order : (n_tilts,) int64 or None
+        Rank of each image in time, from 0.
+    """
+
+    images: npt.NDArray[Any]
+    angles_deg: Float64
+    pixel_size: float | None = None
+    tilt_axis_deg: float | None = None
+    dose: Float64 | None = None
+    order: npt.NDArray[np.int64] | None = None
+    source: Source = field(default_factory=Source)
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 3:
+            raise InputError(f"images: found shape {self.images.shape}, expected (n_tilts, ny, nx)")
+        for name in ("angles_deg", "dose", "order"):
+            value = getattr(self, name)
+            if value is not None and value.shape != (len(self.images),):
+                raise InputError(
+                    f"{name}: found shape {value.shape}, expected ({len(self.images)},), one per image"
+                )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Volume:
+    """A reconstructed volume (tomogram) or a label volume.
+
+    Attributes
+    ----------
+    data : (nz, ny, nx)
+        float32 density, or an integer type for labels; y runs along the tilt axis.
+    pixel_size : float or None [angstrom]
+        Edge of a voxel.
+    origin : (3,) float64 [angstrom]
+        Position (z, y, x) of the centre of the array in the specimen frame of the alignment.
+    """
+
+    data: npt.NDArray[Any]
+    pixel_size: float | None = None
+    origin: Float64 = field(default_factory=lambda: np.zeros(3))
+    source: Source = field(default_factory=Source)
+
+    def __post_init__(self) -> None:
+        if self.data.ndim != 3:
+            raise InputError(f"data: found shape {self.data.shape}, expected (nz, ny, nx)")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Alignment:
+    """How the specimen maps to each raw image (docs/conventions.md), with errors.
+
+    Image ``i`` sees the specimen point (x, y, z) [px from the volume's centre] at
+
+        u = x cos(angle_i) + z sin(angle_i) + axis_offset_px,    v = y
+        (row, column) = centre + R(tilt_axis_deg + rotations_deg[i]) (v, u) + shifts_px[i]
+
+    with R counter-clockwise: column = u cos(psi) - v sin(psi), row = u sin(psi) + v cos(psi).
+
+    Attributes
+    ----------
+    angles_deg : (n_tilts,) [deg]
+        Tilt used for each image.
+    tilt_axis_deg, sigma_tilt_axis_deg : float [deg]
+        In-plane angle of the tilt axis, counter-clockwise from the image's +y.
+    axis_offset_px, sigma_axis_offset_px : float [px]
+        Constant offset of the axis across itself; 0 where it is folded into the shifts.
+    shifts_px, sigma_shifts_px : (n_tilts, 2) [px]
+        (row, column) shift of each raw image.
+    rotations_deg, sigma_rotations_deg : (n_tilts,) [deg]
+        In-plane rotation of each image against ``tilt_axis_deg``.
+    residuals : (n_tilts,)
+        |measured - reprojected| / |measured| of each image; NaN where it was not compared.
+    flags : mapping of int to str
+        Tilts that do not fit (index to reason); they are left out of reconstructions.
+    holdout_residual : float
+        Mean residual of tilts predicted from a reconstruction that has not seen them; NaN if not computed.
+    method : str
+        What was decided and why (specimen type, cosine stretch, source of the axis and its direction).
+    """
+
+    angles_deg: Float64
+    tilt_axis_deg: float
+    shifts_px: npt.NDArray[np.float64]
+    sigma_tilt_axis_deg: float = float("nan")
+    axis_offset_px: float = 0.0
+    sigma_axis_offset_px: float = float("nan")
+    sigma_shifts_px: npt.NDArray[np.float64] | None = None
+    rotations_deg: Float64 | None = None
+    sigma_rotations_deg: Float64 | None = None
+    residuals: Float64 | None = None
+    flags: Mapping[int, str] = field(default_factory=dict)
+    holdout_residual: float = float("nan")
+    method: tuple[str, ...] = ()
+    source: Source = field(default_factory=Source)
+
+    def __post_init__(self) -> None:
+        n = len(self.angles_deg)
+        shapes = {
+            "shifts_px": (n, 2),
+            "sigma_shifts_px": (n, 2),
+            "rotations_deg": (n,),
+            "sigma_rotations_deg": (n,),
+            "residuals": (n,),
+        }
+        for name, shape in shapes.items():
+            value = getattr(self, name)
+            if value is not None and value.shape != shape:
+                raise InputError(f"{name}: found shape {value.shape}, expected {shape}")
+
+    @property
+    def kept(self) -> npt.NDArray[np.bool_]:
+        """(n_tilts,) bool: the tilts that fit."""
+        keep = np.ones(len(self.angles_deg), bool)
+        keep[list(self.flags)] = False
+        return keep
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Defects:
+    """Tables of what was found. Column names carry the unit, error columns start with ``sigma_``.
+
+    Attributes
+    ----------
+    particles, voids, layers : mapping of str to (n,) array
+        Columnar tables; equal length within a table, possibly 0.
+    labels : (nz, ny, nx) int32 or None
+        Particle ``i`` of the table has label ``i + 1``, void ``i`` has label ``-(i + 1)``, 0 is the rest.
+    thresholds : mapping of str to float
+        Thresholds used, in the volume's units, by name.
+    """
+
+    particles: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    voids: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    layers: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    labels: npt.NDArray[np.int32] | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
