@@ -128,13 +128,14 @@ def _wrong_type(value: Any, name: str, hint: Any) -> ConfigError:
 
 def _number(value: Any, name: str, hint: type[int] | type[float]) -> int | float:
     """Take numpy's numbers as well as Python's; a bool is not a number."""
-    kind = numbers.Integral if hint is int else numbers.Real
-    if isinstance(value, bool) or not isinstance(value, kind):
-        raise _wrong_type(value, name, hint)
     try:
-        return hint(value)
+        if hint is int and isinstance(value, numbers.Integral) and not isinstance(value, bool):
+            return int(value)
+        if hint is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
+            return float(value)
     except OverflowError as e:
         raise ConfigError(f"{name}: found an integer of {len(str(value))} digits") from e
+    raise _wrong_type(value, name, hint)
 
 
 def _one_of(value: Any, name: str, options: tuple[Any, ...]) -> Any:

@@ -174,7 +174,9 @@ class Phantom:
         out.flags.writeable = False
         return out
 
-    def __array__(self, dtype: npt.DTypeLike = None, copy: bool | None = None) -> npt.NDArray[Any]:
+    def __array__(
+        self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
+    ) -> npt.NDArray[Any]:
         volume: npt.NDArray[Any] = self.volume.astype(dtype or np.float32, copy=bool(copy))
         return volume
 
