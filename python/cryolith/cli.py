@@ -190,14 +190,14 @@ def _go(
 
 
 def _conclude(result: Result, timer: _Timer, *, as_json: bool, quiet: bool) -> None:
-    from .report import summary_lines
-
     report = result.folder / "report.html"
     if as_json:
         typer.echo(json.dumps({"event": "done", "report": str(report)}, sort_keys=True))
     elif not quiet:
-        for line in summary_lines(result.folder):
-            typer.echo(line)
+        facts = json.loads((result.folder / "report.json").read_text(encoding="utf-8"))
+        typer.echo(f"{facts['verdict']['word']}: {facts['verdict']['meaning']}")
+        for line in facts["findings"]:
+            typer.echo(f"  {line}")
         spent = sum(s["seconds"] for s in timer.stages.values())
         typer.echo(f"report: {report}  ({spent:.1f} s)")
 

@@ -24,13 +24,12 @@ from .files import (
     read_tilt_series,
     read_volume,
     write_alignment,
-    write_table,
     write_volume,
 )
-from .files.atomic import read_json, sha256, write_json, write_text
+from .files.atomic import sha256, write_text
+from .files.defects import read_defects, write_defects
 from .planning import Plan, plan_job
-from .reconstruct import reconstruct
-from .report import ReportContent, write_report
+from .reconstruct import ReconstructSettings, reconstruct
 from .settings import to_mapping
 
 if TYPE_CHECKING:
@@ -40,6 +39,14 @@ __all__ = ["STAGES", "Listener", "Result", "plan", "resume", "run"]
 
 STAGES = ("align", "reconstruct", "detect", "report")
 JOB_FILE = "job.toml"
+REPORT_FILES = (
+    "report.html",
+    "report.json",
+    "layers.csv",
+    "voids.csv",
+    "particles.csv",
+    "tilts.csv",
+)
 
 
 class Listener:
@@ -175,6 +182,12 @@ def resume(folder: str | Path, **how: Any) -> Result:
     return run(job_from_mapping({**read_toml(job_file), "output": str(folder)}), **how)
 
 
+def rewrite_report(folder: str | Path) -> Result:
+    """Write the report of a run again; stages whose record no longer holds are run first."""
+    (Path(folder) / records.FOLDER / "report.json").unlink(missing_ok=True)
+    return resume(folder)
+
+
 def _read(job: Job) -> TiltSeries:
     s = job.series
     return read_tilt_series(
@@ -265,15 +278,26 @@ def _align(state: _Run) -> tuple[list[str], dict[str, Any]]:
     return ["alignment.json"], {}
 
 
-def _reconstruct(state: _Run) -> tuple[list[str], dict[str, Any]]:
-    alignment = read_alignment(state.folder / "alignment.json")
+def reconstruct_series(
+    series: TiltSeries, alignment: Alignment, settings: ReconstructSettings, **how: Any
+) -> tuple[Volume, list[float]]:
+    """Reconstruct with each tilt's background level removed; return the volume and the convergence.
+
+    ``how`` takes ``threads``, ``max_memory``, ``cancel`` and ``progress``.
+    """
     convergence: list[float] = []
+    background = estimate_background(series.images)
     volume = reconstruct(
+        series, alignment, settings, background=background, history=convergence, **how
+    )
+    return volume, convergence
+
+
+def _reconstruct(state: _Run) -> tuple[list[str], dict[str, Any]]:
+    volume, convergence = reconstruct_series(
         state.series,
-        alignment,
+        read_alignment(state.folder / "alignment.json"),
         state.job.reconstruct,
-        background=estimate_background(state.series.images),
-        history=convergence,
         threads=state.threads,
         max_memory=state.max_memory,
         cancel=state.cancel,
@@ -297,11 +321,13 @@ def _detect(state: _Run) -> tuple[list[str], dict[str, Any]]:
         raise AssertionError("detect returns labels")
     labels = Volume(data=found.labels, pixel_size=volume.pixel_size, origin=volume.origin)
     write_volume(state.folder / "labels.mrc", labels, labels=[f"cryolith {__version__} labels"])
-    write_json(state.folder / "defects.json", _defects_to_mapping(found))
+    write_defects(state.folder / "defects.json", found)
     return ["labels.mrc", "defects.json"], {}
 
 
 def _report(state: _Run) -> tuple[list[str], dict[str, Any]]:
+    from .report import ReportContent, write_report  # matplotlib: only now, so that a run starts at once
+
     result = _result(state)
     facts = records.read_record(state.folder, "reconstruct")
     job = to_mapping(state.job)
@@ -318,8 +344,8 @@ def _report(state: _Run) -> tuple[list[str], dict[str, Any]]:
         plan=plan_job(state.job, state.series).by_stage(),
         version=__version__,
     )
-    names = write_report(content, state.folder, progress=state.on_progress("report"))
-    return [Path(n).name for n in names], {}
+    verdict = write_report(content, state.folder, progress=state.on_progress("report"))
+    return list(REPORT_FILES), {"verdict": verdict.word}
 
 
 _WORK: Mapping[str, Callable[[_Run], tuple[list[str], dict[str, Any]]]] = {
@@ -339,7 +365,7 @@ def _result(state: _Run) -> Result:
         series=state.series,
         alignment=read_alignment(folder / "alignment.json"),
         volume=read_volume(folder / "volume.mrc"),
-        defects=_defects_from_mapping(read_json(folder / "defects.json"), labels),
+        defects=read_defects(folder / "defects.json", labels),
     )
 
 
