@@ -7,9 +7,10 @@ import dataclasses
 import pickle
 from typing import Literal
 
-import cryolith
 import numpy as np
 import pytest
+
+import cryolith
 from cryolith.settings import from_mapping, setting, settings, to_mapping
 
 
