@@ -12,17 +12,19 @@ from typing import Any
 import matplotlib.style
 import numpy as np
 import numpy.typing as npt
+from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 __all__ = ["ACCENT", "BAD", "MUTED", "SECOND", "draw"]
 
 # Colours drawn by matplotlib, each replaced by a variable of the style sheet.
-INK, GRID, ACCENT, SECOND, BAD, MUTED = (f"#01020{i}" for i in range(1, 7))
+INK, GRID, ACCENT, SECOND, BAD, MUTED, CARD = (f"#01020{i}" for i in range(1, 8))
 _VARIABLES = {
     INK: "currentColor", GRID: "var(--grid)", ACCENT: "var(--accent)", SECOND: "var(--second)",
-    BAD: "var(--bad)", MUTED: "var(--muted)",
+    BAD: "var(--bad)", MUTED: "var(--muted)", CARD: "var(--card)",
 }  # fmt: skip
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "path", "svg.image_inline": True, "font.family": "DejaVu Sans",
@@ -82,8 +84,9 @@ def shifts(
             ax.errorbar(
                 angles[order], values[order, column], error, fmt="o-", color=colour, label=name, lw=0.8
             )
-            _cross(ax, angles, values[:, column], flags)
+            _cross(ax, angles, values[:, column], flags, named=column == 0)
         ax.set(xlabel="tilt (°)", ylabel=label)
+        ax.margins(y=0.12)
         ax.legend(loc="best", ncols=2)
 
     return paint
@@ -127,7 +130,7 @@ def convergence(values: npt.NDArray[np.float64]) -> Callable[[Figure], None]:
             ax.yaxis.set_major_formatter("{x:.2g}")
             ax.yaxis.set_minor_formatter("{x:.2g}")
         ax.set(xlabel="iteration", ylabel="residual / signal")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
     return paint
 
@@ -150,6 +153,7 @@ def sinogram(
             ax.pcolormesh(u, edges, lines, vmin=low, vmax=max(high, low + 1e-9), rasterized=True)
             ax.set(title=title, xlabel=f"across the axis ({unit})")
             ax.grid(False)
+            ax.set_facecolor(GRID)
         left.set_ylabel("tilt (°)")
 
     return paint
@@ -170,34 +174,63 @@ def power(
             c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
             r = nyquist / max(abs(c), abs(s))
             ax.plot([-r * c, r * c], [-r * s, r * s], color=SECOND, lw=1.0, ls="--")
+        wedge = 180 - (limits[1] - limits[0])
+        if wedge > 0:
+            middle = np.deg2rad((limits[0] + limits[1]) / 2 + 90)
+            x, z = 0.86 * nyquist * np.cos(middle), 0.86 * nyquist * np.sin(middle)
+            halo = [patheffects.withStroke(linewidth=2, foreground="black")]
+            text = f"missing\n{wedge:.4g}°"
+            ax.text(-x, -z, text, ha="center", va="center", color="#ffb27a", path_effects=halo)
+        ax.xaxis.set_major_locator(MaxNLocator(5))
+        ax.yaxis.set_major_locator(MaxNLocator(5))
         ax.set(xlabel=f"kx ({unit})", ylabel=f"kz ({unit})")
         ax.grid(False)
 
     return paint
 
 
-def histogram(values: npt.NDArray[np.float64], label: str, what: str) -> Callable[[Figure], None]:
-    """Sizes of the objects found, and their median."""
+FEW = 12
+
+
+def sizes(
+    values: npt.NDArray[np.float64], sigma: npt.NDArray[np.float64] | None, label: str, what: str
+) -> Callable[[Figure], None]:
+    """Histogram of the sizes; up to twelve objects are drawn one by one with their errors."""
 
     def paint(figure: Figure) -> None:
         ax = figure.subplots()
-        bins = np.histogram_bin_edges(values, bins=int(np.clip(np.sqrt(len(values)) * 2, 5, 40)))
-        ax.hist(values, bins=list(bins), color=ACCENT, rwidth=0.92)
         median = float(np.median(values))
+        if len(values) > FEW:
+            bins = np.histogram_bin_edges(values, bins=int(np.clip(np.sqrt(len(values)) * 2, 5, 40)))
+            ax.hist(values, bins=list(bins), color=ACCENT, rwidth=0.92)
+            ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+            ax.set_ylabel(f"number of {what}")
+        else:
+            order = np.argsort(values, kind="stable")
+            error = None if sigma is None else np.nan_to_num(sigma[order])
+            ax.errorbar(values[order], np.arange(1, len(order) + 1), xerr=error, fmt="o", color=ACCENT)
+            ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+            ax.set_ylabel(f"{what} in order of size")
         ax.axvline(median, color=SECOND, ls="--", label=f"median {median:.4g}")
-        ax.yaxis.get_major_locator().set_params(integer=True)
-        ax.set(xlabel=label, ylabel=f"number of {what}")
+        ax.set_xlabel(label)
         ax.legend(loc="best")
 
     return paint
 
 
 def _cross(
-    ax: Axes, angles: npt.NDArray[np.float64], values: npt.NDArray[np.float64], flags: list[int]
+    ax: Axes,
+    angles: npt.NDArray[np.float64],
+    values: npt.NDArray[np.float64],
+    flags: list[int],
+    named: bool = True,
 ) -> None:
+    halo = [patheffects.withStroke(linewidth=2.5, foreground=CARD)]
     for index in flags:
         if np.isfinite(values[index]):
             ax.plot(angles[index], values[index], "x", color=BAD, ms=7, mew=1.6, zorder=5)
+            if not named:
+                continue
             ax.annotate(
                 f"{angles[index]:.4g}°",
                 (angles[index], values[index]),
@@ -205,6 +238,8 @@ def _cross(
                 textcoords="offset points",
                 color=BAD,
                 fontsize=7.5,
+                path_effects=halo,
+                zorder=6,
             )
 
 

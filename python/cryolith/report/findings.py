@@ -68,7 +68,7 @@ def _layers(table: Table) -> Finding:
         parts = [f"{measure(table, thickness, row)} thick"] if thickness else []
         if roughness and np.isfinite(float(table[roughness][row])):
             parts.append(f"boundary roughness {measure(table, roughness, row)}")
-        lines.append(f"{name} {', '.join(parts)}".strip())
+        lines.append(f"{name}: {', '.join(parts) or 'not measured'}")
     if count > MOST_LAYERS:
         lines.append(f"{count - MOST_LAYERS} more in layers.csv")
     return Finding((f"{count} layer{'s' if count > 1 else ''} in order along the specimen", tuple(lines)))
@@ -107,7 +107,7 @@ def _alignment(content: ReportContent) -> Finding:
     if np.isfinite(a.holdout_residual):
         lines.append(f"held-out residual {number(float(a.holdout_residual), 3)}")
     angles = np.sort(content.series.angles_deg)
-    head = f"{used} of {n} tilts used, {number(angles[0], 3)}° to {number(angles[-1], 3)}°"
+    head = f"{used} of {n} tilts used, {number(angles[0])}° to {number(angles[-1])}°"
     return Finding((head, tuple(lines)))
 
 
@@ -119,7 +119,7 @@ def _reconstruction(content: ReportContent) -> Finding:
         lines.append("no source tells the pixel size, so lengths are in pixels")
     else:
         nm = volume.pixel_size / 10
-        lines.append(f"{number(nx * nm, 3)} x {number(ny * nm, 3)} x {number(nz * nm, 3)} nm")
+        lines.append(f"{number(nx * nm, 3)} × {number(ny * nm, 3)} × {number(nz * nm, 3)} nm (x, y, z)")
         lines.append(f"voxel {number(nm, 3)} nm")
     wedge = missing_wedge_deg(content)
     lines.append(
@@ -127,4 +127,4 @@ def _reconstruction(content: ReportContent) -> Finding:
         if wedge > 0
         else "no missing wedge"
     )
-    return Finding((f"Volume of {nx} x {ny} x {nz} voxels (x, y, z)", tuple(lines)))
+    return Finding((f"Volume of {nx} × {ny} × {nz} voxels", tuple(lines)))

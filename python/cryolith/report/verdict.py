@@ -133,9 +133,9 @@ def _sizes(content: ReportContent) -> Check | None:
         error = _relative_error(getattr(content.defects, table), columns)
         if error is not None:
             return Check(
-                name="Error of the sizes",
+                name="Size error (median)",
                 value=error,
-                text=f"{error:.1%} of the {what}, median",
+                text=f"{100 * error:.2g} % of {what}",
                 word=_word(error, SIZE_ERROR),
                 rule=f"OK to {SIZE_ERROR[0]:.0%}, BAD above {SIZE_ERROR[1]:.0%}",
                 target="tables",
