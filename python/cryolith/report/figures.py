@@ -40,9 +40,7 @@ _STYLE: dict[str, Any] = {
 _lock = threading.Lock()  # matplotlib's settings are global
 
 
-def draw(
-    name: str, paint: Callable[[Figure], None], size: tuple[float, float] = (5.0, 2.7)
-) -> str:
+def draw(name: str, paint: Callable[[Figure], None], size: tuple[float, float] = (5.0, 2.7)) -> str:
     """Return a figure of ``size`` [inch] as inline SVG whose ids begin with ``name``."""
     with _lock, matplotlib.style.context(["default", {**_STYLE, "svg.hashsalt": name}]):
         figure = Figure(figsize=size, layout="constrained")
@@ -61,7 +59,9 @@ def _inline(svg: str, name: str) -> str:
     svg = re.sub(r'\s(xmlns(:\w+)?|version)="[^"]*"', "", svg)
     svg = svg.replace("xlink:href=", "href=")
     svg = re.sub(r'(\sid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
-    svg = re.sub(r'<svg[^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg)
+    svg = re.sub(
+        r'<svg[^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg
+    )
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, variable)
     return re.sub(r"\n\s*", "\n", svg).strip()
@@ -82,7 +82,13 @@ def shifts(
         for column, (name, colour) in enumerate((("row", ACCENT), ("column", SECOND))):
             error = None if sigma is None else np.nan_to_num(sigma[order, column])
             ax.errorbar(
-                angles[order], values[order, column], error, fmt="o-", color=colour, label=name, lw=0.8
+                angles[order],
+                values[order, column],
+                error,
+                fmt="o-",
+                color=colour,
+                label=name,
+                lw=0.8,
             )
             _cross(ax, angles, values[:, column], flags, named=column == 0)
         ax.set(xlabel="tilt (°)", ylabel=label)
@@ -201,14 +207,18 @@ def sizes(
         ax = figure.subplots()
         median = float(np.median(values))
         if len(values) > FEW:
-            bins = np.histogram_bin_edges(values, bins=int(np.clip(np.sqrt(len(values)) * 2, 5, 40)))
+            bins = np.histogram_bin_edges(
+                values, bins=int(np.clip(np.sqrt(len(values)) * 2, 5, 40))
+            )
             ax.hist(values, bins=list(bins), color=ACCENT, rwidth=0.92)
             ax.yaxis.set_major_locator(MaxNLocator(integer=True))
             ax.set_ylabel(f"number of {what}")
         else:
             order = np.argsort(values, kind="stable")
             error = None if sigma is None else np.nan_to_num(sigma[order])
-            ax.errorbar(values[order], np.arange(1, len(order) + 1), xerr=error, fmt="o", color=ACCENT)
+            ax.errorbar(
+                values[order], np.arange(1, len(order) + 1), xerr=error, fmt="o", color=ACCENT
+            )
             ax.yaxis.set_major_locator(MaxNLocator(integer=True))
             ax.set_ylabel(f"{what} in order of size")
         ax.axvline(median, color=SECOND, ls="--", label=f"median {median:.4g}")

@@ -71,7 +71,9 @@ def _layers(table: Table) -> Finding:
         lines.append(f"{name}: {', '.join(parts) or 'not measured'}")
     if count > MOST_LAYERS:
         lines.append(f"{count - MOST_LAYERS} more in layers.csv")
-    return Finding((f"{count} layer{'s' if count > 1 else ''} in order along the specimen", tuple(lines)))
+    return Finding(
+        (f"{count} layer{'s' if count > 1 else ''} in order along the specimen", tuple(lines))
+    )
 
 
 def _objects(table: Table, one: str, many: str) -> Finding:
@@ -93,7 +95,9 @@ def _objects(table: Table, one: str, many: str) -> Finding:
     if "touches_border" in table:
         cut = int(np.count_nonzero(table["touches_border"]))
         if cut:
-            lines.append(f"{cut} reach{'es' if cut == 1 else ''} the volume's border and may be larger")
+            lines.append(
+                f"{cut} reach{'es' if cut == 1 else ''} the volume's border and may be larger"
+            )
     return Finding((f"{count} {one if count == 1 else many}", tuple(lines)))
 
 
@@ -119,7 +123,9 @@ def _reconstruction(content: ReportContent) -> Finding:
         lines.append("no source tells the pixel size, so lengths are in pixels")
     else:
         nm = volume.pixel_size / 10
-        lines.append(f"{number(nx * nm, 3)} × {number(ny * nm, 3)} × {number(nz * nm, 3)} nm (x, y, z)")
+        lines.append(
+            f"{number(nx * nm, 3)} × {number(ny * nm, 3)} × {number(nz * nm, 3)} nm (x, y, z)"
+        )
         lines.append(f"voxel {number(nm, 3)} nm")
     wedge = missing_wedge_deg(content)
     lines.append(

@@ -142,7 +142,11 @@ def _diagrams(content: ReportContent, movie: Movie) -> dict[str, Any]:
     limits = (float(kept.min()), float(kept.max())) if len(kept) else (0.0, 0.0)
     made = {
         "shifts": figures.shifts(
-            alignment.angles_deg, alignment.shifts_px, alignment.sigma_shifts_px, flags, "shift (px)"
+            alignment.angles_deg,
+            alignment.shifts_px,
+            alignment.sigma_shifts_px,
+            flags,
+            "shift (px)",
         ),
         "residuals": figures.residuals(
             alignment.angles_deg, alignment.residuals, flags, float(alignment.holdout_residual)

@@ -114,7 +114,8 @@ def cutouts(
 ) -> dict[int, Picture]:
     """Return for each wanted label a square of the xy plane through its middle, its border marked.
 
-    The square is at least 16 voxels wide and 1.8 times as wide as the object. One pass over the labels.
+    The square is at least 16 voxels wide and 1.8 times as wide as the object. One pass over the
+    labels.
     """
     flat = labels.reshape(-1)
     places = np.flatnonzero(np.isin(flat, np.asarray(wanted, flat.dtype)))

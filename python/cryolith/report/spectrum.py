@@ -15,9 +15,9 @@ LARGEST = 512
 def power_xz(data: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """Return log10 of the mean power of xz planes over (kz, kx), both from -Nyquist to +Nyquist.
 
-    At most 32 planes spread evenly along y are used, each less its mean and under a Hann window, padded to
-    a square. Planes wider than 512 px are binned first (by :func:`binning`, which divides the Nyquist
-    frequency).
+    At most 32 planes spread evenly along y are used, each less its mean and under a Hann window,
+    padded to a square. Planes wider than 512 px are binned first (by :func:`binning`, which
+    divides the Nyquist frequency).
 
     Parameters
     ----------

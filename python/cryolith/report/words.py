@@ -35,7 +35,8 @@ def number(value: float, digits: int = 4) -> str:
 def with_error(value: float, sigma: float) -> str:
     """Write ``value ± sigma``, both to the digit that the error leaves meaning.
 
-    The error gets two digits when it begins with 1 or 2 and one otherwise, the value the same decimals.
+    The error gets two digits when it begins with 1 or 2 and one otherwise, the value the same
+    decimals.
     """
     if not math.isfinite(value):
         return "–"

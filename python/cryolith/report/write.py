@@ -33,8 +33,8 @@ def write_report(
 ) -> Verdict:
     """Write report.html, report.json, layers.csv, voids.csv, particles.csv and tilts.csv.
 
-    The same content gives the same bytes. Each file appears whole or not at all; report.html, the last,
-    appears when the others are there.
+    The same content gives the same bytes. Each file appears whole or not at all; report.html, the
+    last, appears when the others are there.
 
     Parameters
     ----------
@@ -57,7 +57,9 @@ def write_report(
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"folder: found {folder.name!r}, expected an existing folder; make it first")
+        raise InputError(
+            f"folder: found {folder.name!r}, expected an existing folder; make it first"
+        )
     tell = progress or (lambda _: None)
     tell(0.0)
     movie = make_movie(content.series, content.alignment)
