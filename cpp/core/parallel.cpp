@@ -22,8 +22,8 @@ struct Shared {
   std::atomic<bool> stop{false};
   std::mutex mutex;
   std::condition_variable done;
-  int running = 0;               // guarded by mutex
-  std::exception_ptr error;      // guarded by mutex; the first one wins
+  int running = 0;           // guarded by mutex
+  std::exception_ptr error;  // guarded by mutex; the first one wins
 
   void fail(std::exception_ptr e) {
     std::lock_guard lock(mutex);
