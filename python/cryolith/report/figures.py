@@ -32,7 +32,8 @@ _STYLE: dict[str, Any] = {
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK,
     "ytick.color": INK, "axes.titlecolor": INK, "grid.color": GRID, "axes.grid": True,
     "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.linewidth": 0.7, "grid.linewidth": 0.6, "xtick.major.width": 0.7, "ytick.major.width": 0.7,
+    "axes.linewidth": 0.7, "grid.linewidth": 0.6,
+    "xtick.major.width": 0.7, "ytick.major.width": 0.7,
     "lines.linewidth": 1.2, "lines.markersize": 3, "errorbar.capsize": 0, "legend.frameon": False,
     "legend.fontsize": 8, "figure.facecolor": "none", "axes.facecolor": "none",
     "savefig.facecolor": "none", "image.cmap": "gray", "axes.titlelocation": "left",
@@ -260,6 +261,9 @@ def _say(ax: Axes, text: str) -> None:
 def _edges(centres: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the n + 1 edges of the cells around n sorted centres; equal ones share a degree."""
     if np.ptp(centres) == 0:
-        return centres[0] + np.linspace(-0.5, 0.5, len(centres) + 1)
+        cell: npt.NDArray[np.float64] = centres[0] + np.linspace(-0.5, 0.5, len(centres) + 1)
+        return cell
     middle = (centres[1:] + centres[:-1]) / 2
-    return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
+    ends = 2 * centres[[0, -1]] - middle[[0, -1]]
+    edges: npt.NDArray[np.float64] = np.concatenate([ends[:1], middle, ends[1:]])
+    return edges

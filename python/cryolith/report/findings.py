@@ -43,7 +43,7 @@ def find(content: ReportContent) -> list[Finding]:
 
 
 def measure(table: Table, column: str, row: int) -> str:
-    """Return value, error and unit of one cell, such as "41.2 ± 0.6 nm"; empty without the column."""
+    """Return value, error and unit of one cell ("41.2 ± 0.6 nm"), or "" without the column."""
     if column not in table:
         return ""
     sigma = float(table[f"sigma_{column}"][row]) if f"sigma_{column}" in table else float("nan")

@@ -74,7 +74,7 @@ def make_movie(series: TiltSeries, alignment: Alignment, side: int = 256) -> Mov
 
 
 def _axes(alignment: Alignment, index: int) -> tuple[float, float, float]:
-    """Turn [rad] of image ``index`` against the nominal axis, and the nominal axis as (cos, sin)."""
+    """Turn [rad] of image ``index`` against the axis, and the axis angle as (cos, sin)."""
     turn = 0.0 if alignment.rotations_deg is None else float(alignment.rotations_deg[index])
     psi = np.deg2rad(alignment.tilt_axis_deg)
     return float(np.deg2rad(turn)), float(np.cos(psi)), float(np.sin(psi))

@@ -127,7 +127,7 @@ def spread_planes(
 
 
 def _cut(data: npt.NDArray[Any], rows: int, columns: int, cut: int, index: int) -> npt.NDArray[Any]:
-    image = np.take(data, index, axis=cut)
+    image: npt.NDArray[Any] = np.take(data, index, axis=cut)
     return image if rows < columns else image.T
 
 

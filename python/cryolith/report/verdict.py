@@ -76,7 +76,8 @@ def judge(content: ReportContent) -> Verdict:
     BAD whatever they say.
     """
     checks = [_residual(content), _flagged(content), _sizes(content) or _range(content)]
-    bad_voxels = int(np.count_nonzero(~np.isfinite(content.volume.data)))
+    planes = (content.volume.data[z] for z in range(len(content.volume.data)))
+    bad_voxels = sum(int(np.count_nonzero(~np.isfinite(plane))) for plane in planes)
     if bad_voxels:
         checks.append(
             Check(
@@ -93,14 +94,14 @@ def judge(content: ReportContent) -> Verdict:
 
 
 def _word(value: float, limits: tuple[float, float]) -> str:
-    """Grade by two limits, the first good; they rise where small is good and fall where large is."""
+    """Grade by two limits; they rise where small is good and fall where large is."""
     sign = 1.0 if limits[0] < limits[1] else -1.0
     return WORDS[sum(sign * value > sign * limit for limit in limits)]
 
 
 def _residual(content: ReportContent) -> Check:
     value = float(content.alignment.holdout_residual)
-    rule = f"OK to {RESIDUAL[0]:.2f}, BAD above {RESIDUAL[1]:.2f}; noise raises it as misalignment does"
+    rule = f"OK to {RESIDUAL[0]:.2f}, BAD above {RESIDUAL[1]:.2f}; noise raises it too"
     name = "Held-out residual"
     if not math.isfinite(value):
         return Check(

@@ -19,7 +19,7 @@ _UNITS = {
 
 
 def number(value: float, digits: int = 4) -> str:
-    """Write a number with at most ``digits`` significant digits; powers of ten from 1e5 and below 1e-3."""
+    """Write a number with at most ``digits`` significant digits, outside 1e-4..1e5 as power."""
     if not math.isfinite(value):
         return "–"
     if value == 0:
