@@ -18,8 +18,8 @@ __all__ = ["ReportContent"]
 class ReportContent:
     """Everything a report tells, and nothing that changes from run to run.
 
-    Measured times, thread counts and output folders have no place here: the same results must give the
-    same bytes. They belong in ``timing.json`` beside the report.
+    Measured times, thread counts and output folders have no place here: the same results must give
+    the same bytes. They belong in ``timing.json`` beside the report.
 
     Attributes
     ----------
@@ -30,7 +30,8 @@ class ReportContent:
     volume : Volume
         The reconstruction.
     defects : Defects
-        Tables of what was found in ``volume``; ``labels``, if given, has the shape of ``volume.data``.
+        Tables of what was found in ``volume``; ``labels``, if given, has the shape of
+        ``volume.data``.
     convergence : sequence of float
         Relative data residual after each iteration of the solver; empty for a direct method.
     parameters : mapping

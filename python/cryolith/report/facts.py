@@ -84,7 +84,7 @@ def warnings(content: ReportContent) -> list[str]:
 
 
 def missing_wedge_deg(content: ReportContent) -> float:
-    """Return the angle [deg] between the last and the first tilt used, half a turn later; 0 if full."""
+    """Return the angle [deg] between the last and the first tilt used, half a turn on; 0 if full."""
     angles = content.alignment.angles_deg[content.alignment.kept]
     return float(np.clip(180.0 - np.ptp(angles), 0.0, 180.0)) if len(angles) else 180.0
 
@@ -92,7 +92,7 @@ def missing_wedge_deg(content: ReportContent) -> float:
 def tilt_table(
     content: ReportContent, mean: npt.NDArray[np.float64]
 ) -> dict[str, npt.NDArray[Any]]:
-    """Return one row per image: its angle, alignment, residual, and why it was left out if it was."""
+    """Return one row per image: its angle, alignment, residual, and why it was left out."""
     series, alignment = content.series, content.alignment
     n = len(series)
     table: dict[str, npt.NDArray[Any]] = {

@@ -12,17 +12,19 @@ from typing import Any
 import matplotlib.style
 import numpy as np
 import numpy.typing as npt
+from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 __all__ = ["ACCENT", "BAD", "MUTED", "SECOND", "draw"]
 
 # Colours drawn by matplotlib, each replaced by a variable of the style sheet.
-INK, GRID, ACCENT, SECOND, BAD, MUTED = (f"#01020{i}" for i in range(1, 7))
+INK, GRID, ACCENT, SECOND, BAD, MUTED, CARD = (f"#01020{i}" for i in range(1, 8))
 _VARIABLES = {
     INK: "currentColor", GRID: "var(--grid)", ACCENT: "var(--accent)", SECOND: "var(--second)",
-    BAD: "var(--bad)", MUTED: "var(--muted)",
+    BAD: "var(--bad)", MUTED: "var(--muted)", CARD: "var(--card)",
 }  # fmt: skip
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "path", "svg.image_inline": True, "font.family": "DejaVu Sans",
@@ -30,7 +32,8 @@ _STYLE: dict[str, Any] = {
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK,
     "ytick.color": INK, "axes.titlecolor": INK, "grid.color": GRID, "axes.grid": True,
     "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.linewidth": 0.7, "grid.linewidth": 0.6, "xtick.major.width": 0.7, "ytick.major.width": 0.7,
+    "axes.linewidth": 0.7, "grid.linewidth": 0.6,
+    "xtick.major.width": 0.7, "ytick.major.width": 0.7,
     "lines.linewidth": 1.2, "lines.markersize": 3, "errorbar.capsize": 0, "legend.frameon": False,
     "legend.fontsize": 8, "figure.facecolor": "none", "axes.facecolor": "none",
     "savefig.facecolor": "none", "image.cmap": "gray", "axes.titlelocation": "left",
@@ -38,9 +41,7 @@ _STYLE: dict[str, Any] = {
 _lock = threading.Lock()  # matplotlib's settings are global
 
 
-def draw(
-    name: str, paint: Callable[[Figure], None], size: tuple[float, float] = (5.0, 2.7)
-) -> str:
+def draw(name: str, paint: Callable[[Figure], None], size: tuple[float, float] = (5.0, 2.7)) -> str:
     """Return a figure of ``size`` [inch] as inline SVG whose ids begin with ``name``."""
     with _lock, matplotlib.style.context(["default", {**_STYLE, "svg.hashsalt": name}]):
         figure = Figure(figsize=size, layout="constrained")
@@ -59,7 +60,9 @@ def _inline(svg: str, name: str) -> str:
     svg = re.sub(r'\s(xmlns(:\w+)?|version)="[^"]*"', "", svg)
     svg = svg.replace("xlink:href=", "href=")
     svg = re.sub(r'(\sid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
-    svg = re.sub(r'<svg[^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg)
+    svg = re.sub(
+        r'<svg[^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg
+    )
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, variable)
     return re.sub(r"\n\s*", "\n", svg).strip()
@@ -80,10 +83,17 @@ def shifts(
         for column, (name, colour) in enumerate((("row", ACCENT), ("column", SECOND))):
             error = None if sigma is None else np.nan_to_num(sigma[order, column])
             ax.errorbar(
-                angles[order], values[order, column], error, fmt="o-", color=colour, label=name, lw=0.8
+                angles[order],
+                values[order, column],
+                error,
+                fmt="o-",
+                color=colour,
+                label=name,
+                lw=0.8,
             )
-            _cross(ax, angles, values[:, column], flags)
+            _cross(ax, angles, values[:, column], flags, named=column == 0)
         ax.set(xlabel="tilt (°)", ylabel=label)
+        ax.margins(y=0.12)
         ax.legend(loc="best", ncols=2)
 
     return paint
@@ -127,7 +137,7 @@ def convergence(values: npt.NDArray[np.float64]) -> Callable[[Figure], None]:
             ax.yaxis.set_major_formatter("{x:.2g}")
             ax.yaxis.set_minor_formatter("{x:.2g}")
         ax.set(xlabel="iteration", ylabel="residual / signal")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
     return paint
 
@@ -150,6 +160,7 @@ def sinogram(
             ax.pcolormesh(u, edges, lines, vmin=low, vmax=max(high, low + 1e-9), rasterized=True)
             ax.set(title=title, xlabel=f"across the axis ({unit})")
             ax.grid(False)
+            ax.set_facecolor(GRID)
         left.set_ylabel("tilt (°)")
 
     return paint
@@ -170,34 +181,67 @@ def power(
             c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
             r = nyquist / max(abs(c), abs(s))
             ax.plot([-r * c, r * c], [-r * s, r * s], color=SECOND, lw=1.0, ls="--")
+        wedge = 180 - (limits[1] - limits[0])
+        if wedge > 0:
+            middle = np.deg2rad((limits[0] + limits[1]) / 2 + 90)
+            x, z = 0.86 * nyquist * np.cos(middle), 0.86 * nyquist * np.sin(middle)
+            halo = [patheffects.withStroke(linewidth=2, foreground="black")]
+            text = f"missing\n{wedge:.4g}°"
+            ax.text(-x, -z, text, ha="center", va="center", color="#ffb27a", path_effects=halo)
+        ax.xaxis.set_major_locator(MaxNLocator(5))
+        ax.yaxis.set_major_locator(MaxNLocator(5))
         ax.set(xlabel=f"kx ({unit})", ylabel=f"kz ({unit})")
         ax.grid(False)
 
     return paint
 
 
-def histogram(values: npt.NDArray[np.float64], label: str, what: str) -> Callable[[Figure], None]:
-    """Sizes of the objects found, and their median."""
+FEW = 12
+
+
+def sizes(
+    values: npt.NDArray[np.float64], sigma: npt.NDArray[np.float64] | None, label: str, what: str
+) -> Callable[[Figure], None]:
+    """Histogram of the sizes; up to twelve objects are drawn one by one with their errors."""
 
     def paint(figure: Figure) -> None:
         ax = figure.subplots()
-        bins = np.histogram_bin_edges(values, bins=int(np.clip(np.sqrt(len(values)) * 2, 5, 40)))
-        ax.hist(values, bins=list(bins), color=ACCENT, rwidth=0.92)
         median = float(np.median(values))
+        if len(values) > FEW:
+            bins = np.histogram_bin_edges(
+                values, bins=int(np.clip(np.sqrt(len(values)) * 2, 5, 40))
+            )
+            ax.hist(values, bins=list(bins), color=ACCENT, rwidth=0.92)
+            ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+            ax.set_ylabel(f"number of {what}")
+        else:
+            order = np.argsort(values, kind="stable")
+            error = None if sigma is None else np.nan_to_num(sigma[order])
+            ax.errorbar(
+                values[order], np.arange(1, len(order) + 1), xerr=error, fmt="o", color=ACCENT
+            )
+            ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+            ax.set_ylabel(f"{what} in order of size")
         ax.axvline(median, color=SECOND, ls="--", label=f"median {median:.4g}")
-        ax.yaxis.get_major_locator().set_params(integer=True)
-        ax.set(xlabel=label, ylabel=f"number of {what}")
+        ax.set_xlabel(label)
         ax.legend(loc="best")
 
     return paint
 
 
 def _cross(
-    ax: Axes, angles: npt.NDArray[np.float64], values: npt.NDArray[np.float64], flags: list[int]
+    ax: Axes,
+    angles: npt.NDArray[np.float64],
+    values: npt.NDArray[np.float64],
+    flags: list[int],
+    named: bool = True,
 ) -> None:
+    halo = [patheffects.withStroke(linewidth=2.5, foreground=CARD)]
     for index in flags:
         if np.isfinite(values[index]):
             ax.plot(angles[index], values[index], "x", color=BAD, ms=7, mew=1.6, zorder=5)
+            if not named:
+                continue
             ax.annotate(
                 f"{angles[index]:.4g}°",
                 (angles[index], values[index]),
@@ -205,6 +249,8 @@ def _cross(
                 textcoords="offset points",
                 color=BAD,
                 fontsize=7.5,
+                path_effects=halo,
+                zorder=6,
             )
 
 
@@ -215,6 +261,9 @@ def _say(ax: Axes, text: str) -> None:
 def _edges(centres: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the n + 1 edges of the cells around n sorted centres; equal ones share a degree."""
     if np.ptp(centres) == 0:
-        return centres[0] + np.linspace(-0.5, 0.5, len(centres) + 1)
+        cell: npt.NDArray[np.float64] = centres[0] + np.linspace(-0.5, 0.5, len(centres) + 1)
+        return cell
     middle = (centres[1:] + centres[:-1]) / 2
-    return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
+    ends = 2 * centres[[0, -1]] - middle[[0, -1]]
+    edges: npt.NDArray[np.float64] = np.concatenate([ends[:1], middle, ends[1:]])
+    return edges

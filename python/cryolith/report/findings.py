@@ -43,7 +43,7 @@ def find(content: ReportContent) -> list[Finding]:
 
 
 def measure(table: Table, column: str, row: int) -> str:
-    """Return value, error and unit of one cell, such as "41.2 ± 0.6 nm"; empty without the column."""
+    """Return value, error and unit of one cell ("41.2 ± 0.6 nm"), or "" without the column."""
     if column not in table:
         return ""
     sigma = float(table[f"sigma_{column}"][row]) if f"sigma_{column}" in table else float("nan")
@@ -68,10 +68,12 @@ def _layers(table: Table) -> Finding:
         parts = [f"{measure(table, thickness, row)} thick"] if thickness else []
         if roughness and np.isfinite(float(table[roughness][row])):
             parts.append(f"boundary roughness {measure(table, roughness, row)}")
-        lines.append(f"{name} {', '.join(parts)}".strip())
+        lines.append(f"{name}: {', '.join(parts) or 'not measured'}")
     if count > MOST_LAYERS:
         lines.append(f"{count - MOST_LAYERS} more in layers.csv")
-    return Finding((f"{count} layer{'s' if count > 1 else ''} in order along the specimen", tuple(lines)))
+    return Finding(
+        (f"{count} layer{'s' if count > 1 else ''} in order along the specimen", tuple(lines))
+    )
 
 
 def _objects(table: Table, one: str, many: str) -> Finding:
@@ -93,7 +95,9 @@ def _objects(table: Table, one: str, many: str) -> Finding:
     if "touches_border" in table:
         cut = int(np.count_nonzero(table["touches_border"]))
         if cut:
-            lines.append(f"{cut} reach{'es' if cut == 1 else ''} the volume's border and may be larger")
+            lines.append(
+                f"{cut} reach{'es' if cut == 1 else ''} the volume's border and may be larger"
+            )
     return Finding((f"{count} {one if count == 1 else many}", tuple(lines)))
 
 
@@ -107,7 +111,7 @@ def _alignment(content: ReportContent) -> Finding:
     if np.isfinite(a.holdout_residual):
         lines.append(f"held-out residual {number(float(a.holdout_residual), 3)}")
     angles = np.sort(content.series.angles_deg)
-    head = f"{used} of {n} tilts used, {number(angles[0], 3)}° to {number(angles[-1], 3)}°"
+    head = f"{used} of {n} tilts used, {number(angles[0])}° to {number(angles[-1])}°"
     return Finding((head, tuple(lines)))
 
 
@@ -119,7 +123,9 @@ def _reconstruction(content: ReportContent) -> Finding:
         lines.append("no source tells the pixel size, so lengths are in pixels")
     else:
         nm = volume.pixel_size / 10
-        lines.append(f"{number(nx * nm, 3)} x {number(ny * nm, 3)} x {number(nz * nm, 3)} nm")
+        lines.append(
+            f"{number(nx * nm, 3)} × {number(ny * nm, 3)} × {number(nz * nm, 3)} nm (x, y, z)"
+        )
         lines.append(f"voxel {number(nm, 3)} nm")
     wedge = missing_wedge_deg(content)
     lines.append(
@@ -127,4 +133,4 @@ def _reconstruction(content: ReportContent) -> Finding:
         if wedge > 0
         else "no missing wedge"
     )
-    return Finding((f"Volume of {nx} x {ny} x {nz} voxels (x, y, z)", tuple(lines)))
+    return Finding((f"Volume of {nx} × {ny} × {nz} voxels", tuple(lines)))

@@ -15,7 +15,8 @@ __all__ = ["Movie", "make_movie"]
 
 Float32 = npt.NDArray[np.float32]
 
-# All frames of one side together: 77 frames keep 256 px, 300 frames 140 px, and the page stays below 5 MB.
+# All frames of one side together: 77 frames keep 256 px, 300 frames 140 px, and the page stays
+# below 5 MB.
 PIXELS_OF_ALL_FRAMES = 77 * 256 * 256
 
 
@@ -73,7 +74,7 @@ def make_movie(series: TiltSeries, alignment: Alignment, side: int = 256) -> Mov
 
 
 def _axes(alignment: Alignment, index: int) -> tuple[float, float, float]:
-    """Turn [rad] of image ``index`` against the nominal axis, and the nominal axis as (cos, sin)."""
+    """Turn [rad] of image ``index`` against the axis, and the axis angle as (cos, sin)."""
     turn = 0.0 if alignment.rotations_deg is None else float(alignment.rotations_deg[index])
     psi = np.deg2rad(alignment.tilt_axis_deg)
     return float(np.deg2rad(turn)), float(np.cos(psi)), float(np.sin(psi))
@@ -83,7 +84,9 @@ def _undo(image: Float32, alignment: Alignment, index: int, scale: float) -> Flo
     """Resample so that the point (x, y, z) = (x, y, 0) of tilt 0 stays where psi puts it."""
     turn, cos, sin = _axes(alignment, index)
     ny, nx = image.shape
-    row, column = np.meshgrid(np.arange(ny) - (ny - 1) / 2, np.arange(nx) - (nx - 1) / 2, indexing="ij")
+    row, column = np.meshgrid(
+        np.arange(ny) - (ny - 1) / 2, np.arange(nx) - (nx - 1) / 2, indexing="ij"
+    )
     offset = alignment.axis_offset_px / scale
     row, column = row + offset * sin, column + offset * cos
     c, s = np.cos(turn), np.sin(turn)

@@ -19,12 +19,15 @@ from .findings import Finding
 from .movie import Movie
 from .pictures import Window, picture, reduce, sprite
 from .rows import cutouts, show
-from .slices import central_planes, spread_planes
+from .slices import ScaleBar, central_planes, spread_planes
 from .spectrum import binning, power_xz
 from .verdict import Verdict
-from .words import NONE, bytes_text, duration_text, number
+from .words import NONE, bytes_text, duration_text, heading, number, with_error
 
 __all__ = ["render"]
+
+
+SIZE_COLUMNS = ("diameter_nm", "equivalent_diameter_nm", "diameter_px", "volume_nm3", "voxels")
 
 
 def render(
@@ -68,6 +71,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "error": lambda v, sigma: with_error(float(v), float("nan") if sigma is None else sigma),
         "number": lambda v: NONE if v is None else number(float(v)),
         "bytes": bytes_text,
         "duration": duration_text,
@@ -104,12 +108,22 @@ def _series(content: ReportContent, movie: Movie) -> dict[str, Any]:
     return {
         "movie": {"before": before, "after": after, "columns": columns, "rows": rows},
         "frame": {"height": movie.before.shape[1], "width": movie.before.shape[2]},
+        "frame_bar": _frame_bar(content, movie.before.shape[2]),
         # the axis is the line u = 0, along v: (column, row) = (-sin psi, cos psi)
         "axis": (float(-np.sin(psi)), float(np.cos(psi))),
         "tilts": tilts,
         "tilt_words": [{"angle": t["angle"], "left_out": t["reason"] is not None} for t in tilts],
         "start": int(np.argmin(np.abs(angles))),
     }
+
+
+def _frame_bar(content: ReportContent, width: int) -> ScaleBar:
+    size = content.series.pixel_size
+    scale = content.series.images.shape[2] / width
+    if size is not None:
+        return ScaleBar.of(width, size * scale)
+    bar = ScaleBar.of(width * scale, None)
+    return ScaleBar(bar.length / scale, bar.text)
 
 
 def _bytes(image: Any) -> Any:
@@ -128,7 +142,11 @@ def _diagrams(content: ReportContent, movie: Movie) -> dict[str, Any]:
     limits = (float(kept.min()), float(kept.max())) if len(kept) else (0.0, 0.0)
     made = {
         "shifts": figures.shifts(
-            alignment.angles_deg, alignment.shifts_px, alignment.sigma_shifts_px, flags, "shift (px)"
+            alignment.angles_deg,
+            alignment.shifts_px,
+            alignment.sigma_shifts_px,
+            flags,
+            "shift (px)",
         ),
         "residuals": figures.residuals(
             alignment.angles_deg, alignment.residuals, flags, float(alignment.holdout_residual)
@@ -149,30 +167,38 @@ def _diagrams(content: ReportContent, movie: Movie) -> dict[str, Any]:
     }
     if len(content.convergence):
         made["convergence"] = figures.convergence(np.asarray(content.convergence, float))
-    drawn = {name: Markup(figures.draw(name, paint)) for name, paint in made.items()}
+    tall = {"power": (5.0, 3.6), "convergence": (5.0, 3.6)}
+    drawn = {
+        name: Markup(figures.draw(name, paint, tall.get(name, (5.0, 2.7))))
+        for name, paint in made.items()
+    }
     return {
         "figures": drawn,
-        "histograms": _histograms(content),
+        "sizes": _sizes(content),
         "wedge": missing_wedge_deg(content),
         "limits": limits,
     }
 
 
-def _histograms(content: ReportContent) -> list[tuple[str, Markup]]:
+def _sizes(content: ReportContent) -> list[tuple[str, Markup]]:
     out = []
     for what in ("voids", "particles"):
         table = getattr(content.defects, what)
-        for column in ("diameter_nm", "equivalent_diameter_nm", "diameter_px", "volume_nm3", "voxels"):
-            if column not in table:
-                continue
-            values = np.asarray(table[column], float)
-            values = values[np.isfinite(values)]
-            if len(values) > 1:
-                stem, _, unit = column.rpartition("_")
-                label = f"{stem.replace('_', ' ')} ({unit})" if stem else column
-                paint = figures.histogram(values, label, what)
-                out.append((what, Markup(figures.draw(f"sizes-{what}", paint))))
-            break
+        column = next((c for c in SIZE_COLUMNS if c in table), "")
+        if not column:
+            continue
+        values = np.asarray(table[column], float)
+        good = np.isfinite(values)
+        sigma = table.get(f"sigma_{column}")
+        if np.count_nonzero(good) > 1:
+            words, unit = heading(column)
+            paint = figures.sizes(
+                values[good],
+                None if sigma is None else np.asarray(sigma, float)[good],
+                f"{words} ({unit})" if unit else words,
+                what,
+            )
+            out.append((what, Markup(figures.draw(f"sizes-{what}", paint))))
     return out
 
 

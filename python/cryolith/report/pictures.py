@@ -52,7 +52,9 @@ class Window:
     def bytes_of(self, image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
         """Map to 0..255; NaN is black."""
         scaled = (np.asarray(image, np.float32) - self.low) * (255.0 / (self.high - self.low))
-        grey: npt.NDArray[np.uint8] = np.clip(np.nan_to_num(scaled, nan=0.0), 0, 255).astype(np.uint8)
+        grey: npt.NDArray[np.uint8] = np.clip(np.nan_to_num(scaled, nan=0.0), 0, 255).astype(
+            np.uint8
+        )
         return grey
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tables as the page shows them: the columns that matter, the largest rows, a cut-out beside each."""
+"""Tables as the page shows them: the columns that matter, the largest rows, cut-outs."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +19,9 @@ __all__ = ["Cell", "ShownTable", "cutouts", "exact", "show"]
 
 MOST_ROWS = 50
 _SIZES = ("volume_nm3", "volume_px3", "voxels", "diameter_nm", "diameter_px")
-_HIDDEN = ("bbox", "direction", "axis_", "label", "normal")
-MOST_COLUMNS = 9
+# Bounding boxes, directions and spreads are for programs; they stay in the CSV.
+_HIDDEN = re.compile(r"label|[zyx][01]|.*_[zyx]|intensity_(sd|min|max|sum)")
+MOST_COLUMNS = 11
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def _choose(table: Mapping[str, npt.NDArray[Any]]) -> tuple[str, ...]:
     for column in table:
         if column.startswith("sigma_") and column[6:] in table:
             continue
-        if any(word in column for word in _HIDDEN):
+        if _HIDDEN.fullmatch(column):
             continue
         if column.endswith("_px") and f"{column[:-3]}_nm" in table:
             continue
@@ -114,10 +116,11 @@ def cutouts(
 ) -> dict[int, Picture]:
     """Return for each wanted label a square of the xy plane through its middle, its border marked.
 
-    The square is at least 16 voxels wide and 1.8 times as wide as the object. One pass over the labels.
+    The square is at least 16 voxels wide and 1.8 times as wide as the object. One pass over the
+    labels.
     """
     flat = labels.reshape(-1)
-    places = np.flatnonzero(np.isin(flat, np.asarray(wanted, flat.dtype)))
+    places = np.flatnonzero(np.isin(flat, wanted))
     values = flat[places]
     order = np.argsort(values, kind="stable")
     places, values = places[order], values[order]

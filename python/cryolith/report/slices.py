@@ -20,7 +20,9 @@ __all__ = ["Outline", "Plane", "ScaleBar", "central_planes", "plane", "spread_pl
 # (rows, columns, cut) of each plane as axes of the volume (z, y, x)
 PLANES = {"xy": (1, 2, 0), "xz": (0, 2, 1), "zy": (1, 0, 2)}
 AXES = "zyx"
-MAX_OUTLINE = 120_000  # characters of path data of one plane; beyond it the outline is drawn coarser
+MAX_OUTLINE = (
+    120_000  # characters of path data of one plane; beyond it the outline is drawn coarser
+)
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def spread_planes(
 
 
 def _cut(data: npt.NDArray[Any], rows: int, columns: int, cut: int, index: int) -> npt.NDArray[Any]:
-    image = np.take(data, index, axis=cut)
+    image: npt.NDArray[Any] = np.take(data, index, axis=cut)
     return image if rows < columns else image.T
 
 
@@ -137,7 +139,9 @@ def _path(mask: npt.NDArray[np.bool_]) -> str:
     while True:
         ny, nx = mask.shape
         pad = np.pad(mask, ((0, -ny % step), (0, -nx % step)))
-        small = pad.reshape(pad.shape[0] // step, step, pad.shape[1] // step, step).mean(axis=(1, 3))
+        small = pad.reshape(pad.shape[0] // step, step, pad.shape[1] // step, step).mean(
+            axis=(1, 3)
+        )
         path = _trace(np.pad(small, 1), step)
         if len(path) <= MAX_OUTLINE or min(small.shape) < 32:
             return path

@@ -15,9 +15,9 @@ LARGEST = 512
 def power_xz(data: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """Return log10 of the mean power of xz planes over (kz, kx), both from -Nyquist to +Nyquist.
 
-    At most 32 planes spread evenly along y are used, each less its mean and under a Hann window, padded to
-    a square. Planes wider than 512 px are binned first (by :func:`binning`, which divides the Nyquist
-    frequency).
+    At most 32 planes spread evenly along y are used, each less its mean and under a Hann window,
+    padded to a square. Planes wider than 512 px are binned first (by :func:`binning`, which
+    divides the Nyquist frequency).
 
     Parameters
     ----------
@@ -46,7 +46,8 @@ def power_xz(data: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     total /= len(picks)
     peak = total.max()
     floor = peak * 1e-12 if peak > 0 else 1.0
-    return np.log10(np.fft.fftshift(np.maximum(total, floor)))
+    power: npt.NDArray[np.float64] = np.log10(np.fft.fftshift(np.maximum(total, floor)))
+    return power
 
 
 def binning(shape: tuple[int, ...]) -> int:
@@ -56,4 +57,5 @@ def binning(shape: tuple[int, ...]) -> int:
 
 
 def _hann(n: int) -> npt.NDArray[np.float64]:
-    return np.hanning(n + 2)[1:-1]
+    window: npt.NDArray[np.float64] = np.hanning(n + 2)[1:-1]
+    return window

@@ -22,13 +22,15 @@ MEANING = {
     "BAD": "Do not rely on this result before the marked numbers are understood.",
 }
 
-# Measured on the real needle series (77 tilts, 3.36 nm pixels) with the held-out score of every 4th tilt:
-# authors' alignment 0.11, shifts off by 1 px rms 0.12, by 2 px 0.16, by 4 px 0.22, not aligned 0.42.
-# Noise counts too: as strong as the signal, 0.47.
+# Measured on the real needle series (77 tilts, 3.36 nm pixels) with the held-out score of every
+# 4th tilt: authors' alignment 0.11, shifts off by 1 px rms 0.12, by 2 px 0.16, by 4 px 0.22, not
+# aligned 0.42. Noise counts too: as strong as the signal, 0.47.
 RESIDUAL = (0.15, 0.40)
-# A tilt in twenty lost widens a gap; one in five lost is a series with another geometry than planned.
+# A tilt in twenty lost widens a gap; one in five lost is a series with another geometry than
+# planned.
 FLAGGED = (0.05, 0.20)
-# A size known to a tenth answers most questions; worse than a third, "twice as thick" is no longer sure.
+# A size known to a tenth answers most questions; worse than a third, "twice as thick" is no longer
+# sure.
 SIZE_ERROR = (0.10, 0.33)
 # Range of tilts: elongation along the beam is 1.3 at 140 deg, 1.55 at 120 deg, 2.4 at 80 deg
 # (Radermacher 1988, J. Electron Microsc. Tech. 9, 359).
@@ -67,13 +69,15 @@ class Verdict:
 def judge(content: ReportContent) -> Verdict:
     """Return the verdict on a result.
 
-    The three numbers are the held-out residual (mean of \\|measured - predicted\\| / \\|measured\\| over
-    tilts that the reconstruction has not seen), the share of flagged tilts, and the median relative error
-    of the measured sizes (of layers, else voids, else particles); without measured sizes the range of
-    tilts takes its place. A volume with non-finite voxels is BAD whatever they say.
+    The three numbers are the held-out residual (mean of \\|measured - predicted\\| /
+    \\|measured\\| over tilts that the reconstruction has not seen), the share of flagged tilts,
+    and the median relative error of the measured sizes (of layers, else voids, else particles);
+    without measured sizes the range of tilts takes its place. A volume with non-finite voxels is
+    BAD whatever they say.
     """
     checks = [_residual(content), _flagged(content), _sizes(content) or _range(content)]
-    bad_voxels = int(np.count_nonzero(~np.isfinite(content.volume.data)))
+    planes = (content.volume.data[z] for z in range(len(content.volume.data)))
+    bad_voxels = sum(int(np.count_nonzero(~np.isfinite(plane))) for plane in planes)
     if bad_voxels:
         checks.append(
             Check(
@@ -90,14 +94,14 @@ def judge(content: ReportContent) -> Verdict:
 
 
 def _word(value: float, limits: tuple[float, float]) -> str:
-    """Grade by two limits, the first good; they rise where small is good and fall where large is."""
+    """Grade by two limits; they rise where small is good and fall where large is."""
     sign = 1.0 if limits[0] < limits[1] else -1.0
     return WORDS[sum(sign * value > sign * limit for limit in limits)]
 
 
 def _residual(content: ReportContent) -> Check:
     value = float(content.alignment.holdout_residual)
-    rule = f"OK to {RESIDUAL[0]:.2f}, BAD above {RESIDUAL[1]:.2f}; noise raises it as misalignment does"
+    rule = f"OK to {RESIDUAL[0]:.2f}, BAD above {RESIDUAL[1]:.2f}; noise raises it too"
     name = "Held-out residual"
     if not math.isfinite(value):
         return Check(
@@ -105,7 +109,12 @@ def _residual(content: ReportContent) -> Check:
         )
     text = f"{number(value, 3)} of the signal"
     return Check(
-        name=name, value=value, text=text, word=_word(value, RESIDUAL), rule=rule, target="alignment"
+        name=name,
+        value=value,
+        text=text,
+        word=_word(value, RESIDUAL),
+        rule=rule,
+        target="alignment",
     )
 
 
@@ -133,9 +142,9 @@ def _sizes(content: ReportContent) -> Check | None:
         error = _relative_error(getattr(content.defects, table), columns)
         if error is not None:
             return Check(
-                name="Error of the sizes",
+                name="Size error (median)",
                 value=error,
-                text=f"{error:.1%} of the {what}, median",
+                text=f"{100 * error:.2g} % of {what}",
                 word=_word(error, SIZE_ERROR),
                 rule=f"OK to {SIZE_ERROR[0]:.0%}, BAD above {SIZE_ERROR[1]:.0%}",
                 target="tables",

@@ -19,35 +19,44 @@ _UNITS = {
 
 
 def number(value: float, digits: int = 4) -> str:
-    """Write a number with ``digits`` significant digits, without exponent between 1e-3 and 1e6."""
+    """Write a number with at most ``digits`` significant digits, outside 1e-4..1e5 as power."""
     if not math.isfinite(value):
         return "–"
     if value == 0:
         return "0"
     magnitude = math.floor(math.log10(abs(value)))
-    if -4 < magnitude < 6:
-        return f"{value:.{max(digits - 1 - magnitude, 0)}f}"
-    return f"{value:.{digits - 1}e}"
+    if -4 < magnitude < 5:
+        text = f"{value:.{max(digits - 1 - magnitude, 0)}f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    mantissa = f"{value / 10.0**magnitude:.{digits - 1}f}".rstrip("0").rstrip(".")
+    return f"{mantissa} × 10{_raised(magnitude)}"
 
 
 def with_error(value: float, sigma: float) -> str:
     """Write ``value ± sigma``, both to the digit that the error leaves meaning.
 
-    The error gets two digits when it begins with 1 or 2 and one otherwise, the value the same decimals.
+    The error gets two digits when it begins with 1 or 2 and one otherwise, the value the same
+    decimals.
     """
     if not math.isfinite(value):
         return "–"
     if not (math.isfinite(sigma) and sigma > 0):
         return number(value)
-    exponent = math.floor(math.log10(sigma))
-    if round(sigma / 10.0**exponent, 1) < 3:
-        exponent -= 1
-    decimals = -exponent
-    if decimals < 0:
-        value, sigma = round(value, decimals), round(sigma, decimals)
-    if decimals > 6 or abs(value) >= 1e6:
-        return f"{value:.4g} ± {sigma:.1g}"
-    return f"{value:.{max(decimals, 0)}f} ± {sigma:.{max(decimals, 0)}f}"
+    magnitude = math.floor(math.log10(max(abs(value), sigma)))
+    if not -4 < magnitude < 5:
+        scale = 10.0**magnitude
+        return f"({with_error(value / scale, sigma / scale)}) × 10{_raised(magnitude)}"
+    last = math.floor(math.log10(sigma))
+    if round(sigma / 10.0**last, 1) < 3:
+        last -= 1
+    if last > 0:
+        value, sigma = round(value, -last), round(sigma, -last)
+    decimals = min(max(-last, 0), 6)
+    return f"{value:.{decimals}f} ± {sigma:.{decimals}f}"
+
+
+def _raised(exponent: int) -> str:
+    return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def heading(column: str) -> tuple[str, str]:

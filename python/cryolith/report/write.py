@@ -14,6 +14,7 @@ from typing import Any
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..files.atomic import write_text
 from .content import ReportContent
 from .facts import collect, tilt_table
 from .findings import find
@@ -33,8 +34,8 @@ def write_report(
 ) -> Verdict:
     """Write report.html, report.json, layers.csv, voids.csv, particles.csv and tilts.csv.
 
-    The same content gives the same bytes. Each file appears whole or not at all; report.html, the last,
-    appears when the others are there.
+    The same content gives the same bytes. Each file appears whole or not at all; report.html, the
+    last, appears when the others are there.
 
     Parameters
     ----------
@@ -57,7 +58,9 @@ def write_report(
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"folder: found {folder.name!r}, expected an existing folder; make it first")
+        raise InputError(
+            f"folder: found {folder.name!r}, expected an existing folder; make it first"
+        )
     tell = progress or (lambda _: None)
     tell(0.0)
     movie = make_movie(content.series, content.alignment)
@@ -68,10 +71,10 @@ def write_report(
     defects = content.defects
     tables = {"layers": defects.layers, "voids": defects.voids, "particles": defects.particles}
     for name, table in {**tables, "tilts": tilt_table(content, movie.mean)}.items():
-        _write(folder / f"{name}.csv", _csv(table))
+        write_text(folder / f"{name}.csv", _csv(table))
     text = json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    _write(folder / "report.json", text + "\n")
-    _write(folder / "report.html", page)
+    write_text(folder / "report.json", text + "\n")
+    write_text(folder / "report.html", page)
     tell(1.0)
     return verdict
 
@@ -82,15 +85,3 @@ def _csv(table: Mapping[str, npt.NDArray[Any]]) -> str:
     writer.writerow(table)
     writer.writerows([exact(v) for v in row] for row in zip(*table.values(), strict=True))
     return buffer.getvalue()
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with open(partial, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

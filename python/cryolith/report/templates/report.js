@@ -10,7 +10,7 @@
   const columns = Number(movies.dataset.columns), rows = Number(movies.dataset.rows);
   const slider = document.getElementById("tilt"), angle = document.getElementById("angle");
   const button = document.getElementById("play");
-  let frame = Number(movies.dataset.start), timer = null;
+  let frame = Number(movies.dataset.start), timer = null, way = 1, inView = true;
 
   const show = (next) => {
     thumbnails[frame].classList.remove("current");
@@ -22,9 +22,15 @@
     angle.textContent = tilts[frame].angle;
     thumbnails[frame].classList.add("current");
   };
+  // Back and forth: a jump from the last tilt to the first would hide the small jumps one looks for.
+  const step = () => {
+    if (!inView) return;
+    if (frame + way < 0 || frame + way >= tilts.length) way = -way;
+    show(frame + way);
+  };
   const play = (on) => {
     if (timer !== null) clearInterval(timer);
-    timer = on && tilts.length > 1 ? setInterval(() => show(frame + 1), 90) : null;
+    timer = on && tilts.length > 1 ? setInterval(step, 90) : null;
     button.textContent = timer === null ? "▶" : "❚❚";
   };
 
@@ -43,6 +49,7 @@
     });
   }
   window.addEventListener("beforeprint", () => play(false));
+  new IntersectionObserver((seen) => { inView = seen[0].isIntersecting; }).observe(movies);
   show(frame);
   if (!window.matchMedia("(prefers-reduced-motion: reduce)").matches) play(true);
 
