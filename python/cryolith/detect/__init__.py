@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is inside the specimen: components, particles, voids and layers, each size with its error."""
+
+from .components import label, regions
+from .interfaces import interfaces
+from .thresholds import Thresholds, multi_otsu, otsu
+
+__all__ = ["Thresholds", "interfaces", "label", "multi_otsu", "otsu", "regions"]
