@@ -59,10 +59,22 @@ def write(path: Path, raw: bytes) -> Path:
 
 def fei_2003(angles: Any, order: str = "<", pixel_m: float = 3.36e-9, **columns: float) -> bytes:
     """The 131072-byte extended header of FEI's first MRC writers: 1024 records of 32 reals."""
-    names = (
-        "a_tilt b_tilt x_stage y_stage z_stage x_shift y_shift defocus exposure mean tilt_axis "
-        "pixel magnification voltage"
-    ).split()
+    names = [
+        "a_tilt",
+        "b_tilt",
+        "x_stage",
+        "y_stage",
+        "z_stage",
+        "x_shift",
+        "y_shift",
+        "defocus",
+        "exposure",
+        "mean",
+        "tilt_axis",
+        "pixel",
+        "magnification",
+        "voltage",
+    ]
     table = np.zeros((1024, 32), order + "f4")
     n = len(angles)
     table[:n, 0] = angles

@@ -146,7 +146,7 @@ def test_bad_fields_are_one_error(
     text = str(caught.value)
     assert text.startswith(f"{path}: ")
     assert all(word in text for word in ("found ", "expected ", *words)), text
-    assert check(path)[0].severity == "error"
+    assert check(path)[0].level == "error"
 
 
 CONTENTS: list[tuple[str, bytes, tuple[str, ...]]] = [

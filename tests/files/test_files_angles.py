@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import warnings
 from pathlib import Path
@@ -352,7 +353,6 @@ def test_field_order_in_an_mdoc_never_matters(seed: int) -> None:
 @given(text=st.text(max_size=400))
 @settings(max_examples=150, deadline=None)
 def test_any_text_is_an_mdoc_or_an_error(text: str) -> None:
-    try:
-        parse_mdoc("[ZValue = 0]\n" + text, "any.mdoc", Notes("any.mdoc"))
-    except FileFormatError as error:
-        assert "any.mdoc" in str(error)
+    with contextlib.suppress(FileFormatError):
+        got = parse_mdoc("[ZValue = 0]\n" + text, "any.mdoc", Notes("any.mdoc"))
+        assert len(got.angles_deg) == len(got.sections) >= 1

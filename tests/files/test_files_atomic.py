@@ -36,11 +36,16 @@ def test_nothing_is_left_after(tmp_path: Path, error: type[BaseException], folde
         (old / "kept").write_text("old")
     else:
         old.write_text("old")
-    with pytest.raises(error), publish(old) as partial:
-        (partial / "new" if folder else partial).write_text("half")
-        assert partial.parent == tmp_path
-        assert partial.name.endswith(".partial")
-        raise error
+
+    def half() -> None:
+        with publish(old) as partial:
+            (partial / "new" if folder else partial).write_text("half")
+            assert partial.parent == tmp_path
+            assert partial.name.endswith(".partial")
+            raise error
+
+    with pytest.raises(error):
+        half()
     assert list(tmp_path.iterdir()) == [old]
     assert (old / "kept" if folder else old).read_text() == "old"
 

@@ -21,8 +21,8 @@ def noise(dtype: str = "f4") -> np.ndarray:
     return (np.random.default_rng(5).normal(1000, 50, (4, 16, 18))).astype(dtype)
 
 
-def one(found: list[Finding], severity: str) -> Finding:
-    chosen = [f for f in found if f.severity == severity]
+def one(found: list[Finding], level: str) -> Finding:
+    chosen = [f for f in found if f.level == level]
     assert len(chosen) == 1, [str(f) for f in found]
     return chosen[0]
 
@@ -80,7 +80,7 @@ def test_a_good_series(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mrc", mrc(noise()))
     done: list[float] = []
     found = check(path, ANGLES, progress=done.append)
-    assert [f.severity for f in found] == ["info"] * 3
+    assert [f.level for f in found] == ["info"] * 3
     assert {f.field: f.found for f in found} == {
         "angles": "4 angles, -10 to 20 deg (given)",
         "data": "4 x 16 x 18 float32",
@@ -95,7 +95,7 @@ def test_statistics_that_do_not_describe_the_data(tmp_path: Path) -> None:
     warned = one(check(path, ANGLES), "warning")
     assert warned.field == "dmin, dmax"
     not_computed = write(tmp_path / "b.mrc", mrc(noise(), dmin=0.0, dmax=-1.0))
-    assert all(f.severity == "info" for f in check(not_computed, ANGLES))
+    assert all(f.level == "info" for f in check(not_computed, ANGLES))
 
 
 def test_errors_of_angles_come_with_those_of_pixels(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_errors_of_angles_come_with_those_of_pixels(tmp_path: Path) -> None:
     data[1] = 0
     path = write(tmp_path / "a.mrc", mrc(data, dmin=0.0, dmax=0.0))
     found = check(path)
-    assert [f.severity for f in found] == ["error", "warning", "info", "info"]
+    assert [f.level for f in found] == ["error", "warning", "info", "info"]
     assert found[0].field == "angles"
     assert "blank" in found[1].found
 
@@ -114,7 +114,7 @@ def test_shifted_counts_are_not_taken_for_a_wrong_header(tmp_path: Path) -> None
     ext = fei_2003(ANGLES, mean=float(counts.mean()))
     fields = {"nreal": 32, "xlen": 18.0, "ylen": 16.0, "zlen": 4.0}
     found = check(write(tmp_path / "a.mrc", mrc(stored, ext=ext, **fields)))
-    assert [f.severity for f in found] == ["info"] * 3
+    assert [f.level for f in found] == ["info"] * 3
     assert found[1].found == "4 x 16 x 18 uint16"
 
 
@@ -127,7 +127,7 @@ def test_volumes(tmp_path: Path) -> None:
         assert one(found, "warning").field == "pixels of section 1"
     write_volume(tmp_path / "v.mrc", noise())
     assert check(tmp_path / "v.mrc")[0].field == "angles"
-    assert all(f.severity == "info" for f in check(tmp_path / "v.mrc", kind="volume"))
+    assert all(f.level == "info" for f in check(tmp_path / "v.mrc", kind="volume"))
 
 
 def test_text_files(tmp_path: Path) -> None:

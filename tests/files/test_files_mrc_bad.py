@@ -150,7 +150,7 @@ def test_bad_mrc_is_one_error(
         for word in words:
             assert word in message
         assert told == []  # one error and nothing beside it
-    assert [f.severity for f in check(path, ANGLES)][:1] == ["error"]
+    assert [f.level for f in check(path, ANGLES)][:1] == ["error"]
 
 
 @pytest.mark.parametrize("kind", ["plain", "big-endian", "gzip"])

@@ -139,7 +139,7 @@ def info_of(error: Exception) -> tuple[str, str]:
 def test_check_never_raises_for_the_file(tmp_path: Path) -> None:
     for _, build, words in PLACES[:4]:
         found = check(build(tmp_path))
-        assert [f.severity for f in found] == ["error"]
+        assert [f.level for f in found] == ["error"]
         assert words[-1] in str(found[0]) or words[0] in str(found[0])
 
 

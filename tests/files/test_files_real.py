@@ -27,14 +27,14 @@ def test_haadf_needle(shared_data: Path) -> None:
     assert whole.dtype == np.uint16
     assert np.array_equal(whole.astype("i4") - 32768, raw)
     assert (whole.min(), whole.max()) == (860, 65093)
-    assert all(f.severity == "info" for f in check(path))
+    assert all(f.level == "info" for f in check(path))
     assert info(path)["extended_header"]["magnification"] == 115000.0
     assert read_angle_file(path.with_suffix(".rawtlt")).tolist() == series.angles_deg.tolist()
 
 
 def test_serialem(shared_data: Path) -> None:
     path = shared_data / "serialem" / "test_000.mrc"
-    with pytest.raises(FileFormatError, match="-0.000488 for all 2 images"):
+    with pytest.raises(FileFormatError, match=r"-0\.000488 for all 2 images"):
         read_tilt_series(path)
     series = read_tilt_series(path, [-1.0, 4.0])
     assert series.images.shape == (2, 1024, 1024)

@@ -90,7 +90,7 @@ def test_bad_tiff_is_one_error(
         text = str(caught.value)
         assert text.startswith(f"{path}: ")
         assert all(word in text for word in ("found ", "expected ", *words)), text
-    assert check(path, ANGLES)[0].severity == "error"
+    assert check(path, ANGLES)[0].level == "error"
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:

@@ -246,7 +246,7 @@ def test_bad_zarr_is_one_error(
         warnings.simplefilter("ignore")
         with pytest.raises(FileFormatError) as caught:
             read_volume(path)
-        assert check(path)[0].severity == "error"
+        assert check(path)[0].level == "error"
     assert str(caught.value).startswith(f"{path}: ")
     assert all(word in str(caught.value) for word in words), str(caught.value)
 

@@ -75,7 +75,7 @@ def check(
     except FindingError as error:
         notes.findings.append(error.finding)
     rank = {"error": 0, "warning": 1, "info": 2}
-    return sorted(notes.findings, key=lambda f: rank[f.severity])
+    return sorted(notes.findings, key=lambda f: rank[f.level])
 
 
 def _check_text(path: str | os.PathLike[str], suffix: str, notes: Notes) -> None:
