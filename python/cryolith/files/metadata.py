@@ -56,7 +56,7 @@ class Beside:
 
 
 def find_beside(path: str) -> Beside:
-    """Look for ``<stem>.tlt``, ``.rawtlt``, ``.mdoc``, ``<name>.mdoc`` and FEI's log ``<stem>.txt``."""
+    """Look for ``<stem>.tlt``, ``.rawtlt``, ``.mdoc``, ``<name>.mdoc``, FEI's log ``<stem>.txt``."""
     image = Path(path)
     stem = image
     while stem.suffix.lower() in (".gz", ".bz2", ".mrc", ".st", ".mrcs", ".rec", ".tif", ".tiff"):
