@@ -95,11 +95,12 @@ def _series(content: ReportContent, movie: Movie) -> dict[str, Any]:
     before, columns, rows = sprite(movie.before)
     after, _, _ = sprite(movie.after)
     flags = content.alignment.flags
+    thumb = 84 if len(angles) <= 100 else 60
     tilts = [
         {
             "index": int(i),
             "angle": f"{angles[k]:.4g}°",
-            "thumbnail": picture(_bytes(reduce(movie.before[k], 84))),
+            "thumbnail": picture(_bytes(reduce(movie.before[k], thumb))),
             "reason": flags.get(int(i)),
         }
         for k, i in enumerate(movie.order)

@@ -20,9 +20,8 @@ __all__ = ["Outline", "Plane", "ScaleBar", "central_planes", "plane", "spread_pl
 # (rows, columns, cut) of each plane as axes of the volume (z, y, x)
 PLANES = {"xy": (1, 2, 0), "xz": (0, 2, 1), "zy": (1, 0, 2)}
 AXES = "zyx"
-MAX_OUTLINE = (
-    120_000  # characters of path data of one plane; beyond it the outline is drawn coarser
-)
+# Characters of path data of one kind in one plane; beyond it the outline is drawn coarser.
+MAX_OUTLINE = 60_000
 
 
 @dataclass(frozen=True)
