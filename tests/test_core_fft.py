@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-
 from cryolith import InputError, _core
 
 # Worst of 300 shapes over several seeds is 2.5e-7 one way (a Bluestein length); float32 rounds at 6e-8.

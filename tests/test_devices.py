@@ -7,8 +7,9 @@ import os
 import subprocess
 import sys
 
-import cryolith
 import pytest
+
+import cryolith
 
 
 def test_the_cpu_is_usable_and_described():

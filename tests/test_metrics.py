@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-import cryolith
 import numpy as np
 import pytest
+
+import cryolith
 from cryolith.metrics import coverage, fsc, residual
 
 

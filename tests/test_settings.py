@@ -7,9 +7,10 @@ import dataclasses
 import pickle
 from typing import Literal
 
-import cryolith
 import numpy as np
 import pytest
+
+import cryolith
 from cryolith.settings import from_mapping, setting, settings, to_mapping
 
 
@@ -51,7 +52,7 @@ def test_defaults_and_words_with_units():
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"iteratons": 3}, "Inner: unknown setting 'iteratons'; did you mean 'iterations'"),
+        ({"iterationz": 3}, "Inner: unknown setting 'iterationz'; did you mean 'iterations'"),
         ({"zzz": 3}, "unknown setting 'zzz'; valid names: method, iterations"),
         ({"method": "sort"}, "found 'sort', expected one of 'wbp', 'sirt'; did you mean 'sirt'"),
         ({"iterations": 0}, r"iterations: found 0, expected 1 to 1000 \(number of rounds\)"),
@@ -127,7 +128,7 @@ def test_nested_tables_there_and_back():
     ("values", "words"),
     [
         ({"iner": {}}, "job: unknown setting 'iner'; did you mean 'inner'"),
-        ({"inner": {"metod": "wbp"}}, r"\[inner\]: unknown setting 'metod'; did you mean 'method'"),
+        ({"inner": {"methox": "wbp"}}, r"\[inner\]: unknown setting 'methox'; did you mean 'method'"),
         ({"inner": 3}, r"inner: found 3, expected a table \[inner\]"),
         ({"inner": {"iterations": 0}}, "iterations: found 0"),
         ({"memory": 0}, "memory: found 0, expected 1 to inf bytes"),

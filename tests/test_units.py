@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import math
 
-import cryolith
 import pytest
+
+import cryolith
 from cryolith.units import format_length, parse_bytes, parse_length
 
 

@@ -82,7 +82,8 @@ void add_projection(py::module_& m) {
       .def("project", &project_array, arg("volume").noconvert(), arg("out").noconvert(), arg("threads") = 0,
            arg("cancel") = py::none(), "Sets out (n_tilts, height, width) to the projections of volume.")
       .def("backproject", &backproject_array, arg("stack").noconvert(), arg("out").noconvert(), arg("threads") = 0,
-           arg("cancel") = py::none(), "Sets out (nz, ny, nx) to the back-projection of stack.");
+           arg("cancel") = py::none(), "Sets out (nz, ny, nx) to the back-projection of stack.")
+      .def("spacing", &ProjectionPlan::spacing, arg("tilt"), "Spacing of the samples of one tilt's rows [px].");
   m.def("count_missing", &count_missing_pixels, arg("stack").noconvert(), arg("threads") = 0,
         arg("cancel") = py::none(), "Number of NaN or infinite values.");
 }

@@ -15,13 +15,17 @@ struct Cancelled : std::runtime_error {
   Cancelled() : runtime_error("cancelled by the caller") {}
 };  // -> cryolith.Cancelled
 
-// Throws ArgumentError with the message parts run together; say what was found and what was expected.
 template <class... Args>
-void require(bool ok, const Args&... message) {
-  if (ok) return;
+[[noreturn]] void fail(const Args&... message) {
   std::ostringstream out;
   (out << ... << message);
   throw ArgumentError(out.str());
+}
+
+// Throws ArgumentError with the message parts run together; say what was found and what was expected.
+template <class... Args>
+inline void require(bool ok, const Args&... message) {
+  if (!ok) fail(message...);
 }
 
 }  // namespace cryolith

@@ -20,15 +20,14 @@ struct Scratch {
 
 void sample_block(const ProjectionPlan& plan, View3<const float> images, index_t tilt, index_t block, Range& range,
                   float* rows) {
-  const SampleGrid grid = plan.grid(tilt, block);
-  const index_t lanes = plan.lanes(block), count = plan.row_count(tilt);
-  range = touching(grid, count, lanes, {0, images.extent[1]}, {0, images.extent[2]});
+  const index_t count = plan.row_count(tilt);
+  range = plan.samples(tilt, block);
   View2<const float> image;
   image.data = images.data + tilt * images.extent[1] * images.extent[2];
   image.extent[0] = images.extent[1];
   image.extent[1] = images.extent[2];
   std::memset(rows, 0, static_cast<std::size_t>(count * kLanes) * sizeof(float));
-  CRYOLITH_SELECT(gather_rows)(plan.table(), image, grid, range, lanes, rows);
+  CRYOLITH_SELECT(gather_rows)(plan.table(), image, plan.grid(tilt, block), range, plan.lanes(block), rows);
 }
 
 // Fills `tile` with the bank's sums for the voxels [along0, along1) x [across0, across1).

@@ -117,6 +117,10 @@ SampleGrid ProjectionPlan::grid(index_t tilt, index_t block) const {
   return g;
 }
 
+Range ProjectionPlan::samples(index_t tilt, index_t block) const {
+  return touching(grid(tilt, block), row_count(tilt), lanes(block), {0, image_.height}, {0, image_.width});
+}
+
 void ProjectionPlan::fill(Bank& bank, index_t along, index_t across) {
   const index_t n = static_cast<index_t>(bank.tilts.size()), chunks = (across + kChunk - 1) / kChunk;
   bank.along = along;

@@ -55,6 +55,7 @@ class ProjectionPlan {
   // Spacing of a tilt's samples in the image, in pixels: |cos(theta)|, or |sin(theta)| when steep.
   double spacing(index_t tilt) const;
   SampleGrid grid(index_t tilt, index_t block) const;
+  Range samples(index_t tilt, index_t block) const;  // those of the grid that can touch the image
   const Bank& shallow() const { return shallow_; }
   const Bank& steep() const { return steep_; }
   TapTable table() const { return {table_.data()}; }

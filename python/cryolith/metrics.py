@@ -85,8 +85,8 @@ def fsc(a: npt.ArrayLike, b: npt.ArrayLike) -> Fsc:
     weights = np.broadcast_to(weight, shell.shape)
 
     def total(values: Float64) -> Float64:
-        sums: Float64 = np.bincount(shell.ravel(), (values * weights).ravel(), longest // 2 + 1)
-        return sums[1 : longest // 2 + 1]
+        sums = np.bincount(shell.ravel(), (values * weights).ravel(), longest // 2 + 1)
+        return np.asarray(sums, np.float64)[1 : longest // 2 + 1]
 
     terms = total(np.ones(shell.shape))
     power = total(np.abs(fa) ** 2) * total(np.abs(fb) ** 2)

@@ -43,7 +43,8 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(setting,))
+# setting() is not named as a field specifier: type checkers then see a plain default in every field.
+@dataclass_transform(kw_only_default=True, frozen_default=True)
 def settings(cls: type[T]) -> type[T]:
     """Make ``cls`` a frozen dataclass that checks names, types and ranges when it is constructed."""
     made = dataclasses.dataclass(frozen=True, kw_only=True)(cls)

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import itertools
 
-import cryolith
 import numpy as np
 import pytest
+
+import cryolith
 from cryolith import simulate
 
 

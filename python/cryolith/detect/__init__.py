@@ -2,6 +2,7 @@
 """What is inside the specimen: components, particles, voids and layers, each size with its error."""
 
 from .components import label, regions
+from .interfaces import interfaces
 from .thresholds import Thresholds, multi_otsu, otsu
 
-__all__ = ["Thresholds", "label", "multi_otsu", "otsu", "regions"]
+__all__ = ["Thresholds", "interfaces", "label", "multi_otsu", "otsu", "regions"]

@@ -32,7 +32,7 @@ SAME_ANGLE = 0.05  # degrees; what two sources may differ by
 
 
 def read_text(path: str | os.PathLike[str], what: str) -> str:
-    """Return a small text file; UTF-8 or, since microscope software writes degree and micro signs, Latin-1."""
+    """Return a small text file: UTF-8, else Latin-1 (microscopes write degree and micro signs)."""
     opened = look(path, what)
     if opened.size > _MAX_TEXT:
         fail(path, "file size", f"{opened.size} bytes", what, "give the text file, not the images")
@@ -49,7 +49,7 @@ def read_text(path: str | os.PathLike[str], what: str) -> str:
 
 
 def split_lines(text: str) -> list[str]:
-    """Split at the line ends of Unix, Windows and old Macs only (str.splitlines knows eight more)."""
+    """Split at the ends of Unix, Windows and old Mac lines (str.splitlines knows eight more)."""
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
@@ -69,7 +69,8 @@ def parse_number(text: str) -> float | None:
 def read_angle_file(path: str | os.PathLike[str]) -> Float64:
     """Read .tlt, .rawtlt or a text file with one angle [deg] per line, in stack order.
 
-    More columns may follow the angle (AreTomo's ``_TLT.txt``); empty lines and ``#`` comments are skipped.
+    More columns may follow the angle (AreTomo's ``_TLT.txt``); empty lines and ``#`` comments are
+    skipped.
 
     Raises
     ------

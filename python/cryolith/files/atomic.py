@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Files appear whole or not at all: written beside their final name, synced, then renamed.
 
-A reader therefore never sees half a file under a final name, whatever moment the writer was killed at.
+A reader therefore never sees half a file under a final name, whatever moment the writer was killed
+at.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _LONGEST_NAME = 255  # bytes, on every file system in common use
 
 
 def _partial_path(path: Path) -> Path:
-    """A name in the same folder (a rename across file systems is a copy), different for each process."""
+    """A name in the same folder (a rename across file systems is a copy), one per process."""
     room = _LONGEST_NAME - len(f"..{os.getpid()}{PARTIAL}")
     stem = os.fsencode(path.name)
     if len(stem) > room:  # a name that fits must not fail for the sake of its temporary one
@@ -146,8 +147,9 @@ def publish(path: str | os.PathLike[str], *, need: int = 0) -> Iterator[Path]:
 def publish_folder(path: str | os.PathLike[str], *, need: int = 0) -> Iterator[Path]:
     """As :func:`publish`, for a folder such as an OME-Zarr.
 
-    A folder cannot replace another that is not empty in one step: an old one is first renamed aside, so that
-    the final name holds the old folder, nothing, or the new one, but never a mixture.
+    A folder cannot replace another that is not empty in one step: an old one is first renamed
+    aside, so that the final name holds the old folder, nothing, or the new one, but never a
+    mixture.
     """
     final = Path(path)
     _check_target(final, folder=True)
@@ -196,7 +198,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write ``value`` as strict JSON, indented, keys in the given order; NaN and infinities become null."""
+    """Write ``value`` as strict JSON, keys in the given order; NaN and infinities become null."""
     write_text(
         path, json.dumps(_strict(value), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     )
@@ -216,7 +218,7 @@ def _strict(value: Any) -> Any:
 
 
 def sha256(path: str | os.PathLike[str], *, check: Callable[[], None] | None = None) -> str:
-    """Return the SHA-256 of a file, or of a folder by the names and contents of its files in sorted order.
+    """Return the SHA-256 of a file, or of a folder by its files' sorted names and contents.
 
     Parameters
     ----------

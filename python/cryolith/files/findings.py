@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a reader has to say about a file: one record, shown as an error, a warning or a line of `check`."""
+"""What a reader has to say about a file: one record, told as an error, a warning or by `check`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Finding:
     severity : "error", "warning" or "info"
         Whether work can go on, can go on but deserves a look, or is only being told.
     path, field, found, expected, do : str
-        The file, the field in it, what stands there, what should, and what to do next.
+        The file, the field in it, what stands there, what should, and what to do next; the last two
+        are empty in information.
     """
 
     severity: Literal["error", "warning", "info"]
@@ -33,6 +34,8 @@ class Finding:
     do: str
 
     def __str__(self) -> str:
+        if self.severity == "info":
+            return f"{self.path}: {self.field}: {self.found}"
         return report_line(self.path, self.field, self.found, self.expected, self.do)
 
 
@@ -72,7 +75,7 @@ def _printable(path: str | PathLike[str]) -> str:
 
 @dataclass
 class Notes:
-    """Collects facts and warnings while one file is read; they are told once, when reading has succeeded."""
+    """Collects facts and warnings while one file is read; told once, when reading has succeeded."""
 
     path: str
     facts: dict[str, str] = field(default_factory=dict)
@@ -82,9 +85,9 @@ class Notes:
         """Note something that deserves a look; ``path`` is the file that was asked for."""
         self._add("warning", field_name, found, expected, do)
 
-    def info(self, field_name: str, found: object, expected: object, do: str) -> None:
+    def info(self, field_name: str, found: object) -> None:
         """Note something worth knowing that asks for nothing."""
-        self._add("info", field_name, found, expected, do)
+        self._add("info", field_name, found, "", "")
 
     def _add(
         self,

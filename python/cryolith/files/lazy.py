@@ -13,10 +13,10 @@ __all__ = ["OffsetStack"]
 
 
 class OffsetStack:
-    """uint16 counts that a microscope stored as int16 minus 32768, shown as uint16; decoded when indexed.
+    """uint16 counts that were stored as int16 minus 32768; decoded where they are indexed.
 
-    It has what a tilt series needs of an array: ``shape``, ``dtype``, ``ndim``, ``len``, indexing, iteration
-    and ``np.asarray``. It never writes to the file.
+    It has what a tilt series needs of an array: ``shape``, ``dtype``, ``ndim``, ``len``, indexing,
+    iteration and ``np.asarray``. It never writes to the file.
 
     Parameters
     ----------

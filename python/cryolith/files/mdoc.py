@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """SerialEM's .mdoc: a text file with one section per image. Field order never matters.
 
-Read leniently where other software writes loosely (Latin-1 bytes, decimal commas, Windows line ends), and
-with a warning where something is missing.
+Read leniently where other software writes loosely (Latin-1 bytes, decimal commas, Windows line
+ends), and with a warning where something is missing.
 """
 
 from __future__ import annotations
@@ -192,7 +192,8 @@ def _time(text: str) -> datetime | None:
         if match := _TIME.fullmatch(text.strip()):
             day, month, year, *clock = match.groups()
             full = int(year) + (2000 if len(year) == 2 else 0)
-            return datetime(full, _MONTHS[month.lower()], int(day), *(int(c) for c in clock))
+            h, mi, s = (int(c) for c in clock)
+            return datetime(full, _MONTHS[month.lower()], int(day), h, mi, s)
         if match := _ISO_TIME.fullmatch(text.strip()):
             y, mo, d, h, mi, s = (int(g) for g in match.groups())
             return datetime(y, mo, d, h, mi, s)

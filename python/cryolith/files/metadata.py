@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which source to believe: angles, pixel size, tilt axis, dose and order of a tilt series.
 
-Each fact has an order of preference; where a second source says something else, the one that was taken and
-why is said in a warning.
+Each fact has an order of preference; where a second source says something else, the one that was
+taken and why is said in a warning.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from .findings import Notes, fail
 from .mdoc import Mdoc, read_mdoc
 from .mrc_extended import Extended
 
-__all__ = ["Beside", "Facts", "choose", "find_beside", "given_length"]
+__all__ = ["AnglesLike", "Facts", "Given", "Header", "choose", "given_length"]
 
 Float64 = npt.NDArray[np.float64]
 AnglesLike = npt.ArrayLike | str | os.PathLike[str] | None
@@ -55,7 +56,7 @@ class Beside:
 
 
 def find_beside(path: str) -> Beside:
-    """Look for ``<stem>.tlt``, ``.rawtlt``, ``<name>.mdoc`` or ``<stem>.mdoc`` and the FEI log ``<stem>.txt``."""
+    """Look for ``<stem>.tlt``, ``.rawtlt``, ``.mdoc``, ``<name>.mdoc`` and FEI's log ``<stem>.txt``."""
     image = Path(path)
     stem = image
     while stem.suffix.lower() in (".gz", ".bz2", ".mrc", ".st", ".mrcs", ".rec", ".tif", ".tiff"):
@@ -90,38 +91,49 @@ def given_length(value: float | str | None, name: str) -> float | None:
     return length
 
 
-def choose(
-    n_images: int,
-    notes: Notes,
-    *,
-    angles: AnglesLike,
-    mdoc: str | os.PathLike[str] | None,
-    pixel_size: float | None,
-    tilt_axis_deg: float | None,
-    header_pixel: float | None,
-    labels: tuple[str, ...],
-    extended: Extended | None,
-    beside: Beside,
-) -> Facts:
+@dataclass(frozen=True)
+class Given:
+    """What the caller has given; it wins over every other source."""
+
+    angles: AnglesLike = None
+    pixel_size: float | None = None
+    mdoc: str | os.PathLike[str] | None = None
+    tilt_axis_deg: float | None = None
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the image file itself says, ``pixel_size`` [angstrom] with the name of its place."""
+
+    path: str
+    n_images: int
+    pixel_origin: str
+    pixel_size: float | None
+    labels: tuple[str, ...] = ()
+    extended: Extended | None = None
+
+
+def choose(header: Header, given: Given, notes: Notes) -> Facts:
     """Decide every fact of the series from all its sources."""
-    given_mdoc = os.fspath(mdoc) if mdoc is not None else None
-    log = _read_log(given_mdoc or beside.mdoc, notes, n_images, required=mdoc is not None)
-    chosen = _choose_angles(n_images, notes, angles, log, extended, beside)
-    pixel = _choose_pixel(notes, pixel_size, extended, log, header_pixel)
-    axis = _choose_axis(notes, tilt_axis_deg, extended, log, labels, beside)
-    return Facts(chosen, pixel, axis, *_choose_dose(notes, n_images, extended, log))
+    beside = find_beside(header.path)
+    log = _read_log(given.mdoc, beside.mdoc, notes, header.n_images)
+    angles = _choose_angles(header, given.angles, log, beside, notes)
+    pixel = _choose_pixel(header, given.pixel_size, log, notes)
+    axis = _choose_axis(header, given.tilt_axis_deg, log, beside, notes)
+    return Facts(angles, pixel, axis, *_choose_dose(header, log, notes))
 
 
 def _read_log(
-    path: str | None, notes: Notes, n_images: int, required: bool
+    given: str | os.PathLike[str] | None, beside: str | None, notes: Notes, n_images: int
 ) -> tuple[str, Mdoc] | None:
+    path = os.fspath(given) if given is not None else beside
     if path is None:
         return None
     parsed, name = read_mdoc(path, notes), os.path.basename(path)
     count, sections = len(parsed.sections), parsed.sections
     if count == n_images:
         return name, parsed
-    if required:
+    if given is not None:
         fail(
             path,
             "ZValue",
@@ -139,14 +151,14 @@ def _read_log(
 
 
 def _choose_angles(
-    n_images: int,
-    notes: Notes,
+    header: Header,
     given: AnglesLike,
     log: tuple[str, Mdoc] | None,
-    extended: Extended | None,
     beside: Beside,
+    notes: Notes,
 ) -> Float64:
-    """Given > extended header > .tlt, .rawtlt > .mdoc; the others are compared with the one taken."""
+    """Given > extended header > .tlt, .rawtlt > .mdoc; the others are compared with it."""
+    extended, n_images = header.extended, header.n_images
     found: list[tuple[str, Float64, str]] = []
     if given is not None:
         found.append(_given_angles(given, n_images))
@@ -158,7 +170,7 @@ def _choose_angles(
     if log is not None:
         found.append((log[0], log[1].angles_deg, ""))
     # What a header left unset is no source: zeros there are the absence of angles.
-    told = [f for f in found if f is found[0] and given is not None or not _unset(f[1])]
+    told = [f for f in found if f[0].startswith("given") or not _unset(f[1])]
     if not told:
         _no_angles(n_images, notes, found)
     origin, angles, path = told[0]
@@ -173,9 +185,7 @@ def _unset(angles: Float64) -> bool:
     return bool(len(angles) > 1 and not np.nan_to_num(angles).any())
 
 
-def _no_angles(n_images: int, notes: Notes, found: list[tuple[str, Float64, str]]) -> None:
-    if n_images == 1 and found:
-        return
+def _no_angles(n_images: int, notes: Notes, found: list[tuple[str, Float64, str]]) -> NoReturn:
     seen = "; ".join(f"{name}: all zero or missing" for name, _, _ in found) or "none"
     fail(
         notes.path,
@@ -196,8 +206,8 @@ def _given_angles(given: AnglesLike, n_images: int) -> tuple[str, Float64, str]:
     values = np.asarray(given)
     if values.dtype.kind not in "iuf" or values.ndim != 1:
         raise InputError(
-            f"angles: found dtype {values.dtype}, shape {values.shape}, expected {n_images} real numbers "
-            "in degrees, one per image"
+            f"angles: found dtype {values.dtype}, shape {values.shape}, expected {n_images} real "
+            "numbers in degrees, one per image"
         )
     return "given", values.astype(np.float64), ""
 
@@ -234,19 +244,16 @@ def _compare_angles(
 
 
 def _choose_pixel(
-    notes: Notes,
-    given: float | None,
-    extended: Extended | None,
-    log: tuple[str, Mdoc] | None,
-    header: float | None,
+    header: Header, given: float | None, log: tuple[str, Mdoc] | None, notes: Notes
 ) -> float | None:
     """Given > extended header > .mdoc > header; a header's 1 A is the default of many writers."""
+    extended = header.extended
     found: list[tuple[str, float | None]] = [("given", given)]
     if extended is not None:
         found.append((f"{extended.name} extended header", extended.pixel_size))
     if log is not None:
         found.append((log[0], log[1].pixel_size))
-    found.append(("header", header))
+    found.append((header.pixel_origin, header.pixel_size))
     told = [(name, value) for name, value in found if value is not None]
     if not told:
         notes.facts["pixel_size"] = "not told by any source"
@@ -257,7 +264,7 @@ def _choose_pixel(
     origin, taken = told[0]
     text = origin
     for name, value in told[1:]:
-        if name == "header" and value == 1.0 and origin != "header":
+        if name == "header" and value == 1.0:
             text += "; header says 1 A, a default"
         elif abs(value - taken) > 0.005 * taken:
             text += f"; {name} says {value:.6g} A"
@@ -281,26 +288,26 @@ def _choose_pixel(
 
 
 def _choose_axis(
-    notes: Notes,
+    header: Header,
     given: float | None,
-    extended: Extended | None,
     log: tuple[str, Mdoc] | None,
-    labels: tuple[str, ...],
     beside: Beside,
+    notes: Notes,
 ) -> float | None:
-    """Given > extended header > .mdoc title > MRC label > FEI acquisition log; None when nothing tells."""
+    """Given > extended header > .mdoc title > MRC label > FEI acquisition log; else None."""
     if given is not None:
         if not math.isfinite(given):
             raise InputError(f"tilt_axis_deg: found {given}, expected finite degrees")
         notes.facts["tilt_axis"] = "given"
         return float(given)
+    extended = header.extended
     if extended is not None and extended.tilt_axis_deg is not None:
         notes.facts["tilt_axis"] = f"{extended.name} extended header; {_AXIS_HANDEDNESS}"
         return extended.tilt_axis_deg
     if log is not None and log[1].tilt_axis_deg is not None:
         notes.facts["tilt_axis"] = f"title of {log[0]}, SerialEM's convention; {_AXIS_HANDEDNESS}"
         return log[1].tilt_axis_deg
-    for label in labels:
+    for label in header.labels:
         if match := _LABEL_AXIS.search(label):
             notes.facts["tilt_axis"] = f"MRC label, SerialEM's convention; {_AXIS_HANDEDNESS}"
             return float(match.group(1))
@@ -322,7 +329,7 @@ def _axis_from_log(notes: Notes, beside: Beside) -> float | None:
 
 
 def _choose_dose(
-    notes: Notes, n_images: int, extended: Extended | None, log: tuple[str, Mdoc] | None
+    header: Header, log: tuple[str, Mdoc] | None, notes: Notes
 ) -> tuple[Float64 | None, npt.NDArray[np.int64] | None]:
     dose, order = None, None
     if log is not None:
@@ -331,6 +338,7 @@ def _choose_dose(
             notes.facts["dose"] = f"ExposureDose of {log[0]}"
         if order is not None:
             notes.facts["order"] = f"DateTime of {log[0]}"
+    extended = header.extended
     if dose is None and extended is not None and extended.dose is not None:
         dose = extended.dose
         notes.facts["dose"] = f"{extended.name} extended header"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What microscopes write between an MRC header and its data: tilt, pixel size, axis, dose of each image.
+"""What microscopes write between an MRC header and its data: tilt, pixel size, axis, dose.
 
-Known: FEI 2003 (128-byte records), FEI1 and FEI2 (mrcfile's dtypes), SerialEM's packed words ("SERI"), and
-Agard's reals ("AGAR"). Others are left alone. Nothing here reads pixels.
+Known: FEI 2003 (128-byte records), FEI1 and FEI2 (mrcfile's dtypes), SerialEM's packed words
+("SERI"), and Agard's reals ("AGAR"). Others are left alone. Nothing here reads pixels.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Extended:
 
 
 def parse_extended(raw: bytes, header: MrcHeader, notes: Notes) -> Extended | None:
-    """Read the facts of the extended header ``raw``; None when its kind is unknown or it is empty."""
+    """Read the facts of the extended header ``raw``; None when it is empty or of unknown kind."""
     if not raw:
         return None
     kind = header.extended_type
@@ -137,8 +137,8 @@ def _serialem_word(out: Extended, bit: int, words: npt.NDArray[np.int64]) -> Non
     elif bit == 3:
         out.more["magnification"] = float(words[0, 0]) * 100
     elif bit == 5:
-        # SerialEM's own float in two shorts: s1 = mantissa / 256 with its sign, |s2| = low mantissa byte plus
-        # 256 times the exponent, whose sign s2 carries.
+        # SerialEM's own float in two shorts: s1 = mantissa / 256 with its sign, |s2| = low mantissa
+        # byte plus 256 times the exponent, whose sign s2 carries.
         high, low = words[:, 0], words[:, 1]
         mantissa = np.abs(high) * 256 + np.abs(low) % 256
         exponent = np.sign(low) * (np.abs(low) // 256)
@@ -147,7 +147,7 @@ def _serialem_word(out: Extended, bit: int, words: npt.NDArray[np.int64]) -> Non
 
 
 def _reals(raw: bytes, header: MrcHeader, notes: Notes) -> Extended | None:
-    """Agard's layout, ``nint`` integers and ``nreal`` reals per image, of which FEI 2003 is 0 and 32."""
+    """Agard's layout: ``nint`` integers and ``nreal`` reals per image; FEI 2003 is 0 and 32."""
     fei = _is_fei_2003(header)
     if fei:
         before, count = 0, 32

@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The 1024 bytes at the head of an MRC file: parsed in either byte order and checked against the file.
+"""The 1024 bytes at the head of an MRC file, in either byte order, checked against the file.
 
-Every size is checked against what the file can hold before anything is allocated; sizes are Python integers,
-so no product overflows. Sources: MRC2014 (Cheng et al., J. Struct. Biol. 192, 146, 2015) and the published
-description of IMOD's use of the extra words (imodStamp, imodFlags, nint, nreal).
+Every size is checked against what the file can hold before anything is allocated; sizes are Python
+integers, so no product overflows. Sources: MRC2014 (Cheng et al., J. Struct. Biol. 192, 146, 2015)
+and the published description of IMOD's use of the extra words (imodStamp, imodFlags, nint, nreal).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from mrcfile.dtypes import HEADER_DTYPE
 
 from .findings import Notes, fail
+
+Order = Literal["<", ">"]
 
 __all__ = ["HEADER_BYTES", "MODES", "MrcHeader", "parse_header"]
 
@@ -61,7 +63,7 @@ class MrcHeader:
     dtype: np.dtype[Any]
     mode: int
     packed: bool
-    order: str
+    order: Order
     axes: tuple[int, int, int]
     voxel: tuple[float, float, float] | None
     cell_angles: tuple[float, float, float]
@@ -109,8 +111,8 @@ def parse_header(raw: bytes, notes: Notes, available: int | None) -> MrcHeader:
     Raises
     ------
     FileFormatError
-        Truncated header, unknown or refused mode, impossible sizes or axis order, or a data block that the
-        file cannot hold.
+        Truncated header, unknown or refused mode, impossible sizes or axis order, or a data block
+        that the file cannot hold.
     """
     path = notes.path
     if len(raw) < HEADER_BYTES:
@@ -159,7 +161,7 @@ def parse_header(raw: bytes, notes: Notes, available: int | None) -> MrcHeader:
 def check_size(header: MrcHeader, notes: Notes, available: int) -> None:
     """Refuse a file that is too short for its header; note bytes left over."""
     need = header.offset + header.data_bytes
-    nz, ny, nx = header.shape
+    nz, ny, _ = header.shape
     what = f"{need} bytes (1024 + {header.extended_bytes} + {nz} x {ny} x {header.row_bytes})"
     if available < need:
         if available <= header.offset:
@@ -184,12 +186,14 @@ def check_size(header: MrcHeader, notes: Notes, available: int) -> None:
         )
 
 
-def _record(raw: bytes, notes: Notes, available: int | None) -> tuple[Any, str]:
+def _record(raw: bytes, notes: Notes, available: int | None) -> tuple[Any, Order]:
     """The header in the byte order that makes sense; the stamp decides when both or neither do."""
     stamp = raw[212]
-    stamped = {0x44: "<", 0x11: ">"}.get(stamp)
-    records = {o: np.frombuffer(raw, HEADER_DTYPE.newbyteorder(o), count=1)[0] for o in "<>"}
-    good = [o for o in "<>" if _plausible(records[o], available)]
+    stamps: dict[int, Order] = {0x44: "<", 0x11: ">"}
+    stamped = stamps.get(stamp)
+    both: tuple[Order, Order] = ("<", ">")
+    records = {o: np.frombuffer(raw, HEADER_DTYPE.newbyteorder(o), count=1)[0] for o in both}
+    good = [o for o in both if _plausible(records[o], available)]
     order = stamped if stamped in good or not good else good[0]
     order = order or ("<" if "<" in good or not good else ">")
     if not good and stamped is None and raw[208:211] != b"MAP":
@@ -276,7 +280,7 @@ def _extended_bytes(path: str, h: Any) -> int:
 
 
 def _dtype(h: Any, mode: int, stamped: bool, flags: int, notes: Notes) -> np.dtype[Any]:
-    """Mode 0 is signed by MRC2014, but IMOD wrote unsigned bytes for decades and says so in a flag."""
+    """Mode 0 is signed by MRC2014, but IMOD long wrote unsigned bytes and says so in a flag."""
     if mode != 0:
         return np.dtype(MODES[mode])
     dmin, dmax = float(h["dmin"]), float(h["dmax"])

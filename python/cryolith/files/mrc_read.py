@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""MRC files, plain, gzip or bzip2: header first, data as a read-only memory map where the format allows.
+"""MRC files, plain, gzip or bzip2: header first, data memory-mapped where the format allows.
 
-Decoded at once, into memory: compressed files and packed 4-bit pixels. Everything else stays on disk.
+Decoded at once, into memory: compressed files and packed 4-bit pixels. Everything else stays on
+disk.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import bz2
 import gzip
 import zlib
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,8 @@ from .opening import Opened
 __all__ = ["MrcFile", "read_data", "read_head"]
 
 _CHUNK = 1 << 20
-# A consistent header over a compressed run of zeros is how a bomb looks; recorded images compress 1-10 times.
+# A consistent header over a compressed run of zeros is how a bomb looks; recorded images compress
+# 1-10 times.
 _BOMB_RATIO = 200
 _BOMB_FREE = 64 << 20
 
@@ -88,11 +90,11 @@ def _unpack(stored: npt.NDArray[Any], nx: int) -> npt.NDArray[np.uint8]:
     return out
 
 
-def _decompressor(opened: Opened) -> IO[bytes]:
+def _decompressor(opened: Opened) -> gzip.GzipFile | bz2.BZ2File:
     return gzip.open(opened.path, "rb") if opened.kind == "gzip" else bz2.open(opened.path, "rb")
 
 
-def _take(opened: Opened, stream: IO[bytes], count: int) -> bytes:
+def _take(opened: Opened, stream: gzip.GzipFile | bz2.BZ2File, count: int) -> bytes:
     """Read up to ``count`` bytes; memory grows with what comes, not with what a header promises."""
     parts, left = [], count
     try:

@@ -41,7 +41,7 @@ def write_mrc(
     data: npt.NDArray[Any],
     *,
     pixel_size: float | None,
-    first_voxel: Sequence[float],
+    first_voxel: npt.NDArray[np.float64],
     labels: Sequence[str],
 ) -> None:
     """Write ``data`` (nz, ny, nx) as a little-endian MRC2014 volume.
@@ -80,8 +80,9 @@ def write_mrc(
 def mrc_dtype(data: npt.NDArray[Any], target: str) -> np.dtype[Any]:
     """The type that ``data`` is written as: the smallest MRC mode that holds every value exactly.
 
-    float64 is the exception: it is rounded to float32. bool and int8 become mode 0 (signed, and said so), uint8
-    mode 6 because half of all readers take mode 0 for signed; wider integers mode 1, 6 or, up to 2^24, 2.
+    float64 is the exception: it is rounded to float32. bool and int8 become mode 0 (signed, and
+    said so), uint8 mode 6 because half of all readers take mode 0 for signed; wider integers mode
+    1, 6 or, up to 2^24, 2.
     """
     kind, item = data.dtype.kind, data.dtype.itemsize
     if kind == "f":
@@ -95,20 +96,20 @@ def mrc_dtype(data: npt.NDArray[Any], target: str) -> np.dtype[Any]:
     if item == 2:
         return np.dtype("<i2" if kind == "i" else "<u2")
     low, high = min(int(s.min()) for s in data), max(int(s.max()) for s in data)
-    if -32768 <= low and high <= 32767:
+    if low >= -32768 and high <= 32767:
         return np.dtype("<i2")
     if low >= 0 and high <= 65535:
         return np.dtype("<u2")
     if max(-low, high) > _EXACT_IN_FLOAT32:
         raise InputError(
-            f"data: found integers from {low} to {high}, expected at most 2^24 in size, which MRC holds exactly; "
-            "write .zarr instead"
+            f"data: found integers from {low} to {high}, expected at most 2^24 in size, "
+            "which MRC holds exactly; write .zarr instead"
         )
     return np.dtype("<f4")
 
 
 def _statistics(data: npt.NDArray[Any], dtype: np.dtype[Any]) -> _Statistics:
-    """Of the finite values as written; sums run section by section in float64, so memory stays small."""
+    """Of the finite values as written; summed section by section in float64, in little memory."""
     low, high, total, squares, count = math.inf, -math.inf, 0.0, 0.0, 0
     for section in data:
         values = np.ascontiguousarray(section, dtype).astype(np.float64)
@@ -148,13 +149,13 @@ def _header(
     dtype: np.dtype[Any],
     statistics: _Statistics,
     pixel_size: float | None,
-    first_voxel: Sequence[float],
+    first_voxel: npt.NDArray[np.float64],
     lines: list[bytes],
 ) -> bytes:
     record = np.zeros((), HEADER_DTYPE.newbyteorder("<"))
     record["mode"] = _MODE[dtype.str[1:]]
     sizes = data.shape[::-1]
-    for axis, size, low in zip("xyz", sizes, reversed(tuple(first_voxel)), strict=True):
+    for axis, size, low in zip("xyz", sizes, first_voxel[::-1], strict=True):
         record[f"n{axis}"] = record[f"m{axis}"] = size
         record["cella"][axis] = size * (pixel_size or 0.0)
         record["origin"][axis] = low

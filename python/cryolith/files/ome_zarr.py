@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""OME-Zarr 0.4: a folder of chunks with scale and translation, readable piece by piece and by many programs.
+"""OME-Zarr 0.4: a folder of chunks with scale and translation, readable piece by piece.
 
-Written here directly in the Zarr v2 layout, which is plain JSON and one file per chunk: the bytes do not depend
-on the installed zarr, and the whole folder is published at once. Read through zarr 2 or 3.
+Written here directly in the Zarr v2 layout, which is plain JSON and one file per chunk: the bytes
+do not depend on the installed zarr, and the whole folder is published at once. Read through zarr 2
+or 3.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import math
 import os
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +26,14 @@ from ..errors import InputError
 from .atomic import publish_folder
 from .findings import Notes, fail
 
-__all__ = ["read_ome_zarr", "write_ome_zarr"]
+__all__ = ["ZarrHead", "open_ome_zarr", "read_ome_zarr", "write_ome_zarr"]
 
-# Labels shrink twenty-fold at the fastest level; float densities hardly shrink at any, so they stay raw.
+# Labels shrink twenty-fold at the fastest level; float densities hardly shrink at any, so they stay
+# raw.
 _ZLIB_LEVEL = 1
 _ANGSTROM = {
-    "angstrom": 1.0, "nanometer": 10.0, "micrometer": 1e4, "millimeter": 1e7, "meter": 1e10, "picometer": 0.01,
+    "angstrom": 1.0, "picometer": 0.01, "nanometer": 10.0, "micrometer": 1e4, "millimeter": 1e7,
+    "meter": 1e10,
 }  # fmt: skip
 
 
@@ -110,42 +114,56 @@ def _write_chunks(
         target.write_bytes(zlib.compress(raw, _ZLIB_LEVEL) if squeeze else raw)
 
 
-def read_ome_zarr(
-    path: str | os.PathLike[str], notes: Notes
-) -> tuple[npt.NDArray[Any], float | None, npt.NDArray[np.float64] | None]:
-    """Return the full-resolution array (z, y, x), its pixel size and the place of its first voxel [angstrom]."""
+@dataclass(frozen=True)
+class ZarrHead:
+    """What the metadata of an OME-Zarr say; no chunk has been read.
+
+    Attributes
+    ----------
+    pixel_size : float or None [angstrom]
+    first_voxel : (3,) float64 or None [angstrom]
+        Position (z, y, x) of the first voxel.
+    """
+
+    array: Any
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    pixel_size: float | None
+    first_voxel: npt.NDArray[np.float64] | None
+    labels: tuple[str, ...]
+
+
+def open_ome_zarr(path: str | os.PathLike[str], notes: Notes) -> ZarrHead:
+    """Read the metadata of the full-resolution level of an OME-Zarr 0.4 or 0.5, or a plain array.
+
+    Raises
+    ------
+    FileFormatError
+        No Zarr, damaged metadata, or an array that is not three axes of real numbers.
+    """
     import zarr
 
     name = os.fspath(path)
     try:
-        root = zarr.open(str(path), mode="r")
-        attributes = dict(root.attrs)
+        root: Any = zarr.open(str(path), mode="r")
+        attributes: dict[str, Any] = dict(root.attrs)
         meta = attributes.get("ome", attributes).get("multiscales", [{}])[0]
         level = meta.get("datasets", [{}])[0]
         array = root[level["path"]] if "path" in level else root
         shape, dtype = tuple(array.shape), np.dtype(array.dtype)
+        missing = array.nchunks - array.nchunks_initialized
+        pixel, first = _place(meta, level, notes)
+        labels = tuple(str(t) for t in attributes.get("cryolith", {}).get("labels", ()))
     except Exception as error:  # each zarr version has its own family of errors
-        text = " ".join(str(error).split())[:200] or type(error).__name__
         fail(
-            name,
-            "zarr metadata",
-            text,
-            "an OME-Zarr image",
-            "check that the whole folder was copied",
+            name, "zarr metadata", _told(error), "an OME-Zarr image", "copy the whole folder again"
         )
     if not meta:
-        notes.warn(
-            "multiscales", "none", "OME-Zarr metadata", "read as a plain array without pixel size"
-        )
+        do = "read as a plain array without pixel size"
+        notes.warn("multiscales", "none", "OME-Zarr metadata", do)
     if len(shape) != 3 or dtype.kind not in "biuf" or 0 in shape:
-        fail(
-            name,
-            "array",
-            f"{dtype} {shape}",
-            "real numbers (nz, ny, nx)",
-            "choose one channel and time point",
-        )
-    missing = array.nchunks - array.nchunks_initialized
+        do = "choose one channel and time point"
+        fail(name, "array", f"{dtype} {shape}", "real numbers (nz, ny, nx)", do)
     if missing:
         notes.warn(
             "chunks",
@@ -153,12 +171,19 @@ def read_ome_zarr(
             "all",
             "missing voxels read as the fill value; write the volume again",
         )
+    return ZarrHead(array, shape, dtype, pixel, first, labels)
+
+
+def read_ome_zarr(head: ZarrHead, notes: Notes) -> npt.NDArray[Any]:
+    """Return the full-resolution array (nz, ny, nx), in memory."""
     try:
-        data = np.asarray(array[...])
+        return np.asarray(head.array[...])
     except Exception as error:  # a codec may raise anything on damaged data
-        text = " ".join(str(error).split())[:200] or type(error).__name__
-        fail(name, "chunks", text, "chunks that can be decoded", "copy the folder again")
-    return data, *_place(meta, level, notes)
+        fail(notes.path, "chunks", _told(error), "chunks that decode", "copy the folder again")
+
+
+def _told(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _place(

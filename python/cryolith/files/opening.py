@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The first look at a path: is it a regular file, may it be read, and what do its first bytes say it is?"""
+"""The first look at a path: is it a regular file, may it be read, what do its first bytes say?"""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def look(path: str | os.PathLike[str], what: str = "an MRC or TIFF file") -> Ope
     Raises
     ------
     FileFormatError
-        Missing, not permitted, a folder, FIFO, socket or device, empty, or of a type that is told by name.
+        Missing, not permitted, a folder, FIFO, socket or device, empty, or of a type that is told
+        by name.
     """
     name = os.fspath(path)
     status = _stat(name)
@@ -108,10 +109,17 @@ def _require_regular(name: str, mode: int) -> None:
 
 
 def _is_digital_micrograph(head: bytes, size: int) -> bool:
-    """A big-endian MRC 3 px wide starts with the same bytes: the length field must fit too."""
-    dm3 = head[:4] == b"\0\0\0\3" and int.from_bytes(head[4:8], "big") == size - 16
-    dm4 = head[:4] == b"\0\0\0\4" and int.from_bytes(head[4:12], "big") == size - 24
-    return dm3 or dm4
+    """Version 3 or 4, the length of what follows, the byte order: an MRC of such sizes cannot be.
+
+    A big-endian MRC that is 3 px wide starts with the same four bytes; read as one, the length field
+    would be its height and the file far too short for it.
+    """
+    width = {b"\0\0\0\3": 4, b"\0\0\0\4": 8}.get(head[:4])
+    if width is None:
+        return False
+    length = int.from_bytes(head[4 : 4 + width], "big")
+    flag = int.from_bytes(head[4 + width : 8 + width], "big")
+    return flag in (0, 1) and 0 <= size - length <= 64
 
 
 def _kind(name: str, head: bytes, size: int, what: str) -> str:

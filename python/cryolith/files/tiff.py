@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Multi-page TIFF stacks: memory-mapped where the pixels lie plainly in the file, else decoded by tifffile."""
+"""Multi-page TIFF: memory-mapped where the pixels lie plainly in the file, else decoded."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .findings import Notes, fail
+from .findings import fail
 from .tiff_pages import Page, tiff_pages
 
 __all__ = ["TiffHead", "read_tiff_data", "read_tiff_head"]
@@ -80,7 +81,7 @@ def _step(pages: list[Page]) -> int | None:
     if any(o is None for o in offsets):
         return None
     places = [int(o) for o in offsets if o is not None]
-    steps = {b - a for a, b in zip(places, places[1:], strict=False)} or {pages[0].nbytes}
+    steps = {b - a for a, b in pairwise(places)} or {pages[0].nbytes}
     step = steps.pop()
     return step if not steps and step >= pages[0].nbytes else None
 
@@ -99,11 +100,11 @@ def _imagej_stack(path: str, size: int, first: Page) -> tuple[int, int]:
 
 
 def read_tiff_data(head: TiffHead) -> npt.NDArray[Any]:
-    """Return (n_pages, ny, nx): a read-only memory map, or decoded pages when they are compressed."""
+    """Return (n_pages, ny, nx): a read-only memory map, or decoded pages if compressed."""
     if head.step is None:
         return _decode(head)
     raw = np.memmap(head.path, np.uint8, mode="r")
-    ny, nx = head.shape[1:]
+    nx = head.shape[2]
     item = head.dtype.itemsize
     strides = (head.step, nx * item, item)
     return np.ndarray(head.shape, head.dtype, buffer=raw, offset=head.offset, strides=strides)

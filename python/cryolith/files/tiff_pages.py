@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The directories of a TIFF file: size, type and place of every page, checked against the file.
 
-Walked here and not by a library, because a directory that points back at itself, pages of another size and
-data beyond the end of the file must each be told by name. Source: TIFF 6.0 (1992) and BigTIFF.
+Walked here and not by a library, because a directory that points back at itself, pages of another
+size and data beyond the end of the file must each be told by name. Source: TIFF 6.0 (1992) and
+BigTIFF.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _DESCRIPTION, _STRIPS, _SAMPLES, _STRIP_BYTES = 270, 273, 277, 279
 _X_RESOLUTION, _FORMAT, _TILES, _TILE_BYTES = 282, 339, 324, 325
 _WANTED = (
-    _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _DESCRIPTION, _STRIPS, _SAMPLES, _STRIP_BYTES,
-    _X_RESOLUTION, _FORMAT, _TILES, _TILE_BYTES,
+    _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _DESCRIPTION, _STRIPS, _SAMPLES,
+    _STRIP_BYTES, _X_RESOLUTION, _FORMAT, _TILES, _TILE_BYTES,
 )  # fmt: skip
 _DTYPES = {
     (1, 8): "u1", (1, 16): "u2", (1, 32): "u4", (2, 8): "i1", (2, 16): "i2", (2, 32): "i4",
@@ -51,7 +52,8 @@ class Page:
     pixel_size : float or None [angstrom]
         From ImageJ's unit and XResolution.
     declared_images : int
-        ImageJ writes stacks beyond 4 GB as one page and says in its description how many images follow.
+        ImageJ writes stacks beyond 4 GB as one page and says in its description how many images
+        follow.
     """
 
     shape: tuple[int, int]
@@ -162,7 +164,7 @@ def tiff_pages(path: str) -> list[Page]:
                 )
             seen.add(at)
             tags, at = reader.directory(at)
-            pages.append(_page(path, len(pages), tags, size))
+            pages.append(_page(reader, len(pages), tags))
     if not pages:
         fail(
             path,
@@ -179,7 +181,8 @@ def _one(tags: dict[int, Any], tag: int, default: int) -> int:
     return int(value[0]) if value else default
 
 
-def _page(path: str, index: int, tags: dict[int, Any], size: int) -> Page:
+def _page(reader: _Reader, index: int, tags: dict[int, Any]) -> Page:
+    path, size, order = reader.path, reader.size, reader.order
     ny, nx = _one(tags, _HEIGHT, 0), _one(tags, _WIDTH, 0)
     if ny <= 0 or nx <= 0:
         fail(
@@ -206,8 +209,7 @@ def _page(path: str, index: int, tags: dict[int, Any], size: int) -> Page:
             "8, 16 or 32-bit integers or 16, 32 or 64-bit reals",
             "convert it first",
         )
-    order = "<" if _head_order(path) == b"II" else ">"
-    dtype = np.dtype(_DTYPES[kind]).newbyteorder(order)
+    dtype = np.dtype(order + _DTYPES[kind])
     compressed = _one(tags, _COMPRESSION, 1) != 1
     places = tags.get(_STRIPS, ()) or tags.get(_TILES, ())
     counts = tags.get(_STRIP_BYTES, ()) or tags.get(_TILE_BYTES, ())
@@ -224,11 +226,6 @@ def _page(path: str, index: int, tags: dict[int, Any], size: int) -> Page:
         pixel_size=_imagej_pixel(text, tags.get(_X_RESOLUTION, ())),
         declared_images=_imagej_images(text),
     )
-
-
-def _head_order(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(2)
 
 
 def _check_places(path: str, index: int, places: Any, counts: Any, size: int, need: int) -> None:

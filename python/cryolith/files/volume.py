@@ -14,13 +14,12 @@ import numpy.typing as npt
 from ..datamodel import Source, Volume
 from ..errors import InputError
 from .findings import Notes, fail
-from .mrc_read import MrcFile, read_data, read_head
+from .image_file import open_image
+from .mrc_read import MrcFile
 from .mrc_write import OWN_LABEL, write_mrc
-from .ome_zarr import read_ome_zarr, write_ome_zarr
-from .opening import look
-from .tiff import read_tiff_data, read_tiff_head
+from .ome_zarr import open_ome_zarr, read_ome_zarr, write_ome_zarr
 
-__all__ = ["read_volume", "write_volume"]
+__all__ = ["assemble_volume", "describe_volume", "is_zarr", "read_volume", "write_volume"]
 
 _MRC_SUFFIXES = (".mrc", ".rec", ".map", ".st")
 _SAME_EDGE = 0.01  # of the voxel size
@@ -29,8 +28,8 @@ _SAME_EDGE = 0.01  # of the voxel size
 def read_volume(path: str | os.PathLike[str]) -> Volume:
     """Read a volume from MRC (plain, .gz or .bz2), OME-Zarr or multi-page TIFF.
 
-    Plain MRC and uncompressed TIFF are read-only memory maps; the rest is decoded into memory. The array is
-    (z, y, x) whatever axis order the file has.
+    Plain MRC and uncompressed TIFF are read-only memory maps; the rest is decoded into memory. The
+    array is (z, y, x) whatever axis order the file has.
 
     Raises
     ------
@@ -50,29 +49,46 @@ def read_volume(path: str | os.PathLike[str]) -> Volume:
 
 def assemble_volume(path: str | os.PathLike[str], notes: Notes) -> Volume:
     """As :func:`read_volume`, leaving the warnings in ``notes``."""
-    if Path(path).is_dir() and (Path(path).suffix == ".zarr" or _has_zarr_metadata(Path(path))):
-        data, pixel, first = read_ome_zarr(path, notes)
-        return _volume(data, pixel, first, notes)
-    opened = look(path)
-    if opened.kind == "tiff":
-        head = read_tiff_head(opened.path, opened.size)
-        notes.facts["pixel_size"] = "ImageJ's unit" if head.pixel_size else "not told by the file"
-        return _volume(read_tiff_data(head), head.pixel_size, None, notes)
-    mrc = read_head(opened, notes)
-    if mrc.header.volumes > 1:
-        fail(
-            notes.path,
-            "ispg",
-            f"a stack of {mrc.header.volumes} volumes",
-            "one volume",
-            "split the file first",
-        )
-    pixel = _cubic(mrc, notes)
-    return _volume(read_data(mrc, notes), pixel, _first_voxel(mrc, notes), notes)
+    if is_zarr(path):
+        head = open_ome_zarr(path, notes)
+        return _volume(read_ome_zarr(head, notes), head.pixel_size, head.first_voxel, notes)
+    file = open_image(path, notes)
+    if file.mrc is None:
+        pixel = file.tiff.pixel_size if file.tiff else None
+        notes.facts["pixel_size"] = "ImageJ's unit" if pixel else "not told by the file"
+        return _volume(file.load(notes), pixel, None, notes)
+    if file.mrc.header.volumes > 1:
+        found = f"a stack of {file.mrc.header.volumes} volumes"
+        fail(notes.path, "ispg", found, "one volume", "split the file first")
+    pixel = _cubic(file.mrc, notes)
+    return _volume(file.load(notes), pixel, _first_voxel(file.mrc, notes), notes)
 
 
-def _has_zarr_metadata(path: Path) -> bool:
-    return any((path / name).exists() for name in (".zgroup", ".zarray", "zarr.json"))
+def is_zarr(path: str | os.PathLike[str]) -> bool:
+    """Whether ``path`` is a folder that is, or claims to be, a Zarr."""
+    folder = Path(path)
+    names = (".zgroup", ".zarray", "zarr.json")
+    try:
+        named = folder.suffix.lower() == ".zarr" or any((folder / n).exists() for n in names)
+        return folder.is_dir() and named
+    except (OSError, ValueError):  # a name that is too long or holds NUL: no folder
+        return False
+
+
+def describe_volume(path: str | os.PathLike[str], notes: Notes) -> dict[str, Any]:
+    """Return the facts of an OME-Zarr for :func:`info`."""
+    head = open_ome_zarr(path, notes)
+    return {
+        "path": notes.path,
+        "format": "OME-Zarr",
+        "shape": list(head.shape),
+        "dtype": head.dtype.name,
+        "pixel_size_angstrom": head.pixel_size,
+        "labels": list(head.labels),
+        "facts": dict(notes.facts),
+        "warnings": list(notes.warning_lines),
+        "problems": [],
+    }
 
 
 def _volume(
@@ -122,7 +138,7 @@ def _first_voxel(mrc: MrcFile, notes: Notes) -> npt.NDArray[np.float64] | None:
         steps = np.array(header.start)[
             list(np.argsort(header.axes))
         ]  # columns, rows, sections to x, y, z
-        return (steps * np.array(header.voxel))[::-1].copy()
+        return np.asarray((steps * np.array(header.voxel))[::-1], np.float64)
     notes.facts["origin"] = "not set in the header; the centre of the array was taken"
     return None
 
@@ -136,10 +152,11 @@ def write_volume(
 ) -> None:
     """Write a volume to ``path``, whole or not at all; the suffix chooses the format.
 
-    ``.mrc .rec .map .st``: MRC2014 with pixel size, origin, statistics and labels. float32 is mode 2, int16 mode
-    1, uint16 mode 6, float16 mode 12, int8 and bool mode 0 (signed); uint8 is written as uint16, float64 rounded
-    to float32, wider integers as int16, uint16 or float32, whichever holds them exactly.
-    ``.zarr``: OME-Zarr 0.4 with chunks, scale and translation in angstrom, in the array's own type.
+    ``.mrc .rec .map .st``: MRC2014 with pixel size, origin, statistics and labels. float32 is mode
+    2, int16 mode 1, uint16 mode 6, float16 mode 12, int8 and bool mode 0 (signed); uint8 is written
+    as uint16, float64 rounded to float32, wider integers as int16, uint16 or float32, whichever
+    holds them exactly. ``.zarr``: OME-Zarr 0.4 with chunks, scale and translation in angstrom, in
+    the array's own type.
 
     The same volume and labels give the same bytes on every run.
 
@@ -150,7 +167,8 @@ def write_volume(
     volume : Volume or (nz, ny, nx) array
         Any strides and byte order.
     labels : sequence of str
-        Provenance, ASCII; in MRC at most ten lines of 80 characters, with ``cryolith <version>`` put first.
+        Provenance, ASCII; in MRC at most ten lines of 80 characters, with ``cryolith <version>``
+        put first.
     chunks : (3,) int [voxels]
         Chunk edges (z, y, x) of OME-Zarr.
 
@@ -165,7 +183,8 @@ def write_volume(
     data = np.asarray(given.data)
     if data.dtype.kind not in "biuf":
         raise InputError(
-            f"data: found dtype {data.dtype}, expected real numbers; write real and imaginary parts apart"
+            f"data: found dtype {data.dtype}, expected real numbers; "
+            "write real and imaginary parts apart"
         )
     if 0 in data.shape:
         raise InputError(f"data: found shape {data.shape}, expected at least one voxel per axis")
