@@ -16,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from report_content import build_content
 
 from cryolith.datamodel import Alignment, Defects, Source, TiltSeries, Volume
 from cryolith.errors import CryolithError, InputError
-from cryolith.report import ReportContent, write_report
+from cryolith.report import ReportContent, judge, write_report
 
 FILES = {"report.html", "report.json", "layers.csv", "voids.csv", "particles.csv", "tilts.csv"}
 
@@ -54,6 +55,15 @@ class Page(HTMLParser):
         self.text += data
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> tuple[ReportContent, Path]:
+    """A full report, written once for the tests that only read it."""
+    folder = tmp_path_factory.mktemp("report")
+    content = build_content()
+    write_report(content, folder)
+    return content, folder
+
+
 def _digests(folder: Path) -> dict[str, str]:
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
 
@@ -64,20 +74,19 @@ def _table(path: Path) -> dict[str, list[str]]:
     return {name: [row[i] for row in rows[1:]] for i, name in enumerate(rows[0])}
 
 
-def test_it_writes_these_files_and_no_other(make_content, tmp_path):
-    write_report(make_content(), tmp_path)
+def test_it_writes_these_files_and_no_other(written):
+    _, tmp_path = written
     assert {p.name for p in tmp_path.iterdir()} == FILES
 
 
-def test_numbers_in_page_json_and_csv_are_equal(make_content, tmp_path):
-    content = make_content()
-    verdict = write_report(content, tmp_path)
+def test_numbers_in_page_json_and_csv_are_equal(written):
+    content, tmp_path = written
     facts = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert page.checks == {
         c["name"]: "" if c["value"] is None else str(c["value"]) for c in facts["verdict"]["checks"]
     }
-    assert facts["verdict"]["word"] == verdict.word == "OK"
+    assert facts["verdict"]["word"] == judge(content).word == "OK"
     for name in ("layers", "voids", "particles"):
         table = _table(tmp_path / f"{name}.csv")
         assert list(table) == list(getattr(content.defects, name))
@@ -85,9 +94,9 @@ def test_numbers_in_page_json_and_csv_are_equal(make_content, tmp_path):
             stated = facts["tables"][name][column]
             for text, fact, value in zip(table[column], stated, values.tolist(), strict=True):
                 if isinstance(value, float):
-                    assert (text, fact) == ("", None) or float(text) == fact == value
+                    assert (text, fact) == ("nan", None) or float(text) == fact == value
                 else:
-                    assert text.lower() == str(fact).lower() == str(value).lower()
+                    assert text == str(fact) == str(value)
     seen = {(name, column) for name, column, _ in page.cells}
     assert ("layers", "thickness_nm") in seen
     assert ("particles", "volume_nm3") in seen
@@ -95,12 +104,18 @@ def test_numbers_in_page_json_and_csv_are_equal(make_content, tmp_path):
         assert value in _table(tmp_path / f"{name}.csv")[column]
 
 
-def test_the_words_of_the_findings_stand_in_page_and_json(make_content, tmp_path):
-    write_report(make_content(), tmp_path)
+def test_the_words_of_the_findings_stand_in_page_and_json(written):
+    _, tmp_path = written
     facts = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     page = " ".join(Page((tmp_path / "report.html").read_text(encoding="utf-8")).text.split())
     said = " ".join(facts["findings"])
-    for words in ("41.2 ± 0.6 nm thick", "18.50 ± 0.15 nm thick", "1730 ± 130 nm³", "1 void", "2 par"):
+    for words in (
+        "41.2 ± 0.6 nm thick",
+        "18.50 ± 0.15 nm thick",
+        "1730 ± 130 nm³",
+        "1 void",
+        "2 par",
+    ):
         assert words in said
         assert words in page
     for words in (
@@ -112,20 +127,19 @@ def test_the_words_of_the_findings_stand_in_page_and_json(make_content, tmp_path
         assert words in page
 
 
-def test_the_tilt_table_has_a_row_for_each_image(make_content, tmp_path):
-    content = make_content()
-    write_report(content, tmp_path)
+def test_the_tilt_table_has_a_row_for_each_image(written):
+    content, tmp_path = written
     table = _table(tmp_path / "tilts.csv")
     assert [float(v) for v in table["angle_deg"]] == content.series.angles_deg.tolist()
     assert [float(v) for v in table["shift_row_px"]] == content.alignment.shifts_px[:, 0].tolist()
     means = content.series.images.astype(np.float64).mean(axis=(1, 2))
     np.testing.assert_allclose([float(v) for v in table["mean_grey_value"]], means, rtol=1e-6)
-    assert table["used"].count("false") == 1
+    assert table["used"].count("False") == 1
     assert table["reason"][3] == "shift 9.1 px from its neighbours"
 
 
-def test_json_is_strict_sorted_and_versioned(make_content, tmp_path):
-    write_report(make_content(), tmp_path)
+def test_json_is_strict_sorted_and_versioned(written):
+    _, tmp_path = written
     text = (tmp_path / "report.json").read_text(encoding="utf-8")
     facts = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     assert facts["schema_version"] == 1
@@ -135,35 +149,25 @@ def test_json_is_strict_sorted_and_versioned(make_content, tmp_path):
     assert facts["reconstruction"]["size_nm"] == [48.0, 80.0, 64.0]
 
 
-def test_the_same_content_gives_the_same_bytes(make_content, tmp_path):
-    for name in ("first", "second"):
-        (tmp_path / name).mkdir()
-        write_report(make_content(), tmp_path / name)
-    assert _digests(tmp_path / "first") == _digests(tmp_path / "second")
+def test_the_same_content_gives_the_same_bytes(written, tmp_path):
+    write_report(build_content(), tmp_path)
+    assert _digests(tmp_path) == _digests(written[1])
 
 
-def test_another_process_with_another_hash_seed_gives_the_same_bytes(tmp_path):
+def test_another_process_with_another_hash_seed_gives_the_same_bytes(written, tmp_path):
     here = Path(__file__).resolve().parent
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import conftest as c;"
-        "from cryolith.report import ReportContent, write_report;"
-        "write_report(ReportContent(series=c.make_series(), alignment=c.make_alignment(),"
-        " volume=c.make_volume(), defects=c.make_defects()), sys.argv[2])"
+        "import sys; sys.path.insert(0, sys.argv[1]); import report_content as c;"
+        "from cryolith.report import write_report; write_report(c.build_content(), sys.argv[2])"
     )
-    found = []
-    for seed in ("1", "2"):
-        folder = tmp_path / seed
-        folder.mkdir()
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "TZ": f"UTC{seed}"}
-        command = [sys.executable, "-c", code, str(here), str(folder)]
-        subprocess.run(command, env=environment, check=True, timeout=60)
-        found.append(_digests(folder))
-    assert found[0] == found[1]
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "TZ": "Pacific/Apia", "LC_ALL": "C"}
+    command = [sys.executable, "-c", code, str(here), str(tmp_path)]
+    subprocess.run(command, env=environment, check=True, timeout=60)
+    assert _digests(tmp_path) == _digests(written[1])
 
 
-def test_the_page_needs_nothing_from_outside(make_content, tmp_path):
-    write_report(make_content(), tmp_path)
-    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+def test_the_page_needs_nothing_from_outside(written):
+    text = (written[1] / "report.html").read_text(encoding="utf-8")
     assert not re.search(r"https?:|//[a-z]|@import|url\((?!#)", re.sub(r"base64,[^\"]*", "", text))
     links = Page(text).links
     assert len(links) > 40
@@ -174,8 +178,8 @@ def test_the_page_needs_nothing_from_outside(make_content, tmp_path):
     assert len(names) == len(re.findall(r'\sid="([^"]*)"', text))
 
 
-def test_output_says_nothing_of_where_it_was_written(make_content, tmp_path):
-    write_report(make_content(), tmp_path)
+def test_output_says_nothing_of_where_it_was_written(written):
+    _, tmp_path = written
     for path in tmp_path.iterdir():
         text = path.read_text(encoding="utf-8")
         assert str(tmp_path) not in text
@@ -187,10 +191,13 @@ def test_hostile_and_foreign_names_are_shown_as_they_are(make_content, tmp_path)
     foreign = "针状样品 “é” \u2028 & <b>"
     content = make_content()
     series = replace(
-        content.series, source=Source(path=f"{evil}.mrc", facts={evil: evil}, warnings=(evil, foreign))
+        content.series,
+        source=Source(path=f"{evil}.mrc", facts={evil: evil}, warnings=(evil, foreign)),
     )
     alignment = replace(content.alignment, flags={0: evil}, method=(evil,))
-    defects = Defects(layers={"name": np.array([evil]), "thickness_nm": np.array([3.0])}, notes=(evil,))
+    defects = Defects(
+        layers={"name": np.array([evil]), "thickness_nm": np.array([3.0])}, notes=(evil,)
+    )
     content = replace(
         content, series=series, alignment=alignment, defects=defects, title=evil + foreign,
         parameters={evil: evil}, inputs=((foreign, evil, 1),), command=evil, plan={evil: (1, 1)},
@@ -208,23 +215,15 @@ def test_hostile_and_foreign_names_are_shown_as_they_are(make_content, tmp_path)
 def test_the_least_content_makes_a_whole_report(bare, tmp_path):
     verdict = write_report(bare, tmp_path)
     assert verdict.word == "BAD"
-    page = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    shown = Page(re.sub(r"<(script|style).*?</\1>", "", text, flags=re.DOTALL)).text
     for words in (
         "1 image of 7 × 5 px", "size not known", "No layers were found", "No voids were found",
-        "No particles were found", "no residual was computed", "None.", "No tilt was flagged",
-        "No command was recorded", "without iterations",
+        "No particles were found", "No tilt was flagged", "No command was recorded",
+        "without iterations", "not computed",
     ):  # fmt: skip
-        assert words in page or words in (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "nan" not in page.lower().replace("finance", "")
-
-
-@pytest.mark.parametrize("dtype", ["i1", "u2", ">i2", ">f4", "f2", "f8"])
-def test_images_of_every_dtype(make_content, tmp_path, dtype):
-    content = make_content()
-    images = (content.series.images // 16).astype(dtype)
-    write_report(replace(content, series=replace(content.series, images=images)), tmp_path)
-    means = [float(v) for v in _table(tmp_path / "tilts.csv")["mean_grey_value"]]
-    np.testing.assert_allclose(means, (content.series.images // 16).mean(axis=(1, 2)), rtol=1e-6)
+        assert words in shown
+    assert not re.search(r"\bnan\b|\bNone\b(?!\.| recorded)", shown)
 
 
 def test_missing_pixels_and_residuals_do_no_harm(make_content, tmp_path):
@@ -240,7 +239,7 @@ def test_missing_pixels_and_residuals_do_no_harm(make_content, tmp_path):
         volume=Volume(data=np.full((24, 40, 32), np.nan, np.float32)),
     )
     assert write_report(content, tmp_path).word == "BAD"
-    assert _table(tmp_path / "tilts.csv")["mean_grey_value"][2] == ""
+    assert _table(tmp_path / "tilts.csv")["mean_grey_value"][2] == "nan"
 
 
 def test_tables_without_rows_read_well(make_content, tmp_path):
@@ -264,47 +263,39 @@ def test_only_the_largest_rows_are_shown_and_the_rest_is_counted(make_content, t
     assert len(_table(tmp_path / "particles.csv")["volume_nm3"]) == 130
 
 
-def test_labels_of_any_integer_type_and_from_a_file(make_content, tmp_path):
-    content = make_content()
-    pages = []
-    for dtype in (np.int32, np.int16, ">i2"):
-        labels = content.defects.labels.astype(dtype)
-        write_report(make_content(defects=replace(content.defects, labels=labels)), tmp_path)
-        pages.append((tmp_path / "report.html").read_bytes())
-    assert pages[0] == pages[1] == pages[2]
+class NoiseStack:
+    """121 images of 1024 x 1024 px of noise, the hardest to compress; read one by one or not at all."""
+
+    shape, ndim, dtype = (121, 1024, 1024), 3, np.dtype(np.uint16)
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, index):
+        assert isinstance(index, int)
+        rng = np.random.default_rng(index)
+        return rng.integers(0, 60000, (256, 256), np.uint16).repeat(4, 0).repeat(4, 1)
 
 
-def test_a_large_series_makes_a_page_below_five_megabytes(tmp_path):
-    """121 images of 1024 x 1024 px full of noise, the hardest to compress, read one by one."""
-
-    class Lazy:
-        shape, ndim, dtype = (121, 1024, 1024), 3, np.dtype(np.uint16)
-        held = 0
-
-        def __len__(self):
-            return 121
-
-        def __getitem__(self, index):
-            assert isinstance(index, int)
-            rng = np.random.default_rng(index)
-            return rng.integers(0, 60000, (256, 256), np.uint16).repeat(4, 0).repeat(4, 1)
-
+def test_the_largest_page_stays_below_five_megabytes(tmp_path):
     rng = np.random.default_rng(3)
     volume = rng.normal(size=(16, 512, 512)).astype(np.float32)
+    spots = np.zeros(8 * 128 * 128, np.int32)
+    spots[rng.choice(spots.size, 3000, replace=False)] = np.arange(1, 3001)
     labels = np.zeros(volume.shape, np.int32)
-    places = rng.choice(labels[::2, ::4, ::4].size, 3000, replace=False)
-    labels[::2, ::4, ::4].reshape(-1)  # a copy: the strided view is written through below
-    spots = np.zeros(labels[::2, ::4, ::4].size, np.int32)
-    spots[places] = np.arange(1, 3001)
-    labels[::2, ::4, ::4] = spots.reshape(labels[::2, ::4, ::4].shape)
-    particles = {"volume_nm3": rng.uniform(1, 9, 3000), "diameter_nm": rng.uniform(1, 2, 3000)}
+    labels[::2, ::4, ::4] = spots.reshape(8, 128, 128)
+    angles = np.linspace(-60, 60, 121)
     content = ReportContent(
-        series=TiltSeries(images=Lazy(), angles_deg=np.linspace(-60, 60, 121), pixel_size=3.0),
-        alignment=Alignment(
-            angles_deg=np.linspace(-60, 60, 121), tilt_axis_deg=85.0, shifts_px=np.zeros((121, 2))
-        ),
+        series=TiltSeries(images=NoiseStack(), angles_deg=angles, pixel_size=3.0),
+        alignment=Alignment(angles_deg=angles, tilt_axis_deg=85.0, shifts_px=np.zeros((121, 2))),
         volume=Volume(data=volume, pixel_size=3.0),
-        defects=Defects(particles=particles, labels=labels),
+        defects=Defects(
+            particles={
+                "volume_nm3": rng.uniform(1, 9, 3000),
+                "diameter_nm": rng.uniform(1, 2, 3000),
+            },
+            labels=labels,
+        ),
     )
     write_report(content, tmp_path)
     assert (tmp_path / "report.html").stat().st_size < 5_000_000
@@ -332,12 +323,10 @@ def test_a_failure_leaves_the_old_report(make_content, tmp_path):
 
 def test_what_cannot_be_reported_is_refused_by_name(make_content, tmp_path):
     content = make_content()
+    short = Alignment(angles_deg=np.zeros(20), tilt_axis_deg=0.0, shifts_px=np.zeros((20, 2)))
     with pytest.raises(InputError, match="folder: found 'nowhere'"):
         write_report(content, tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"alignment: found 20 tilts, expected 21"):
-        short = Alignment(
-            angles_deg=np.zeros(20), tilt_axis_deg=0.0, shifts_px=np.zeros((20, 2))
-        )
         make_content(alignment=short)
     with pytest.raises(InputError, match=r"defects.labels: found shape \(2, 2, 2\)"):
         make_content(defects=Defects(labels=np.zeros((2, 2, 2), np.int32)))

@@ -36,7 +36,9 @@ def test_the_share_of_flagged_tilts_is_graded(make_content, flagged, word):
     assert judge(content).word == word
 
 
-@pytest.mark.parametrize(("sigma", "word"), [(1.0, "OK"), (1.01, "LOOK"), (3.3, "LOOK"), (3.4, "BAD")])
+@pytest.mark.parametrize(
+    ("sigma", "word"), [(1.0, "OK"), (1.01, "LOOK"), (3.3, "LOOK"), (3.4, "BAD")]
+)
 def test_the_error_of_the_layers_is_graded(make_content, sigma, word):
     layers = {
         "thickness_nm": np.array([10.0, 10.0, 10.0]),

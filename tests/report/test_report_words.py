@@ -76,7 +76,12 @@ def test_units_are_split_from_column_names():
 
 def test_bytes_and_times_take_the_unit_that_reads_best():
     assert [bytes_text(v) for v in (12, 2.5e6, 3e12)] == ["12 B", "2.5 MB", "3 TB"]
-    assert [duration_text(v) for v in (0.25, 42, 600, 9000)] == ["0.25 s", "42 s", "10 min", "2.5 h"]
+    assert [duration_text(v) for v in (0.25, 42, 600, 9000)] == [
+        "0.25 s",
+        "42 s",
+        "10 min",
+        "2.5 h",
+    ]
     assert bytes_text(math.nan) == duration_text(math.inf) == NONE
 
 
