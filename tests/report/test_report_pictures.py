@@ -270,8 +270,11 @@ def test_boundaries_along_the_plane_are_not_drawn():
 
 
 def test_names_of_layers_stand_where_they_fit():
-    assert [n.text for n in layer_names(_layers(), _volume(), (1, 2, 0), 4, 5.0)] == ["dark 1"]
-    assert not layer_names(_layers(), _volume(), (1, 2, 0), 4, 6.5)
+    assert [n.text for n in layer_names(_layers(), _volume(), (1, 2, 0), 4, 5.0)] == [
+        "bright 1",
+        "dark 1",
+    ]
+    assert [n.text for n in layer_names(_layers(), _volume(), (1, 2, 0), 4, 6.5)] == ["bright 1"]
 
 
 def test_a_layer_has_a_cutout_with_its_boundaries():

@@ -66,11 +66,13 @@ def _layers(table: Table) -> Finding:
     for row in range(min(count, MOST_LAYERS)):
         name = str(table["name"][row]) if "name" in table else f"layer {row + 1}"
         whole = bool(thickness) and np.isfinite(float(table[thickness][row]))
-        parts = [f"{measure(table, thickness, row)} thick" if whole else "not seen whole"]
+        parts = [
+            f"{measure(table, thickness, row)} thick" if whole else "only one boundary measured"
+        ]
         rough = [measure(table, f"{side}_roughness_{unit}", row) for side in ("start", "end")]
-        rough = [text for text in rough if text and "–" not in text]
+        rough = [text.removesuffix(f" {unit}") for text in rough if text and "–" not in text]
         if rough:
-            parts.append(f"boundaries rough by {' and '.join(rough)}")
+            parts.append(f"roughness {' and '.join(rough)} {unit}")
         lines.append(f"{name}: {', '.join(parts)}")
     if count > MOST_LAYERS:
         lines.append(f"{count - MOST_LAYERS} more in layers.csv")

@@ -57,11 +57,19 @@ def layer_names(
     """Return the names that fit between their boundaries, ``height`` [px] high, at the right end."""
     starts, ends = (_boundaries(table, volume, side) for side in ("start", "end"))
     out = []
-    for row in sorted(starts.keys() & ends.keys()):
-        low, high = starts[row], ends[row]
-        middle = Boundary(low.normal, (low.position + high.position) / 2)
+    for row in sorted(starts.keys() | ends.keys()):
+        low, high, place = starts.get(row), ends.get(row), _middle(table, volume, row)
+        if "name" not in table or (low and high and abs(high.position - low.position) < height):
+            continue
+        known = low or high
+        if low and high:
+            middle = Boundary(low.normal, (low.position + high.position) / 2)
+        elif known and place is not None:
+            middle = Boundary(known.normal, float(place @ np.array(known.normal)))
+        else:
+            continue
         line = _line(middle, volume.data.shape, axes, index)
-        if line is not None and abs(high.position - low.position) > height and "name" in table:
+        if line is not None:
             x, y = max((line[:2], line[2:]))
             out.append(Name(str(table["name"][row]), x, y))
     return tuple(out)
