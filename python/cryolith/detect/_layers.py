@@ -137,7 +137,7 @@ def _sigma_offset(lateral: Float64, position: Float64, centre: Float64) -> float
     covariance = np.bincount(ring, np.outer(residual, residual).ravel()) / pairs
     covariance[np.logical_or.accumulate(covariance <= 0)] = 0.0
     variance = float(np.outer(weight, weight).ravel() @ covariance[ring]) * n / max(n - 3, 1)
-    return max(sigma, math.sqrt(max(variance, 0.0)))
+    return max(sigma, math.sqrt(max(variance, 0.0)) * STUDENT[size])
 
 
 def _fit(lateral: Float64, position: Float64, centre: Float64) -> Float64:
