@@ -4,8 +4,9 @@ add_library(cryolith_options INTERFACE)
 target_compile_options(cryolith_options INTERFACE
   -Wall -Wextra -Wconversion
   # Contraction is chosen, never left to the compiler: baseline code rounds every operation, tuned
-  # variants (below) fuse them. Otherwise GCC and Clang differ in the last bit.
-  -ffp-contract=off
+  # variants (below) fuse them. Otherwise GCC and Clang differ in the last bit. The choice stands here, as a
+  # property, because options of an interface come after those of the target and would win.
+  -ffp-contract=$<IF:$<BOOL:$<TARGET_PROPERTY:CRYOLITH_FUSE>>,fast,off>
   # The rounding-neutral part of -ffast-math: nobody reads errno of sqrt or traps on a NaN compare.
   -fno-math-errno -fno-trapping-math)
 if(CRYOLITH_WERROR)
@@ -35,7 +36,8 @@ function(cryolith_add_variants target source)
     target_compile_definitions(${object} PRIVATE CRYOLITH_VARIANT=${variant})
     if(NOT variant STREQUAL baseline)
       string(REGEX REPLACE "^x86_64_" "x86-64-" march ${variant})
-      target_compile_options(${object} PRIVATE -march=${march} -ffp-contract=fast)
+      target_compile_options(${object} PRIVATE -march=${march})
+      set_target_properties(${object} PROPERTIES CRYOLITH_FUSE ON)
     endif()
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${object}>)
   endforeach()

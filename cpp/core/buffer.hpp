@@ -4,6 +4,8 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <type_traits>
+#include <utility>
 
 #include "core/error.hpp"
 #include "core/view.hpp"
@@ -13,6 +15,8 @@ namespace cryolith {
 // Zeroed scratch of trivially copyable elements, aligned to a cache line. Sizes are checked before multiplying.
 template <class T>
 class Buffer {
+  static_assert(std::is_trivially_copyable_v<T>);
+
  public:
   Buffer() = default;
   explicit Buffer(index_t count) : size_(count) {
@@ -23,12 +27,21 @@ class Buffer {
     if (!data_) throw std::bad_alloc();
     std::memset(static_cast<void*>(data_.get()), 0, bytes);
   }
+  // A buffer that was moved from is empty.
+  Buffer(Buffer&& other) noexcept : data_(std::move(other.data_)), size_(std::exchange(other.size_, 0)) {}
+  Buffer& operator=(Buffer&& other) noexcept {
+    data_ = std::move(other.data_);
+    size_ = std::exchange(other.size_, 0);
+    return *this;
+  }
   T* data() { return data_.get(); }
   const T* data() const { return data_.get(); }
   index_t size() const { return size_; }
   T& operator[](index_t i) { return data_.get()[i]; }
   const T& operator[](index_t i) const { return data_.get()[i]; }
-  void clear() { std::memset(static_cast<void*>(data_.get()), 0, static_cast<std::size_t>(size_) * sizeof(T)); }
+  void clear() {
+    if (size_ > 0) std::memset(static_cast<void*>(data_.get()), 0, static_cast<std::size_t>(size_) * sizeof(T));
+  }
 
  private:
   struct Free {

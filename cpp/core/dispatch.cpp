@@ -38,9 +38,12 @@ Isa current_isa() {
 
 const char* isa_name(Isa isa) {
   switch (isa) {
-    case Isa::x86_64_v4: return "x86-64-v4";
-    case Isa::x86_64_v3: return "x86-64-v3";
-    case Isa::baseline: break;
+    case Isa::x86_64_v4:
+      return "x86-64-v4";
+    case Isa::x86_64_v3:
+      return "x86-64-v3";
+    case Isa::baseline:
+      break;
   }
   return "baseline";
 }

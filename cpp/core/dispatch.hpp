@@ -19,9 +19,9 @@ const char* isa_name(Isa isa);
 //   CRYOLITH_FOR_EACH_VARIANT(CRYOLITH_DECLARE)
 #if defined(__x86_64__)
 #define CRYOLITH_FOR_EACH_VARIANT(X) X(baseline) X(x86_64_v3) X(x86_64_v4)
-#define CRYOLITH_SELECT(f)                                                             \
-  (::cryolith::current_isa() == ::cryolith::Isa::x86_64_v4   ? &x86_64_v4::f           \
-   : ::cryolith::current_isa() == ::cryolith::Isa::x86_64_v3 ? &x86_64_v3::f           \
+#define CRYOLITH_SELECT(f)                                                   \
+  (::cryolith::current_isa() == ::cryolith::Isa::x86_64_v4   ? &x86_64_v4::f \
+   : ::cryolith::current_isa() == ::cryolith::Isa::x86_64_v3 ? &x86_64_v3::f \
                                                              : &baseline::f)
 #else
 #define CRYOLITH_FOR_EACH_VARIANT(X) X(baseline)

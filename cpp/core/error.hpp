@@ -5,17 +5,27 @@
 
 namespace cryolith {
 
-struct ArgumentError : std::invalid_argument { using invalid_argument::invalid_argument; };  // -> ValueError
-struct DeviceError : std::runtime_error { using runtime_error::runtime_error; };             // -> cryolith.DeviceError
-struct Cancelled : std::runtime_error { Cancelled() : runtime_error("cancelled by the caller") {} };  // -> cryolith.Cancelled
+struct ArgumentError : std::invalid_argument {
+  using invalid_argument::invalid_argument;
+};  // -> ValueError
+struct DeviceError : std::runtime_error {
+  using runtime_error::runtime_error;
+};  // -> cryolith.DeviceError
+struct Cancelled : std::runtime_error {
+  Cancelled() : runtime_error("cancelled by the caller") {}
+};  // -> cryolith.Cancelled
 
-// Throws ArgumentError with the message parts run together; say what was found and what was expected.
 template <class... Args>
-void require(bool ok, const Args&... message) {
-  if (ok) return;
+[[noreturn]] void fail(const Args&... message) {
   std::ostringstream out;
   (out << ... << message);
   throw ArgumentError(out.str());
+}
+
+// Throws ArgumentError with the message parts run together; say what was found and what was expected.
+template <class... Args>
+inline void require(bool ok, const Args&... message) {
+  if (!ok) fail(message...);
 }
 
 }  // namespace cryolith

@@ -22,8 +22,8 @@ struct Shared {
   std::atomic<bool> stop{false};
   std::mutex mutex;
   std::condition_variable done;
-  int running = 0;               // guarded by mutex
-  std::exception_ptr error;      // guarded by mutex; the first one wins
+  int running = 0;           // guarded by mutex
+  std::exception_ptr error;  // guarded by mutex; the first one wins
 
   void fail(std::exception_ptr e) {
     std::lock_guard lock(mutex);
@@ -48,8 +48,8 @@ void work(Shared& shared, index_t blocks, int worker, const std::function<void(i
 
 void watch(Shared& shared, const Cpu& cpu) {
   std::unique_lock lock(shared.mutex);
-  while (shared.running > 0) {
-    shared.done.wait_for(lock, std::chrono::milliseconds(50), [&] { return shared.running == 0; });
+  const auto finished = [&] { return shared.running == 0; };
+  while (!shared.done.wait_for(lock, std::chrono::milliseconds(50), finished)) {
     lock.unlock();
     try {
       if (cpu.cancel && cpu.cancel->cancelled()) throw Cancelled();

@@ -20,9 +20,9 @@ class CancelToken {
 
 // How to run: passed by value into every long function; no global state.
 struct Cpu {
-  int threads = 0;                      // 0: as many as this process may use (affinity)
-  const CancelToken* cancel = nullptr;  // optional
-  std::function<void()> poll;           // called by the calling thread about every 50 ms; may throw to stop the work
+  int threads = 0;                       // 0: as many as this process may use (affinity)
+  const CancelToken* cancel = nullptr;   // optional
+  std::function<void()> poll = nullptr;  // called by the calling thread about every 50 ms; may throw to stop the work
 };
 
 // Number of processors this process may use.

@@ -24,8 +24,11 @@ struct View {
     return v;
   }
 };
-template <class T> using View1 = View<T, 1>;
-template <class T> using View2 = View<T, 2>;
-template <class T> using View3 = View<T, 3>;
+template <class T>
+using View1 = View<T, 1>;
+template <class T>
+using View2 = View<T, 2>;
+template <class T>
+using View3 = View<T, 3>;
 
 }  // namespace cryolith

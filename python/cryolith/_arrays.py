@@ -56,7 +56,9 @@ def as_core(
     return out
 
 
-def as_angles(angles: npt.ArrayLike, name: str, count: int | None = None) -> npt.NDArray[np.float64]:
+def as_angles(
+    angles: npt.ArrayLike, name: str, count: int | None = None
+) -> npt.NDArray[np.float64]:
     """Return angles [deg] as (n,) float64; refuse non-finite ones and a wrong count."""
     out: npt.NDArray[np.float64] = as_core(angles, name, ("n_tilts",), np.float64)
     bad = np.flatnonzero(~np.isfinite(out))

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "align/prepare.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "core/error.hpp"
+
+namespace cryolith {
+namespace {
+
+constexpr double kRangesAbove = 3.0;  // Gauss noise passes 8.5 + 1.4 sigma about once in 1e20 pixels
+constexpr double kSigmasAbove = 8.0;  // the floor where the neighbours are all equal, as in counting images
+constexpr double kMeanToSigma = 1.2533141373155003;  // sqrt(pi / 2): from the mean of |x| to sigma
+
+struct Around {
+  float low, median, high;
+  int count;
+};
+
+Around neighbours(const float* image, index_t ny, index_t nx, index_t y, index_t x) {
+  float v[8];
+  int count = 0;
+  for (index_t j = std::max<index_t>(0, y - 1); j <= std::min(ny - 1, y + 1); ++j)
+    for (index_t i = std::max<index_t>(0, x - 1); i <= std::min(nx - 1, x + 1); ++i) {
+      const float p = image[j * nx + i];
+      if ((j != y || i != x) && !std::isnan(p)) v[count++] = p;
+    }
+  if (count < 3) return {0, 0, 0, count};
+  std::sort(v, v + count);
+  return {v[0], 0.5f * (v[(count - 1) / 2] + v[count / 2]), v[count - 1], count};
+}
+
+index_t despike_one(float* image, index_t ny, index_t nx, std::vector<Around>& around) {
+  double sum = 0;
+  index_t used = 0;
+  for (index_t y = 0; y < ny; ++y)
+    for (index_t x = 0; x < nx; ++x) {
+      const Around& a = around[static_cast<std::size_t>(y * nx + x)] = neighbours(image, ny, nx, y, x);
+      const float p = image[y * nx + x];
+      if (a.count < 3 || std::isnan(p)) continue;
+      sum += std::abs(static_cast<double>(p) - a.median);
+      ++used;
+    }
+  const double floor = used ? kSigmasAbove * kMeanToSigma * sum / static_cast<double>(used) : 0;
+  index_t replaced = 0;
+  for (index_t k = 0; k < ny * nx; ++k) {
+    const Around& a = around[static_cast<std::size_t>(k)];
+    if (a.count < 3 || std::isnan(image[k])) continue;
+    const double margin = std::max(floor, kRangesAbove * (static_cast<double>(a.high) - a.low));
+    if (image[k] > a.high + margin || image[k] < a.low - margin) {
+      image[k] = a.median;
+      ++replaced;
+    }
+  }
+  return replaced;
+}
+
+void add_scaled(float* out, const float* in, float weight, index_t count) {
+  for (index_t i = 0; i < count; ++i) out[i] += weight * in[i];
+}
+
+void check_axis(const AxisMap& map, index_t inputs, index_t outputs, const char* name) {
+  require(map.weight.extent[0] == outputs && map.source.extent[0] == outputs, name, ": found ", map.weight.extent[0],
+          " outputs, expected ", outputs);
+  require(map.weight.extent[1] == map.source.extent[1], name, ": weights and sources differ in taps");
+  for (index_t k = 0; k < map.source.size(); ++k)
+    require(map.source.data[k] >= 0 && map.source.data[k] < inputs, name, ": source ", map.source.data[k],
+            " is outside 0 to ", inputs - 1);
+}
+
+}  // namespace
+
+void despike(const Cpu& cpu, View3<float> images, View1<index_t> replaced) {
+  const index_t n = images.extent[0], ny = images.extent[1], nx = images.extent[2];
+  require(ny >= 3 && nx >= 3, "images: found ", ny, " x ", nx, " pixels, expected at least 3 x 3");
+  require(replaced.extent[0] == n, "replaced: found ", replaced.extent[0], " entries, expected ", n);
+  parallel_for(cpu, n, [&](index_t i, int) {
+    std::vector<Around> around(static_cast<std::size_t>(ny * nx));
+    replaced.data[i] = despike_one(images.data + i * ny * nx, ny, nx, around);
+  });
+}
+
+void reduce_images(const Cpu& cpu, View3<const float> images, const AxisMap& rows, const AxisMap& columns,
+                   View3<float> out) {
+  const index_t n = images.extent[0], ny = images.extent[1], nx = images.extent[2];
+  const index_t my = out.extent[1], mx = out.extent[2];
+  require(out.extent[0] == n, "out: found ", out.extent[0], " images, expected ", n);
+  check_axis(rows, ny, my, "rows");
+  check_axis(columns, nx, mx, "columns");
+  const index_t row_taps = rows.weight.extent[1], column_taps = columns.weight.extent[1];
+  parallel_for(cpu, n, [&](index_t i, int) {
+    const float* image = images.data + i * ny * nx;
+    std::vector<float> row(static_cast<std::size_t>(nx));
+    for (index_t y = 0; y < my; ++y) {
+      std::fill(row.begin(), row.end(), 0.0f);
+      for (index_t k = 0; k < row_taps; ++k)
+        add_scaled(row.data(), image + rows.source.data[y * row_taps + k] * nx, rows.weight.data[y * row_taps + k], nx);
+      float* to = out.data + (i * my + y) * mx;
+      for (index_t x = 0; x < mx; ++x) {
+        float sum = 0;
+        for (index_t k = 0; k < column_taps; ++k)
+          sum += columns.weight.data[x * column_taps + k] *
+                 row[static_cast<std::size_t>(columns.source.data[x * column_taps + k])];
+        to[x] = sum;
+      }
+    }
+  });
+}
+
+void resample_images(const Cpu& cpu, View3<const float> images, View3<const double> map, View1<const float> fill,
+                     View3<float> out) {
+  const index_t n = images.extent[0], ny = images.extent[1], nx = images.extent[2];
+  const index_t my = out.extent[1], mx = out.extent[2];
+  require(out.extent[0] == n && map.extent[0] == n && fill.extent[0] == n, "images: found ", n, ", but ",
+          out.extent[0], " outputs, ", map.extent[0], " maps and ", fill.extent[0], " fill values");
+  require(map.extent[1] == 2 && map.extent[2] == 3, "map: found ", map.extent[1], " x ", map.extent[2],
+          ", expected 2 x 3");
+  parallel_for(cpu, n, [&](index_t i, int) {
+    const float* image = images.data + i * ny * nx;
+    const double* m = map.data + i * 6;
+    for (index_t r = 0; r < my; ++r)
+      for (index_t c = 0; c < mx; ++c) {
+        const double y = m[0] * static_cast<double>(r) + m[1] * static_cast<double>(c) + m[2];
+        const double x = m[3] * static_cast<double>(r) + m[4] * static_cast<double>(c) + m[5];
+        float& to = out.data[(i * my + r) * mx + c];
+        if (!(y >= 0 && x >= 0 && y <= static_cast<double>(ny - 1) && x <= static_cast<double>(nx - 1))) {
+          to = fill.data[i];
+          continue;
+        }
+        const index_t y0 = std::min(static_cast<index_t>(y), std::max<index_t>(ny - 2, 0));
+        const index_t x0 = std::min(static_cast<index_t>(x), std::max<index_t>(nx - 2, 0));
+        const index_t y1 = std::min(y0 + 1, ny - 1), x1 = std::min(x0 + 1, nx - 1);
+        const float fy = static_cast<float>(y - static_cast<double>(y0)), fx = static_cast<float>(x - static_cast<double>(x0));
+        const float top = image[y0 * nx + x0] + fx * (image[y0 * nx + x1] - image[y0 * nx + x0]);
+        const float bottom = image[y1 * nx + x0] + fx * (image[y1 * nx + x1] - image[y1 * nx + x0]);
+        to = top + fy * (bottom - top);
+      }
+  });
+}
+
+}  // namespace cryolith

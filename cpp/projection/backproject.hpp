@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+#include <functional>
+
+#include "core/parallel.hpp"
+#include "core/view.hpp"
+#include "projection/plan.hpp"
+
+namespace cryolith {
+
+// Changes the stretched rows of one tilt, two blocks at a time (b is null for the last of an odd number), between
+// sampling and summing: a row filter. Rows outside `range` lie outside the image and are zero; they must stay so.
+using RowStage =
+    std::function<void(int worker, index_t tilt, Range range, float* rows_a, float* rows_b)>;
+
+// Sets `volume` (nz, ny, nx) to the sum over tilts of their images (n_tilts, height, width), smeared along the rays:
+// the exact transpose of project(). Finite input. O(n_tilts nz ny nx); scratch per thread: two blocks of stretched
+// rows, about 2 n_tilts (nx + nz) kLanes floats.
+void backproject(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> images, View3<float> volume,
+                 const RowStage& stage = {});
+
+}  // namespace cryolith

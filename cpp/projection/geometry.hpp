@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+#include <vector>
+
+#include "core/view.hpp"
+
+namespace cryolith {
+
+// One image of a single-axis tilt series, lengths in pixels. It sees the specimen point (x, y, z), counted from
+// the centre of the volume, at
+//   u = x cos_tilt + z sin_tilt + axis_offset,   v = y,
+//   column = (width - 1)/2 + u cos_axis - v sin_axis + shift_column,
+//   row    = (height - 1)/2 + u sin_axis + v cos_axis + shift_row          (docs/conventions.md).
+struct TiltPose {
+  double cos_tilt, sin_tilt, cos_axis, sin_axis, shift_row, shift_column, axis_offset;
+};
+
+// Samples of one image for one block of kLanes volume rows: sample i of lane j lies at
+//   row = row_start + i row_step + j row_lane,   column = column_start + i column_step + j column_lane.
+struct SampleGrid {
+  double row_start, row_step, row_lane;
+  double column_start, column_step, column_lane;
+};
+
+// Half-open range of samples.
+struct Range {
+  index_t begin, end;
+};
+
+// The samples i in [0, count) of which any of `lanes` lanes can have a tap inside the given rows and columns of an
+// image; at most one sample too many at either end.
+Range touching(const SampleGrid& grid, index_t count, index_t lanes, Range image_rows, Range image_columns);
+
+}  // namespace cryolith

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "projection/plan.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "core/error.hpp"
+
+namespace cryolith {
+namespace {
+
+std::size_t at(index_t i) { return static_cast<std::size_t>(i); }
+double half(index_t n) { return 0.5 * static_cast<double>(n - 1); }
+
+// Modified Bessel function of the first kind, order 0: its power series (Abramowitz & Stegun 9.6.12).
+double bessel_i0(double x) {
+  double sum = 1.0, term = 1.0;
+  for (int k = 1; term > 1e-17 * sum; ++k) {
+    const double factor = x / (2.0 * k);
+    term *= factor * factor;
+    sum += term;
+  }
+  return sum;
+}
+
+double windowed_sinc(double distance) {
+  const double a = 2.0 * distance / kTaps;
+  if (std::abs(a) >= 1.0) return 0.0;
+  const double window = bessel_i0(kKaiserBeta * std::sqrt(1.0 - a * a)) / bessel_i0(kKaiserBeta);
+  const double x = std::numbers::pi * distance;
+  return distance == 0.0 ? 1.0 : std::sin(x) / x * window;
+}
+
+Buffer<float> tap_table() {
+  Buffer<float> table((kPhases + 2) * kTaps);
+  for (int p = 0; p < kPhases + 2; ++p) {
+    double w[kTaps], sum = 0.0;
+    const double fraction = static_cast<double>(std::min(p, kPhases)) / kPhases;
+    for (int i = 0; i < kTaps; ++i) sum += w[i] = windowed_sinc(i - (kTaps / 2 - 1) - fraction);
+    for (int i = 0; i < kTaps; ++i) table[p * kTaps + i] = static_cast<float>(w[i] / sum);
+  }
+  for (int i = 0; i < kTaps; ++i) {  // on a pixel the weights are exactly 0 and 1
+    table[i] = i == kTaps / 2 - 1 ? 1.0f : 0.0f;
+    for (int p = kPhases; p < kPhases + 2; ++p) table[p * kTaps + i] = i == kTaps / 2 ? 1.0f : 0.0f;
+  }
+  return table;
+}
+
+// Whole voxels and the rest of a shear; the rest is a multiple of 2^-20, so that both weights, f and 1 - f, are
+// exact in float32 and the pair stays transposed to the last bit.
+struct Shear {
+  index_t whole;
+  float rest;
+};
+Shear shear(double slope, index_t line, index_t lines) {
+  constexpr double unit = 1 << 20;
+  const double s = std::round((static_cast<double>(line) - half(lines)) * slope * unit) / unit;
+  const double whole = std::floor(s);
+  return {static_cast<index_t>(whole), static_cast<float>(s - whole)};
+}
+
+}  // namespace
+
+ProjectionPlan::ProjectionPlan(const std::vector<TiltPose>& tilts, VolumeShape volume, ImageShape image)
+    : volume_(volume), image_(image), tilts_(tilts), table_(tap_table()) {
+  require(!tilts.empty(), "geometry: found no tilts, expected at least one");
+  for (index_t extent : {volume.nz, volume.ny, volume.nx, image.height, image.width})
+    require(extent > 0 && extent <= (1 << 20), "shape: found an extent of ", extent, ", expected 1 to 1048576");
+  for (const TiltPose& pose : tilts) add_tilt(pose);
+  first_row_.push_back(total_rows_);
+  constexpr index_t limit = std::numeric_limits<std::int32_t>::max() / kLanes;
+  require(total_rows_ <= limit, "geometry: ", total_rows_, " stretched rows, expected at most ", limit,
+          "; use fewer tilts at a time");
+  fill(shallow_, volume.nx, volume.nz);
+  fill(steep_, volume.nz, volume.nx);
+}
+
+void ProjectionPlan::add_tilt(const TiltPose& pose) {
+  const bool steep = std::abs(pose.sin_tilt) > kSteepTangent * std::abs(pose.cos_tilt);
+  const index_t along = steep ? volume_.nz : volume_.nx, across = steep ? volume_.nx : volume_.nz;
+  stretch_.push_back({steep, steep ? pose.sin_tilt : pose.cos_tilt, 0});
+  (steep ? steep_ : shallow_).tilts.push_back(static_cast<index_t>(stretch_.size()) - 1);
+  // The forward projector writes whole runs: up to one run and one chunk's rounding beyond the voxels' shadow.
+  const double reach = std::abs(slope(static_cast<index_t>(stretch_.size()) - 1)) * half(across);
+  const index_t extension = static_cast<index_t>(std::ceil(reach)) + 2 * kRun + 8;
+  stretch_.back().centre = extension;
+  first_row_.push_back(total_rows_);
+  total_rows_ += (along + kRun - 1) / kRun * kRun + 2 * extension + 2;
+}
+
+double ProjectionPlan::slope(index_t tilt) const {
+  const TiltPose& p = tilts_[at(tilt)];
+  return stretch_[at(tilt)].steep ? p.cos_tilt / p.sin_tilt : p.sin_tilt / p.cos_tilt;
+}
+
+double ProjectionPlan::spacing(index_t tilt) const { return std::abs(stretch_[at(tilt)].step); }
+
+index_t ProjectionPlan::lanes(index_t block) const {
+  return std::min<index_t>(kLanes, volume_.ny - block * kLanes);
+}
+
+SampleGrid ProjectionPlan::grid(index_t tilt, index_t block) const {
+  const TiltPose& p = tilts_[at(tilt)];
+  const Stretch& s = stretch_[at(tilt)];
+  const double first = -half(s.steep ? volume_.nz : volume_.nx) - static_cast<double>(s.centre);
+  const double u = first * s.step + p.axis_offset;
+  const double v = static_cast<double>(block * kLanes) - half(volume_.ny);
+  SampleGrid g;
+  g.row_start = half(image_.height) + u * p.sin_axis + v * p.cos_axis + p.shift_row;
+  g.row_step = s.step * p.sin_axis;
+  g.row_lane = p.cos_axis;
+  g.column_start = half(image_.width) + u * p.cos_axis - v * p.sin_axis + p.shift_column;
+  g.column_step = s.step * p.cos_axis;
+  g.column_lane = -p.sin_axis;
+  return g;
+}
+
+Range ProjectionPlan::samples(index_t tilt, index_t block) const {
+  return touching(grid(tilt, block), row_count(tilt), lanes(block), {0, image_.height}, {0, image_.width});
+}
+
+void ProjectionPlan::fill(Bank& bank, index_t along, index_t across) {
+  const index_t n = static_cast<index_t>(bank.tilts.size()), chunks = (across + kChunk - 1) / kChunk;
+  bank.along = along;
+  bank.across = across;
+  bank.runs = (along + kRun - 1) / kRun;
+  bank.middle.resize(at(n * chunks));
+  bank.span.resize(at(n * chunks));
+  std::vector<Shear> shears(at(n * across));
+  index_t widest = 0;
+  for (index_t t = 0; t < n; ++t) {
+    const index_t tilt = bank.tilts[at(t)];
+    for (index_t line = 0; line < across; ++line) {
+      Shear& s = shears[at(t * across + line)] = shear(slope(tilt), line, across);
+      s.whole += stretch_[at(tilt)].centre;
+    }
+    for (index_t c = 0; c < chunks; ++c) {
+      const index_t first = c * kChunk, last = std::min(across, first + kChunk) - 1;
+      const index_t middle = shears[at(t * across + (first + last) / 2)].whole;
+      index_t span = 0;
+      for (index_t line = first; line <= last; ++line)
+        span = std::max(span, std::abs(shears[at(t * across + line)].whole - middle));
+      bank.middle[at(t * chunks + c)] = middle;
+      bank.span[at(t * chunks + c)] = span;
+      widest = std::max(widest, span);
+    }
+  }
+  bank.pad = 2 * widest + 2 * kRun + 2;
+  bank.stride = bank.runs * kRun + 2 * bank.pad;
+  require(across * bank.stride < std::numeric_limits<std::int32_t>::max() / kLanes,
+          "volume: a plane of ", along, " x ", across, " voxels is too large; reconstruct a part of it");
+  bank.back.resize(at(n * across));
+  bank.forward.resize(at(n * across));
+  for (index_t t = 0; t < n; ++t)
+    for (index_t line = 0; line < across; ++line) {
+      const Shear s = shears[at(t * across + line)];
+      const index_t back = (first_row(bank.tilts[at(t)]) + s.whole) * kLanes;
+      const index_t forward = (line * bank.stride + bank.pad - s.whole - 1) * kLanes;
+      bank.back[at(line * n + t)] = {static_cast<std::int32_t>(back), s.rest};
+      bank.forward[at(t * across + line)] = {static_cast<std::int32_t>(forward), 1.0f - s.rest};
+    }
+}
+
+}  // namespace cryolith

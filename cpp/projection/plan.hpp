@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+#include <vector>
+
+#include "core/buffer.hpp"
+#include "core/view.hpp"
+#include "projection/geometry.hpp"
+#include "projection/sampling.hpp"
+
+namespace cryolith {
+
+struct VolumeShape {
+  index_t nz, ny, nx;
+};
+struct ImageShape {
+  index_t height, width;
+};
+
+// The tilts that are summed along one axis of the volume: rows run along x and tilts shear them with z (shallow
+// tilts), or rows run along z and tilts shear them with x (steep ones). Tables for back-projection and its transpose.
+struct Bank {
+  std::vector<index_t> tilts;     // in the order given
+  index_t along = 0, across = 0;  // voxels along the rows and across them
+  index_t runs = 0;               // register runs along a row
+  index_t pad = 0, stride = 0;    // of the forward projector's copy of the volume: rows before, rows per line
+  std::vector<Tap> back;          // [across][tilt]: into the block's stretched rows
+  std::vector<Tap> forward;       // [tilt][across]: into the copy of the volume
+  std::vector<index_t> middle, span;  // [tilt][chunk of kChunk lines]: shift in the middle and its largest deviation
+};
+
+// Everything about one geometry and one pair of shapes that does not depend on the data. Make once, run often.
+//
+// Definition (design/003-projector.md). Stretched row sample x' (x' counted from the volume's centre along the rows,
+// in voxels) of tilt t and volume row y is the image at u = x' cos(theta) + offset (shallow; z' sin(theta) when
+// steep), v = y, interpolated by the separable windowed sinc of sampling.hpp. Voxel (z, y, x) receives
+// (1 - f) q[x + k] + f q[x + k + 1] with k + f = (z - cz) tan(theta) (exchanged when steep).
+class ProjectionPlan {
+ public:
+  // Lines of the volume that the forward projector adds to a row in one go (best of 16, 32, 48, 64: the rows stay
+  // in L1), and tilts that the back-projector adds in one go, for the same reason (field notes of the prototype).
+  static constexpr index_t kChunk = 32;
+  // |theta| up to which rows run along x.
+  static constexpr double kSteepTangent = 1.0;
+
+  ProjectionPlan(const std::vector<TiltPose>& tilts, VolumeShape volume, ImageShape image);
+
+  VolumeShape volume() const { return volume_; }
+  ImageShape image() const { return image_; }
+  index_t tilts() const { return static_cast<index_t>(tilts_.size()); }
+  index_t blocks() const { return (volume_.ny + kLanes - 1) / kLanes; }  // of kLanes volume rows
+  index_t lanes(index_t block) const;
+  index_t rows() const { return total_rows_; }  // stretched rows of one block, all tilts
+  index_t first_row(index_t tilt) const { return first_row_[static_cast<std::size_t>(tilt)]; }
+  index_t row_count(index_t tilt) const { return first_row(tilt + 1) - first_row(tilt); }
+  // Spacing of a tilt's samples in the image, in pixels: |cos(theta)|, or |sin(theta)| when steep.
+  double spacing(index_t tilt) const;
+  SampleGrid grid(index_t tilt, index_t block) const;
+  Range samples(index_t tilt, index_t block) const;  // those of the grid that can touch the image
+  const Bank& shallow() const { return shallow_; }
+  const Bank& steep() const { return steep_; }
+  TapTable table() const { return {table_.data()}; }
+
+ private:
+  struct Stretch {
+    bool steep;
+    double step;       // of u per sample, signed
+    index_t centre;    // extension: samples before the first voxel
+  };
+  void add_tilt(const TiltPose& pose);
+  void fill(Bank& bank, index_t along, index_t across);
+  double slope(index_t tilt) const;
+
+  VolumeShape volume_;
+  ImageShape image_;
+  std::vector<TiltPose> tilts_;
+  std::vector<Stretch> stretch_;
+  std::vector<index_t> first_row_;
+  index_t total_rows_ = 0;
+  Bank shallow_, steep_;
+  Buffer<float> table_;
+};
+
+}  // namespace cryolith

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+// Plain data and constants shared with the files that are compiled once per instruction set: no containers here.
+#include <cstdint>
+
+#include "core/dispatch.hpp"
+#include "core/view.hpp"
+#include "projection/geometry.hpp"
+
+namespace cryolith {
+
+// Volume rows (y) that travel together, one per vector lane: one AVX register of float32.
+inline constexpr int kLanes = 8;
+// Stretched rows kept in registers by one run: 12 accumulators + 2 weights + 2 rows = 16 registers of AVX2.
+inline constexpr int kRun = 12;
+// Interpolation: sinc windowed by Kaiser-Bessel, 8 taps, beta 6. Of 6 and 8 taps and beta 4 to 7 the one with the
+// smallest ripple on a constant (0.15 % at worst, over all tilts to 60 degrees and all in-plane angles) that still
+// passes 94 % at 0.35 cycles per pixel (design/003-projector.md).
+inline constexpr int kTaps = 8;
+inline constexpr double kKaiserBeta = 6.0;
+// Weights are tabulated at this many positions between two pixels and interpolated linearly: error below
+// 3.3 / (8 512^2) = 1.6e-6, the sum stays 1.
+inline constexpr int kPhases = 512;
+
+// Adds (1 - weight) row(offset) + weight row(offset + kLanes); offset in floats.
+struct Tap {
+  std::int32_t offset;
+  float weight;
+};
+
+// A (kPhases + 2, kTaps) table: row p holds the weights of the pixels floor(X) - 3 ... floor(X) + 4 for
+// X - floor(X) = p / kPhases. The last row repeats the one before it: rounding may reach it.
+struct TapTable {
+  const float* weights;
+};
+
+#define CRYOLITH_DECLARE_SAMPLING(ns)                                                                              \
+  namespace ns {                                                                                                   \
+  /* acc[r] (+)= sum over taps of (1 - w) in[offset + r] + w in[offset + r + 1], r < kRun, rows of kLanes. */      \
+  void shear_sum(const float* in, const Tap* taps, index_t count, float* acc, bool add);                           \
+  /* rows[i][lane] = sum over taps of weight * image, for i in range; zero outside the image. */                   \
+  void gather_rows(TapTable table, View2<const float> image, const SampleGrid& grid, Range range, index_t lanes,   \
+                   float* rows);                                                                                   \
+  /* The transpose: adds rows to the image's rows [band.begin, band.end). */                                       \
+  void scatter_rows(TapTable table, View2<float> image, Range band, const SampleGrid& grid, Range range,           \
+                    index_t lanes, const float* rows);                                                             \
+  /* lanes images rows (stride floats apart) of n pixels <-> n rows of kLanes; missing lanes read as 0. */         \
+  void to_lanes(const float* plain, index_t stride, index_t n, index_t lanes, float* rows);                        \
+  void from_lanes(const float* rows, index_t n, index_t lanes, float* plain, index_t stride);                      \
+  }
+CRYOLITH_FOR_EACH_VARIANT(CRYOLITH_DECLARE_SAMPLING)
+
+}  // namespace cryolith

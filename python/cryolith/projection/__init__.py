@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The projector pair that alignment and reconstruction stand on, and the geometry it works in."""
+
+from .geometry import Geometry
+from .operators import backproject, project
+
+__all__ = ["Geometry", "backproject", "project"]

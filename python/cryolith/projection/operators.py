@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``project`` and ``backproject``: exact adjoints of each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _core
+from .._arrays import as_core, as_output
+from ..errors import InputError
+from .geometry import Geometry
+
+__all__ = ["backproject", "finite_stack", "project"]
+
+Float32 = npt.NDArray[np.float32]
+
+
+def project(
+    volume: npt.ArrayLike,
+    geometry: Geometry,
+    image_shape: tuple[int, int],
+    *,
+    out: Float32 | None = None,
+    threads: int = 0,
+    cancel: _core.CancelToken | None = None,
+) -> Float32:
+    """Project a volume: voxel values summed along the rays, with a step of one pixel.
+
+    Parameters
+    ----------
+    volume : (nz, ny, nx) array_like of real numbers
+        Finite density; its centre is the origin of the specimen frame.
+    geometry : Geometry
+    image_shape : (int, int)
+        (height, width) of the images.
+    out : (n_tilts, height, width) float32, optional
+        Where to put the result; every pixel is overwritten.
+    threads : int, default 0
+        0 uses all processors of this process. The result has the same bits for any number.
+    cancel : CancelToken, optional
+
+    Returns
+    -------
+    (n_tilts, height, width) float32
+        A slab of thickness T and density 1 gives T / cos(tilt), within 0.3 %.
+
+    Raises
+    ------
+    InputError
+        A wrong shape or dtype, or a voxel that is not finite.
+    Cancelled
+        ``cancel`` was set; ``out`` then holds part of the work.
+
+    Notes
+    -----
+    The exact transpose of :func:`backproject`, whose definition is in design/003-projector.md.
+    """
+    v = as_core(volume, "volume", ("nz", "ny", "nx"))
+    if _core.count_missing(v, threads, cancel):
+        raise InputError("volume: found NaN or infinite voxels, expected finite ones; set them")
+    images = as_output(out, (len(geometry), *image_shape))
+    plan = _core.ProjectionPlan(geometry.poses(), v.shape, image_shape)
+    plan.project(v, images, threads, cancel)
+    return images
+
+
+def backproject(
+    stack: npt.ArrayLike,
+    geometry: Geometry,
+    shape: tuple[int, int, int],
+    *,
+    out: Float32 | None = None,
+    threads: int = 0,
+    cancel: _core.CancelToken | None = None,
+) -> Float32:
+    """Smear images back along their rays and sum them: the exact transpose of :func:`project`.
+
+    Parameters
+    ----------
+    stack : (n_tilts, height, width) array_like of real numbers
+        NaN or infinite pixels are missing rays: they contribute nothing.
+    geometry : Geometry
+    shape : (int, int, int)
+        (nz, ny, nx) of the volume.
+    out : (nz, ny, nx) float32, optional
+        Where to put the result; every voxel is overwritten.
+    threads, cancel
+        As in :func:`project`.
+
+    Returns
+    -------
+    (nz, ny, nx) float32
+
+    Raises
+    ------
+    InputError
+        A wrong shape or dtype.
+    Cancelled
+        ``cancel`` was set; ``out`` then holds part of the work.
+    """
+    images = as_core(stack, "stack", ("n_tilts", "height", "width"))
+    if len(images) != len(geometry):
+        raise InputError(f"stack: found {len(images)} images, expected {len(geometry)}, one a tilt")
+    volume = as_output(out, shape)
+    plan = _core.ProjectionPlan(geometry.poses(), shape, images.shape[1:])
+    plan.backproject(finite_stack(images, threads, cancel), volume, threads, cancel)
+    return volume
+
+
+def finite_stack(images: Float32, threads: int, cancel: _core.CancelToken | None) -> Float32:
+    """Return ``images`` with missing pixels set to 0; a copy only where there are any."""
+    if not _core.count_missing(images, threads, cancel):
+        return images
+    return np.where(np.isfinite(images), images, np.float32(0))

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What `resume` trusts: one record per finished stage, with the sha256 of all that went in and came out.
+
+A stage is skipped when its record holds: same program version, same parameters, inputs with the same
+sha256, and outputs that still are on disk with the sha256 they had. The existence of a file proves nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ._version import __version__
+from .errors import InputError
+from .files.atomic import sha256, write_json
+
+__all__ = ["FOLDER", "Record", "lock", "read_record", "sweep_partials", "why_stale", "write_record"]
+
+FOLDER = ".cryolith"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What one stage did.
+
+    Attributes
+    ----------
+    inputs, outputs : mapping of file name to sha256
+        Outputs are named relative to the run's folder.
+    parameters : mapping
+        Every setting that the result depends on.
+    facts : mapping
+        Numbers that later stages show and that stand in no other file (convergence, thickness).
+    """
+
+    stage: str
+    inputs: Mapping[str, str]
+    parameters: Mapping[str, Any]
+    outputs: Mapping[str, str]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    version: str = __version__
+
+
+def _path(folder: Path, stage: str) -> Path:
+    return folder / FOLDER / f"{stage}.json"
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Publish the record of a finished stage; its outputs must be in place already."""
+    write_json(_path(folder, record.stage), asdict(record))
+
+
+def read_record(folder: Path, stage: str) -> Record | None:
+    """Return a stage's record, or None when there is none or it cannot be understood."""
+    try:
+        return Record(**json.loads(_path(folder, stage).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def why_stale(
+    folder: Path, stage: str, inputs: Mapping[str, str], parameters: Mapping[str, Any]
+) -> str:
+    """Return why a stage has to run, or an empty string when its record holds."""
+    record = read_record(folder, stage)
+    if record is None:
+        return "it has not finished before"
+    if record.version != __version__:
+        return f"it was made by cryolith {record.version}"
+    for name in sorted({*inputs, *record.inputs}):
+        if inputs.get(name) != record.inputs.get(name):
+            return f"its input {name} has changed"
+    plain = json.loads(json.dumps(parameters))  # tuples read back as lists
+    changed = [
+        k for k in sorted({*plain, *record.parameters}) if plain.get(k) != record.parameters.get(k)
+    ]
+    if changed:
+        return f"its parameter {', '.join(changed)} has changed"
+    for name, digest in record.outputs.items():
+        if not (folder / name).exists():
+            return f"its output {name} is missing"
+        if sha256(folder / name) != digest:
+            return f"its output {name} is not what was written"
+    return ""
+
+
+def sweep_partials(folder: Path) -> None:
+    """Remove what a killed run left unfinished; call it while holding the lock."""
+    for place in (folder, folder / FOLDER):
+        for partial in place.glob("*.partial"):
+            partial.unlink(missing_ok=True)
+        for partial in place.glob(".*.partial"):
+            partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold the folder against a second run; the system frees it however the process ends."""
+    (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+    with open(folder / FOLDER / "lock", "w") as handle:
+        try:
+            import fcntl
+        except ImportError:  # no advisory locks on this system
+            yield
+            return
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as e:
+            raise InputError(
+                f"{folder}: another cryolith run is writing here; wait for it or choose another folder"
+            ) from e
+        yield

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""project and backproject are transposes of each other and equal their definition."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import hypothesis.strategies as st
+import numpy as np
+from hypothesis import given, settings
+
+from cryolith.projection import Geometry, backproject, project
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from reference import projection as reference
+
+EPS = np.finfo("f4").eps
+
+
+@st.composite
+def cases(draw, largest=40, tilts=7):
+    """A geometry and shapes: odd sizes, one tilt, +-90 and beyond, any axis, shifts beyond the image."""
+    size = st.integers(1, largest)
+    n = draw(st.integers(1, tilts))
+    special = st.sampled_from([0.0, 45.0, -45.0, 90.0, -90.0, 180.0, 89.999])
+    angle = special | st.floats(-180, 180)
+    axis = st.sampled_from([0.0, 90.0, -90.0, 180.0, 45.0]) | st.floats(-360, 360)
+    shift = st.sampled_from([0.0, 0.5, -1.0, 300.0]) | st.floats(-60, 60)
+    geometry = Geometry.single_axis(
+        draw(st.lists(angle, min_size=n, max_size=n)),
+        tilt_axis_deg=draw(axis),
+        shifts_px=draw(st.lists(st.tuples(shift, shift), min_size=n, max_size=n)),
+        rotations_deg=draw(st.lists(st.floats(-3, 3) | st.just(0.0), min_size=n, max_size=n)),
+        axis_offset_px=draw(st.floats(-5, 5)),
+    )
+    shape = (draw(size), draw(size), draw(size))
+    return geometry, shape, (draw(size), draw(size)), draw(st.integers(0, 2**31))
+
+
+def dot(a, b):
+    return float(np.vdot(a.astype("f8"), b.astype("f8")))
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(case=cases())
+def test_adjoint(case):
+    geometry, shape, image_shape, seed = case
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=shape).astype("f4")
+    y = rng.normal(size=(len(geometry), *image_shape)).astype("f4")
+    ax, aty = project(x, geometry, image_shape), backproject(y, geometry, shape)
+    scale = np.sqrt(dot(ax, ax) * dot(y, y)) + np.sqrt(dot(x, x) * dot(aty, aty))
+    assert abs(dot(ax, y) - dot(x, aty)) <= 1e-6 * scale
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(case=cases(largest=9, tilts=3))
+def test_equals_the_definition(case):
+    geometry, shape, image_shape, seed = case
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-1, 1, size=shape).astype("f4")
+    y = rng.uniform(-1, 1, size=(len(geometry), *image_shape)).astype("f4")
+    a = reference.matrix(geometry.poses(), shape, image_shape)
+    # One rounding per addition, and per entry the error of the tabulated weights: 1.7e-6 for row and column each.
+    roundings, table = (64 + 2 * sum(shape)) * EPS, 2 * 1.7e-6
+    for got, want, axes in (
+        (project(x, geometry, image_shape), np.einsum("thwzyx,zyx->thw", a, x), (3, 4, 5)),
+        (backproject(y, geometry, shape), np.einsum("thwzyx,thw->zyx", a, y), (0, 1, 2)),
+    ):
+        bound = roundings * np.abs(a).sum(axes) + table * np.count_nonzero(a, axis=axes)
+        assert (np.abs(got - want) <= bound).all()

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The discrete projector as it is defined (design/003-projector.md): slow, obvious, float64."""
+
+from __future__ import annotations
+
+import numpy as np
+
+TAPS, BETA = 8, 6.0
+
+
+def tap_weights(fraction):
+    """Weights of the pixels floor(X) - 3 ... floor(X) + 4 for X - floor(X) = fraction; their sum is 1."""
+    d = np.arange(TAPS) - (TAPS // 2 - 1) - fraction
+    inside = np.abs(d) < TAPS / 2
+    window = np.i0(BETA * np.sqrt(np.where(inside, 1 - (2 * d / TAPS) ** 2, 0))) / np.i0(BETA)
+    w = np.where(inside, np.sinc(d) * window, 0)
+    return w / w.sum()
+
+
+def resampling(pose, x_along, step, ny, image_shape):
+    """S: (n_along, ny, height, width), the weight of each pixel in each sample of the stretched rows."""
+    height, width = image_shape
+    _, _, ca, sa, shift_row, shift_column, offset = pose
+    s = np.zeros((len(x_along), ny, height + 2 * TAPS, width + 2 * TAPS))
+    for i, x in enumerate(x_along):
+        for y in range(ny):
+            u, v = x * step + offset, y - (ny - 1) / 2
+            row = (height - 1) / 2 + u * sa + v * ca + shift_row
+            column = (width - 1) / 2 + u * ca - v * sa + shift_column
+            r, c = int(np.floor(row)), int(np.floor(column))
+            if not (-TAPS < r < height + TAPS and -TAPS < c < width + TAPS):
+                continue
+            w = np.outer(tap_weights(row - r), tap_weights(column - c))
+            r, c = r - 3 + TAPS, c - 3 + TAPS
+            r0, c0 = max(r, 0), max(c, 0)
+            r1, c1 = min(r + TAPS, s.shape[2]), min(c + TAPS, s.shape[3])
+            s[i, y, r0:r1, c0:c1] = w[r0 - r : r1 - r, c0 - c : c1 - c]
+    return s[:, :, TAPS:-TAPS, TAPS:-TAPS]
+
+
+def shears(n_across, slope):
+    """Whole voxels and rest of the shear of each line; the rest is a multiple of 2^-20."""
+    s = np.round((np.arange(n_across) - (n_across - 1) / 2) * slope * 2**20) / 2**20
+    return np.floor(s).astype(int), s - np.floor(s)
+
+
+def matrix(poses, shape, image_shape):
+    """A: (n_tilts, height, width, nz, ny, nx), projections = A volume."""
+    nz, ny, nx = shape
+    out = np.zeros((len(poses), *image_shape, nz, ny, nx))
+    for t, pose in enumerate(poses):
+        ct, st = pose[:2]
+        steep = abs(st) > abs(ct)
+        along, across = (nz, nx) if steep else (nx, nz)
+        step, slope = (st, ct / st) if steep else (ct, st / ct)
+        whole, rest = shears(across, slope)
+        reach = np.abs(whole).max() + 1
+        x_along = np.arange(-reach, along + reach + 1) - (along - 1) / 2
+        s = resampling(pose, x_along, step, ny, image_shape)
+        for line in range(across):
+            for x in range(along):
+                i = x + whole[line] + reach
+                # (ny, height, width): what voxel (line, x) of each y gives to each pixel
+                w = (1 - rest[line]) * s[i] + rest[line] * s[i + 1]
+                for y in range(ny):
+                    z, xx = (x, line) if steep else (line, x)
+                    out[t, :, :, z, y, xx] = w[y]
+    return out
+
+
+def project(volume, poses, image_shape):
+    return np.einsum("thwzyx,zyx->thw", matrix(poses, volume.shape, image_shape), volume)
+
+
+def backproject(stack, poses, shape):
+    return np.einsum("thwzyx,thw->zyx", matrix(poses, shape, stack.shape[1:]), stack)
