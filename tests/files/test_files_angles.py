@@ -356,3 +356,24 @@ def test_any_text_is_an_mdoc_or_an_error(text: str) -> None:
     with contextlib.suppress(FileFormatError):
         got = parse_mdoc("[ZValue = 0]\n" + text, "any.mdoc", Notes("any.mdoc"))
         assert len(got.angles_deg) == len(got.sections) >= 1
+
+
+@pytest.mark.parametrize("name", ["a.mdoc", "a.mrc.mdoc", "a.tlt", "a.rawtlt"])
+def test_a_bad_file_beside_is_a_warning_while_it_is_not_needed(stack: Path, name: str) -> None:
+    write(stack.with_name(name), b"<html></html>")
+    series, told = read(stack, TILTS)
+    assert series.angles_deg.tolist() == TILTS
+    assert len(told) == 1
+    assert f"file type of {name}: found an HTML page" in told[0]
+    with pytest.raises(FileFormatError, match="HTML page"):
+        read_tilt_series(stack)
+
+
+def test_an_mdoc_given_for_its_angles_tells_the_rest_too(stack: Path) -> None:
+    path = write(stack.with_name("log.mdoc"), mdoc(TILTS).encode())
+    series, told = read(stack, path, pixel_size=5.4)
+    assert series.angles_deg.tolist() == TILTS
+    assert series.source.facts["angles"] == "given file log.mdoc"
+    assert series.order.tolist() == [0, 1, 2]
+    assert series.tilt_axis_deg == 85.3
+    assert told == []

@@ -6,13 +6,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -67,10 +68,14 @@ def test_names(tmp_path: Path) -> None:
 
 def test_targets_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
     bad: list[tuple[Callable[[], Any], str]] = [
         (lambda: atomic.write_text(tmp_path / "none" / "a", ""), "no such folder"),
         (lambda: atomic.write_text(tmp_path / "file" / "a", ""), "a file"),
         (lambda: atomic.write_text(tmp_path, ""), "a folder"),
+        (lambda: atomic.write_text(tmp_path / "loop", ""), "loop"),
+        (lambda: atomic.write_text(tmp_path / ("n" * 256), ""), "too long"),
+        (lambda: atomic.write_text(tmp_path / "a\0b", ""), "null"),
         (lambda: atomic.publish_folder(tmp_path / "file").__enter__(), "a file"),
         (lambda: atomic.check_space(tmp_path / "none" / "a", 1), "no such folder"),
         (lambda: atomic.check_space(tmp_path / "a", 2**62), "at least 4611686018427387904 bytes"),
@@ -80,7 +85,7 @@ def test_targets_that_cannot_be(tmp_path: Path) -> None:
     for work, words in bad:
         with pytest.raises(FileFormatError, match=words):
             work()
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "loop"]
 
 
 def test_json_is_strict(tmp_path: Path) -> None:
@@ -172,14 +177,23 @@ def test_killed_at_any_moment_the_name_holds_a_whole_volume(tmp_path: Path, suff
         time.sleep(rng.uniform(0.02, 0.2))
         process.kill()
         process.communicate()
-        if path.exists() or suffix == ".mrc":  # between two renames a folder's name may be free
-            values = np.unique(read_volume(path).data)
-            assert values.size == 1
-        else:
-            aside = [p for p in tmp_path.iterdir() if p.name.endswith(".old.partial")]
-            assert len(aside) == 1
-    for leftover in tmp_path.glob(".*.partial"):
-        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        atomic.sweep(tmp_path)  # an old folder that was aside takes its name back
+        assert [p.name for p in tmp_path.iterdir()] == [path.name]
+        assert np.unique(read_volume(path).data).size == 1
+
+
+def test_sweep(tmp_path: Path) -> None:
+    for name in (".a.1-2.partial", ".b.1-2.old.partial", ".c.1-2.old.partial", ".d.7-8.partial"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "inside").write_text(name)
+    for name in ("c", "notes.partial", ".mine.partial", ".e.1-2.partial"):
+        (tmp_path / name).write_text(name)
+    left = {"b", "c", "notes.partial", ".mine.partial"}
+    assert len(atomic.sweep(tmp_path)) == 5
+    assert {p.name for p in tmp_path.iterdir()} == left
+    assert (tmp_path / "b" / "inside").read_text() == ".b.1-2.old.partial"
+    assert (tmp_path / "c").read_text() == "c"
+    assert atomic.sweep(tmp_path) == []
 
 
 def test_interrupted_nothing_is_left(tmp_path: Path) -> None:
@@ -194,6 +208,38 @@ def test_interrupted_nothing_is_left(tmp_path: Path) -> None:
 
 
 def test_threads_and_processes_do_not_share_a_partial(tmp_path: Path) -> None:
-    with atomic.publish(tmp_path / "a") as partial:
-        assert str(os.getpid()) in partial.name
-        partial.write_text("x")
+    def partial_of() -> str:
+        with atomic.publish(tmp_path / "a") as partial:
+            partial.write_text("x")
+            return partial.name
+
+    with ThreadPoolExecutor(2) as pool:
+        barrier = Barrier(2)  # both threads are alive at once
+        names = list(pool.map(lambda _: [barrier.wait(), partial_of()][1], range(2)))
+    assert len(set(names)) == 2
+    assert all(str(os.getpid()) in name for name in names)
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_link_is_written_through(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    for name, target in (("old", tmp_path / "real" / "old"), ("new", Path("real/new"))):
+        if name == "old":
+            target.write_text("old")
+        (tmp_path / name).symlink_to(target)
+        atomic.write_text(tmp_path / name, "text")
+        assert (tmp_path / name).is_symlink()
+        assert (tmp_path / "real" / name).read_text() == "text"
+    assert sorted(p.name for p in (tmp_path / "real").iterdir()) == ["new", "old"]
+
+
+def test_devices_are_never_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    for work in (
+        lambda: write_table(tmp_path / "pipe.csv", {"a": [1]}),
+        lambda: atomic.write_text("/dev/full", "x"),
+    ):
+        with pytest.raises(FileFormatError, match="a device, FIFO or socket"):
+            work()
+    assert (tmp_path / "pipe.csv").is_fifo()
+    assert not Path("/dev/full").is_file()
