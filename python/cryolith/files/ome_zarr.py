@@ -151,7 +151,7 @@ def open_ome_zarr(path: str | os.PathLike[str], notes: Notes) -> ZarrHead:
         level = meta.get("datasets", [{}])[0]
         array = root[level["path"]] if "path" in level else root
         shape, dtype = tuple(array.shape), np.dtype(array.dtype)
-        missing = _missing(array, Path(path, level.get("path", "")))
+        missing = array.nchunks - _chunks_on_disk(array, Path(path))
         pixel, first = _place(meta, level, notes)
         labels = tuple(str(t) for t in attributes.get("cryolith", {}).get("labels", ()))
     except Exception as error:  # each zarr version has its own family of errors
@@ -174,20 +174,23 @@ def open_ome_zarr(path: str | os.PathLike[str], notes: Notes) -> ZarrHead:
     return ZarrHead(array, shape, dtype, pixel, first, labels)
 
 
+def _chunks_on_disk(array: Any, folder: Path) -> int:
+    """Count the chunks that exist."""
+    import zarr
+
+    if not zarr.__version__.startswith("2."):
+        return int(array.nchunks_initialized)
+    # zarr 2, the last one for Python 3.10, counts only the first level of the chunks' folders.
+    files = (folder / array.path).rglob("*")
+    return sum(f.is_file() and f.name.replace(".", "").isdigit() for f in files)
+
+
 def read_ome_zarr(head: ZarrHead, notes: Notes) -> npt.NDArray[Any]:
     """Return the full-resolution array (nz, ny, nx), in memory."""
     try:
         return np.asarray(head.array[...])
     except Exception as error:  # a codec may raise anything on damaged data
         fail(notes.path, "chunks", _told(error), "chunks that decode", "copy the folder again")
-
-
-def _missing(array: Any, folder: Path) -> int:
-    """Chunks that are not there; zarr 2 miscounts those that lie in folders, so they are counted."""
-    if hasattr(array, "metadata"):
-        return int(array.nchunks - array.nchunks_initialized)
-    present = sum(1 for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
-    return max(0, int(array.nchunks) - present)
 
 
 def _told(error: Exception) -> str:

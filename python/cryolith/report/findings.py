@@ -61,14 +61,19 @@ def _layers(table: Table) -> Finding:
     if not count:
         return Finding(("No layers were found", ()))
     thickness = _first(table, "thickness_nm", "thickness_px")
-    roughness = _first(table, "roughness_nm", "roughness_px")
+    unit = thickness.rpartition("_")[2]
     lines = []
     for row in range(min(count, MOST_LAYERS)):
         name = str(table["name"][row]) if "name" in table else f"layer {row + 1}"
-        parts = [f"{measure(table, thickness, row)} thick"] if thickness else []
-        if roughness and np.isfinite(float(table[roughness][row])):
-            parts.append(f"boundary roughness {measure(table, roughness, row)}")
-        lines.append(f"{name}: {', '.join(parts) or 'not measured'}")
+        whole = bool(thickness) and np.isfinite(float(table[thickness][row]))
+        parts = [
+            f"{measure(table, thickness, row)} thick" if whole else "only one boundary measured"
+        ]
+        rough = [measure(table, f"{side}_roughness_{unit}", row) for side in ("start", "end")]
+        rough = [text.removesuffix(f" {unit}") for text in rough if text and "–" not in text]
+        if rough:
+            parts.append(f"roughness {' and '.join(rough)} {unit}")
+        lines.append(f"{name}: {', '.join(parts)}")
     if count > MOST_LAYERS:
         lines.append(f"{count - MOST_LAYERS} more in layers.csv")
     return Finding(

@@ -16,6 +16,7 @@ from . import figures
 from .content import ReportContent
 from .facts import missing_wedge_deg
 from .findings import Finding
+from .layers import layer_cutouts
 from .movie import Movie
 from .pictures import Window, picture, reduce, sprite
 from .rows import cutouts, show
@@ -44,7 +45,7 @@ def render(
         "facts": facts,
         "verdict": verdict,
         "findings": findings,
-        "none": NONE,
+        "unknown": NONE,
         "flags": content.alignment.flags,
     }
     context |= _slices(content, window)
@@ -81,11 +82,9 @@ def _environment() -> jinja2.Environment:
 
 
 def _slices(content: ReportContent, window: Window) -> dict[str, Any]:
-    labels = content.defects.labels
-    spread = [] if labels is None else list(spread_planes(content.volume, window, labels))
     return {
-        "planes": central_planes(content.volume, window, labels),
-        "spread": spread,
+        "planes": central_planes(content.volume, window, content.defects),
+        "spread": list(spread_planes(content.volume, window, content.defects)),
         "shape": content.volume.data.shape,
     }
 
@@ -95,11 +94,12 @@ def _series(content: ReportContent, movie: Movie) -> dict[str, Any]:
     before, columns, rows = sprite(movie.before)
     after, _, _ = sprite(movie.after)
     flags = content.alignment.flags
+    thumb = 84 if len(angles) <= 100 else 60
     tilts = [
         {
             "index": int(i),
             "angle": f"{angles[k]:.4g}°",
-            "thumbnail": picture(_bytes(reduce(movie.before[k], 84))),
+            "thumbnail": picture(_bytes(reduce(movie.before[k], thumb))),
             "reason": flags.get(int(i)),
         }
         for k, i in enumerate(movie.order)
@@ -208,6 +208,8 @@ def _tables(content: ReportContent, window: Window, facts: dict[str, Any]) -> di
     for name, sign in (("layers", 0), ("voids", -1), ("particles", 1)):
         table = show(getattr(defects, name), largest_first=name != "layers")
         pictures: dict[int, Any] = {}
+        if not sign:
+            pictures = layer_cutouts(content.volume, defects.layers, window, table.indices)
         if sign and defects.labels is not None and table.total:
             wanted = [sign * (i + 1) for i in table.indices]
             found = cutouts(content.volume, defects.labels, wanted, window)

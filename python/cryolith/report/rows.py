@@ -20,7 +20,7 @@ __all__ = ["Cell", "ShownTable", "cutouts", "exact", "show"]
 MOST_ROWS = 50
 _SIZES = ("volume_nm3", "volume_px3", "voxels", "diameter_nm", "diameter_px")
 # Bounding boxes, directions and spreads are for programs; they stay in the CSV.
-_HIDDEN = re.compile(r"label|[zyx][01]|.*_[zyx]|intensity_(sd|min|max|sum)")
+_HIDDEN = re.compile(r"label|kind|complete|[zyx][01]|.*_[zyx]|intensity_(sd|min|max|sum)")
 MOST_COLUMNS = 11
 
 
@@ -46,14 +46,11 @@ class ShownTable:
 
 
 def exact(value: Any) -> str:
-    """Write a value so that nothing is lost; empty for NaN."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return repr(value) if np.isfinite(value) else ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
+    """Write a value as the CSV file has it: nothing is lost, NaN is "nan"."""
+    if isinstance(value, np.floating) and value.dtype.itemsize < 8:
+        return repr(float(str(value)))
+    value = value.item() if isinstance(value, np.generic) else value
+    return repr(value) if isinstance(value, float) else str(value)
 
 
 def show(

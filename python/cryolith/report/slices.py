@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,9 @@ import contourpy
 import numpy as np
 import numpy.typing as npt
 
-from ..datamodel import Volume
+from ..datamodel import Defects, Volume
 from ..units import format_length
+from .layers import Line, Name, boundary_lines, layer_names
 from .pictures import Picture, Window, picture, reduce
 
 __all__ = ["Outline", "Plane", "ScaleBar", "central_planes", "plane", "spread_planes"]
@@ -20,9 +22,9 @@ __all__ = ["Outline", "Plane", "ScaleBar", "central_planes", "plane", "spread_pl
 # (rows, columns, cut) of each plane as axes of the volume (z, y, x)
 PLANES = {"xy": (1, 2, 0), "xz": (0, 2, 1), "zy": (1, 0, 2)}
 AXES = "zyx"
-MAX_OUTLINE = (
-    120_000  # characters of path data of one plane; beyond it the outline is drawn coarser
-)
+NAME_HEIGHT = 0.036  # of the picture's width
+# Characters of path data of one kind in one plane; beyond it the outline is drawn coarser.
+MAX_OUTLINE = 60_000
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class ScaleBar:
         """Choose 1, 2 or 5 times a power of ten of about a quarter of ``width`` [px]."""
         unit = 1.0 if pixel_size is None else pixel_size
         target = width * unit / 4
-        power = 10.0 ** np.floor(np.log10(target))
+        power = 10.0 ** math.floor(math.log10(target))
         length = max(m * power for m in (1, 2, 5) if m * power <= target * 1.0001)
         text = f"{length:.4g} px" if pixel_size is None else format_length(length)
         return cls(length / unit, text)
@@ -65,7 +67,8 @@ class Plane:
     index: int
     bar: ScaleBar
     outlines: tuple[Outline, ...]
-    layers: tuple[tuple[float, float, float, float], ...] = ()
+    layers: tuple[Line, ...]
+    names: tuple[Name, ...]
 
     @property
     def words(self) -> str:
@@ -78,13 +81,14 @@ def plane(
     name: str,
     index: int,
     window: Window,
-    labels: npt.NDArray[np.int32] | None = None,
+    defects: Defects,
     side: int = 512,
 ) -> Plane:
     """Cut one plane out of the volume at ``index`` along its third axis."""
     rows, columns, cut = PLANES[name]
     image = _cut(volume.data, rows, columns, cut, index)
     outlines: tuple[Outline, ...] = ()
+    labels, layers = defects.labels, defects.layers
     if labels is not None:
         found = _cut(labels, rows, columns, cut, index)
         pairs = (("particle", _path(found > 0)), ("void", _path(found < 0)))
@@ -100,30 +104,32 @@ def plane(
         index=index,
         bar=ScaleBar.of(image.shape[1], volume.pixel_size),
         outlines=outlines,
+        layers=boundary_lines(layers, volume, PLANES[name], index),
+        names=layer_names(layers, volume, PLANES[name], index, NAME_HEIGHT * image.shape[1]),
     )
 
 
-def central_planes(
-    volume: Volume, window: Window, labels: npt.NDArray[np.int32] | None
-) -> dict[str, Plane]:
+def central_planes(volume: Volume, window: Window, defects: Defects) -> dict[str, Plane]:
     """Return the three planes through the centre of the volume."""
     shape = volume.data.shape
     return {
-        name: plane(volume, name, shape[cut] // 2, window, labels)
+        name: plane(volume, name, shape[cut] // 2, window, defects)
         for name, (_, _, cut) in PLANES.items()
     }
 
 
 def spread_planes(
-    volume: Volume, window: Window, labels: npt.NDArray[np.int32], count: int = 6
+    volume: Volume, window: Window, defects: Defects, count: int = 6
 ) -> Iterator[Plane]:
     """Yield up to ``count`` xy planes spread evenly over the depth in which something was found."""
-    depths = np.flatnonzero((labels != 0).any(axis=(1, 2)))
+    if defects.labels is None:
+        return
+    depths = np.flatnonzero((defects.labels != 0).any(axis=(1, 2)))
     if not depths.size:
         return
     picks = np.linspace(depths[0], depths[-1], count + 2)[1:-1]
     for index in sorted({round(float(p)) for p in picks}):
-        yield plane(volume, "xy", index, window, labels, side=256)
+        yield plane(volume, "xy", index, window, defects, side=256)
 
 
 def _cut(data: npt.NDArray[Any], rows: int, columns: int, cut: int, index: int) -> npt.NDArray[Any]:

@@ -83,7 +83,7 @@ def judge(content: ReportContent) -> Verdict:
             Check(
                 name="Non-finite voxels",
                 value=float(bad_voxels),
-                text=f"{bad_voxels} voxels are NaN or infinite",
+                text=f"{bad_voxels} of {content.volume.data.size} voxels are NaN or infinite",
                 word="BAD",
                 rule="every voxel must be finite",
                 target="slices",

@@ -92,6 +92,8 @@ def duration_text(seconds: float) -> str:
 def plain(value: Any) -> Any:
     """Return ``value`` as JSON knows it: NaN and infinity become None, arrays lists."""
     if isinstance(value, np.ndarray):
+        if value.dtype.kind == "f" and value.dtype.itemsize < 8:
+            return [plain(float(str(v))) for v in value]  # 0.1, not 0.10000000149011612
         return [plain(v) for v in value.tolist()]
     if isinstance(value, np.generic):
         return plain(value.item())

@@ -3,24 +3,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import numpy.typing as npt
 
 from ..errors import InputError
+from ..files import write_table
 from ..files.atomic import write_text
 from .content import ReportContent
 from .facts import collect, tilt_table
 from .findings import find
 from .movie import make_movie
 from .page import render
-from .rows import exact
 from .verdict import Verdict, judge
 
 __all__ = ["write_report"]
@@ -71,17 +66,9 @@ def write_report(
     defects = content.defects
     tables = {"layers": defects.layers, "voids": defects.voids, "particles": defects.particles}
     for name, table in {**tables, "tilts": tilt_table(content, movie.mean)}.items():
-        write_text(folder / f"{name}.csv", _csv(table))
+        write_table(folder / f"{name}.csv", table)
     text = json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_text(folder / "report.json", text + "\n")
     write_text(folder / "report.html", page)
     tell(1.0)
     return verdict
-
-
-def _csv(table: Mapping[str, npt.NDArray[Any]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(table)
-    writer.writerows([exact(v) for v in row] for row in zip(*table.values(), strict=True))
-    return buffer.getvalue()

@@ -57,7 +57,7 @@
     head.addEventListener("click", () => {
       const body = head.closest("table").tBodies[0], column = head.cellIndex;
       const down = head.getAttribute("aria-sort") === "ascending";
-      const value = (row) => row.cells[column].dataset.value ?? "";
+      const value = (row) => (row.cells[column].dataset.value ?? "").replace(/^nan$/, "");
       const number = [...body.rows].every((row) => value(row) === "" || !Number.isNaN(Number(value(row))));
       const order = number
         ? (a, b) => (value(a) === "" ? Infinity : Number(value(a))) - (value(b) === "" ? Infinity : Number(value(b)))
