@@ -213,8 +213,8 @@ def test_planes_are_spread_over_the_depth_of_what_was_found():
 
 
 def test_fine_labels_are_outlined_coarser(rng):
-    labels = (rng.random((3, 900, 900)) < 0.2).astype(np.int32)
-    volume = Volume(data=np.zeros((3, 900, 900), np.float32))
+    labels = (rng.random((3, 500, 500)) < 0.2).astype(np.int32)
+    volume = Volume(data=np.zeros((3, 500, 500), np.float32))
     made = plane(volume, "xy", 1, WINDOW, Defects(labels=labels))
     assert sum(len(o.path) for o in made.outlines) <= 60_000
 

@@ -20,7 +20,9 @@ __all__ = ["Cell", "ShownTable", "cutouts", "exact", "show"]
 MOST_ROWS = 50
 _SIZES = ("volume_nm3", "volume_px3", "voxels", "diameter_nm", "diameter_px")
 # Bounding boxes, directions and spreads are for programs; they stay in the CSV.
-_HIDDEN = re.compile(r"label|kind|complete|[zyx][01]|.*_[zyx]|intensity_(sd|min|max|sum)")
+_HIDDEN = re.compile(
+    r"label|kind|complete|[zyx][01]|.*_[zyx]|intensity_(sd|min|max|sum)|.*_tilt_deg"
+)
 MOST_COLUMNS = 11
 
 
