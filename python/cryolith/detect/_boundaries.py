@@ -15,13 +15,13 @@ from ._edges import EdgeFit, Plane, fit_edges, fit_plane, fit_width, groups_of
 from ._inputs import Float64
 from ._layering import Frame, Step
 
-__all__ = ["Boundary", "jackknife", "measure_boundaries"]
+__all__ = ["STUDENT", "Boundary", "group_count", "jackknife", "measure_boundaries"]
 
 _PATCHES = 24  # wanted at least, so that 8 groups hold three each
 _MINIMUM = 8  # patches: fewer give no error
 # 97.5 % points of Student's t with groups - 1 degrees of freedom over the normal one: a sigma from few groups is
 # widened so that +-1.96 sigma still covers 95 %.
-_STUDENT = {4: 3.182 / 1.960, 8: 2.365 / 1.960, 16: 2.131 / 1.960}
+STUDENT = {4: 3.182 / 1.960, 8: 2.365 / 1.960, 16: 2.131 / 1.960}
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Boundary:
     height: float
     width: float
     sigma_width: float
+    model_shift: float  # how far the plane moves when the window of the fit shrinks by a voxel on each side
 
     @property
     def cosine(self) -> float:
@@ -88,8 +89,10 @@ def _measure(
         at = window.first[:, None] + np.arange(window.profile.shape[1])[None, :]
         fit = fit_edges(window.profile, at.astype(np.float64), start, width)
         use = _usable(fit, start, steps, reach)
-        if use.sum(axis=0).min() < _MINIMUM:
-            return []
+        seen = use.sum(axis=0)
+        if seen.min() < _MINIMUM:  # the weakest is no edge of its own; the others are fitted without it
+            rest = [s for k, s in enumerate(steps) if k != int(seen.argmin())]
+            return _measure(frame, depth, rest, stops) if rest else []
         planes = [
             fit_plane(window.lateral, fit.position[:, k], use[:, k]) for k in range(len(steps))
         ]
@@ -100,6 +103,9 @@ def _measure(
         )
         reach = max(_half_window(w) for w in width)
     covariance = _noise_covariance(frame, window, steps, width, stops)
+    inner = fit_edges(
+        window.profile[:, 1:-1], at[:, 1:-1].astype(np.float64), fit.position, width
+    ).position
     out = []
     for k, step in enumerate(steps):
         spread = 1.4826 * float(np.median(np.abs(planes[k].residual[planes[k].kept])))
@@ -109,9 +115,11 @@ def _measure(
         lags = np.abs(np.subtract.outer(np.arange(at.shape[1]), np.arange(at.shape[1])))
         noise = np.einsum("ni,ij,nj->n", fit.filter[:, k], covariance[lags], fit.filter[:, k])
         noise = np.maximum(noise, 0.0)
-        height = float(np.median(fit.amplitude[planes[k].kept, k]))
+        kept = planes[k].kept
+        height = float(np.median(fit.amplitude[kept, k]))
+        shift = float(np.median(inner[kept, k] - fit.position[kept, k]))
         out.append(
-            Boundary(planes[k], window.lateral, fit.position[:, k], noise, height, blur, sigma)
+            Boundary(planes[k], window.lateral, fit.position[:, k], noise, height, blur, sigma, shift)
         )
     return out
 
@@ -216,13 +224,18 @@ def _width(
         return blur(everything), math.nan
     group = groups_of(window.lateral, groups)
     left_out = np.array([blur(group != g) for g in range(groups)])
-    return blur(everything), _spread(left_out) * _STUDENT[groups]
+    return blur(everything), _spread(left_out) * STUDENT[groups]
 
 
 def _spread(left_out: Float64) -> float:
     """Jackknife standard error from the estimates without each of the groups (Efron 1982, eq. 3.5)."""
     g = len(left_out)
     return math.sqrt((g - 1) / g * float(((left_out - left_out.mean()) ** 2).sum()))
+
+
+def group_count(patches: int) -> int:
+    """Return into how many groups to part the patches: three patches or more in each where there are 24."""
+    return 16 if patches >= 128 else 8 if patches >= 24 else 4
 
 
 def jackknife(
@@ -232,10 +245,9 @@ def jackknife(
 
     Whole groups are left out so that noise shared by neighbouring patches counts once.
     """
-    n = len(lateral)
-    size = 16 if n >= 64 else 8 if n >= 24 else 4
+    size = group_count(len(lateral))
     group = groups_of(lateral, size)
-    return _spread(np.array([estimate(group != g) for g in range(size)])) * _STUDENT[size]
+    return _spread(np.array([estimate(group != g) for g in range(size)])) * STUDENT[size]
 
 
 def _noise_covariance(

@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from ._inputs import Float64
 
-__all__ = ["EdgeFit", "Plane", "fit_edges", "fit_plane", "fit_width", "groups_of", "normal_cdf"]
+__all__ = ["SHARPEST", "EdgeFit", "Plane", "fit_edges", "fit_plane", "fit_width", "groups_of", "normal_cdf"]
 
 _SQRT_2PI = math.sqrt(2 * math.pi)
-_SHARPEST = 1 / math.sqrt(12)  # px: the blur of a perfect edge by the pixel itself
+SHARPEST = 1 / math.sqrt(12)  # px: the blur of a perfect edge by the pixel itself
 
 
 def normal_cdf(x: Float64) -> Float64:
@@ -107,7 +107,7 @@ def fit_width(profile: Float64, at: Float64, weight: Float64, start: float) -> f
         solution = np.linalg.lstsq(design, target, rcond=None)[0]
         return float(((target - design @ solution) ** 2).sum())
 
-    low, high = _SHARPEST, max(start * 4, 1.0)
+    low, high = SHARPEST, max(start * 4, 1.0)
     golden = (math.sqrt(5) - 1) / 2
     a, b = high - golden * (high - low), low + golden * (high - low)
     fa, fb = misfit(a), misfit(b)

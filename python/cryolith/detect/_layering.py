@@ -197,8 +197,9 @@ def _prune(
         # The slope was taken with a Gaussian of 1 px, which blurs the step like anything else.
         blur = np.abs(heights) / (math.sqrt(2 * math.pi) * np.maximum(np.abs(slopes), 1e-30))
         widths = np.sqrt(np.maximum(blur**2 - 1.0, 0.25))
-        # An edge rises within a small part of its layers; a ramp (cupping, a thickening needle) does not.
-        soft = widths > np.maximum(1.5, 0.25 * near)
+        # A ramp (cupping, a thickening needle) between levels d apart looks like an edge of blur d / sqrt(2 pi),
+        # 0.4 d; an edge that counts is sharper than a third of the way to its neighbour.
+        soft = widths > near / 3
         bad = (np.abs(heights) < min_step) | (heights * slopes <= 0) | soft
         if not bad.any():
             found = zip(left, widths, heights, strict=True)

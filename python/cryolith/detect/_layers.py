@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ._boundaries import Boundary, jackknife
+from ._boundaries import STUDENT, Boundary, group_count, jackknife
+from ._edges import SHARPEST, groups_of
 from ._inputs import Float64, Mask, Table, unit_of
 from ._layering import Frame
 from .thresholds import multi_otsu
@@ -18,6 +19,8 @@ __all__ = ["Layer", "layer_table", "make_layers"]
 
 _WIDTH_10_90 = 2.5631031310892007  # of a step blurred by a Gaussian of unit standard deviation
 _SIDES = ("start", "end")
+_MOST_PAIRS = 600  # patches, for the matrix of their distances
+_TILT, _STEP = 6, 7  # columns of _describe
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def make_layers(
     normal = _to_volume(frame, np.array([1.0, *-slopes]))
     normal /= np.linalg.norm(normal)
     described = [_describe(frame, b, normal, shape) for b in boundaries]
-    missing = np.full(7, np.nan)
+    missing = np.full(8, np.nan)
     layers = []
     for k in range(len(boundaries) + 1):
         below = boundaries[k - 1] if k > 0 else None
@@ -81,16 +84,14 @@ def _place(frame: Frame, point: Float64, shape: tuple[int, ...]) -> Float64:
 
 
 def _describe(frame: Frame, boundary: Boundary, normal: Float64, shape: tuple[int, ...]) -> Float64:
-    """Return position, sigma, roughness, sigma, 10-90 width, sigma [px along normals], tilt [deg]."""
+    """Return position, sigma, roughness, sigma, 10-90 width, sigma [px along normals], tilt [deg], height of the step."""
     plane, cosine = boundary.plane, boundary.cosine
     point = _place(frame, np.array([plane.offset, *plane.centre]), shape)
     own = _to_volume(frame, np.array([1.0, *-plane.slope]))
     tilt = math.degrees(math.acos(min(1.0, abs(float(own @ normal)) * cosine)))
     kept = plane.kept
     lateral, position = boundary.lateral[kept], boundary.position[kept]
-
-    def offset(use: npt.NDArray[np.bool_]) -> float:
-        return float(_fit(lateral[use], position[use], plane.centre)[0])
+    sharp = boundary.width < 1.01 * SHARPEST
 
     def excess(use: npt.NDArray[np.bool_]) -> float:
         return _excess(lateral[use], position[use], boundary.noise[kept][use], plane.centre)
@@ -100,15 +101,43 @@ def _describe(frame: Frame, boundary: Boundary, normal: Float64, shape: tuple[in
     return np.array(
         [
             float(point @ normal),
-            jackknife(lateral, offset) * cosine,
+            math.hypot(_sigma_offset(lateral, position, plane.centre), boundary.model_shift) * cosine,
             rough * cosine,
             # sqrt(r^2 + s) - r is s / (2 r) where r is well measured, and sqrt(s) where it is not.
             (math.sqrt(rough**2 + sigma) - rough) * cosine,
             boundary.width * _WIDTH_10_90 * cosine,
-            boundary.sigma_width * _WIDTH_10_90 * cosine,
+            math.nan if sharp else boundary.sigma_width * _WIDTH_10_90 * cosine,
             tilt,
+            boundary.height,
         ]
     )
+
+
+def _sigma_offset(lateral: Float64, position: Float64, centre: Float64) -> float:
+    """Return the standard error of a plane at ``centre`` from the scatter of the patches and its correlation.
+
+    The larger of two estimates, as each falls short where the other holds: means over compact groups, and
+    sum_ij w_i w_j C(d_ij) with the weights w of the fit and the covariance C of the residuals at distance d, taken
+    as 0 from where it first falls to 0 (Conley, J. Econometrics 92 (1999) 1, eq. 3.13).
+    """
+    n = len(lateral)
+    fitted = _fit(lateral, position, centre)
+    residual = position - fitted[0] - (lateral - centre) @ fitted[1:]
+    size = group_count(n)
+    group = groups_of(lateral, size)
+    means = np.bincount(group, residual) / np.bincount(group)
+    sigma = float(means.std(ddof=1)) / math.sqrt(size) * STUDENT[size]
+    if n > _MOST_PAIRS:  # so many patches make groups far larger than any correlation
+        return sigma
+    weight = np.linalg.pinv(np.concatenate([np.ones((n, 1)), lateral - centre], axis=1))[0]
+    distance = np.hypot(*(lateral[:, None, :] - lateral[None, :, :]).transpose(2, 0, 1))
+    spacing = float(np.min(distance + 1e9 * np.eye(n)))
+    ring = np.ceil(distance / spacing - 0.5).astype(np.int64).ravel()
+    pairs = np.maximum(np.bincount(ring), 1)
+    covariance = np.bincount(ring, np.outer(residual, residual).ravel()) / pairs
+    covariance[np.logical_or.accumulate(covariance <= 0)] = 0.0
+    variance = float(np.outer(weight, weight).ravel() @ covariance[ring]) * n / max(n - 3, 1)
+    return max(sigma, math.sqrt(max(variance, 0.0)) * STUDENT[size])
 
 
 def _fit(lateral: Float64, position: Float64, centre: Float64) -> Float64:
@@ -130,18 +159,15 @@ def _thickness(below: Boundary | None, above: Boundary | None) -> tuple[float, f
     if below is None or above is None:
         return math.nan, math.nan
     centre = (below.plane.centre + above.plane.centre) / 2
-    lower, upper = below.plane.kept, above.plane.kept
-    lateral = np.concatenate([below.lateral[lower], above.lateral[upper]])
-    position = np.concatenate([below.position[lower], above.position[upper]])
-    upper_part = np.arange(len(lateral)) >= int(lower.sum())
-
-    def distance(use: npt.NDArray[np.bool_]) -> float:
-        first = _fit(lateral[use & ~upper_part], position[use & ~upper_part], centre)
-        second = _fit(lateral[use & upper_part], position[use & upper_part], centre)
-        slope = (first[1:] + second[1:]) / 2
-        return float(second[0] - first[0]) / math.sqrt(1 + float(slope @ slope))
-
-    return distance(np.ones(len(lateral), bool)), jackknife(lateral, distance)
+    slope = (below.plane.slope + above.plane.slope) / 2
+    cosine = 1 / math.sqrt(1 + float(slope @ slope))
+    variance = 0.0
+    for b in (below, above):
+        kept = b.plane.kept
+        sigma = _sigma_offset(b.lateral[kept], b.position[kept], centre)
+        variance += sigma**2 + b.model_shift**2
+    distance = float(above.plane.at(centre)) - float(below.plane.at(centre))
+    return distance * cosine, math.sqrt(variance) * cosine
 
 
 def _between(frame: Frame, below: Boundary | None, above: Boundary | None) -> Mask:
@@ -160,24 +186,28 @@ def _between(frame: Frame, below: Boundary | None, above: Boundary | None) -> Ma
 
 
 def _kinds(layers: list[Layer]) -> list[str]:
-    """Call each layer bright or dark by its level; an open one that is like neither is an end.
+    """Call each layer bright or dark; an open one whose step from its neighbour is unlike the others is an end.
 
-    The levels are those of the complete layers, parted in two by Otsu's threshold: a substrate much darker than
-    all layers must not make all of them bright.
+    Complete layers are parted in two by Otsu's threshold of their levels. A substrate much darker than all layers
+    must not make all of them bright, so open layers follow from the step at their one boundary.
     """
     levels = np.array([layer.mean for layer in layers])
     complete = np.array([math.isfinite(layer.thickness) for layer in layers])
-    if complete.sum() < 2:
+    if not complete.any():
+        middle = (levels.min() + levels.max()) / 2
+        return ["bright" if level > middle else "dark" for level in levels]
+    if complete.sum() == 1:
         cut = float(levels.min() + levels.max()) / 2
-        return ["bright" if level > cut else "dark" for level in levels]
-    cut = float(multi_otsu(levels[complete], 2, quantiles=(0.0, 1.0)).values[0])
-    bright = levels > cut
-    centres = [levels[complete & ~bright], levels[complete & bright]]
-    kinds = []
-    for level, is_bright, whole in zip(levels, bright, complete, strict=True):
-        own = centres[int(is_bright)]
-        near = abs(level - own.mean()) <= abs(own.mean() - cut)
-        kinds.append(("bright" if is_bright else "dark") if whole or near else "end")
+    else:
+        cut = float(multi_otsu(levels[complete], 2, quantiles=(0.0, 1.0)).values[0])
+    steps = [layer.boundary[s][_STEP] for layer in layers for s in _SIDES if complete[layers.index(layer)]]
+    usual = float(np.median(np.abs(steps)))
+    kinds = ["bright" if level > cut else "dark" for level in levels]
+    for i in np.flatnonzero(~complete):
+        neighbour = kinds[1] if i == 0 else kinds[-2]
+        up = -layers[i].boundary["end"][_STEP] if i == 0 else layers[i].boundary["start"][_STEP]
+        ratio = (up if neighbour == "dark" else -up) / usual
+        kinds[i] = ("bright" if neighbour == "dark" else "dark") if 0.5 < ratio < 2 else "end"
     return kinds
 
 
@@ -201,7 +231,7 @@ def layer_table(layers: list[Layer], pixel_size: float | None) -> Table:
     for side in _SIDES:
         for i, name in enumerate(columns):
             table[name.format(side) + unit] = np.array([x.boundary[side][i] * pixel for x in layers])
-        table[f"{side}_tilt_deg"] = np.array([x.boundary[side][6] for x in layers])
+        table[f"{side}_tilt_deg"] = np.array([x.boundary[side][_TILT] for x in layers])
     table["intensity_mean"] = np.array([x.mean for x in layers])
     table["intensity_sd"] = np.array([x.sd for x in layers])
     for i, name in enumerate("zyx"):

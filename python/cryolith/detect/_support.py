@@ -12,9 +12,12 @@ from ._smooth import convolve, gaussian_kernel, smooth
 from .components import label
 from .thresholds import otsu
 
-__all__ = ["Support", "find_support"]
+__all__ = ["SEPARABLE", "Support", "find_support"]
 
 _BINS = 256
+# Otsu's separability of two halves of a single normal distribution is 2/pi = 0.64 and of a uniform one 0.75: more
+# than that speaks for two phases.
+SEPARABLE = 0.75
 
 
 class Support(NamedTuple):
@@ -58,8 +61,7 @@ def _vacuum_threshold(values: Float32) -> tuple[float | None, float]:
         background = float(centres[peaks[0]])
         return (background + float(centres[peaks[1]])) / 2, background
     cut, separability = otsu(values)
-    # Two halves of a normal distribution reach 2/pi; a homogeneous specimen that fills the volume does no better.
-    if separability > 0.75:
+    if separability > SEPARABLE:
         return cut, float(np.median(values[values <= cut]))
     return None, float(values.min())
 

@@ -44,7 +44,7 @@ def interfaces(
     support : (nz, ny, nx) bool, optional
         Where the specimen is; by default found from the histogram.
     min_contrast : float, default 0.05
-        Smallest step that parts two layers, as a share of the specimen's median level above the vacuum.
+        Smallest step that parts two layers, as a share of the specimen's mean level above the vacuum.
     margin_px : int, optional
         Voxels left out along the specimen's sides, where vacuum mixes in; by default 3, or a tenth of its radius.
 
@@ -101,7 +101,7 @@ def interfaces(
     margin = _margin(inside) if margin_px is None else margin_px
     normal = layering_normal(data, inside, margin) if direction is None else direction
     frame = make_frame(data, inside, normal, margin)
-    level = float(np.median(data[inside])) - found.background
+    level = float(data[inside].mean(dtype=np.float64)) - found.background
     steps = find_steps(frame, min_contrast * abs(level)) if frame.domain.any() else []
     boundaries = measure_boundaries(frame, steps)
     layers = make_layers(frame, boundaries, data.shape, found.background + 0.25 * level)

@@ -7,9 +7,11 @@ from . import atomic
 from .alignment import read_alignment, write_alignment
 from .angles import read_angle_file, write_angle_file
 from .checks import check
+from .defects import read_defects, write_defects
 from .findings import Finding
 from .info import info
 from .mdoc import Mdoc, read_mdoc
+from .sample import sample_path
 from .series import read_tilt_series
 from .table import write_table
 from .volume import read_volume, write_volume
@@ -22,11 +24,14 @@ __all__ = [
     "info",
     "read_alignment",
     "read_angle_file",
+    "read_defects",
     "read_mdoc",
     "read_tilt_series",
     "read_volume",
+    "sample_path",
     "write_alignment",
     "write_angle_file",
+    "write_defects",
     "write_table",
     "write_volume",
 ]

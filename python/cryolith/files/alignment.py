@@ -129,10 +129,23 @@ def alignment_from_dict(value: Any, notes: Notes) -> Alignment:
     made: dict[str, Any] = {}
     for name in fields & set(value):
         made[name] = _decode(path, name, value[name])
+    _check_values(path, made)
     try:
         return Alignment(**made)
     except InputError as error:
         fail(path, "shape", error, "one entry per tilt", "the file is damaged; align again")
+
+
+def _check_values(path: str, made: dict[str, Any]) -> None:
+    for name in ("angles_deg", "tilt_axis_deg", "axis_offset_px"):
+        values = np.atleast_1d(made.get(name, 0.0))
+        bad = values[~np.isfinite(values)]
+        if bad.size:
+            fail(path, name, bad[0], "finite values", "the file is damaged; align again")
+    last = len(made["angles_deg"]) - 1
+    beyond = [i for i in made.get("flags", {}) if i > last]
+    if beyond:
+        fail(path, "flags", beyond[0], f"tilts 0 to {last}", "the file is damaged; align again")
 
 
 def _decode(path: str, name: str, value: Any) -> Any:

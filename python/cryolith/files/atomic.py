@@ -11,9 +11,12 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
+import stat
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,29 +28,46 @@ __all__ = [
     "publish",
     "publish_folder",
     "sha256",
+    "sweep",
     "write_bytes",
     "write_json",
     "write_text",
 ]
 
 PARTIAL = ".partial"
+_MADE = re.compile(rf"\.(?P<name>.+)\.\d+-\d+(?P<old>\.old)?{re.escape(PARTIAL)}", re.DOTALL)
 _CHUNK = 1 << 20
 _LONGEST_NAME = 255  # bytes, on every file system in common use
 
 
 def _partial_path(path: Path) -> Path:
-    """A name in the same folder (a rename across file systems is a copy), one per process."""
-    room = _LONGEST_NAME - len(f"..{os.getpid()}{PARTIAL}")
+    """A name in the same folder (a rename across file systems is a copy), one per thread."""
+    mark = f"{os.getpid()}-{threading.get_native_id()}{PARTIAL}"
+    room = _LONGEST_NAME - len(f"..{mark}") - len(".old")
     stem = os.fsencode(path.name)
     if len(stem) > room:  # a name that fits must not fail for the sake of its temporary one
         stem = hashlib.sha256(stem).hexdigest().encode()
-    return path.with_name(f".{os.fsdecode(stem)}.{os.getpid()}{PARTIAL}")
+    return path.with_name(f".{os.fsdecode(stem)}.{mark}")
+
+
+def _target(path: str | os.PathLike[str], *, folder: bool) -> Path:
+    """The final path, links followed, after checking that it can be written and replaced."""
+    final = Path(path)
+    if os.path.islink(
+        final
+    ):  # the user wants the file the link names, not the link, to be replaced
+        try:
+            final = final.resolve()
+        except (OSError, RuntimeError):
+            fail(path, "path", "a loop of links", "a file name", "choose another name")
+    _check_target(final, folder=folder)
+    return final
 
 
 def _check_target(path: Path, *, folder: bool) -> None:
     parent = path.parent
-    if not parent.is_dir():
-        found = "a file" if parent.exists() else "no such folder"
+    if not os.path.isdir(parent):
+        found = "a file" if os.path.exists(parent) else "no such folder"
         fail(path, "folder", f"{found} ({parent})", "an existing folder", "create the folder first")
     if not os.access(parent, os.W_OK):
         fail(
@@ -57,12 +77,18 @@ def _check_target(path: Path, *, folder: bool) -> None:
             "a writable folder",
             "choose another folder",
         )
-    if not folder and path.is_dir():
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:  # too long a name, or NUL in it
+        fail(path, "path", getattr(error, "strerror", error), "a file name", "choose another name")
+    if folder and not stat.S_ISDIR(mode):
+        fail(path, "path", "a file", "the name of a folder", "remove it or choose another name")
+    if not folder and stat.S_ISDIR(mode):
         fail(path, "path", "a folder", "the name of a file", "give a file name inside it")
-    if folder and path.exists() and not path.is_dir():
-        fail(
-            path, "path", "a file", "the name of a folder", "remove the file or choose another name"
-        )
+    if not folder and not stat.S_ISREG(mode):  # renaming over /dev/null would replace the device
+        fail(path, "path", "a device, FIFO or socket", "a regular file", "choose another name")
 
 
 def check_space(path: str | os.PathLike[str], need: int) -> None:
@@ -85,6 +111,12 @@ def check_space(path: str | os.PathLike[str], need: int) -> None:
             f"at least {need} bytes",
             "free some space or write elsewhere",
         )
+
+
+def _sync_folder(path: Path) -> None:
+    """Make a rename last; some network file systems know no sync of a folder, and need none."""
+    with suppress(OSError):
+        _sync(path)
 
 
 def _sync(path: Path) -> None:
@@ -128,8 +160,7 @@ def publish(path: str | os.PathLike[str], *, need: int = 0) -> Iterator[Path]:
     >>> with publish("table.csv") as partial:
     ...     partial.write_text("a,b")  # doctest: +SKIP
     """
-    final = Path(path)
-    _check_target(final, folder=False)
+    final = _target(path, folder=False)
     if need:
         check_space(final, need)
     partial = _partial_path(final)
@@ -140,7 +171,7 @@ def publish(path: str | os.PathLike[str], *, need: int = 0) -> Iterator[Path]:
     except BaseException:
         _remove(partial)
         raise
-    _sync(final.parent)
+    _sync_folder(final.parent)
 
 
 @contextmanager
@@ -151,8 +182,7 @@ def publish_folder(path: str | os.PathLike[str], *, need: int = 0) -> Iterator[P
     aside, so that the final name holds the old folder, nothing, or the new one, but never a
     mixture.
     """
-    final = Path(path)
-    _check_target(final, folder=True)
+    final = _target(path, folder=True)
     if need:
         check_space(final, need)
     partial = _partial_path(final)
@@ -164,12 +194,12 @@ def publish_folder(path: str | os.PathLike[str], *, need: int = 0) -> Iterator[P
         for folder, _, names in os.walk(partial):
             for name in names:
                 _sync(Path(folder, name))
-            _sync(Path(folder))
+            _sync_folder(Path(folder))
         _swap_in(partial, final, old)
     except BaseException:
         _remove(partial)
         raise
-    _sync(final.parent)
+    _sync_folder(final.parent)
     _remove(old)
 
 
@@ -184,6 +214,30 @@ def _swap_in(partial: Path, final: Path, old: Path) -> None:
     except BaseException:
         os.rename(old, final)
         raise
+
+
+def sweep(folder: str | os.PathLike[str]) -> list[str]:
+    """Remove what killed writers have left in ``folder``; call it where nobody else writes.
+
+    An old folder that was renamed aside when its writer was killed takes its name back.
+
+    Returns
+    -------
+    list of str
+        The names that were removed or restored, sorted.
+    """
+    done = []
+    for item in sorted(Path(folder).glob(f".*{PARTIAL}")):
+        match = _MADE.fullmatch(item.name)
+        if match is None:
+            continue
+        final = item.with_name(match["name"])
+        if match["old"] and not os.path.lexists(final):
+            os.rename(item, final)
+        else:
+            _remove(item)
+        done.append(item.name)
+    return done
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:

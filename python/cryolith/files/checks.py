@@ -75,7 +75,7 @@ def check(
     except FindingError as error:
         notes.findings.append(error.finding)
     rank = {"error": 0, "warning": 1, "info": 2}
-    return sorted(notes.findings, key=lambda f: rank[f.severity])
+    return sorted(notes.findings, key=lambda f: rank[f.level])
 
 
 def _check_text(path: str | os.PathLike[str], suffix: str, notes: Notes) -> None:
@@ -104,7 +104,7 @@ def _check_series(
         found = f"{len(angles)} angles, {angles.min():g} to {angles.max():g} deg"
         notes.info("angles", f"{found} ({notes.facts['angles']})")
     except FindingError as error:
-        problem, data, pixel = error, file.load(notes), None
+        problem, data, pixel = error, file.load(notes), file.pixel_size
     statistics = _check_sections(data, notes, "image", progress)
     if file.mrc is not None and not isinstance(data, np.ndarray):
         statistics = None  # decoded on reading: the header describes the stored values
@@ -226,5 +226,5 @@ def _tell_facts(data: Any, pixel: float | None, notes: Notes) -> None:
     shape = " x ".join(map(str, data.shape))
     notes.info("data", f"{shape} {np.dtype(data.dtype).name}")
     if pixel is not None:
-        origin = notes.facts.get("pixel_size", "")
+        origin = notes.facts.get("pixel_size", "header")
         notes.info("pixel size", f"{pixel:.6g} A ({origin})")

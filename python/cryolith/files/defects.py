@@ -6,15 +6,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..datamodel import Defects
-from ..errors import FileFormatError, report_line
+from .angles import read_text
 from .atomic import write_json
+from .findings import fail
 
 __all__ = ["read_defects", "write_defects"]
 
@@ -47,29 +47,26 @@ def read_defects(
     Raises
     ------
     FileFormatError
-        The file is missing, is no JSON or has another schema.
+        The file is missing, is no JSON, has another schema or is damaged.
     """
+    text = read_text(path, "a JSON file of defects")
+    do = "the file is damaged; run the detection again"
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as e:
-        raise FileFormatError(
-            report_line(path, "file", e.strerror, "a file of defects", "name an existing one")
-        ) from e
-    except ValueError as e:
-        raise FileFormatError(
-            report_line(path, "content", "no JSON", "JSON", "run the detection again")
-        ) from e
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        fail(path, "content", f"no JSON ({error})", "JSON", do)
     schema = found.get("schema") if isinstance(found, dict) else None
     if schema != _SCHEMA:
-        raise FileFormatError(
-            report_line(path, "schema", schema, _SCHEMA, "run the detection again")
+        fail(path, "schema", repr(schema), repr(_SCHEMA), do)
+    try:
+        return Defects(
+            **{name: _table(found[name]) for name in _TABLES},
+            labels=labels,
+            thresholds={str(k): float(v) for k, v in found["thresholds"].items()},
+            notes=tuple(str(note) for note in found["notes"]),
         )
-    return Defects(
-        **{name: _table(found[name]) for name in _TABLES},
-        labels=labels,
-        thresholds=found["thresholds"],
-        notes=tuple(found["notes"]),
-    )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        fail(path, "tables", f"{type(error).__name__}: {error}", "tables of columns", do)
 
 
 def _table(columns: Mapping[str, list[Any]]) -> dict[str, npt.NDArray[Any]]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from os import PathLike, fspath
 from typing import Any, Literal, NoReturn
 
@@ -19,14 +19,14 @@ class Finding:
 
     Attributes
     ----------
-    severity : "error", "warning" or "info"
+    level : "error", "warning" or "info"
         Whether work can go on, can go on but deserves a look, or is only being told.
     path, field, found, expected, do : str
         The file, the field in it, what stands there, what should, and what to do next; the last two
         are empty in information.
     """
 
-    severity: Literal["error", "warning", "info"]
+    level: Literal["error", "warning", "info"]
     path: str
     field: str
     found: str
@@ -34,9 +34,13 @@ class Finding:
     do: str
 
     def __str__(self) -> str:
-        if self.severity == "info":
+        if self.level == "info":
             return f"{self.path}: {self.field}: {self.found}"
         return report_line(self.path, self.field, self.found, self.expected, self.do)
+
+    def to_mapping(self) -> dict[str, str]:
+        """Return the parts by name, ready for JSON."""
+        return asdict(self)
 
 
 class FindingError(FileFormatError):
@@ -56,7 +60,7 @@ def fail(
     """Raise the one form of a file error."""
     raise FindingError(
         Finding(
-            severity="error",
+            level="error",
             path=_printable(path),
             field=field,
             found=str(found),
@@ -91,14 +95,14 @@ class Notes:
 
     def _add(
         self,
-        severity: Literal["warning", "info"],
+        level: Literal["warning", "info"],
         field_name: str,
         found: object,
         expected: object,
         do: str,
     ) -> None:
         finding = Finding(
-            severity=severity,
+            level=level,
             path=_printable(self.path),
             field=field_name,
             found=str(found),
@@ -111,7 +115,7 @@ class Notes:
     @property
     def warning_lines(self) -> tuple[str, ...]:
         """The warnings, one line each."""
-        return tuple(str(f) for f in self.findings if f.severity == "warning")
+        return tuple(str(f) for f in self.findings if f.level == "warning")
 
     def tell(self, stacklevel: int = 3) -> None:
         """Issue each warning once through :mod:`warnings`."""

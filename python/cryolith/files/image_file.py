@@ -54,6 +54,17 @@ class ImageFile:
         assert self.mrc is not None
         return self.mrc.header.dtype
 
+    @property
+    def pixel_size(self) -> float | None:
+        """Of the headers alone, the nearer one first [angstrom]."""
+        if self.tiff is not None:
+            return self.tiff.pixel_size
+        assert self.mrc is not None
+        extended, voxel = self.mrc.extended, self.mrc.header.voxel
+        if extended is not None and extended.pixel_size is not None:
+            return extended.pixel_size
+        return voxel[0] if voxel else None
+
     def load(self, notes: Notes) -> npt.NDArray[Any]:
         """Return the pixels (z, y, x), memory-mapped read-only where the format allows."""
         if self.tiff is not None:

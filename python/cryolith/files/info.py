@@ -54,20 +54,11 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
         out["dose"] = None if facts.dose is None else facts.dose.tolist()
     except FindingError as error:
         problems.append(str(error))
-        out["pixel_size_angstrom"] = _header_pixel(file)
+        out["pixel_size_angstrom"] = file.pixel_size
     out["facts"] = dict(notes.facts)
     out["warnings"] = list(notes.warning_lines)
     out["problems"] = problems
     return out
-
-
-def _header_pixel(file: ImageFile) -> float | None:
-    if file.tiff is not None:
-        return file.tiff.pixel_size
-    extended = file.mrc.extended if file.mrc else None
-    if extended is not None and extended.pixel_size is not None:
-        return extended.pixel_size
-    return file.mrc.header.voxel[0] if file.mrc and file.mrc.header.voxel else None
 
 
 def _mrc_facts(file: ImageFile) -> dict[str, Any]:

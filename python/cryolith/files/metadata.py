@@ -20,7 +20,7 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..units import parse_length
 from .angles import SAME_ANGLE, check_angles, parse_number, read_angle_file, read_text
-from .findings import Notes, fail
+from .findings import FindingError, Notes, fail
 from .mdoc import Mdoc, read_mdoc
 from .mrc_extended import Extended
 
@@ -56,7 +56,7 @@ class Beside:
 
 
 def find_beside(path: str) -> Beside:
-    """Look for ``<stem>.tlt``, ``.rawtlt``, ``.mdoc``, ``<name>.mdoc`` and FEI's log ``<stem>.txt``."""
+    """Look for ``<stem>.tlt``, ``.rawtlt``, ``.mdoc``, ``<name>.mdoc``, FEI's log ``<stem>.txt``."""
     image = Path(path)
     stem = image
     while stem.suffix.lower() in (".gz", ".bz2", ".mrc", ".st", ".mrcs", ".rec", ".tif", ".tiff"):
@@ -116,11 +116,19 @@ class Header:
 def choose(header: Header, given: Given, notes: Notes) -> Facts:
     """Decide every fact of the series from all its sources."""
     beside = find_beside(header.path)
-    log = _read_log(given.mdoc, beside.mdoc, notes, header.n_images)
+    named = given.mdoc if given.mdoc is not None else _as_mdoc(given.angles)
+    log = _read_log(named, beside.mdoc, notes, header.n_images)
     angles = _choose_angles(header, given.angles, log, beside, notes)
     pixel = _choose_pixel(header, given.pixel_size, log, notes)
     axis = _choose_axis(header, given.tilt_axis_deg, log, beside, notes)
     return Facts(angles, pixel, axis, *_choose_dose(header, log, notes))
+
+
+def _as_mdoc(angles: AnglesLike) -> str | None:
+    """An .mdoc given for its angles tells of dose and order as well."""
+    if isinstance(angles, (str, os.PathLike)) and os.fspath(angles).lower().endswith(".mdoc"):
+        return os.fspath(angles)
+    return None
 
 
 def _read_log(
@@ -129,7 +137,14 @@ def _read_log(
     path = os.fspath(given) if given is not None else beside
     if path is None:
         return None
-    parsed, name = read_mdoc(path, notes), os.path.basename(path)
+    name = os.path.basename(path)
+    try:
+        parsed = read_mdoc(path, notes)
+    except FindingError as error:
+        if given is not None:
+            raise
+        _ignore(name, error, notes)
+        return None
     count, sections = len(parsed.sections), parsed.sections
     if count == n_images:
         return name, parsed
@@ -160,13 +175,20 @@ def _choose_angles(
     """Given > extended header > .tlt, .rawtlt > .mdoc; the others are compared with it."""
     extended, n_images = header.extended, header.n_images
     found: list[tuple[str, Float64, str]] = []
-    if given is not None:
+    if given is not None and log is not None and _as_mdoc(given) is not None:
+        found.append((f"given file {log[0]}", log[1].angles_deg, _as_mdoc(given) or ""))
+    elif given is not None:
         found.append(_given_angles(given, n_images))
     if extended is not None and extended.angles_deg is not None:
         found.append((f"{extended.name} extended header", extended.angles_deg, ""))
     for name, path in beside.angles:
         if given is None or not _same_file(given, path):
-            found.append((name, read_angle_file(path), path))
+            try:
+                found.append((name, read_angle_file(path), path))
+            except FindingError as error:
+                if not found and log is None:  # the only source: its fault is what must be told
+                    raise
+                _ignore(name, error, notes)
     if log is not None:
         found.append((log[0], log[1].angles_deg, ""))
     # What a header left unset is no source: zeros there are the absence of angles.
@@ -180,6 +202,17 @@ def _choose_angles(
     return angles
 
 
+def _ignore(name: str, error: FindingError, notes: Notes) -> None:
+    """A file beside the images that cannot be read is a warning while other sources are left."""
+    wrong = error.finding
+    notes.warn(
+        f"{wrong.field} of {name}",
+        wrong.found,
+        wrong.expected,
+        "the file beside the images is ignored",
+    )
+
+
 def _unset(angles: Float64) -> bool:
     """One value, zero or not a number, on every image."""
     return bool(len(angles) > 1 and not np.nan_to_num(angles).any())
@@ -187,6 +220,8 @@ def _unset(angles: Float64) -> bool:
 
 def _no_angles(n_images: int, notes: Notes, found: list[tuple[str, Float64, str]]) -> NoReturn:
     seen = "; ".join(f"{name}: all zero or missing" for name, _, _ in found) or "none"
+    ignored = [f for f in notes.findings if f.field.endswith(".mdoc")]
+    seen += "".join(f"; {f.field}: {f.found}" for f in ignored)
     fail(
         notes.path,
         "angles",

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from mrcfile.dtypes import get_ext_header_dtype
 
 from .findings import Notes
-from .mrc_header import MrcHeader
+from .mrc_header import MrcHeader, shortest
 
 __all__ = ["Extended", "parse_extended"]
 
@@ -94,7 +94,7 @@ def _fei_new(raw: bytes, header: MrcHeader, notes: Notes) -> Extended | None:
         return np.asarray(table[key], np.float64)
 
     out = Extended(name, angles_deg=column("Alpha tilt"))
-    out.pixel_size = _one_length(column("Pixel size X") * _METRE, notes)
+    out.pixel_size = _one_length(column("Pixel size X"), notes)
     out.tilt_axis_deg = _one_angle(column("Tilt axis angle"))
     dose = column("Dose") / _METRE**2  # from e/m^2
     out.dose = dose if _useful(dose) else None
@@ -166,7 +166,7 @@ def _reals(raw: bytes, header: MrcHeader, notes: Notes) -> Extended | None:
         return Extended("AGAR", angles_deg=table[:, 0])
     columns = {name: table[:, i] for i, name in enumerate(_FEI_2003)}
     out = Extended("FEI 2003", angles_deg=columns["a_tilt"])
-    out.pixel_size = _one_length(columns["pixel_size"] * _METRE, notes)
+    out.pixel_size = _one_length(np.array([shortest(v) for v in columns["pixel_size"]]), notes)
     out.tilt_axis_deg = _one_angle(columns["tilt_axis"])
     if _useful(columns["mean_intensity"]):
         out.mean_intensity = columns["mean_intensity"]
@@ -186,12 +186,13 @@ def _useful(values: Float64) -> bool:
     return bool(np.isfinite(values).all() and (values >= 0).all() and values.any())
 
 
-def _one_length(values: Float64, notes: Notes) -> float | None:
-    """One pixel size for all images; from 0.01 A to 1 mm, because 0 and garbage both mean unset."""
+def _one_length(metres: Float64, notes: Notes) -> float | None:
+    """One pixel size [angstrom] for all images; 0 and what is no size of a pixel mean unset."""
+    values = metres * _METRE
     good = values[np.isfinite(values) & (values > 0.01) & (values < 1e7)]
     if not good.size:
         return None
-    middle = float(np.median(good))
+    middle = float(f"{np.median(good):.12g}")
     if np.ptp(good) > 0.01 * middle:
         notes.warn(
             "pixel size",
@@ -199,9 +200,7 @@ def _one_length(values: Float64, notes: Notes) -> float | None:
             "one value",
             f"the median {middle:.4g} A was taken; check the magnification",
         )
-    return float(
-        f"{middle:.6g}"
-    )  # float32 metres carry no more: 3.36e-9 m is 33.6 A, not 33.60000037
+    return middle
 
 
 def _one_angle(values: Float64) -> float | None:

@@ -19,7 +19,7 @@ from .findings import Notes, fail
 
 Order = Literal["<", ">"]
 
-__all__ = ["HEADER_BYTES", "MODES", "MrcHeader", "parse_header"]
+__all__ = ["HEADER_BYTES", "MODES", "MrcHeader", "check_size", "parse_header", "shortest"]
 
 HEADER_BYTES = 1024
 MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2", 101: "u1"}
@@ -312,7 +312,7 @@ def _axes(h: Any, notes: Notes) -> tuple[int, int, int]:
 
 def _voxel(h: Any, notes: Notes, doubled: bool) -> tuple[float, float, float] | None:
     """Cell edge over grid intervals; None, with a warning, where that gives no length."""
-    cell = [float(h["cella"][k]) for k in "xyz"]
+    cell = [shortest(h["cella"][k]) for k in "xyz"]
     grid = [int(h[k]) for k in ("mx", "my", "mz")]
     if doubled and grid[0] == int(h["nx"]):  # half-width bytes: IMOD counts mx in bytes as well
         grid[0] *= 2
@@ -332,9 +332,13 @@ def _voxel(h: Any, notes: Notes, doubled: bool) -> tuple[float, float, float] | 
         return None
     if not (math.isfinite(size[2]) and size[2] > 0):
         size[2] = size[0]
-    # float32 carries seven digits: 8069.12012 A / 1024 is 7.88 A.
-    x, y, z = (float(f"{s:.7g}") for s in size)
+    x, y, z = (float(f"{s:.12g}") for s in size)
     return x, y, z
+
+
+def shortest(value: Any) -> float:
+    """The shortest decimal that is this float32: 8069.12 A over 1024 px, not 8069.1201171875 A."""
+    return float(str(np.float32(value)))
 
 
 def _cell_angles(h: Any) -> tuple[float, float, float]:

@@ -151,7 +151,7 @@ def open_ome_zarr(path: str | os.PathLike[str], notes: Notes) -> ZarrHead:
         level = meta.get("datasets", [{}])[0]
         array = root[level["path"]] if "path" in level else root
         shape, dtype = tuple(array.shape), np.dtype(array.dtype)
-        missing = array.nchunks - array.nchunks_initialized
+        missing = array.nchunks - _chunks_on_disk(array, Path(path))
         pixel, first = _place(meta, level, notes)
         labels = tuple(str(t) for t in attributes.get("cryolith", {}).get("labels", ()))
     except Exception as error:  # each zarr version has its own family of errors
@@ -172,6 +172,17 @@ def open_ome_zarr(path: str | os.PathLike[str], notes: Notes) -> ZarrHead:
             "missing voxels read as the fill value; write the volume again",
         )
     return ZarrHead(array, shape, dtype, pixel, first, labels)
+
+
+def _chunks_on_disk(array: Any, folder: Path) -> int:
+    """Count the chunks that exist."""
+    import zarr
+
+    if not zarr.__version__.startswith("2."):
+        return int(array.nchunks_initialized)
+    # zarr 2, the last one for Python 3.10, counts only the first level of the chunks' folders.
+    files = (folder / array.path).rglob("*")
+    return sum(f.is_file() and f.name.replace(".", "").isdigit() for f in files)
 
 
 def read_ome_zarr(head: ZarrHead, notes: Notes) -> npt.NDArray[Any]:

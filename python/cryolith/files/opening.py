@@ -109,10 +109,10 @@ def _require_regular(name: str, mode: int) -> None:
 
 
 def _is_digital_micrograph(head: bytes, size: int) -> bool:
-    """Version 3 or 4, the length of what follows, the byte order: an MRC of such sizes cannot be.
+    """Version 3 or 4, the length of what follows, the byte order: no MRC has such sizes.
 
-    A big-endian MRC that is 3 px wide starts with the same four bytes; read as one, the length field
-    would be its height and the file far too short for it.
+    A big-endian MRC that is 3 px wide starts with the same four bytes; there the length field
+    would be its height, and the file far too short for it.
     """
     width = {b"\0\0\0\3": 4, b"\0\0\0\4": 8}.get(head[:4])
     if width is None:

@@ -25,6 +25,7 @@ __all__ = ["Page", "tiff_pages"]
 _MAX_PAGES = 100_000
 _MAX_VALUES = 1 << 22  # strips of one page: a row each of an image four million rows high
 _TYPES = {1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 11: "f", 12: "d", 13: "I", 16: "Q"}
+_WHOLE_TYPES = (1, 3, 4, 13, 16)
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _DESCRIPTION, _STRIPS, _SAMPLES, _STRIP_BYTES = 270, 273, 277, 279
 _X_RESOLUTION, _FORMAT, _TILES, _TILE_BYTES = 282, 339, 324, 325
@@ -121,7 +122,8 @@ class _Reader:
         kind = self.unpack("H", entry[2:4])
         count = self.unpack("Q" if self.big else "I", entry[4 : 4 + word])
         code = _TYPES.get(kind)
-        if code is None or count > _MAX_VALUES:
+        whole = tag not in (_DESCRIPTION, _X_RESOLUTION)
+        if code is None or count > _MAX_VALUES or (whole and kind not in _WHOLE_TYPES):
             fail(
                 self.path,
                 f"TIFF tag {tag}",
@@ -279,6 +281,6 @@ def _imagej_pixel(text: str, resolution: Any) -> float | None:
         return None
     unit = match.group(1).replace("\\u00B5", "µ").replace("micron", "um")
     try:
-        return float(f"{parse_length(f'{resolution[1] / resolution[0]!r} {unit}'):.7g}")
+        return float(f"{parse_length(f'{resolution[1] / resolution[0]!r} {unit}'):.9g}")
     except ConfigError:  # pixels, inches or a unit of no length
         return None
