@@ -210,6 +210,11 @@ def test_planes_are_spread_over_the_depth_of_what_was_found():
     assert len(found) == 6
     assert all(4 <= p.index <= 15 for p in found)
     assert not list(spread_planes(_volume(), WINDOW, Defects(labels=labels * 0)))
+    volume = _volume()
+    volume.data[6:12] += 1
+    found = list(spread_planes(volume, WINDOW, Defects(labels=labels * 0, layers=_layers())))
+    assert [p.index for p in found] == [7, 8, 9, 10]
+    assert all(len(p.layers) == 2 for p in found)
 
 
 def test_fine_labels_are_outlined_coarser_but_not_lost(rng):

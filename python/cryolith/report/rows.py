@@ -118,9 +118,10 @@ def cutouts(
     The square is at least 16 voxels wide and 1.8 times as wide as the object. One pass over the
     labels.
     """
-    flat = labels.reshape(-1)
-    places = np.flatnonzero(np.isin(flat, wanted))
-    values = flat[places]
+    size = labels[0].size
+    hits = [z * size + np.flatnonzero(np.isin(plane, wanted)) for z, plane in enumerate(labels)]
+    places = np.concatenate(hits)
+    values = labels.reshape(-1)[places]
     order = np.argsort(values, kind="stable")
     places, values = places[order], values[order]
     out: dict[int, Picture] = {}

@@ -122,15 +122,27 @@ def central_planes(volume: Volume, window: Window, defects: Defects) -> dict[str
 def spread_planes(
     volume: Volume, window: Window, defects: Defects, count: int = 6
 ) -> Iterator[Plane]:
-    """Yield up to ``count`` xy planes spread evenly over the depth in which something was found."""
-    if defects.labels is None:
-        return
-    depths = np.flatnonzero((defects.labels != 0).any(axis=(1, 2)))
+    """Yield up to ``count`` xy planes spread evenly over the depth of what was found."""
+    depths = _depths(volume, defects)
     if not depths.size:
         return
     picks = np.linspace(depths[0], depths[-1], count + 2)[1:-1]
     for index in sorted({round(float(p)) for p in picks}):
         yield plane(volume, "xy", index, window, defects, side=256)
+
+
+def _depths(volume: Volume, defects: Defects) -> npt.NDArray[np.int64]:
+    """Return the planes with something outlined, or else, where there are layers, the bright ones."""
+    if defects.labels is not None:
+        found = np.flatnonzero([(plane != 0).any() for plane in defects.labels])
+        if found.size:
+            return found
+    if not any(len(column) for column in defects.layers.values()):
+        return np.zeros(0, np.int64)
+    means = np.array(
+        [np.nanmean(plane) if np.isfinite(plane).any() else 0.0 for plane in volume.data]
+    )
+    return np.flatnonzero(means >= (means.min() + means.max()) / 2)
 
 
 def _cut(data: npt.NDArray[Any], rows: int, columns: int, cut: int, index: int) -> npt.NDArray[Any]:
