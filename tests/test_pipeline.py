@@ -152,17 +152,17 @@ def test_sigkill_at_20_random_moments_then_resume(undisturbed, tiny_series, tmp_
 @pytest.mark.parametrize("stage", pipeline.STAGES)
 def test_ctrl_c_stops_soon_and_leaves_nothing_half_written(stage, needle_series, tmp_path):
     out = tmp_path / "out"
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command("run", needle_series, "-o", out), stderr=subprocess.PIPE, text=True
-    )
-    for line in process.stderr:
-        if line.startswith(f"{stage}: starts"):
-            break
-    time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    start = time.monotonic()
-    said = process.stderr.read()
-    assert process.wait(20) == 130
+    ) as process:
+        for line in process.stderr:
+            if line.startswith(f"{stage}: starts"):
+                break
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        said = process.stderr.read()
+        assert process.wait(20) == 130
     # The promise is one second on a quiet machine; the test machine may run others beside it.
     assert time.monotonic() - start < 3
     assert "interrupted" in said
