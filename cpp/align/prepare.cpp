@@ -26,7 +26,7 @@ Around neighbours(const float* image, index_t ny, index_t nx, index_t y, index_t
     for (index_t i = std::max<index_t>(0, x - 1); i <= std::min(nx - 1, x + 1); ++i) {
       const float p = image[j * nx + i];
       if ((j == y && i == x) || std::isnan(p)) continue;
-      int k = count++;  // sorted by insertion: in std::sort of so few GCC 12 sees bounds that are not passed
+      int k = count++;  // insertion keeps the values sorted; eight need no more
       for (; k > 0 && v[k - 1] > p; --k) v[k] = v[k - 1];
       v[k] = p;
     }
