@@ -244,6 +244,9 @@ ZARRS: list[tuple[str, Any, tuple[str, ...]]] = [
     ("negative shape", edit("0/.zarray", lambda v: v.update(shape=[-1, 2, 2])), ("",)),
     ("two axes", edit("0/.zarray", lambda v: v.update(shape=[2, 4], chunks=[2, 4])), ("array",)),
     ("texts", edit("0/.zarray", lambda v: v.update(dtype="<U4", fill_value="")), ("array",)),
+    ("terabytes that are missing", edit("0/.zarray", lambda v: v.update(shape=[2**14] * 3)), ("size", "on disk")),
+    ("terabytes in one chunk", edit("0/.zarray", lambda v: v.update(
+        shape=[2**14] * 3, chunks=[2**14] * 3)), ("size", "on disk")),
     ("no datasets", edit(".zattrs", lambda v: v["multiscales"][0].update(datasets=[])), ("zarr",)),
     ("scale of words", edit(".zattrs", lambda v: v["multiscales"][0]["datasets"][0].update(
         coordinateTransformations=[{"type": "scale", "scale": ["a", "b", "c"]}])), ("zarr",)),
