@@ -166,6 +166,15 @@ def test_the_nearer_source_wins_and_says_so(tmp_path: Path) -> None:
     assert "2 in a.rawtlt" in read(path)[1][0]
 
 
+def test_a_file_named_given_is_not_what_was_given(tmp_path: Path) -> None:
+    path = write(tmp_path / "given.mrc", mrc(images()))
+    write(tmp_path / "given.tlt", b"-12.5\n0\n45.25\n")
+    write(tmp_path / "given.rawtlt", b"-12.5\n0\n46\n")
+    series, told = read(path)
+    assert series.angles_deg.tolist() == TILTS
+    assert "45.25 deg (given.tlt) and 46 deg (given.rawtlt)" in told[0]
+
+
 def test_an_unset_header_gives_way(tmp_path: Path) -> None:
     for unset in ([0.0] * 3, [np.nan] * 3):
         path = write(tmp_path / "a.mrc", mrc(images(), ext=fei_2003(unset), **FEI))

@@ -11,7 +11,7 @@ from make_files import write
 
 from cryolith import Alignment
 from cryolith.errors import CryolithWarning, FileFormatError
-from cryolith.files import read_imod, write_imod
+from cryolith.files import read_alignment, read_imod, write_alignment, write_imod
 
 
 def example(offset: float = 0.0) -> Alignment:
@@ -62,6 +62,13 @@ def test_round_trip(tmp_path: Path) -> None:
     first = (tmp_path / "a.xf").read_bytes()
     write_imod(tmp_path / "a.xf", alignment)
     assert (tmp_path / "a.xf").read_bytes() == first
+
+
+def test_the_suffix_chooses_the_form(tmp_path: Path) -> None:
+    write_alignment(tmp_path / "a.xf", example())
+    got = read_alignment(tmp_path / "a.xf")
+    assert got.method == ("read from IMOD",)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tlt", "a.xf"]
 
 
 def test_the_mean_axis_lies_on_the_circle(tmp_path: Path) -> None:

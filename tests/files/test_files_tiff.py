@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -142,6 +143,37 @@ def test_tiffs_of_another_writer(tmp_path: Path, name: str, options: dict[str, A
     assert series.pixel_size == (33.6 if known else None)
     assert [("pixel size: found none" in str(w.message)) for w in told] == [True] * (not known)
     assert info(path)["shape"] == [3, 20, 17]
+
+
+def test_pages_that_share_their_pixels_cost_no_memory(tmp_path: Path) -> None:
+    """A thousand directories over one page of pixels; the builder writes none for empty pages."""
+    empty = np.zeros((0, 300), "u2")
+    shared = {
+        256: (4, 1, 300), 257: (4, 1, 250), 273: (4, 1, 8), 278: (4, 1, 250), 279: (4, 1, 150_000),
+    }  # fmt: skip
+    whole = tiff(
+        [np.zeros((250, 300), "u2")] + [empty] * 999, override=dict.fromkeys(range(1000), shared)
+    )
+    path = write(tmp_path / "a.tif", whole)
+    with pytest.raises(FileFormatError, match="150000000 bytes, some pages share them"):
+        read_volume(path)
+
+
+def test_directories_that_overlap_end(tmp_path: Path) -> None:
+    """Each directory starts 12 bytes after the last one and claims to run to the end of the file."""
+    count = 3000
+    content = bytearray(8 + 12 * count + 65535 * 12)
+    content[:8] = b"II*\0" + struct.pack("<I", 8)
+    entries = len(content) // 12 - count - 2
+    for i in range(count):
+        at = 8 + 12 * i
+        struct.pack_into("<H", content, at, entries)
+        struct.pack_into("<I", content, at + 2 + 12 * entries, at + 12)
+    path = write(tmp_path / "a.tif", bytes(content))
+    started = time.monotonic()
+    with pytest.raises(FileFormatError):
+        read_volume(path)
+    assert time.monotonic() - started < 5
 
 
 def test_white_is_zero_draws_a_warning(tmp_path: Path) -> None:

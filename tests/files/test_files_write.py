@@ -211,6 +211,19 @@ def test_zarr_opens_in_zarr(tmp_path: Path) -> None:
     assert info(path)["shape"] == [5, 70, 66]
 
 
+def test_a_plain_array_of_zarrs_own_format(tmp_path: Path) -> None:
+    data = np.arange(4 * 5 * 6, dtype="f4").reshape(4, 5, 6) + 1
+    array: Any = zarr.open(
+        str(tmp_path / "v.zarr"), mode="w", shape=data.shape, chunks=(2, 3, 4), dtype="f4"
+    )
+    array[...] = data
+    with pytest.warns(CryolithWarning, match="multiscales") as told:
+        got = read_volume(tmp_path / "v.zarr")
+    assert len(told) == 1  # and none of missing chunks
+    assert np.array_equal(got.data, data)
+    assert got.pixel_size is None
+
+
 def test_zarr_in_nanometres(tmp_path: Path) -> None:
     path = tmp_path / "v.zarr"
     write_volume(path, Volume(data=np.zeros((2, 2, 2), "f4"), pixel_size=25.0))
@@ -244,6 +257,9 @@ ZARRS: list[tuple[str, Any, tuple[str, ...]]] = [
     ("negative shape", edit("0/.zarray", lambda v: v.update(shape=[-1, 2, 2])), ("",)),
     ("two axes", edit("0/.zarray", lambda v: v.update(shape=[2, 4], chunks=[2, 4])), ("array",)),
     ("texts", edit("0/.zarray", lambda v: v.update(dtype="<U4", fill_value="")), ("array",)),
+    ("terabytes that are missing", edit("0/.zarray", lambda v: v.update(shape=[2**14] * 3)), ("size", "on disk")),
+    ("terabytes in one chunk", edit("0/.zarray", lambda v: v.update(
+        shape=[2**14] * 3, chunks=[2**14] * 3)), ("size", "on disk")),
     ("no datasets", edit(".zattrs", lambda v: v["multiscales"][0].update(datasets=[])), ("zarr",)),
     ("scale of words", edit(".zattrs", lambda v: v["multiscales"][0]["datasets"][0].update(
         coordinateTransformations=[{"type": "scale", "scale": ["a", "b", "c"]}])), ("zarr",)),

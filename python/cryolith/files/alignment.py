@@ -19,6 +19,7 @@ from ..errors import InputError
 from .angles import read_text
 from .atomic import write_text
 from .findings import Notes, fail
+from .imod import read_imod, write_imod
 
 __all__ = ["alignment_to_dict", "load_alignment", "read_alignment", "write_alignment"]
 
@@ -38,7 +39,7 @@ _WORDS = {"inf": math.inf, "-inf": -math.inf}
 
 
 def write_alignment(path: str | os.PathLike[str], alignment: Alignment) -> None:
-    """Write an alignment as JSON, whole or not at all.
+    """Write an alignment as JSON, whole or not at all; to ``.xf``, in IMOD's form.
 
     Numbers are written with the digits that read back as the same float64; NaN becomes null. A
     source path that is absolute is kept as its file name, so that the same alignment gives the same
@@ -49,7 +50,15 @@ def write_alignment(path: str | os.PathLike[str], alignment: Alignment) -> None:
     FileFormatError
         The folder is missing or not writable.
     """
+    if _is_imod(path):
+        write_imod(path, alignment)
+        return
     write_text(path, json.dumps(alignment_to_dict(alignment), indent=1, allow_nan=False) + "\n")
+
+
+def _is_imod(path: str | os.PathLike[str]) -> bool:
+    """An .xf is known by its name: it is text without any signature."""
+    return os.fspath(path).lower().endswith(".xf")
 
 
 def alignment_to_dict(alignment: Alignment) -> dict[str, Any]:
@@ -85,7 +94,7 @@ def _portable(path: str) -> str:
 
 
 def read_alignment(path: str | os.PathLike[str]) -> Alignment:
-    """Read an alignment that :func:`write_alignment` has written.
+    """Read an alignment that :func:`write_alignment` has written, JSON or IMOD's ``.xf``.
 
     Raises
     ------
@@ -97,6 +106,8 @@ def read_alignment(path: str | os.PathLike[str]) -> Alignment:
     CryolithWarning
         A field of this name is not known; it is ignored.
     """
+    if _is_imod(path):
+        return read_imod(path)
     notes = Notes(os.fspath(path))
     alignment = load_alignment(path, notes)
     notes.tell()

@@ -31,10 +31,10 @@ _RADIANS_BELOW = 3.2  # docs/conventions.md
 SAME_ANGLE = 0.05  # degrees; what two sources may differ by
 
 
-def read_text(path: str | os.PathLike[str], what: str) -> str:
+def read_text(path: str | os.PathLike[str], what: str, largest: int = _MAX_TEXT) -> str:
     """Return a small text file: UTF-8, else Latin-1 (microscopes write degree and micro signs)."""
     opened = look(path, what)
-    if opened.size > _MAX_TEXT:
+    if opened.size > largest:
         fail(path, "file size", f"{opened.size} bytes", what, "give the text file, not the images")
     try:
         raw = Path(path).read_bytes()

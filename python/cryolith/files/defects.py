@@ -19,6 +19,7 @@ from .findings import fail
 __all__ = ["read_defects", "write_defects"]
 
 _TABLES = ("layers", "voids", "particles")
+_LARGEST = 1 << 31  # bytes; ten million particles
 _SCHEMA = "cryolith defects 1"
 
 
@@ -49,7 +50,7 @@ def read_defects(
     FileFormatError
         The file is missing, is no JSON, has another schema or is damaged.
     """
-    text = read_text(path, "a JSON file of defects")
+    text = read_text(path, "a JSON file of defects", _LARGEST)
     do = "the file is damaged; run the detection again"
     try:
         found = json.loads(text)

@@ -71,7 +71,7 @@ def _mrc_facts(file: ImageFile) -> dict[str, Any]:
         "byte_order": "little" if header.order == "<" else "big",
         "axes": [a + 1 for a in header.axes],
         "voxel_angstrom": list(header.voxel) if header.voxel else None,
-        "min_max_mean": [v if np.isfinite(v) else None for v in statistics],
+        "stored_min_max_mean": [v if np.isfinite(v) else None for v in statistics],
         "labels": list(header.labels),
         "extended_header": None
         if not header.extended_bytes

@@ -63,8 +63,10 @@ class OffsetStack:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         if copy is False:
             raise ValueError("OffsetStack is decoded when read; it cannot be shared without a copy")
-        whole: npt.NDArray[Any] = self[...]
-        return whole if dtype is None else whole.astype(dtype, copy=False)
+        whole = np.empty(self.shape, self.dtype if dtype is None else dtype)
+        for i in range(len(self)):  # image by image: little extra memory, and Ctrl-C gets through
+            whole[i] = self[i]
+        return whole
 
     def __repr__(self) -> str:
         return f"OffsetStack(shape={self.shape}, dtype=uint16, stored=int16 - 32768)"

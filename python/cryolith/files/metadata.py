@@ -12,7 +12,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,15 @@ _ANGLE_SUFFIXES = (".tlt", ".rawtlt")
 _LOG_AXIS = re.compile(r"Tilt Axis Angle \[[^\]]*\]:\s*([-+]?[\d.,]+)")
 _LABEL_AXIS = re.compile(r"Tilt axis angle\s*=\s*([-+]?\d+(?:\.\d+)?)")
 _AXIS_HANDEDNESS = "its sense of rotation is assumed, not verified"
+
+
+class _Angles(NamedTuple):
+    """Angles of one source, the file they stand in where it is not the image, and who chose them."""
+
+    origin: str
+    degrees: Float64
+    path: str = ""
+    given: bool = False
 
 
 @dataclass
@@ -175,34 +184,35 @@ def _choose_angles(
 ) -> Float64:
     """Given > extended header > .tlt, .rawtlt > .mdoc; the others are compared with it."""
     extended, n_images = header.extended, header.n_images
-    found: list[tuple[str, Float64, str]] = []
+    found: list[_Angles] = []
     if given is not None:
         found.append(_given_angles(given, n_images))
     if extended is not None and extended.angles_deg is not None:
-        found.append((f"{extended.name} extended header", extended.angles_deg, ""))
+        found.append(_Angles(f"{extended.name} extended header", extended.angles_deg))
     for name, path in beside.angles:
         if given is None or not _same_file(given, path):
             try:
-                found.append((name, read_angle_file(path), path))
+                found.append(_Angles(name, read_angle_file(path), path))
             except FindingError as error:
                 if not found and log is None:  # the only source: its fault is what must be told
                     raise
                 _ignore(name, error, beside, notes)
     if log is not None:
-        found.append((log[0], log[1].angles_deg, ""))
+        found.append(_Angles(log[0], log[1].angles_deg))
     # What a header left unset is no source: zeros there are the absence of angles.
-    told = [f for f in found if f[0].startswith("given") or not _unset(f[1])]
+    told = [f for f in found if f.given or not _unset(f.degrees)]
     if not told:
         _no_angles(
             n_images,
             notes,
-            [f"{name}: all zero or missing" for name, _, _ in found] + beside.ignored,
+            [f"{f.origin}: all zero or missing" for f in found] + beside.ignored,
         )
-    origin, angles, path = told[0]
-    check_angles(angles, origin, n_images, notes, path)
-    _compare_angles(origin, angles, told[1:], notes)
-    notes.facts["angles"] = origin
-    return angles
+    taken = told[0]
+    check_angles(taken.degrees, taken.origin, n_images, notes, taken.path)
+    if not taken.given:  # else the caller has chosen
+        _compare_angles(taken, told[1:], notes)
+    notes.facts["angles"] = taken.origin
+    return taken.degrees
 
 
 def _ignore(name: str, error: FindingError, beside: Beside, notes: Notes) -> None:
@@ -232,20 +242,20 @@ def _no_angles(n_images: int, notes: Notes, seen: list[str]) -> NoReturn:
     )
 
 
-def _given_angles(given: AnglesLike, n_images: int) -> tuple[str, Float64, str]:
+def _given_angles(given: AnglesLike, n_images: int) -> _Angles:
     if isinstance(given, (str, os.PathLike)):
         path = os.fspath(given)
         name = os.path.basename(path)
         if path.lower().endswith(".mdoc"):
-            return f"given file {name}", read_mdoc(path).angles_deg, path
-        return f"given file {name}", read_angle_file(path), path
+            return _Angles(f"given file {name}", read_mdoc(path).angles_deg, path, given=True)
+        return _Angles(f"given file {name}", read_angle_file(path), path, given=True)
     values = np.asarray(given)
     if values.dtype.kind not in "iuf" or values.ndim != 1:
         raise InputError(
             f"angles: found dtype {values.dtype}, shape {values.shape}, expected {n_images} real "
             "numbers in degrees, one per image"
         )
-    return "given", values.astype(np.float64), ""
+    return _Angles("given", values.astype(np.float64), given=True)
 
 
 def _same_file(given: AnglesLike, path: str) -> bool:
@@ -254,12 +264,9 @@ def _same_file(given: AnglesLike, path: str) -> bool:
     ) == os.path.abspath(path)
 
 
-def _compare_angles(
-    origin: str, angles: Float64, others: list[tuple[str, Float64, str]], notes: Notes
-) -> None:
-    for name, other, _ in others:
-        if origin.startswith("given"):
-            continue  # the caller has chosen
+def _compare_angles(taken: _Angles, others: list[_Angles], notes: Notes) -> None:
+    origin, angles = taken.origin, taken.degrees
+    for name, other, *_ in others:
         if other.shape != angles.shape:
             notes.warn(
                 "angles",

@@ -31,6 +31,9 @@ __all__ = ["ZarrHead", "open_ome_zarr", "read_ome_zarr", "write_ome_zarr"]
 # Labels shrink twenty-fold at the fastest level; float densities hardly shrink at any, so they stay
 # raw.
 _ZLIB_LEVEL = 1
+# Deflate shrinks nothing more than 1032-fold; a folder that promises more holds no such data.
+_BOMB_RATIO = 1100
+_BOMB_FREE = 64 << 20
 _ANGSTROM = {
     "angstrom": 1.0, "picometer": 0.01, "nanometer": 10.0, "micrometer": 1e4, "millimeter": 1e7,
     "meter": 1e10,
@@ -151,7 +154,7 @@ def open_ome_zarr(path: str | os.PathLike[str], notes: Notes) -> ZarrHead:
         level = meta.get("datasets", [{}])[0]
         array = root[level["path"]] if "path" in level else root
         shape, dtype = tuple(array.shape), np.dtype(array.dtype)
-        missing = array.nchunks - _chunks_on_disk(array, Path(path))
+        missing, chunks = _chunks_missing(array, Path(path))
         pixel, first = _place(meta, level, notes)
         labels = tuple(str(t) for t in attributes.get("cryolith", {}).get("labels", ()))
     except Exception as error:  # each zarr version has its own family of errors
@@ -164,25 +167,39 @@ def open_ome_zarr(path: str | os.PathLike[str], notes: Notes) -> ZarrHead:
     if len(shape) != 3 or dtype.kind not in "biuf" or 0 in shape:
         do = "choose one channel and time point"
         fail(name, "array", f"{dtype} {shape}", "real numbers (nz, ny, nx)", do)
+    _refuse_bomb(name, array)
     if missing:
         notes.warn(
             "chunks",
-            f"{missing} of {array.nchunks} missing",
+            f"{missing} of {chunks} missing",
             "all",
             "missing voxels read as the fill value; write the volume again",
         )
     return ZarrHead(array, shape, dtype, pixel, first, labels)
 
 
-def _chunks_on_disk(array: Any, folder: Path) -> int:
-    """Count the chunks that exist."""
-    import zarr
+def _refuse_bomb(path: str, array: Any) -> None:
+    """Metadata may promise any size; what is read must be there."""
+    need = math.prod(array.shape) * np.dtype(array.dtype).itemsize
+    disk = sum(p.stat().st_size for p in Path(path).rglob("*") if p.is_file())
+    limit = _BOMB_FREE + _BOMB_RATIO * disk
+    if need > limit:
+        found = f"{need} bytes from {disk} on disk"
+        fail(path, "size", found, f"at most {limit} bytes", "read it with zarr if you trust it")
 
-    if not zarr.__version__.startswith("2."):
-        return int(array.nchunks_initialized)
-    # zarr 2, the last one for Python 3.10, counts only the first level of the chunks' folders.
+
+def _chunks_missing(array: Any, folder: Path) -> tuple[int, int]:
+    """How many chunk files are missing, of how many.
+
+    Counted on disk: zarr 2 counts only the first level of folders, and zarr 3 asks for every chunk
+    that the metadata promise, which may be any number.
+    """
+    sizes = getattr(array, "shards", None) or array.chunks
+    pairs = zip(array.shape, sizes, strict=True)
+    expected = math.prod(-(-int(n) // max(int(size), 1)) for n, size in pairs)
     files = (folder / array.path).rglob("*")
-    return sum(f.is_file() and f.name.replace(".", "").isdigit() for f in files)
+    there = sum(f.is_file() and f.name.replace(".", "").lstrip("c").isdigit() for f in files)
+    return max(0, expected - there), expected
 
 
 def read_ome_zarr(head: ZarrHead, notes: Notes) -> npt.NDArray[Any]:

@@ -65,18 +65,27 @@ def read_tiff_head(path: str, size: int, notes: Notes) -> TiffHead:
     n, step = len(pages), _step(pages)
     if n == 1 and first.declared_images > 1 and first.offset is not None:
         n, step = _imagej_stack(path, size, first)
-    need = n * first.nbytes
-    if need > size and any(p.compressed for p in pages) and need > _BOMB_FREE + _BOMB_RATIO * size:
+    _check_size(path, size, n * first.nbytes, any(page.compressed for page in pages))
+    return TiffHead(
+        path, size, (n, *first.shape), first.dtype, first.offset or 0, step, first.pixel_size
+    )
+
+
+def _check_size(path: str, size: int, need: int, compressed: bool) -> None:
+    limit = _BOMB_FREE + _BOMB_RATIO * size if compressed else size
+    if need <= limit:
+        return
+    if compressed:
+        do = "save the images uncompressed if you trust the file"
         fail(
             path,
             "size after decompression",
             f"{need} bytes from {size}",
-            f"at most {_BOMB_FREE + _BOMB_RATIO * size} bytes",
-            "save the images uncompressed if you trust the file",
+            f"at most {limit} bytes",
+            do,
         )
-    return TiffHead(
-        path, size, (n, *first.shape), first.dtype, first.offset or 0, step, first.pixel_size
-    )
+    found = f"{need} bytes, some pages share them"
+    fail(path, "TIFF pages", found, f"at most the {size} of the file", "save the images again")
 
 
 def _step(pages: list[Page]) -> int | None:

@@ -23,6 +23,7 @@ from .findings import fail
 __all__ = ["Page", "tiff_pages"]
 
 _MAX_PAGES = 100_000
+_SLACK = 4096  # bytes; the header and the head of each directory are read on their own
 _MAX_VALUES = 1 << 22  # strips of one page: a row each of an image four million rows high
 _TYPES = {1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 11: "f", 12: "d", 13: "I", 16: "Q"}
 _WHOLE_TYPES = (1, 3, 4, 13, 16)
@@ -75,7 +76,7 @@ class _Reader:
     """Reads numbers at places of a file, refusing places outside it."""
 
     def __init__(self, path: str, file: IO[bytes], size: int) -> None:
-        self.path, self.file, self.size = path, file, size
+        self.path, self.file, self.size, self.spent = path, file, size, 0
         head = self.bytes_at(0, min(16, size), "header")
         self.order = "<" if head[:2] == b"II" else ">"
         self.big = head[2:4] in (b"+\0", b"\0+")
@@ -97,6 +98,15 @@ class _Reader:
                 f"bytes {at} to {at + count}",
                 f"inside the {self.size} bytes of the file",
                 "the file is truncated or damaged; save it again",
+            )
+        self.spent += count
+        if self.spent > 2 * self.size + _SLACK:  # parts that overlap could cost any amount of time
+            fail(
+                self.path,
+                "TIFF directories",
+                "parts that overlap again and again",
+                "each part once",
+                "the file is damaged; save it again",
             )
         self.file.seek(at)
         return self.file.read(count)
@@ -279,7 +289,9 @@ def _imagej_pixel(text: str, resolution: Any) -> float | None:
     match = (
         re.search(r"^unit=(\S+)\s*$", text, re.MULTILINE) if text.startswith("ImageJ=") else None
     )
-    if match is None or len(resolution) < 2 or not resolution[0] or not resolution[1]:
+    if match is None or isinstance(resolution, str) or len(resolution) < 2:
+        return None
+    if not (resolution[0] > 0 and resolution[1] > 0):
         return None
     unit = match.group(1).replace("\\u00B5", "µ").replace("micron", "um")
     try:

@@ -136,9 +136,8 @@ def _first_voxel(mrc: MrcFile, notes: Notes) -> npt.NDArray[np.float64] | None:
         return np.array(header.origin[::-1])
     if any(header.start) and header.voxel is not None:
         notes.facts["origin"] = "nxstart, nystart, nzstart"
-        steps = np.array(header.start)[
-            list(np.argsort(header.axes))
-        ]  # columns, rows, sections to x, y, z
+        along = np.argsort(header.axes)  # from columns, rows, sections to x, y, z
+        steps = np.array(header.start)[along]
         return np.asarray((steps * np.array(header.voxel))[::-1], np.float64)
     notes.facts["origin"] = "not set in the header; the centre of the array was taken"
     return None
