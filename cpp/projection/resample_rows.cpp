@@ -91,7 +91,13 @@ CRYOLITH_INLINE void scatter_one(const View2<float>& image, Range band, const Sa
 
 void gather_rows(TapTable table, View2<const float> image, const SampleGrid& grid, Range range, index_t lanes,
                  float* rows) {
+  const index_t width = image.extent[1];
   for (index_t i = range.begin; i < range.end; ++i) {
+    for (index_t lane = 0; lane < lanes; lane += kLanes - 1) {  // where a line of samples crosses image rows nothing else prefetches
+      const index_t r = position(grid.row, i + 16, lane) >> kPositionBits;
+      const index_t c = position(grid.column, i + 16, lane) >> kPositionBits;
+      if (r >= 0 && r < image.extent[0] && c >= 0 && c < width) __builtin_prefetch(image.data + r * width + c);
+    }
     V8 parts[kLanes], out;
     for (index_t lane = 0; lane < kLanes; ++lane) {
       if (lane >= lanes) {
