@@ -49,6 +49,7 @@ _STYLE: dict[str, Any] = {
     "legend.fontsize": 8, "figure.facecolor": "none", "axes.facecolor": "none",
     "savefig.facecolor": "none", "image.cmap": "gray", "axes.titlelocation": "left",
 }  # fmt: skip
+MOST_NAMES = 8  # more would cover the points
 _lock = threading.Lock()  # matplotlib's settings are global
 
 
@@ -252,7 +253,7 @@ def _cross(
     for index in flags:
         if np.isfinite(values[index]):
             ax.plot(angles[index], values[index], "x", color=BAD, ms=7, mew=1.6, zorder=5)
-            if not named:
+            if not named or len(flags) > MOST_NAMES:
                 continue
             ax.annotate(
                 f"{angles[index]:.4g}°",

@@ -126,8 +126,8 @@ def spread_planes(
     depths = _depths(volume, defects)
     if not depths.size:
         return
-    picks = np.linspace(depths[0], depths[-1], count + 2)[1:-1]
-    for index in sorted({round(float(p)) for p in picks}):
+    picks = np.linspace(0, len(depths) - 1, count + 2)[1:-1].round().astype(int)
+    for index in np.unique(depths[picks]).tolist():
         yield plane(volume, "xy", index, window, defects, side=256)
 
 

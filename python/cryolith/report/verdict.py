@@ -169,8 +169,8 @@ def _range(content: ReportContent) -> Check:
     return Check(
         name="Range of tilts",
         value=value,
-        text=f"{number(value, 3)}° covered; no sizes with errors were measured",
+        text=f"{number(value, 3)}° covered",
         word=_word(value, RANGE_DEG),
-        rule=f"OK from {RANGE_DEG[0]:.0f}°, BAD below {RANGE_DEG[1]:.0f}°",
+        rule=f"no size was measured; OK from {RANGE_DEG[0]:.0f}°, BAD below {RANGE_DEG[1]:.0f}°",
         target="power",
     )
