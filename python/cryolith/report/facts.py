@@ -54,7 +54,7 @@ def collect(
             stage: {"seconds": float(s), "bytes": float(b)}
             for stage, (s, b) in content.plan.items()
         },
-        "provenance": {stage: dict(source.facts) for stage, source in _sources(content).items()},
+        "provenance": _provenance(content),
         "warnings": warnings(content),
         "notes": list(content.notes),
     }
@@ -113,6 +113,16 @@ def _sources(content: ReportContent) -> dict[str, Source]:
         "alignment": content.alignment.source,
         "volume": content.volume.source,
     }
+
+
+def _provenance(content: ReportContent) -> dict[str, dict[str, str]]:
+    """Return where each fact came from, by the first stage that says so."""
+    found: dict[str, dict[str, str]] = {}
+    said: set[tuple[str, str]] = set()
+    for stage, source in _sources(content).items():
+        found[stage] = {k: v for k, v in source.facts.items() if (k, v) not in said}
+        said |= set(source.facts.items())
+    return found
 
 
 def _nm(angstrom: float | None) -> float | None:

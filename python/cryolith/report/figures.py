@@ -16,7 +16,7 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 __all__ = [
     "Paint",
@@ -129,6 +129,7 @@ def residuals(
         if np.isfinite(holdout):
             ax.axhline(holdout, color=SECOND, ls="--", label=f"held-out mean {holdout:.3g}")
         if np.isfinite(known).any() or np.isfinite(holdout):
+            ax.margins(y=0.15)
             ax.set_ylim(bottom=0)
             ax.legend(loc="best")
         else:
@@ -145,10 +146,11 @@ def convergence(values: npt.NDArray[np.float64]) -> Paint:
         ax = figure.subplots()
         iteration = np.arange(1, len(values) + 1)
         ax.plot(iteration, values, "o-", color=ACCENT)
-        if (values > 0).all():
+        if (values > 0).all() and values.max() > 5 * values.min():
             ax.set_yscale("log")
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             ax.yaxis.set_major_formatter("{x:.2g}")
-            ax.yaxis.set_minor_formatter("{x:.2g}")
+            ax.yaxis.set_minor_locator(NullLocator())
         ax.set(xlabel="iteration", ylabel="residual / signal")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
