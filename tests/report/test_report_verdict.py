@@ -18,7 +18,7 @@ def _words(content):
 
 @pytest.mark.parametrize(
     ("residual", "word"),
-    [(0.0, "OK"), (0.15, "OK"), (0.151, "LOOK"), (0.4, "LOOK"), (0.41, "BAD"), (np.nan, "LOOK")],
+    [(0.0, "OK"), (0.15, "OK"), (0.151, "LOOK"), (0.35, "LOOK"), (0.36, "BAD"), (np.nan, "LOOK")],
 )
 def test_the_held_out_residual_is_graded(make_content, residual, word):
     content = make_content()

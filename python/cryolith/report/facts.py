@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..datamodel import Source
+from ..datamodel import Defects, Source
 from .content import ReportContent
 from .verdict import Verdict
 from .words import plain
@@ -33,34 +33,19 @@ def collect(
     mean : (n_tilts,) float64
         Mean grey value of each raw image.
     """
-    defects = content.defects
     tables = {"tilts": tilt_table(content, mean)}
-    tables |= {name: getattr(defects, name) for name in ("layers", "voids", "particles")}
+    tables |= {name: getattr(content.defects, name) for name in ("layers", "voids", "particles")}
     facts = {
         "schema_version": SCHEMA_VERSION,
         "kind": "cryolith report",
         "cryolith_version": content.version,
         "name": content.name,
-        "verdict": {
-            "word": verdict.word,
-            "meaning": verdict.meaning,
-            "reasons": list(verdict.reasons),
-            "checks": [
-                {"name": c.name, "value": c.value, "text": c.text, "word": c.word, "rule": c.rule}
-                for c in verdict.checks
-            ],
-        },
+        "verdict": _verdict(verdict),
         "findings": findings,
         "series": _series(content),
         "alignment": _alignment(content),
         "reconstruction": _reconstruction(content),
-        "detection": {
-            "n_layers": _rows(defects.layers),
-            "n_voids": _rows(defects.voids),
-            "n_particles": _rows(defects.particles),
-            "thresholds": dict(defects.thresholds),
-            "notes": list(defects.notes),
-        },
+        "detection": _detection(content.defects),
         "tables": {name: dict(table) for name, table in tables.items()},
         "parameters": dict(content.parameters),
         "inputs": [{"name": n, "sha256": s, "bytes": int(b)} for n, s, b in content.inputs],
@@ -69,7 +54,7 @@ def collect(
             stage: {"seconds": float(s), "bytes": float(b)}
             for stage, (s, b) in content.plan.items()
         },
-        "provenance": {stage: dict(source.facts) for stage, source in _sources(content).items()},
+        "provenance": _provenance(content),
         "warnings": warnings(content),
         "notes": list(content.notes),
     }
@@ -130,6 +115,16 @@ def _sources(content: ReportContent) -> dict[str, Source]:
     }
 
 
+def _provenance(content: ReportContent) -> dict[str, dict[str, str]]:
+    """Return where each fact came from, by the first stage that says so."""
+    found: dict[str, dict[str, str]] = {}
+    said: set[tuple[str, str]] = set()
+    for stage, source in _sources(content).items():
+        found[stage] = {k: v for k, v in source.facts.items() if (k, v) not in said}
+        said |= set(source.facts.items())
+    return found
+
+
 def _nm(angstrom: float | None) -> float | None:
     return None if angstrom is None else angstrom / 10.0
 
@@ -164,6 +159,28 @@ def _alignment(content: ReportContent) -> dict[str, Any]:
         "median_residual": float(np.median(residuals)) if residuals.size else None,
         "method": list(a.method),
         "flags": {str(int(i)): reason for i, reason in sorted(a.flags.items())},
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "word": verdict.word,
+        "meaning": verdict.meaning,
+        "reasons": list(verdict.reasons),
+        "checks": [
+            {"name": c.name, "value": c.value, "text": c.text, "word": c.word, "rule": c.rule}
+            for c in verdict.checks
+        ],
+    }
+
+
+def _detection(defects: Defects) -> dict[str, Any]:
+    return {
+        "n_layers": _rows(defects.layers),
+        "n_voids": _rows(defects.voids),
+        "n_particles": _rows(defects.particles),
+        "thresholds": dict(defects.thresholds),
+        "notes": list(defects.notes),
     }
 
 

@@ -16,9 +16,20 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-__all__ = ["ACCENT", "BAD", "MUTED", "SECOND", "draw"]
+__all__ = [
+    "Paint",
+    "convergence",
+    "draw",
+    "power",
+    "residuals",
+    "shifts",
+    "sinogram",
+    "sizes",
+]
+
+Paint = Callable[[Figure], None]
 
 # Colours drawn by matplotlib, each replaced by a variable of the style sheet.
 INK, GRID, ACCENT, SECOND, BAD, MUTED, CARD = (f"#01020{i}" for i in range(1, 8))
@@ -38,10 +49,11 @@ _STYLE: dict[str, Any] = {
     "legend.fontsize": 8, "figure.facecolor": "none", "axes.facecolor": "none",
     "savefig.facecolor": "none", "image.cmap": "gray", "axes.titlelocation": "left",
 }  # fmt: skip
+MOST_NAMES = 8  # more would cover the points
 _lock = threading.Lock()  # matplotlib's settings are global
 
 
-def draw(name: str, paint: Callable[[Figure], None], size: tuple[float, float] = (5.0, 2.7)) -> str:
+def draw(name: str, paint: Paint, size: tuple[float, float] = (5.0, 2.7)) -> str:
     """Return a figure of ``size`` [inch] as inline SVG whose ids begin with ``name``."""
     with _lock, matplotlib.style.context(["default", {**_STYLE, "svg.hashsalt": name}]):
         figure = Figure(figsize=size, layout="constrained")
@@ -56,7 +68,8 @@ def draw(name: str, paint: Callable[[Figure], None], size: tuple[float, float] =
 def _inline(svg: str, name: str) -> str:
     """Cut the file's head off, make ids unique in the page, hand colours to the style sheet."""
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    # The style in it would hold for the whole page; report.css has it for diagrams only.
+    svg = re.sub(r"<(metadata|style)\b.*?</\1>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\s(xmlns(:\w+)?|version)="[^"]*"', "", svg)
     svg = svg.replace("xlink:href=", "href=")
     svg = re.sub(r'(\sid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
@@ -74,7 +87,7 @@ def shifts(
     sigma: npt.NDArray[np.float64] | None,
     flags: list[int],
     label: str,
-) -> Callable[[Figure], None]:
+) -> Paint:
     """Shift of each image in row and column, flagged ones crossed."""
 
     def paint(figure: Figure) -> None:
@@ -104,7 +117,7 @@ def residuals(
     values: npt.NDArray[np.float64] | None,
     flags: list[int],
     holdout: float,
-) -> Callable[[Figure], None]:
+) -> Paint:
     """Residual of each image, the held-out mean as a line."""
 
     def paint(figure: Figure) -> None:
@@ -116,6 +129,7 @@ def residuals(
         if np.isfinite(holdout):
             ax.axhline(holdout, color=SECOND, ls="--", label=f"held-out mean {holdout:.3g}")
         if np.isfinite(known).any() or np.isfinite(holdout):
+            ax.margins(y=0.15)
             ax.set_ylim(bottom=0)
             ax.legend(loc="best")
         else:
@@ -125,17 +139,18 @@ def residuals(
     return paint
 
 
-def convergence(values: npt.NDArray[np.float64]) -> Callable[[Figure], None]:
+def convergence(values: npt.NDArray[np.float64]) -> Paint:
     """Data residual after each iteration, logarithmic."""
 
     def paint(figure: Figure) -> None:
         ax = figure.subplots()
         iteration = np.arange(1, len(values) + 1)
         ax.plot(iteration, values, "o-", color=ACCENT)
-        if (values > 0).all():
+        if (values > 0).all() and values.max() > 5 * values.min():
             ax.set_yscale("log")
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             ax.yaxis.set_major_formatter("{x:.2g}")
-            ax.yaxis.set_minor_formatter("{x:.2g}")
+            ax.yaxis.set_minor_locator(NullLocator())
         ax.set(xlabel="iteration", ylabel="residual / signal")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
@@ -148,7 +163,7 @@ def sinogram(
     after: npt.NDArray[np.float32],
     half_width: float,
     unit: str,
-) -> Callable[[Figure], None]:
+) -> Paint:
     """One line across the axis in every image, before and after."""
 
     def paint(figure: Figure) -> None:
@@ -168,7 +183,7 @@ def sinogram(
 
 def power(
     spectrum: npt.NDArray[np.float64], nyquist: float, limits: tuple[float, float], unit: str
-) -> Callable[[Figure], None]:
+) -> Paint:
     """Logarithmic power over (kz, kx), the lines of the first and last tilt drawn in."""
 
     def paint(figure: Figure) -> None:
@@ -201,7 +216,7 @@ FEW = 12
 
 def sizes(
     values: npt.NDArray[np.float64], sigma: npt.NDArray[np.float64] | None, label: str, what: str
-) -> Callable[[Figure], None]:
+) -> Paint:
     """Histogram of the sizes; up to twelve objects are drawn one by one with their errors."""
 
     def paint(figure: Figure) -> None:
@@ -240,7 +255,7 @@ def _cross(
     for index in flags:
         if np.isfinite(values[index]):
             ax.plot(angles[index], values[index], "x", color=BAD, ms=7, mew=1.6, zorder=5)
-            if not named:
+            if not named or len(flags) > MOST_NAMES:
                 continue
             ax.annotate(
                 f"{angles[index]:.4g}°",

@@ -132,40 +132,9 @@ def _bytes(image: Any) -> Any:
 
 
 def _diagrams(content: ReportContent, movie: Movie) -> dict[str, Any]:
-    alignment, series, volume = content.alignment, content.series, content.volume
-    flags = sorted(alignment.flags)
-    nm = None if series.pixel_size is None else series.pixel_size / 10
-    scale = max(series.images.shape[1:]) / max(movie.before.shape[1:])
-    half = (movie.sinogram_before.shape[1] - 1) / 2 * scale * (nm or 1.0)
-    step = binning(volume.data.shape)
-    voxel = 1.0 if volume.pixel_size is None else volume.pixel_size / 10
-    kept = alignment.angles_deg[alignment.kept]
+    kept = content.alignment.angles_deg[content.alignment.kept]
     limits = (float(kept.min()), float(kept.max())) if len(kept) else (0.0, 0.0)
-    made = {
-        "shifts": figures.shifts(
-            alignment.angles_deg,
-            alignment.shifts_px,
-            alignment.sigma_shifts_px,
-            flags,
-            "shift (px)",
-        ),
-        "residuals": figures.residuals(
-            alignment.angles_deg, alignment.residuals, flags, float(alignment.holdout_residual)
-        ),
-        "sinogram": figures.sinogram(
-            alignment.angles_deg[movie.order],
-            movie.sinogram_before,
-            movie.sinogram_after,
-            half,
-            "px" if nm is None else "nm",
-        ),
-        "power": figures.power(
-            power_xz(volume.data),
-            0.5 / step / voxel,
-            limits,
-            "1/px" if volume.pixel_size is None else "1/nm",
-        ),
-    }
+    made = {**_alignment_figures(content, movie), "power": _power_figure(content, limits)}
     if len(content.convergence):
         made["convergence"] = figures.convergence(np.asarray(content.convergence, float))
     tall = {"power": (5.0, 3.6), "convergence": (5.0, 3.6)}
@@ -179,6 +148,31 @@ def _diagrams(content: ReportContent, movie: Movie) -> dict[str, Any]:
         "wedge": missing_wedge_deg(content),
         "limits": limits,
     }
+
+
+def _alignment_figures(content: ReportContent, movie: Movie) -> dict[str, figures.Paint]:
+    alignment, series = content.alignment, content.series
+    angles, flags = alignment.angles_deg, sorted(alignment.flags)
+    unit, scale = ("px", 1.0) if series.pixel_size is None else ("nm", series.pixel_size / 10)
+    scale *= max(series.images.shape[1:]) / max(movie.before.shape[1:])
+    half = (movie.sinogram_before.shape[1] - 1) / 2 * scale
+    before, after = movie.sinogram_before, movie.sinogram_after
+    return {
+        "shifts": figures.shifts(
+            angles, alignment.shifts_px, alignment.sigma_shifts_px, flags, "shift (px)"
+        ),
+        "residuals": figures.residuals(
+            angles, alignment.residuals, flags, float(alignment.holdout_residual)
+        ),
+        "sinogram": figures.sinogram(angles[movie.order], before, after, half, unit),
+    }
+
+
+def _power_figure(content: ReportContent, limits: tuple[float, float]) -> figures.Paint:
+    volume = content.volume
+    unit, voxel = ("1/px", 1.0) if volume.pixel_size is None else ("1/nm", volume.pixel_size / 10)
+    nyquist = 0.5 / binning(volume.data.shape) / voxel
+    return figures.power(power_xz(volume.data), nyquist, limits, unit)
 
 
 def _sizes(content: ReportContent) -> list[tuple[str, Markup]]:

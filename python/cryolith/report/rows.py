@@ -23,6 +23,7 @@ _SIZES = ("volume_nm3", "volume_px3", "voxels", "diameter_nm", "diameter_px")
 _HIDDEN = re.compile(
     r"label|kind|complete|[zyx][01]|.*_[zyx]|intensity_(sd|min|max|sum)|.*_tilt_deg"
 )
+_PLACE = re.compile(r"[zyx]_(nm|px)")  # of a layer: its boundaries say it
 MOST_COLUMNS = 11
 
 
@@ -80,11 +81,12 @@ def show(
 
 def _choose(table: Mapping[str, npt.NDArray[Any]]) -> tuple[str, ...]:
     """Leave out errors (shown with their value), directions, and pixels where nanometres stand."""
+    layers = "start_nm" in table or "start_px" in table
     shown = []
     for column in table:
         if column.startswith("sigma_") and column[6:] in table:
             continue
-        if _HIDDEN.fullmatch(column):
+        if _HIDDEN.fullmatch(column) or (layers and _PLACE.fullmatch(column)):
             continue
         if column.endswith("_px") and f"{column[:-3]}_nm" in table:
             continue

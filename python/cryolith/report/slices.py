@@ -22,7 +22,7 @@ __all__ = ["Outline", "Plane", "ScaleBar", "central_planes", "plane", "spread_pl
 # (rows, columns, cut) of each plane as axes of the volume (z, y, x)
 PLANES = {"xy": (1, 2, 0), "xz": (0, 2, 1), "zy": (1, 0, 2)}
 AXES = "zyx"
-NAME_HEIGHT = 0.036  # of the picture's width
+NAME_HEIGHT = 0.036  # of a picture's width
 # Characters of path data of one kind in one plane; beyond it the outline is drawn coarser.
 MAX_OUTLINE = 60_000
 POINT_LENGTH = 12  # of "L123.5 456.0"
@@ -70,6 +70,7 @@ class Plane:
     outlines: tuple[Outline, ...]
     layers: tuple[Line, ...]
     names: tuple[Name, ...]
+    name_height: float
 
     @property
     def words(self) -> str:
@@ -84,8 +85,13 @@ def plane(
     window: Window,
     defects: Defects,
     side: int = 512,
+    field: float | None = None,
 ) -> Plane:
-    """Cut one plane out of the volume at ``index`` along its third axis."""
+    """Cut one plane out of the volume at ``index`` along its third axis.
+
+    ``field`` [px] is the width of the view that it is part of; it sets the length of the scale bar
+    and the size of the names, so that they agree between planes. By default the plane's own.
+    """
     rows, columns, cut = PLANES[name]
     image = _cut(volume.data, rows, columns, cut, index)
     outlines: tuple[Outline, ...] = ()
@@ -94,6 +100,10 @@ def plane(
         found = _cut(labels, rows, columns, cut, index)
         pairs = (("particle", _path(found > 0)), ("void", _path(found < 0)))
         outlines = tuple(Outline(kind, path) for kind, path in pairs if path)
+    width = image.shape[1]
+    own_bar = ScaleBar.of(width, volume.pixel_size)
+    bar = own_bar if field is None else ScaleBar.of(field / 2, volume.pixel_size)
+    height = NAME_HEIGHT * (width if field is None else field / 2)
     return Plane(
         name=name,
         picture=picture(window.bytes_of(reduce(image, side))),
@@ -103,18 +113,20 @@ def plane(
         down=AXES[rows],
         cut=AXES[cut],
         index=index,
-        bar=ScaleBar.of(image.shape[1], volume.pixel_size),
+        bar=bar if bar.length < 0.8 * image.shape[1] else own_bar,
         outlines=outlines,
         layers=boundary_lines(layers, volume, PLANES[name], index),
-        names=layer_names(layers, volume, PLANES[name], index, NAME_HEIGHT * image.shape[1]),
+        names=layer_names(layers, volume, PLANES[name], index, height),
+        name_height=height,
     )
 
 
 def central_planes(volume: Volume, window: Window, defects: Defects) -> dict[str, Plane]:
     """Return the three planes through the centre of the volume."""
     shape = volume.data.shape
+    field = float(shape[0] + shape[2])
     return {
-        name: plane(volume, name, shape[cut] // 2, window, defects)
+        name: plane(volume, name, shape[cut] // 2, window, defects, field=field)
         for name, (_, _, cut) in PLANES.items()
     }
 
@@ -126,13 +138,13 @@ def spread_planes(
     depths = _depths(volume, defects)
     if not depths.size:
         return
-    picks = np.linspace(depths[0], depths[-1], count + 2)[1:-1]
-    for index in sorted({round(float(p)) for p in picks}):
+    picks = np.linspace(0, len(depths) - 1, count + 2)[1:-1].round().astype(int)
+    for index in np.unique(depths[picks]).tolist():
         yield plane(volume, "xy", index, window, defects, side=256)
 
 
 def _depths(volume: Volume, defects: Defects) -> npt.NDArray[np.int64]:
-    """Return the planes with something outlined, or else, where there are layers, the bright ones."""
+    """Return the planes with something outlined or, where there are only layers, bright ones."""
     if defects.labels is not None:
         found = np.flatnonzero([(plane != 0).any() for plane in defects.labels])
         if found.size:
