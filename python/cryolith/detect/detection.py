@@ -115,7 +115,7 @@ def detect(
         )
         bright = found.table
         thresholds["particle"] = found.threshold
-        labels = np.where(found.labels > 0, found.labels, labels)
+        labels = np.where(labels == 0, found.labels, labels)  # a void inside a particle stays a void
         notes.append(_found_note("particle", found, chosen))
     tell(1.0)
     thresholds = {k: v for k, v in thresholds.items() if np.isfinite(v)}
