@@ -7,17 +7,18 @@ import math
 
 import numpy as np
 import pytest
-from cryolith import Cancelled, CancelToken, Defects, InputError, Volume, _core
-from cryolith.detect import DetectSettings, detect, particles, voids
-from cryolith.detect._noise import false_peaks, noise_level
-from cryolith.detect._smooth import smooth
-from cryolith.errors import ConfigError
 from detect_phantoms import layered, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from reference import detect as reference
 from scipy.ndimage import gaussian_filter
+
+from cryolith import Cancelled, CancelToken, Defects, InputError, Volume, _core
+from cryolith.detect import DetectSettings, detect, particles, voids
+from cryolith.detect._noise import false_peaks, noise_level
+from cryolith.detect._smooth import smooth
+from cryolith.errors import ConfigError
 
 SHAPE = (60, 64, 60)
 VOIDS = {(0, 0, -14): 4.0, (10, 0, 5): 5.0, (-9, 7, 8): 6.0, (2, -15, 3): 3.5}

@@ -59,7 +59,9 @@ def layering_normal(volume: Float32, specimen: Mask, margin: int) -> Float64:
     inside = erode(specimen, margin + 3, (0, 1, 2))
     if not inside.any():
         inside = specimen
-    slopes = np.stack([smooth(volume, 1.5, derivative=i)[inside] for i in range(3)]).astype(np.float64)
+    slopes = np.stack([smooth(volume, 1.5, derivative=i)[inside] for i in range(3)]).astype(
+        np.float64
+    )
     strength, vectors = np.linalg.eigh(slopes @ slopes.T)
     normal = vectors[:, 2]
     if strength[2] < 1.5 * strength[1]:
@@ -74,7 +76,9 @@ def make_frame(volume: Float32, specimen: Mask, normal: Float64, margin: int) ->
     ranges = []
     for i in range(3):
         hit = np.flatnonzero(specimen.any(axis=tuple(j for j in range(3) if j != i)))
-        ranges.append((max(int(hit[0]) - _REACH, 0), min(int(hit[-1]) + _REACH + 1, volume.shape[i])))
+        ranges.append(
+            (max(int(hit[0]) - _REACH, 0), min(int(hit[-1]) + _REACH + 1, volume.shape[i]))
+        )
     main = int(np.abs(normal).argmax())
     order = (main, *(i for i in range(3) if i != main))
     box = tuple(slice(a, b) for a, b in ranges)
@@ -147,7 +151,9 @@ class _Columns:
         below, above = _window(step, stops[index]), _window(step, stops[index + 2])
         whole = self.between(below[0], above[1])[1] == above[1] - below[0]
         height = (self.mean(above, whole) - self.mean(below, whole))[whole]
-        ramp = self.ramp(step, stops[index], below, whole) + self.ramp(step, stops[index + 2], above, whole)
+        ramp = self.ramp(step, stops[index], below, whole) + self.ramp(
+            step, stops[index + 2], above, whole
+        )
         return np.argwhere(whole), height, ramp
 
     def mean(self, window: tuple[int, int], use: Mask) -> Float64:

@@ -236,7 +236,8 @@ def _basins(smoothed: Float32, inside: Mask, cancel: _core.CancelToken | None) -
     """Return how deep each voxel lies below the level at which it would run over to the outside."""
     ranges = [np.flatnonzero(inside.any(axis=tuple({0, 1, 2} - {i}))) for i in range(3)]
     box = tuple(
-        slice(max(int(r[0]) - 1, 0), min(int(r[-1]) + 2, n)) for r, n in zip(ranges, inside.shape, strict=True)
+        slice(max(int(r[0]) - 1, 0), min(int(r[-1]) + 2, n))
+        for r, n in zip(ranges, inside.shape, strict=True)
     )
     values = np.ascontiguousarray(smoothed[box])
     outlet = np.ascontiguousarray(~inside[box]).view(np.uint8)
@@ -301,7 +302,9 @@ def _select(
     number[peaks["label"][keep]] = np.arange(1, int(keep.sum()) + 1)
     final = number[labels]
     table = regions(final, data, pixel_size=pixel_size, threads=threads, cancel=cancel)
-    _widen(table, "px" if pixel_size is None else "nm", 1.0 if pixel_size is None else pixel_size / 10)
+    _widen(
+        table, "px" if pixel_size is None else "nm", 1.0 if pixel_size is None else pixel_size / 10
+    )
     table["contrast"] = peaks["intensity_max"][keep]
     table["significance"] = significance[keep]
     table["p_value"] = p_value[keep]
