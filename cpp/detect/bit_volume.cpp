@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "detect/bit_volume.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace cryolith::detect {

@@ -75,8 +75,8 @@ index_t count_exits(View3<const std::int32_t> labels, const Run& run, const int 
 }
 
 void add_exits(View3<const std::int32_t> labels, const Run& run, index_t* s) {
-  const bool last = run.x1 == labels.extent[2] || labels.data[(run.z * labels.extent[1] + run.y) * labels.extent[2] +
-                                                              run.x1] != run.label;
+  const bool last = run.x1 == labels.extent[2] ||
+                    labels.data[(run.z * labels.extent[1] + run.y) * labels.extent[2] + run.x1] != run.label;
   s[kExits] += last;  // along x only the last voxel of a run leaves the region
   for (int d = 1; d < kDirections; ++d) s[kExits + d] += count_exits(labels, run, kDirection[d]);
 }
@@ -163,8 +163,7 @@ void region_sums(const Cpu& cpu, View3<const std::int32_t> labels, View3<const f
       require(intensity.extent[i] == labels.extent[i], "intensity: found ", intensity.extent[i],
               " elements along axis ", i, ", expected ", labels.extent[i], " as in labels");
     require(intensities.extent[0] == regions && intensities.extent[1] == kIntensityColumns, "intensities: found ",
-            intensities.extent[0], " x ", intensities.extent[1], ", expected ", regions, " x ",
-            int{kIntensityColumns});
+            intensities.extent[0], " x ", intensities.extent[1], ", expected ", regions, " x ", int{kIntensityColumns});
   }
   const index_t chunks = (labels.extent[0] + kChunkSlices - 1) / kChunkSlices;
   std::vector<ChunkTable> tables(static_cast<std::size_t>(chunks));

@@ -123,8 +123,8 @@ void RunLabels::touch_rows(index_t super_z, index_t super_y, const Plane& plane,
   const index_t z = super_z * block_z_, y = super_y * block_y_;
   const word_t *here = bits_.row(z, y), *above = bits_.row(z, y - 1);
   if (connectivity_ == 26)
-    touch<1>(side(plane, super_y, here, bits_.row(z + 1, y)),
-             side(plane, super_y - 1, above, bits_.row(z + 1, y - 1)), join);
+    touch<1>(side(plane, super_y, here, bits_.row(z + 1, y)), side(plane, super_y - 1, above, bits_.row(z + 1, y - 1)),
+             join);
   else if (connectivity_ == 18)
     touch<1>(side(plane, super_y, here, here), side(plane, super_y - 1, above, above), join);
   else

@@ -42,10 +42,10 @@ class RunLabels {
     word_t at(index_t w) const { return row[w] | row2[w]; }
   };
   struct Chunk {
-    std::vector<id_t> component;    // of each run, within the chunk
-    std::vector<id_t> row_ids;      // first run id of each super-row
-    std::vector<index_t> first;     // raster index of the first voxel of each component
-    index_t offset = 0;             // components in the chunks before
+    std::vector<id_t> component;  // of each run, within the chunk
+    std::vector<id_t> row_ids;    // first run id of each super-row
+    std::vector<index_t> first;   // raster index of the first voxel of each component
+    index_t offset = 0;           // components in the chunks before
   };
 
   Plane make_plane() const;

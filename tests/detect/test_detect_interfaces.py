@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cryolith import InputError, Volume
-from cryolith.detect import interfaces
 from detect_phantoms import layered, noise
 from scipy.ndimage import gaussian_filter, uniform_filter
 from scipy.special import ndtr
+
+from cryolith import InputError, Volume
+from cryolith.detect import interfaces
 
 SHAPE = (40, 84, 40)
 LEVELS = (1.0, 2.0, 1.0, 2.0, 1.0, 1.6, 1.0)
@@ -79,7 +80,9 @@ def test_roughness_is_found_and_noise_is_not_taken_for_it():
     planted, smooth = [], []
     for seed in range(3):
         rng = np.random.default_rng(seed)
-        shift = gaussian_filter(rng.standard_normal((2, SHAPE[0], SHAPE[2])), (0, 4, 4), mode="wrap")
+        shift = gaussian_filter(
+            rng.standard_normal((2, SHAPE[0], SHAPE[2])), (0, 4, 4), mode="wrap"
+        )
         shift *= 0.6 / shift.std()
         for rough, out in ((shift, planted), (0 * shift, smooth)):
             volume = layered(SHAPE, (30.2, 50.6), (1, 2, 1), radius=16, roughness=rough)
@@ -95,12 +98,15 @@ def test_roughness_is_found_and_noise_is_not_taken_for_it():
     assert (np.abs(values - true) < 2 * sigmas + 0.15 * true).all()
     assert (values > 2 * sigmas).all()
     _, values, sigmas = np.array(smooth).T
-    assert (values < 2.5 * sigmas).all()
-    assert values.max() < 0.12
+    # sigma is one standard error of r^2 upwards: (r + sigma)^2 - r^2. Zero lies within three of them.
+    assert (values**2 < 3 * ((values + sigmas) ** 2 - values**2)).all()
+    assert values.max() < 0.06
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("kind", ["plain", "noisy", "smooth noise", "cupped", "ramp", "full", "ball"])
+@pytest.mark.parametrize(
+    "kind", ["plain", "noisy", "smooth noise", "cupped", "ramp", "full", "ball"]
+)
 def test_a_homogeneous_specimen_has_no_layers(kind, seed):
     rng = np.random.default_rng(seed)
     options = {"cupping": 0.2} if kind == "cupped" else {}
@@ -188,7 +194,13 @@ def test_an_axis_may_be_given_by_name_or_direction():
 
 @pytest.mark.parametrize(
     "volume",
-    [np.zeros((1, 1, 1)), np.ones((8, 9, 10)), np.ones((1, 40, 1)), np.eye(30)[None], np.zeros((3, 200, 3))],
+    [
+        np.zeros((1, 1, 1)),
+        np.ones((8, 9, 10)),
+        np.ones((1, 40, 1)),
+        np.eye(30)[None],
+        np.zeros((3, 200, 3)),
+    ],
     ids=["voxel", "constant", "line", "slice", "thin"],
 )
 def test_volumes_without_a_cross_section_have_no_layers(volume):

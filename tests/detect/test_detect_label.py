@@ -8,14 +8,23 @@ import threading
 import numpy as np
 import pytest
 import scipy.ndimage as ndi
-from cryolith import CancelToken, Cancelled, InputError
-from cryolith.detect import label
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from reference import detect as reference
 
-SHAPES = [(1, 5, 64), (3, 2, 65), (33, 7, 130), (64, 31, 63), (65, 40, 128), (35, 1, 1), (1, 1, 200)]
+from cryolith import Cancelled, CancelToken, InputError
+from cryolith.detect import label
+
+SHAPES = [
+    (1, 5, 64),
+    (3, 2, 65),
+    (33, 7, 130),
+    (64, 31, 63),
+    (65, 40, 128),
+    (35, 1, 1),
+    (1, 1, 200),
+]
 RANK = {6: 1, 18: 2, 26: 3}
 
 

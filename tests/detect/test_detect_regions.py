@@ -8,9 +8,10 @@ import math
 import numpy as np
 import pytest
 import scipy.ndimage as ndi
+from reference import detect as reference
+
 from cryolith import InputError, Volume, _core
 from cryolith.detect import label, regions
-from reference import detect as reference
 
 
 def ball(radius, centre=(0.0, 0.0, 0.0), size=None):
@@ -37,7 +38,14 @@ def test_sums_equal_the_definition(shape):
             assert sums[value - 1, 0] == 0
             continue
         row = [len(z), z.sum(), y.sum(), x.sum()]
-        row += [(z * z).sum(), (y * y).sum(), (x * x).sum(), (z * y).sum(), (z * x).sum(), (y * x).sum()]
+        row += [
+            (z * z).sum(),
+            (y * y).sum(),
+            (x * x).sum(),
+            (z * y).sum(),
+            (z * x).sum(),
+            (y * x).sum(),
+        ]
         row += [z.min(), y.min(), x.min(), z.max(), y.max(), x.max()]
         row += reference.exits(labels, value)
         assert sums[value - 1].tolist() == [int(v) for v in row]
@@ -45,9 +53,10 @@ def test_sums_equal_the_definition(shape):
         # Each addition rounds by at most half an ulp of the largest partial sum.
         bound = len(z) * np.finfo(float).eps * np.abs(inside).sum()
         assert abs(moments[value - 1, 0] - inside.sum()) <= bound
-        assert abs(moments[value - 1, 1] - (inside**2).sum()) <= len(z) * np.finfo(float).eps * (
-            inside**2
-        ).sum()
+        assert (
+            abs(moments[value - 1, 1] - (inside**2).sum())
+            <= len(z) * np.finfo(float).eps * (inside**2).sum()
+        )
         assert moments[value - 1, 2] == values[labels == value].min()
         assert moments[value - 1, 3] == values[labels == value].max()
 
@@ -115,7 +124,9 @@ def test_an_ellipsoid_shows_its_axes_and_their_directions():
     coordinates = [d[0] * z + d[1] * y + d[2] * x for d in (along, across, third)]
     inside = sum((c / a) ** 2 for c, a in zip(coordinates, (24, 12, 8), strict=True)) <= 1
     table = regions(inside.astype(np.uint8), pixel_size=20.0)
-    for k, (half, direction) in enumerate(zip((24, 12, 8), (along, across, third), strict=True), start=1):
+    for k, (half, direction) in enumerate(
+        zip((24, 12, 8), (along, across, third), strict=True), start=1
+    ):
         # 0.1 px of a surface that digitisation moves at random: far below half a voxel for 9651 voxels.
         assert abs(table[f"axis{k}_nm"][0] - 2 * half * 2.0) < 0.1 * 2.0
         got = np.array([table[f"axis{k}_{a}"][0] for a in "zyx"])
@@ -140,7 +151,13 @@ def test_one_voxel_is_a_cube():
 def test_units_scale_and_say_their_name():
     labels = ball(6).astype(int)
     pixels, nanometres = regions(labels), regions(labels, pixel_size=33.6)
-    for name, power in (("volume", 3), ("sigma_volume", 3), ("surface", 2), ("diameter", 1), ("axis1", 1)):
+    for name, power in (
+        ("volume", 3),
+        ("sigma_volume", 3),
+        ("surface", 2),
+        ("diameter", 1),
+        ("axis1", 1),
+    ):
         end = "" if power == 1 else str(power)
         ratio = nanometres[f"{name}_nm{end}"] / pixels[f"{name}_px{end}"]
         np.testing.assert_allclose(ratio, 3.36**power, rtol=1e-12)
@@ -211,4 +228,6 @@ def test_the_core_checks_what_it_is_given():
     with pytest.raises(InputError, match="sums: found 28 columns"):
         _core.region_sums(labels, None, 0.0, np.empty((3, 28), np.int64), np.empty((3, 4)))
     with pytest.raises(TypeError):
-        _core.region_sums(labels.astype(np.int64), None, 0.0, np.empty((3, 29), np.int64), np.empty((3, 4)))
+        _core.region_sums(
+            labels.astype(np.int64), None, 0.0, np.empty((3, 29), np.int64), np.empty((3, 4))
+        )

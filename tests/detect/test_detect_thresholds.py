@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cryolith import InputError
-from cryolith.detect import multi_otsu, otsu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import detect as reference
+
+from cryolith import InputError
+from cryolith.detect import multi_otsu, otsu
 
 
 @settings(max_examples=60, deadline=None)

@@ -68,7 +68,9 @@ def fill_basins(values, outlet):
         padded = np.pad(water, 1, constant_values=np.inf)
         lowest = water.copy()
         for offset in neighbours(6):
-            window = tuple(slice(1 + o, 1 + o + n) for o, n in zip(offset, values.shape, strict=True))
+            window = tuple(
+                slice(1 + o, 1 + o + n) for o, n in zip(offset, values.shape, strict=True)
+            )
             lowest = np.minimum(lowest, padded[window])
         new = np.minimum(water, np.maximum(values, lowest))
         if (new == water).all():

@@ -46,7 +46,9 @@ class Boundary:
 def measure_boundaries(frame: Frame, steps: list[Step]) -> list[Boundary]:
     """Measure every step that shows in enough patches; steps whose windows meet are fitted together."""
     out: list[Boundary] = []
-    depth = np.concatenate([np.zeros((1, *frame.domain.shape[1:])), np.cumsum(frame.domain, axis=0)])
+    depth = np.concatenate(
+        [np.zeros((1, *frame.domain.shape[1:])), np.cumsum(frame.domain, axis=0)]
+    )
     for cluster in _clusters(steps):
         below = steps[cluster[0] - 1].position if cluster[0] > 0 else -math.inf
         above = steps[cluster[-1] + 1].position if cluster[-1] + 1 < len(steps) else math.inf
@@ -78,7 +80,9 @@ def _clusters(steps: list[Step]) -> list[list[int]]:
 def _measure(
     frame: Frame, depth: Float64, steps: list[Step], stops: tuple[float, float]
 ) -> list[Boundary]:
-    planes = [Plane(s.position, frame.slope, frame.centre, np.zeros(0), np.zeros(0, bool)) for s in steps]
+    planes = [
+        Plane(s.position, frame.slope, frame.centre, np.zeros(0), np.zeros(0, bool)) for s in steps
+    ]
     width = np.array([min(s.width, 2.0) for s in steps])
     reach = max(_half_window(s.width) for s in steps)
     for final in (False, False, True):
@@ -90,7 +94,9 @@ def _measure(
         fit = fit_edges(window.profile, at.astype(np.float64), start, width)
         use = _usable(fit, start, steps, reach)
         seen = use.sum(axis=0)
-        if seen.min() < _MINIMUM:  # the weakest is no edge of its own; the others are fitted without it
+        if (
+            seen.min() < _MINIMUM
+        ):  # the weakest is no edge of its own; the others are fitted without it
             rest = [s for k, s in enumerate(steps) if k != int(seen.argmin())]
             return _measure(frame, depth, rest, stops) if rest else []
         planes = [
@@ -103,9 +109,12 @@ def _measure(
         )
         reach = max(_half_window(w) for w in width)
     covariance = _noise_covariance(frame, window, steps, width, stops)
-    inner = fit_edges(
-        window.profile[:, 1:-1], at[:, 1:-1].astype(np.float64), fit.position, width
-    ).position - fit.position
+    inner = (
+        fit_edges(
+            window.profile[:, 1:-1], at[:, 1:-1].astype(np.float64), fit.position, width
+        ).position
+        - fit.position
+    )
     wider = fit_edges(window.profile, at.astype(np.float64), fit.position, 1.1 * width).position
     wider = wider - fit.position
     out = []
@@ -121,14 +130,14 @@ def _measure(
         height = float(np.median(fit.amplitude[kept, k]))
         shift = math.hypot(float(np.median(inner[kept, k])), float(np.median(wider[kept, k])))
         out.append(
-            Boundary(planes[k], window.lateral, fit.position[:, k], noise, height, blur, sigma, shift)
+            Boundary(
+                planes[k], window.lateral, fit.position[:, k], noise, height, blur, sigma, shift
+            )
         )
     return out
 
 
-def _usable(
-    fit: EdgeFit, start: Float64, steps: list[Step], reach: int
-) -> npt.NDArray[np.bool_]:
+def _usable(fit: EdgeFit, start: Float64, steps: list[Step], reach: int) -> npt.NDArray[np.bool_]:
     """Patches whose fit found this step: its sign, a good part of its height, near where it was looked for."""
     height = np.array([s.height for s in steps])
     good: npt.NDArray[np.bool_] = (fit.amplitude / height > 0.25) & (
@@ -181,7 +190,9 @@ def _cut(frame: Frame, depth: Float64, planes: list[Plane], reach: int, side: in
     kept = number[owner] >= 0
     column, owner = column[kept], number[owner[kept]]
     count = count[good]
-    lateral = np.stack([np.bincount(owner, column[:, i], len(good)) / count for i in (0, 1)], axis=1)
+    lateral = np.stack(
+        [np.bincount(owner, column[:, i], len(good)) / count for i in (0, 1)], axis=1
+    )
     plane = first[good][owner][:, None] + np.arange(length)[None, :]
     values = frame.values[plane, column[:, :1], column[:, 1:]]
     profile = np.zeros((len(good), length))
@@ -201,7 +212,11 @@ def _width(
     """Return the blur of an edge about its plane, roughness included, and its error from lateral groups."""
     plane = planes[index]
     window = _cut(frame, depth, [plane], reach, 1)
-    at = window.first[:, None] + np.arange(window.profile.shape[1]) - plane.at(window.lateral)[:, None]
+    at = (
+        window.first[:, None]
+        + np.arange(window.profile.shape[1])
+        - plane.at(window.lateral)[:, None]
+    )
     # Up to the middle of the way to the next edge of the cluster.
     limit = np.full(2, float(reach))
     for other in planes[:index] + planes[index + 1 :]:
@@ -240,9 +255,7 @@ def group_count(patches: int) -> int:
     return 16 if patches >= 128 else 8 if patches >= 24 else 4
 
 
-def jackknife(
-    lateral: Float64, estimate: Callable[[npt.NDArray[np.bool_]], float]
-) -> float:
+def jackknife(lateral: Float64, estimate: Callable[[npt.NDArray[np.bool_]], float]) -> float:
     """Return the standard error of ``estimate(use)``, patches (n, 2) left out in compact groups.
 
     Whole groups are left out so that noise shared by neighbouring patches counts once.
@@ -272,7 +285,10 @@ def _noise_covariance(
     )
     for low, high in sides:
         start = math.ceil(max(low, high - 12 if math.isfinite(high) else low, 0))
-        stop = math.floor(min(high, low + 12 if math.isfinite(low) else high, len(frame.values) - 1)) + 1
+        stop = (
+            math.floor(min(high, low + 12 if math.isfinite(low) else high, len(frame.values) - 1))
+            + 1
+        )
         planes = np.arange(start, stop)[None, :] + shift[window.patch][:, None]
         if planes.shape[1] == 0:
             continue

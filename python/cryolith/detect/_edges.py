@@ -11,7 +11,16 @@ import numpy.typing as npt
 
 from ._inputs import Float64
 
-__all__ = ["SHARPEST", "EdgeFit", "Plane", "fit_edges", "fit_plane", "fit_width", "groups_of", "normal_cdf"]
+__all__ = [
+    "SHARPEST",
+    "EdgeFit",
+    "Plane",
+    "fit_edges",
+    "fit_plane",
+    "fit_width",
+    "groups_of",
+    "normal_cdf",
+]
 
 _SQRT_2PI = math.sqrt(2 * math.pi)
 SHARPEST = 1 / math.sqrt(12)  # px: the blur of a perfect edge by the pixel itself
@@ -100,9 +109,10 @@ def fit_width(profile: Float64, at: Float64, weight: Float64, start: float) -> f
 
     def misfit(width: float) -> float:
         x = at / width
-        design = np.stack(
-            [np.ones_like(at), normal_cdf(x), np.exp(-0.5 * x * x) / width], axis=1
-        ) * np.sqrt(weight)[:, None]
+        design = (
+            np.stack([np.ones_like(at), normal_cdf(x), np.exp(-0.5 * x * x) / width], axis=1)
+            * np.sqrt(weight)[:, None]
+        )
         target = profile * np.sqrt(weight)
         solution = np.linalg.lstsq(design, target, rcond=None)[0]
         return float(((target - design @ solution) ** 2).sum())

@@ -59,7 +59,9 @@ def layering_normal(volume: Float32, specimen: Mask, margin: int) -> Float64:
     inside = erode(specimen, margin + 3, (0, 1, 2))
     if not inside.any():
         inside = specimen
-    slopes = np.stack([smooth(volume, 1.5, derivative=i)[inside] for i in range(3)]).astype(np.float64)
+    slopes = np.stack([smooth(volume, 1.5, derivative=i)[inside] for i in range(3)]).astype(
+        np.float64
+    )
     strength, vectors = np.linalg.eigh(slopes @ slopes.T)
     normal = vectors[:, 2]
     if strength[2] < 1.5 * strength[1]:
@@ -74,7 +76,9 @@ def make_frame(volume: Float32, specimen: Mask, normal: Float64, margin: int) ->
     ranges = []
     for i in range(3):
         hit = np.flatnonzero(specimen.any(axis=tuple(j for j in range(3) if j != i)))
-        ranges.append((max(int(hit[0]) - _REACH, 0), min(int(hit[-1]) + _REACH + 1, volume.shape[i])))
+        ranges.append(
+            (max(int(hit[0]) - _REACH, 0), min(int(hit[-1]) + _REACH + 1, volume.shape[i]))
+        )
     main = int(np.abs(normal).argmax())
     order = (main, *(i for i in range(3) if i != main))
     box = tuple(slice(a, b) for a, b in ranges)
@@ -101,7 +105,9 @@ def find_steps(frame: Frame, min_step: float) -> list[Step]:
     found: list[Step] = []
     for extent in _long_ranges(counts >= _MINIMUM_AREA):
         steps = _prune(_candidates(profile, extent), profile, extent, min_step)
-        found += [s for i, s in enumerate(steps) if columns.agree(i, steps, extent)]
+        maps = [columns.heights(i, steps, extent) for i in range(len(steps))]
+        covariance = _covariance([m[:2] for m in maps], frame.domain.shape[1:])
+        found += [s for s, m in zip(steps, maps, strict=True) if _is_step(*m, covariance)]
     return found
 
 
@@ -132,25 +138,23 @@ class _Columns:
         both = np.array([[c.sum() for c in self.between(s, s + 1)] for s in range(self.planes)])
         return both[:, 0] / np.maximum(both[:, 1], 1), both[:, 1]
 
-    def agree(self, index: int, steps: list[Step], extent: tuple[int, int]) -> bool:
-        """Whether the cross-section agrees on a step, see SIGNIFICANCE.
+    def heights(
+        self, index: int, steps: list[Step], extent: tuple[int, int]
+    ) -> tuple[npt.NDArray[np.int64], Float64, float]:
+        """Return columns (n, 2), the height of a step in each, and what a ramp through both layers explains of it.
 
-        Each column is compared with itself below and above the step, so that a column that leaves a tapering
-        specimen on one side does not count; what a ramp through both layers explains is taken off the height.
+        Each column is compared with itself below and above the step: a column that leaves a tapering specimen on
+        one side does not count.
         """
         step = steps[index]
         stops = [extent[0] - 0.5, *(s.position for s in steps), extent[1] - 0.5]
         below, above = _window(step, stops[index]), _window(step, stops[index + 2])
         whole = self.between(below[0], above[1])[1] == above[1] - below[0]
-        if whole.sum() < _MINIMUM_AREA:
-            return False
-        height = self.mean(above, whole) - self.mean(below, whole)
-        if not _differs(height, whole, SIGNIFICANCE):
-            return False
-        ramp = self.ramp(step, stops[index], below, whole) + self.ramp(step, stops[index + 2], above, whole)
-        jump = height - ramp
-        usual = abs(float(height[whole].mean()))
-        return _differs(jump, whole, RAMP_SIGNIFICANCE) and abs(float(jump[whole].mean())) > usual / 2
+        height = (self.mean(above, whole) - self.mean(below, whole))[whole]
+        ramp = self.ramp(step, stops[index], below, whole) + self.ramp(
+            step, stops[index + 2], above, whole
+        )
+        return np.argwhere(whole), height, ramp
 
     def mean(self, window: tuple[int, int], use: Mask) -> Float64:
         """Return the mean (na, nb) over the planes of a window, 0 where it is not asked for."""
@@ -158,7 +162,7 @@ class _Columns:
         out: Float64 = np.where(use, sums / np.maximum(counts, 1), 0.0)
         return out
 
-    def ramp(self, step: Step, other: float, window: tuple[int, int], use: Mask) -> Float64:
+    def ramp(self, step: Step, other: float, window: tuple[int, int], use: Mask) -> float:
         """Return the rise from the step to the middle of its window, by the slope of the layer on this side.
 
         The slope is taken between the halves of what the layer shows away from its edges; none of a thin layer.
@@ -166,55 +170,75 @@ class _Columns:
         free = 2 * step.width + 1
         length = min(abs(other - step.position) - 2 * free, 10.0)
         if length < 4:
-            return np.zeros(use.shape)
+            return 0.0
         sign = 1 if other > step.position else -1
         ends = sorted((step.position + sign * free, step.position + sign * (free + length)))
         low, high = round(ends[0]), round(ends[1])
         half = (high - low) // 2
         there = use & (self.between(low, low + 2 * half)[1] == 2 * half)
         if there.sum() < _MINIMUM_AREA:
-            return np.zeros(use.shape)
+            return 0.0
         rise = self.mean((low + half, low + 2 * half), there) - self.mean((low, low + half), there)
         way = sign * ((window[0] + window[1] - 1) / 2 - step.position)
-        # One slope for all columns: that of a single column is all noise.
-        return np.where(use, float(rise[there].mean()) / half * way, 0.0)
+        return float(rise[there].mean()) / half * way
 
 
-def _differs(height: Float64, known: Mask, limit: float) -> bool:
-    """Whether the mean of a lateral map is ``limit`` standard errors from 0.
+def _is_step(
+    columns: npt.NDArray[np.int64], heights: Float64, ramp: float, covariance: Float64
+) -> bool:
+    """Whether the cross-section agrees on a step, see SIGNIFICANCE.
 
-    The error is the larger of the scatter of compact groups and of the correlated noise about a paraboloid.
+    The error of the mean height is the larger of the scatter of compact groups and of the correlated noise.
     """
-    columns = np.argwhere(known)
-    values = height[known]
-    mean = float(values.mean())
-    size = 16 if len(columns) >= 64 else 8
+    n = len(columns)
+    if n < _MINIMUM_AREA:
+        return False
+    mean = float(heights.mean())
+    size = 16 if n >= 64 else 8
     group = groups_of(columns.astype(np.float64), size)
-    heights = np.bincount(group, values) / np.bincount(group)
-    error = float(heights.std(ddof=1)) / math.sqrt(size)
-    return abs(mean) > limit * max(error, _correlated_error(columns, values, known.shape))
+    means = np.bincount(group, heights) / np.bincount(group)
+    error = float(means.std(ddof=1)) / math.sqrt(size)
+    pairs = _rings(columns, np.ones(n))
+    error = max(error, math.sqrt(max(float(pairs @ covariance[: len(pairs)]), 0.0)) / n)
+    left = (mean - ramp) * math.copysign(1.0, mean)
+    return abs(mean) > SIGNIFICANCE * error and left > max(abs(mean) / 2, RAMP_SIGNIFICANCE * error)
 
 
-def _correlated_error(
-    columns: npt.NDArray[np.int64], values: Float64, shape: tuple[int, ...]
-) -> float:
-    """Return the standard error of the mean of a map from the covariance of its deviations at each distance."""
-    a, b = ((columns - columns.mean(axis=0)) / np.array(shape)).T
-    design = np.stack([np.ones_like(a), a, b, a * a, a * b, b * b], axis=1)
-    rest = values - design @ np.linalg.lstsq(design, values, rcond=1e-9)[0]
-    padded = tuple(2 * n for n in shape)
-    at = (columns[:, 0], columns[:, 1])
-    spectra = []
-    for content in (rest, np.ones_like(rest)):
-        image = np.zeros(padded)
-        image[at] = content
-        spectra.append(np.fft.irfft2(np.abs(np.fft.rfft2(image)) ** 2, padded))
+def _covariance(
+    maps: list[tuple[npt.NDArray[np.int64], Float64]], shape: tuple[int, ...]
+) -> Float64:
+    """Return the covariance of the noise of a height against lateral distance [px], over all steps together.
+
+    Deviations are from a paraboloid, so that cupping is no noise; 0 from where they first cease to be alike. Taken
+    together, as a small cross-section shows less than one correlation area of smooth noise.
+    """
+    longest = math.ceil(math.hypot(*shape)) + 2
+    products, pairs = np.zeros(longest), np.zeros(longest)
+    for columns, heights in maps:
+        if len(columns) < _MINIMUM_AREA:
+            continue
+        a, b = ((columns - columns.mean(axis=0)) / np.array(shape)).T
+        design = np.stack([np.ones_like(a), a, b, a * a, a * b, b * b], axis=1)
+        rest = heights - design @ np.linalg.lstsq(design, heights, rcond=1e-9)[0]
+        rest *= math.sqrt(len(rest) / (len(rest) - design.shape[1]))
+        for total, content in ((products, rest), (pairs, np.ones_like(rest))):
+            rings = _rings(columns, content)
+            total[: len(rings)] += rings
+    covariance = products / np.maximum(pairs, 1)
+    covariance[np.logical_or.accumulate(covariance <= 1e-9 * abs(covariance[0]))] = 0.0
+    return covariance
+
+
+def _rings(columns: npt.NDArray[np.int64], content: Float64) -> Float64:
+    """Return the sum of content_i content_j over all pairs of columns at each rounded distance [px]."""
+    corner = columns.min(axis=0)
+    padded = tuple(int(n) for n in 2 * (columns.max(axis=0) - corner + 1))
+    image = np.zeros(padded)
+    image[columns[:, 0] - corner[0], columns[:, 1] - corner[1]] = content
+    power = np.fft.irfft2(np.abs(np.fft.rfft2(image)) ** 2, padded)
     distance = np.hypot(*np.meshgrid(*(np.fft.fftfreq(n, 1 / n) for n in padded), indexing="ij"))
-    ring = np.rint(distance).astype(np.int64).ravel()
-    products, pairs = (np.bincount(ring, s.ravel()) for s in spectra)
-    products[np.logical_or.accumulate(products <= 1e-9 * abs(products[0]))] = 0.0
-    n = len(values)
-    return math.sqrt(max(float(products.sum()), 0.0) / max(n - 6, 1) / n)
+    out: Float64 = np.bincount(np.rint(distance).astype(np.int64).ravel(), power.ravel())
+    return out
 
 
 def _window(step: Step, other: float) -> tuple[int, int]:

@@ -33,7 +33,9 @@ class Layer:
     normal: Float64  # (z, y, x)
     thickness: float
     sigma_thickness: float
-    boundary: dict[str, Float64]  # "start", "end": position, roughness, width with sigmas, tilt; see _describe
+    boundary: dict[
+        str, Float64
+    ]  # "start", "end": position, roughness, width with sigmas, tilt; see _describe
 
 
 def make_layers(
@@ -87,7 +89,7 @@ def _place(frame: Frame, point: Float64, shape: tuple[int, ...]) -> Float64:
 
 
 def _describe(frame: Frame, boundary: Boundary, normal: Float64, shape: tuple[int, ...]) -> Float64:
-    """Return position, sigma, roughness, sigma, 10-90 width, sigma [px along normals], tilt [deg], height of the step."""
+    """Return position, sigma, roughness, sigma, 10-90 width, sigma [px along normals], tilt [deg], height."""
     plane, cosine = boundary.plane, boundary.cosine
     point = _place(frame, np.array([plane.offset, *plane.centre]), shape)
     own = _to_volume(frame, np.array([1.0, *-plane.slope]))
@@ -104,7 +106,8 @@ def _describe(frame: Frame, boundary: Boundary, normal: Float64, shape: tuple[in
     return np.array(
         [
             float(point @ normal),
-            math.hypot(_sigma_offset(lateral, position, plane.centre), boundary.model_shift) * cosine,
+            math.hypot(_sigma_offset(lateral, position, plane.centre), boundary.model_shift)
+            * cosine,
             rough * cosine,
             # sqrt(r^2 + s) - r is s / (2 r) where r is well measured, and sqrt(s) where it is not.
             (math.sqrt(rough**2 + sigma) - rough) * cosine,
@@ -203,7 +206,12 @@ def _kinds(layers: list[Layer]) -> list[str]:
         cut = float(levels.min() + levels.max()) / 2
     else:
         cut = float(multi_otsu(levels[complete], 2, quantiles=(0.0, 1.0)).values[0])
-    steps = [layer.boundary[s][_STEP] for layer in layers for s in _SIDES if complete[layers.index(layer)]]
+    steps = [
+        layer.boundary[s][_STEP]
+        for layer in layers
+        for s in _SIDES
+        if complete[layers.index(layer)]
+    ]
     usual = float(np.median(np.abs(steps)))
     kinds = ["bright" if level > cut else "dark" for level in levels]
     for i in np.flatnonzero(~complete):
@@ -230,10 +238,19 @@ def layer_table(layers: list[Layer], pixel_size: float | None) -> Table:
         f"thickness_{unit}": np.array([x.thickness * pixel for x in layers]),
         f"sigma_thickness_{unit}": np.array([x.sigma_thickness * pixel for x in layers]),
     }
-    columns = ("{}_", "sigma_{}_", "{}_roughness_", "sigma_{}_roughness_", "{}_width_", "sigma_{}_width_")
+    columns = (
+        "{}_",
+        "sigma_{}_",
+        "{}_roughness_",
+        "sigma_{}_roughness_",
+        "{}_width_",
+        "sigma_{}_width_",
+    )
     for side in _SIDES:
         for i, name in enumerate(columns):
-            table[name.format(side) + unit] = np.array([x.boundary[side][i] * pixel for x in layers])
+            table[name.format(side) + unit] = np.array(
+                [x.boundary[side][i] * pixel for x in layers]
+            )
         table[f"{side}_tilt_deg"] = np.array([x.boundary[side][_TILT] for x in layers])
     table["intensity_mean"] = np.array([x.mean for x in layers])
     table["intensity_sd"] = np.array([x.sd for x in layers])

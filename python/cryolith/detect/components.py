@@ -201,9 +201,7 @@ def _sizes(sums: npt.NDArray[np.int64], pixel_size: float | None, edge_sigma_px:
     }
 
 
-def _places(
-    sums: npt.NDArray[np.int64], shape: tuple[int, ...], pixel_size: float | None
-) -> Table:
+def _places(sums: npt.NDArray[np.int64], shape: tuple[int, ...], pixel_size: float | None) -> Table:
     unit, pixel = unit_of(pixel_size)
     table: Table = {}
     centroid = sums[:, _SUM:_SQUARES] / sums[:, _VOXELS, None]

@@ -27,12 +27,17 @@ class DetectSettings:
     voids: bool = setting(True, "look for voids")
     axis: Literal["auto", "z", "y", "x"] = setting("auto", "layering direction in the volume")
     min_contrast: float = setting(
-        0.05, "smallest step between layers, share of the specimen's level", minimum=1e-3, maximum=0.999
+        0.05,
+        "smallest step between layers, share of the specimen's level",
+        minimum=1e-3,
+        maximum=0.999,
     )
     void_contrast: float = setting(
         0.2, "least depth of a void, share of the specimen's level", minimum=1e-3, maximum=0.999
     )
-    particle_threshold: float | None = setting(None, "threshold of particles, automatic if not given")
+    particle_threshold: float | None = setting(
+        None, "threshold of particles, automatic if not given"
+    )
     alpha: float = setting(
         0.01, "chance that noise alone makes one object or more", minimum=1e-12, maximum=0.999
     )
@@ -89,7 +94,11 @@ def detect(
     if chosen.layers:
         axis = None if chosen.axis == "auto" else chosen.axis
         layers = interfaces(
-            data, axis=axis, pixel_size=pixel_size, min_contrast=chosen.min_contrast, threads=threads
+            data,
+            axis=axis,
+            pixel_size=pixel_size,
+            min_contrast=chosen.min_contrast,
+            threads=threads,
         )
         notes.append(_layers_note(layers))
     _stop_if(cancel)
@@ -108,19 +117,34 @@ def detect(
     bright: Table = {}
     layered = bool(layers) and bool(layers["complete"].any())
     if chosen.particles and layered and chosen.particle_threshold is None:
-        notes.append("particles: not looked for; the bright regions of a layered specimen are its layers")
+        notes.append(
+            "particles: not looked for; the bright regions of a layered specimen are its layers"
+        )
     elif chosen.particles:
         found = find_particles(
-            data, chosen.particle_threshold, chosen.min_size, chosen.alpha, pixel_size, threads, cancel
+            data,
+            chosen.particle_threshold,
+            chosen.min_size,
+            chosen.alpha,
+            pixel_size,
+            threads,
+            cancel,
         )
         bright = found.table
         thresholds["particle"] = found.threshold
-        labels = np.where(found.labels > 0, found.labels, labels)
+        labels = np.where(
+            labels == 0, found.labels, labels
+        )  # a void inside a particle stays a void
         notes.append(_found_note("particle", found, chosen))
     tell(1.0)
     thresholds = {k: v for k, v in thresholds.items() if np.isfinite(v)}
     return Defects(
-        particles=bright, voids=dark, layers=layers, labels=labels, thresholds=thresholds, notes=tuple(notes)
+        particles=bright,
+        voids=dark,
+        layers=layers,
+        labels=labels,
+        thresholds=thresholds,
+        notes=tuple(notes),
     )
 
 

@@ -236,7 +236,8 @@ def _basins(smoothed: Float32, inside: Mask, cancel: _core.CancelToken | None) -
     """Return how deep each voxel lies below the level at which it would run over to the outside."""
     ranges = [np.flatnonzero(inside.any(axis=tuple({0, 1, 2} - {i}))) for i in range(3)]
     box = tuple(
-        slice(max(int(r[0]) - 1, 0), min(int(r[-1]) + 2, n)) for r, n in zip(ranges, inside.shape, strict=True)
+        slice(max(int(r[0]) - 1, 0), min(int(r[-1]) + 2, n))
+        for r, n in zip(ranges, inside.shape, strict=True)
     )
     values = np.ascontiguousarray(smoothed[box])
     outlet = np.ascontiguousarray(~inside[box]).view(np.uint8)
@@ -250,14 +251,22 @@ def _basins(smoothed: Float32, inside: Mask, cancel: _core.CancelToken | None) -
 def _halves(
     depth: Float32, least: float, threads: int, cancel: _core.CancelToken | None
 ) -> npt.NDArray[np.int32]:
-    """Label the basins of at least ``least``, each down from half of its own depth."""
+    """Label the basins of at least ``least``, each down from half of the depth of its floor.
+
+    The floor is the mean over the deepest quarter of the range: the deepest voxel alone is the noise's choice.
+    """
     basins, count = label(depth > least / 2, 26, threads=threads, cancel=cancel)
     if count == 0:
         return basins
-    floor = np.zeros(count + 1, np.float32)
-    floor[1:] = regions(basins, depth, threads=threads, cancel=cancel)["intensity_max"]
-    half = np.where(floor >= least, floor / 2, np.float32(np.inf))
-    half[0] = np.inf
+    deepest = np.full(count + 1, np.inf, np.float32)
+    found = regions(basins, depth, threads=threads, cancel=cancel)["intensity_max"]
+    deepest[1:] = np.where(found >= least, found, np.inf)
+    floor = np.where(depth > np.float32(0.75) * deepest[basins], basins, np.int32(0))
+    if not floor.any():
+        return floor
+    floors = regions(floor, depth, threads=threads, cancel=cancel)
+    half = np.full(count + 1, np.inf, np.float32)
+    half[floors["label"]] = floors["intensity_mean"] / 2
     return label(depth > half[basins], 26, threads=threads, cancel=cancel)[0]
 
 
@@ -293,7 +302,9 @@ def _select(
     number[peaks["label"][keep]] = np.arange(1, int(keep.sum()) + 1)
     final = number[labels]
     table = regions(final, data, pixel_size=pixel_size, threads=threads, cancel=cancel)
-    _widen(table, "px" if pixel_size is None else "nm", 1.0 if pixel_size is None else pixel_size / 10)
+    _widen(
+        table, "px" if pixel_size is None else "nm", 1.0 if pixel_size is None else pixel_size / 10
+    )
     table["contrast"] = peaks["intensity_max"][keep]
     table["significance"] = significance[keep]
     table["p_value"] = p_value[keep]

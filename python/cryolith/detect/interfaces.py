@@ -60,7 +60,8 @@ def interfaces(
         - ``start_nm``, ``end_nm`` and ``sigma_...``: where the boundaries lie along the direction, from the
           volume's centre;
         - ``start_roughness_nm``, ``end_roughness_nm`` and ``sigma_...``: rms deviation of the boundary from its
-          plane over lateral patches (of up to 4 x 4 px), the image noise's part subtracted;
+          plane over lateral patches (of up to 4 x 4 px), the image noise's part subtracted; its sigma is how far
+          one standard error of its square reaches upwards, so 0 +- 0.1 says less than 0.1;
         - ``start_width_nm``, ``end_width_nm`` and ``sigma_...``: 10-90 % width of the edge about its plane:
           resolution, interdiffusion and roughness together;
         - ``start_tilt_deg``, ``end_tilt_deg``: angle of the boundary's normal to the direction;
