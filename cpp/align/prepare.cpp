@@ -25,10 +25,12 @@ Around neighbours(const float* image, index_t ny, index_t nx, index_t y, index_t
   for (index_t j = std::max<index_t>(0, y - 1); j <= std::min(ny - 1, y + 1); ++j)
     for (index_t i = std::max<index_t>(0, x - 1); i <= std::min(nx - 1, x + 1); ++i) {
       const float p = image[j * nx + i];
-      if ((j != y || i != x) && !std::isnan(p)) v[count++] = p;
+      if ((j == y && i == x) || std::isnan(p)) continue;
+      int k = count++;  // insertion keeps the values sorted; eight need no more
+      for (; k > 0 && v[k - 1] > p; --k) v[k] = v[k - 1];
+      v[k] = p;
     }
   if (count < 3) return {0, 0, 0, count};
-  std::sort(v, v + count);
   return {v[0], 0.5f * (v[(count - 1) / 2] + v[count / 2]), v[count - 1], count};
 }
 

@@ -369,6 +369,15 @@ def test_a_bad_file_beside_is_a_warning_while_it_is_not_needed(stack: Path, name
         read_tilt_series(stack)
 
 
+def test_angles_of_one_mdoc_and_the_rest_of_another(stack: Path) -> None:
+    for name, angles in (("one", TILTS), ("two", [-9.0, 1.0, 2.0])):
+        write(stack.with_name(f"{name}.mdoc"), mdoc(angles).encode())
+    one, two = stack.with_name("one.mdoc"), stack.with_name("two.mdoc")
+    series, _ = read(stack, one, mdoc=two, pixel_size=5.4)
+    assert series.angles_deg.tolist() == TILTS
+    assert series.source.facts["dose"] == "ExposureDose of two.mdoc"
+
+
 def test_an_mdoc_given_for_its_angles_tells_the_rest_too(stack: Path) -> None:
     path = write(stack.with_name("log.mdoc"), mdoc(TILTS).encode())
     series, told = read(stack, path, pixel_size=5.4)

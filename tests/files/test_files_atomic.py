@@ -94,6 +94,8 @@ def test_json_is_strict(tmp_path: Path) -> None:
     text = (tmp_path / "a.json").read_text("utf-8")
     assert json.loads(text) == {"b": 0.5, "a": [None, None, 1], "3": [0, 1], "ü": [True, None]}
     assert text.index('"b"') < text.index('"a"')
+    atomic.write_json(tmp_path / "a.json", {"path": os.fsdecode(b"no \xff UTF-8")})
+    assert json.loads((tmp_path / "a.json").read_text("utf-8")) == {"path": "no \udcff UTF-8"}
 
 
 def test_sha256(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 import tifffile
 from make_files import images, tiff, write
 
-from cryolith.errors import FileFormatError
+from cryolith.errors import CryolithWarning, FileFormatError
 from cryolith.files import check, info, read_tilt_series, read_volume
 
 ANGLES = [-10.0, 0.0, 10.0]
@@ -142,6 +142,12 @@ def test_tiffs_of_another_writer(tmp_path: Path, name: str, options: dict[str, A
     assert series.pixel_size == (33.6 if known else None)
     assert [("pixel size: found none" in str(w.message)) for w in told] == [True] * (not known)
     assert info(path)["shape"] == [3, 20, 17]
+
+
+def test_white_is_zero_draws_a_warning(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", with_tag(262, 3, 1, 0)())
+    with pytest.warns(CryolithWarning, match="PhotometricInterpretation: found 0"):
+        assert np.array_equal(read_volume(path).data, images("u2"))
 
 
 def imagej(images_declared: int, data: np.ndarray) -> bytes:

@@ -179,6 +179,21 @@ def test_what_cannot_be_written(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("pixel_size", 0.0), ("pixel_size", -1.0), ("pixel_size", np.nan), ("pixel_size", np.inf),
+     ("origin", np.array([0, np.nan, 0])), ("origin", np.zeros(2))],
+)  # fmt: skip
+def test_a_place_that_is_none_is_refused(
+    tmp_path: Path, suffix: str, name: str, value: Any
+) -> None:
+    volume = Volume(data=np.zeros((2, 2, 2), "f4"), **{name: value})
+    with pytest.raises(InputError, match=f"{name}: found"):
+        write_volume(tmp_path / f"v{suffix}", volume)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_zarr_opens_in_zarr(tmp_path: Path) -> None:
     data = np.arange(5 * 70 * 66, dtype="f4").reshape(5, 70, 66)
     path = tmp_path / "v.zarr"

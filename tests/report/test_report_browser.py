@@ -177,6 +177,8 @@ def test_it_prints(page):
     _media(page, media="print")
     assert not page.find_element("css selector", ".controls").is_displayed()
     assert page.find_element("css selector", ".movies").is_displayed()
+    _size(page, 718)  # A4 less its margins
+    assert page.execute_script("return document.documentElement.scrollWidth") <= 718
     _media(page)
     pdf = page.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"]
     assert pdf.startswith("JVBERi0")  # %PDF-

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
-from ..projection import Geometry, backproject, project
+from ..projection import Geometry
 
 __all__ = ["Model", "Pose", "Solution", "refine", "solve"]
 
@@ -72,14 +72,27 @@ class Model:
             rotations_deg=pose.rotations_deg,
         )
 
-    def project(self, x: Float32, pose: Pose) -> Float32:
-        shape = (self.images.shape[1], self.images.shape[2])
-        return project(x, self.geometry(pose), shape, threads=self.threads, cancel=self.cancel)
+    def operator(self, pose: Pose) -> _Operator:
+        """Return the projector pair for a pose; made once, used for many iterations."""
+        poses = self.geometry(pose).poses()
+        plan = _core.ProjectionPlan(poses, self.shape, self.images.shape[1:])
+        return _Operator(plan, self)
 
-    def backproject(self, residual: Float32, pose: Pose) -> Float32:
-        return backproject(
-            residual, self.geometry(pose), self.shape, threads=self.threads, cancel=self.cancel
-        )
+
+@dataclass(frozen=True)
+class _Operator:
+    plan: Any
+    model: Model
+
+    def project(self, x: Float32) -> Float32:
+        out = np.empty(self.model.images.shape, np.float32)
+        self.plan.project(x, out, self.model.threads, self.model.cancel)
+        return out
+
+    def backproject(self, residual: Float32) -> Float32:
+        out = np.empty(self.model.shape, np.float32)
+        self.plan.backproject(residual, out, self.model.threads, self.model.cancel)
+        return out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +134,8 @@ def _tangent(model: Model, pose: Pose, x: Float32, *, axis: bool, rotations: boo
     w = model.weights
 
     def change(low: Pose, high: Pose, width: float) -> Float32:
-        return (model.project(x, high) - model.project(x, low)) * (w / np.float32(width))
+        difference = model.operator(high).project(x) - model.operator(low).project(x)
+        return difference * (w / np.float32(width))
 
     columns = []
     for k in range(2):
@@ -167,17 +181,18 @@ def solve(
     """
     w, mask = model.weights, model.support
     n = len(model.images)
+    pair = model.operator(pose)
     x = np.zeros(model.shape, np.float32) if start is None else start.copy()
     tangent = _tangent(model, pose, x, axis=axis, rotations=rotations) if shifts else None
     # Voxels in units in which A'A is about 1: the same scale as the orthonormal pose derivatives.
     scale = np.float32(1 / np.sqrt(n))
     ridge = np.float32(model.ridge * n)
-    r = w * (model.images - model.project(x, pose))
+    r = w * (model.images - pair.project(x))
     k = 0 if tangent is None else tangent.back.shape[1]
     p, psi = np.zeros((n, k)), 0.0
 
     def gradient() -> tuple[Float32, Float64, float]:
-        gx = model.backproject(w * r, pose)
+        gx = pair.backproject(w * r)
         gx -= ridge * x
         gx *= mask * scale
         gp, ga = tangent.adjoint(r) if tangent else (np.zeros((n, 0)), 0.0)
@@ -191,7 +206,7 @@ def solve(
         if norm <= 1e-12 * first:
             break
         step = dx * (mask * scale)
-        q = w * model.project(step, pose)
+        q = w * pair.project(step)
         if tangent:
             q += tangent.apply(dp, da)
         length = norm / (dot(q, q) + float(ridge) * dot(step, step))
@@ -216,25 +231,21 @@ def refine(
     start: Float32 | None = None,
     axis: bool = True,
     rotations: bool = False,
-    tolerance: float = 0.01,
+    tolerance: float = 0.003,
     report: Callable[[], None] | None = None,
 ) -> tuple[Pose, Solution]:
-    """Alternate linearisation and solution until the moves are below ``tolerance`` [px] or ``rounds`` are done.
+    """Linearise and solve until the moves are below ``tolerance`` [px, deg] or ``rounds`` are done.
 
-    Returns the pose and the density with the residual of the last solve.
+    Returns the pose, and the density for it with the residual that it leaves.
     """
-    x = start
-    if x is None:
-        x = solve(model, pose, None, iterations // 2).density
-    solution = None
+    x = solve(model, pose, None, iterations).density if start is None else start
     for _ in range(rounds):
-        solution = solve(model, pose, x, iterations, shifts=True, axis=axis, rotations=rotations)
-        x = solution.density
-        moves = np.clip(solution.moves[:, :2], -_LARGEST_MOVE, _LARGEST_MOVE)
-        turn = float(np.clip(solution.turn, -_LARGEST_TURN_DEG, _LARGEST_TURN_DEG))
-        turned = pose.rotations_deg
+        found = solve(model, pose, x, iterations, shifts=True, axis=axis, rotations=rotations)
+        x = found.density
+        moves = np.clip(found.moves[:, :2], -_LARGEST_MOVE, _LARGEST_MOVE)
+        turn, turned = found.turn, pose.rotations_deg
         if rotations:
-            turned = turned + np.clip(solution.moves[:, 2], -_LARGEST_TURN_DEG, _LARGEST_TURN_DEG)
+            turned = turned + np.clip(found.moves[:, 2], -_LARGEST_TURN_DEG, _LARGEST_TURN_DEG)
             turn, turned = turn + float(turned.mean()), turned - turned.mean()
         pose = Pose(
             shifts_px=pose.shifts_px + moves,
@@ -243,7 +254,6 @@ def refine(
         )
         if report is not None:
             report()
-        if np.sqrt((moves**2).mean()) < tolerance and abs(turn) < tolerance:
+        if np.sqrt((moves**2).mean()) < tolerance and abs(turn) < 10 * tolerance:
             break
-    final = solve(model, pose, x, iterations // 2)
-    return pose, final
+    return pose, solve(model, pose, x, iterations // 2)

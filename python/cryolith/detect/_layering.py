@@ -16,9 +16,10 @@ from ._smooth import convolve, erode, gaussian_kernel, grow_along, smooth
 
 __all__ = ["Frame", "Step", "find_steps", "layering_normal", "make_frame"]
 
-# A step counts when its mean over lateral groups is this many standard errors. Two-sided probabilities are 2e-5 for
-# 16 groups and 5e-4 for 8; neighbouring groups of a few columns share some noise, hence so strict.
-SIGNIFICANCE = 6.0
+# A step counts when its mean over the cross-section is 6 standard errors, and still 4 and half its height when a ramp
+# through both layers is taken off. Two-sided probabilities of 6 are 2e-5 for 16 groups and 5e-4 for 8; some tens of
+# positions are tried.
+SIGNIFICANCE, RAMP_SIGNIFICANCE = 6.0, 4.0
 _MINIMUM_AREA = 24  # columns: fewer make neither groups nor a plane
 _EDGE = 4  # planes at the ends of the profile: too few to tell a level
 _REACH = 8  # voxels of vacuum kept beyond a flat end of the specimen
@@ -132,28 +133,88 @@ class _Columns:
         return both[:, 0] / np.maximum(both[:, 1], 1), both[:, 1]
 
     def agree(self, index: int, steps: list[Step], extent: tuple[int, int]) -> bool:
-        """Whether lateral groups agree on a step: a t test over them, see SIGNIFICANCE.
+        """Whether the cross-section agrees on a step, see SIGNIFICANCE.
 
         Each column is compared with itself below and above the step, so that a column that leaves a tapering
-        specimen on one side does not count.
+        specimen on one side does not count; what a ramp through both layers explains is taken off the height.
         """
         step = steps[index]
         stops = [extent[0] - 0.5, *(s.position for s in steps), extent[1] - 0.5]
-        below = _window(step, stops[index])
-        above = _window(step, stops[index + 2])
-        sums, counts = self.between(*below)
-        sums2, counts2 = self.between(*above)
-        _, whole = self.between(below[0], above[1])
-        full = np.argwhere(whole == above[1] - below[0])
-        if len(full) < _MINIMUM_AREA:
+        below, above = _window(step, stops[index]), _window(step, stops[index + 2])
+        whole = self.between(below[0], above[1])[1] == above[1] - below[0]
+        if whole.sum() < _MINIMUM_AREA:
             return False
-        at = (full[:, 0], full[:, 1])
-        size = 16 if len(full) >= 64 else 8
-        height = sums2[at] / counts2[at] - sums[at] / counts[at]
-        group = groups_of(full.astype(np.float64), size)
-        heights = np.bincount(group, height) / np.bincount(group)
-        error = float(heights.std(ddof=1)) / math.sqrt(size)
-        return abs(float(heights.mean())) > SIGNIFICANCE * error
+        height = self.mean(above, whole) - self.mean(below, whole)
+        if not _differs(height, whole, SIGNIFICANCE):
+            return False
+        ramp = self.ramp(step, stops[index], below, whole) + self.ramp(step, stops[index + 2], above, whole)
+        jump = height - ramp
+        usual = abs(float(height[whole].mean()))
+        return _differs(jump, whole, RAMP_SIGNIFICANCE) and abs(float(jump[whole].mean())) > usual / 2
+
+    def mean(self, window: tuple[int, int], use: Mask) -> Float64:
+        """Return the mean (na, nb) over the planes of a window, 0 where it is not asked for."""
+        sums, counts = self.between(*window)
+        out: Float64 = np.where(use, sums / np.maximum(counts, 1), 0.0)
+        return out
+
+    def ramp(self, step: Step, other: float, window: tuple[int, int], use: Mask) -> Float64:
+        """Return the rise from the step to the middle of its window, by the slope of the layer on this side.
+
+        The slope is taken between the halves of what the layer shows away from its edges; none of a thin layer.
+        """
+        free = 2 * step.width + 1
+        length = min(abs(other - step.position) - 2 * free, 10.0)
+        if length < 4:
+            return np.zeros(use.shape)
+        sign = 1 if other > step.position else -1
+        ends = sorted((step.position + sign * free, step.position + sign * (free + length)))
+        low, high = round(ends[0]), round(ends[1])
+        half = (high - low) // 2
+        there = use & (self.between(low, low + 2 * half)[1] == 2 * half)
+        if there.sum() < _MINIMUM_AREA:
+            return np.zeros(use.shape)
+        rise = self.mean((low + half, low + 2 * half), there) - self.mean((low, low + half), there)
+        way = sign * ((window[0] + window[1] - 1) / 2 - step.position)
+        # One slope for all columns: that of a single column is all noise.
+        return np.where(use, float(rise[there].mean()) / half * way, 0.0)
+
+
+def _differs(height: Float64, known: Mask, limit: float) -> bool:
+    """Whether the mean of a lateral map is ``limit`` standard errors from 0.
+
+    The error is the larger of the scatter of compact groups and of the correlated noise about a paraboloid.
+    """
+    columns = np.argwhere(known)
+    values = height[known]
+    mean = float(values.mean())
+    size = 16 if len(columns) >= 64 else 8
+    group = groups_of(columns.astype(np.float64), size)
+    heights = np.bincount(group, values) / np.bincount(group)
+    error = float(heights.std(ddof=1)) / math.sqrt(size)
+    return abs(mean) > limit * max(error, _correlated_error(columns, values, known.shape))
+
+
+def _correlated_error(
+    columns: npt.NDArray[np.int64], values: Float64, shape: tuple[int, ...]
+) -> float:
+    """Return the standard error of the mean of a map from the covariance of its deviations at each distance."""
+    a, b = ((columns - columns.mean(axis=0)) / np.array(shape)).T
+    design = np.stack([np.ones_like(a), a, b, a * a, a * b, b * b], axis=1)
+    rest = values - design @ np.linalg.lstsq(design, values, rcond=1e-9)[0]
+    padded = tuple(2 * n for n in shape)
+    at = (columns[:, 0], columns[:, 1])
+    spectra = []
+    for content in (rest, np.ones_like(rest)):
+        image = np.zeros(padded)
+        image[at] = content
+        spectra.append(np.fft.irfft2(np.abs(np.fft.rfft2(image)) ** 2, padded))
+    distance = np.hypot(*np.meshgrid(*(np.fft.fftfreq(n, 1 / n) for n in padded), indexing="ij"))
+    ring = np.rint(distance).astype(np.int64).ravel()
+    products, pairs = (np.bincount(ring, s.ravel()) for s in spectra)
+    products[np.logical_or.accumulate(products <= 1e-9 * abs(products[0]))] = 0.0
+    n = len(values)
+    return math.sqrt(max(float(products.sum()), 0.0) / max(n - 6, 1) / n)
 
 
 def _window(step: Step, other: float) -> tuple[int, int]:

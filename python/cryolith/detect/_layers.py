@@ -39,7 +39,10 @@ class Layer:
 def make_layers(
     frame: Frame, boundaries: list[Boundary], shape: tuple[int, ...], vacuum_below: float
 ) -> list[Layer]:
-    """Return the layers between the boundaries; a first or last one darker than ``vacuum_below`` is vacuum."""
+    """Return the layers between the boundaries; a first or last one darker than ``vacuum_below`` is vacuum.
+
+    A single layer between flat ends is a homogeneous specimen: it has none.
+    """
     if not boundaries:
         return []
     slopes = np.array([b.plane.slope for b in boundaries]).mean(axis=0)
@@ -66,7 +69,7 @@ def make_layers(
         }
         place = _place(frame, middle, shape)
         layers.append(Layer(mean, float(values.std()), place, normal, size, sigma, ends))
-    return layers
+    return layers if len(layers) > 1 else []
 
 
 def _to_volume(frame: Frame, vector: Float64) -> Float64:

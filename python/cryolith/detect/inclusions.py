@@ -67,6 +67,8 @@ def particles(
         - ``significance``: that over the noise of the smoothed surroundings;
         - ``p_value``: chance that noise alone makes such a peak anywhere in them.
 
+        ``sigma_volume`` and ``sigma_diameter`` also hold how far the smoothing moves a curved edge, s^2 / r.
+
     Raises
     ------
     InputError
@@ -118,7 +120,7 @@ def voids(
     -------
     dict of str to (n,) array
         The columns of :func:`regions` and ``contrast`` (depth), ``significance`` (depth over the noise of the
-        smoothed specimen) and ``p_value``.
+        smoothed specimen) and ``p_value``; errors of size as in :func:`particles`.
 
     Raises
     ------
@@ -291,10 +293,21 @@ def _select(
     number[peaks["label"][keep]] = np.arange(1, int(keep.sum()) + 1)
     final = number[labels]
     table = regions(final, data, pixel_size=pixel_size, threads=threads, cancel=cancel)
+    _widen(table, "px" if pixel_size is None else "nm", 1.0 if pixel_size is None else pixel_size / 10)
     table["contrast"] = peaks["intensity_max"][keep]
     table["significance"] = significance[keep]
     table["p_value"] = p_value[keep]
     return Found(table, final, threshold)
+
+
+def _widen(table: Table, unit: str, pixel: float) -> None:
+    """Add to the errors of size how far the smoothing moves a curved edge: s^2 / r, inwards, for a sphere."""
+    surface, diameter = table[f"surface_{unit}2"], table[f"diameter_{unit}"]
+    shift = 2 * (SMOOTHING * pixel) ** 2 / diameter
+    table[f"sigma_volume_{unit}3"] = np.hypot(table[f"sigma_volume_{unit}3"], surface * shift)
+    table[f"sigma_diameter_{unit}"] = (
+        diameter * table[f"sigma_volume_{unit}3"] / (3 * table[f"volume_{unit}3"])
+    )
 
 
 def _nothing(data: Float32, threshold: float, pixel_size: float | None) -> Found:

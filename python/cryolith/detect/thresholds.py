@@ -83,6 +83,8 @@ def multi_otsu(
         raise InputError(
             f"values: found {data.size} of {data.dtype}, expected one or more finite real numbers"
         )
+    if data.dtype.kind == "b":
+        data = data.astype(np.uint8)
     low_q, high_q = quantiles
     if not 0 <= low_q < high_q <= 1:
         raise InputError(f"quantiles: found {quantiles}, expected 0 <= low < high <= 1")

@@ -9,6 +9,7 @@ from .angles import read_angle_file, write_angle_file
 from .checks import check
 from .defects import read_defects, write_defects
 from .findings import Finding
+from .imod import read_imod, write_imod
 from .info import info
 from .mdoc import Mdoc, read_mdoc
 from .sample import sample_path
@@ -25,6 +26,7 @@ __all__ = [
     "read_alignment",
     "read_angle_file",
     "read_defects",
+    "read_imod",
     "read_mdoc",
     "read_tilt_series",
     "read_volume",
@@ -32,6 +34,7 @@ __all__ = [
     "write_alignment",
     "write_angle_file",
     "write_defects",
+    "write_imod",
     "write_table",
     "write_volume",
 ]

@@ -20,7 +20,7 @@ from .angles import read_text
 from .atomic import write_text
 from .findings import Notes, fail
 
-__all__ = ["alignment_from_dict", "alignment_to_dict", "read_alignment", "write_alignment"]
+__all__ = ["alignment_to_dict", "load_alignment", "read_alignment", "write_alignment"]
 
 _FORMAT, _VERSION = "cryolith alignment", 1
 _VECTORS = ("angles_deg", "rotations_deg", "sigma_rotations_deg", "residuals")
@@ -98,14 +98,19 @@ def read_alignment(path: str | os.PathLike[str]) -> Alignment:
         A field of this name is not known; it is ignored.
     """
     notes = Notes(os.fspath(path))
+    alignment = load_alignment(path, notes)
+    notes.tell()
+    return alignment
+
+
+def load_alignment(path: str | os.PathLike[str], notes: Notes) -> Alignment:
+    """As :func:`read_alignment`, leaving the warnings in ``notes``."""
     text = read_text(path, "a JSON alignment file")
     try:
         value = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         fail(path, "JSON", error, "a JSON alignment file", "the file is damaged; align again")
-    alignment = alignment_from_dict(value, notes)
-    notes.tell()
-    return alignment
+    return alignment_from_dict(value, notes)
 
 
 def _no_constant(name: str) -> float:

@@ -247,8 +247,11 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write ``text`` as UTF-8 with unchanged line ends, whole or not at all."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write ``text`` as UTF-8 with unchanged line ends, whole or not at all.
+
+    What UTF-8 cannot hold (bytes of a file name that is none) is written as ``\\udc..``.
+    """
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from .alignment import read_alignment
+from .alignment import load_alignment
 from .angles import check_angles, read_angle_file
 from .findings import Finding, FindingError, Notes
 from .image_file import open_image
@@ -80,7 +80,7 @@ def check(
 
 def _check_text(path: str | os.PathLike[str], suffix: str, notes: Notes) -> None:
     if suffix == ".json":
-        found = f"{len(read_alignment(path).angles_deg)} tilts"
+        found = f"{len(load_alignment(path, notes).angles_deg)} tilts"
     else:
         values = read_mdoc(path, notes).angles_deg if suffix == ".mdoc" else read_angle_file(path)
         check_angles(values, os.path.basename(path), len(values), notes)
@@ -188,9 +188,7 @@ def _tell_dark(
     notes: Notes,
 ) -> None:
     above = means - np.nanmin(low) if not np.isnan(low).all() else means
-    dark = (
-        np.flatnonzero((above < _DARK * np.nanmedian(above)) & (low != high)) if len(means) else low
-    )
+    dark = np.flatnonzero((above < _DARK * np.nanmedian(above)) & (low != high))
     if dark.size and len(means) > 2:
         notes.warn(
             f"mean of image {_listed(dark)}",

@@ -83,5 +83,5 @@ def open_image(path: str | os.PathLike[str], notes: Notes) -> ImageFile:
     """
     opened = look(path)
     if opened.kind == "tiff":
-        return ImageFile(opened, None, read_tiff_head(opened.path, opened.size))
+        return ImageFile(opened, None, read_tiff_head(opened.path, opened.size, notes))
     return ImageFile(opened, read_head(opened, notes), None)

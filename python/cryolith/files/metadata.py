@@ -48,11 +48,12 @@ class Facts:
 
 @dataclass
 class Beside:
-    """Files that lie beside the image file and tell of it."""
+    """Files that lie beside the image file and tell of it; ``ignored`` says why one was not used."""
 
     angles: list[tuple[str, str]] = field(default_factory=list)  # (name, path)
     mdoc: str | None = None
     log: str | None = None
+    ignored: list[str] = field(default_factory=list)
 
 
 def find_beside(path: str) -> Beside:
@@ -117,7 +118,7 @@ def choose(header: Header, given: Given, notes: Notes) -> Facts:
     """Decide every fact of the series from all its sources."""
     beside = find_beside(header.path)
     named = given.mdoc if given.mdoc is not None else _as_mdoc(given.angles)
-    log = _read_log(named, beside.mdoc, notes, header.n_images)
+    log = _read_log(named, beside, notes, header.n_images)
     angles = _choose_angles(header, given.angles, log, beside, notes)
     pixel = _choose_pixel(header, given.pixel_size, log, notes)
     axis = _choose_axis(header, given.tilt_axis_deg, log, beside, notes)
@@ -132,9 +133,9 @@ def _as_mdoc(angles: AnglesLike) -> str | None:
 
 
 def _read_log(
-    given: str | os.PathLike[str] | None, beside: str | None, notes: Notes, n_images: int
+    given: str | os.PathLike[str] | None, beside: Beside, notes: Notes, n_images: int
 ) -> tuple[str, Mdoc] | None:
-    path = os.fspath(given) if given is not None else beside
+    path = os.fspath(given) if given is not None else beside.mdoc
     if path is None:
         return None
     name = os.path.basename(path)
@@ -143,7 +144,7 @@ def _read_log(
     except FindingError as error:
         if given is not None:
             raise
-        _ignore(name, error, notes)
+        _ignore(name, error, beside, notes)
         return None
     count, sections = len(parsed.sections), parsed.sections
     if count == n_images:
@@ -175,9 +176,7 @@ def _choose_angles(
     """Given > extended header > .tlt, .rawtlt > .mdoc; the others are compared with it."""
     extended, n_images = header.extended, header.n_images
     found: list[tuple[str, Float64, str]] = []
-    if given is not None and log is not None and _as_mdoc(given) is not None:
-        found.append((f"given file {log[0]}", log[1].angles_deg, _as_mdoc(given) or ""))
-    elif given is not None:
+    if given is not None:
         found.append(_given_angles(given, n_images))
     if extended is not None and extended.angles_deg is not None:
         found.append((f"{extended.name} extended header", extended.angles_deg, ""))
@@ -188,13 +187,17 @@ def _choose_angles(
             except FindingError as error:
                 if not found and log is None:  # the only source: its fault is what must be told
                     raise
-                _ignore(name, error, notes)
+                _ignore(name, error, beside, notes)
     if log is not None:
         found.append((log[0], log[1].angles_deg, ""))
     # What a header left unset is no source: zeros there are the absence of angles.
     told = [f for f in found if f[0].startswith("given") or not _unset(f[1])]
     if not told:
-        _no_angles(n_images, notes, found)
+        _no_angles(
+            n_images,
+            notes,
+            [f"{name}: all zero or missing" for name, _, _ in found] + beside.ignored,
+        )
     origin, angles, path = told[0]
     check_angles(angles, origin, n_images, notes, path)
     _compare_angles(origin, angles, told[1:], notes)
@@ -202,9 +205,10 @@ def _choose_angles(
     return angles
 
 
-def _ignore(name: str, error: FindingError, notes: Notes) -> None:
+def _ignore(name: str, error: FindingError, beside: Beside, notes: Notes) -> None:
     """A file beside the images that cannot be read is a warning while other sources are left."""
     wrong = error.finding
+    beside.ignored.append(f"{wrong.field} of {name}: {wrong.found}")
     notes.warn(
         f"{wrong.field} of {name}",
         wrong.found,
@@ -218,14 +222,11 @@ def _unset(angles: Float64) -> bool:
     return bool(len(angles) > 1 and not np.nan_to_num(angles).any())
 
 
-def _no_angles(n_images: int, notes: Notes, found: list[tuple[str, Float64, str]]) -> NoReturn:
-    seen = "; ".join(f"{name}: all zero or missing" for name, _, _ in found) or "none"
-    ignored = [f for f in notes.findings if f.field.endswith(".mdoc")]
-    seen += "".join(f"; {f.field}: {f.found}" for f in ignored)
+def _no_angles(n_images: int, notes: Notes, seen: list[str]) -> NoReturn:
     fail(
         notes.path,
         "angles",
-        seen,
+        "; ".join(seen) or "none",
         f"{n_images} tilt angles in an extended header, a .tlt, .rawtlt or .mdoc beside the file",
         "give angles= (an array or a .tlt, .rawtlt, .txt or .mdoc file)",
     )

@@ -232,8 +232,8 @@ def _plausible(h: Any, available: int | None) -> bool:
     axes = sorted(int(h[k]) for k in ("mapc", "mapr", "maps"))
     if axes not in ([1, 2, 3], [0, 0, 0]):
         return False
-    half_byte = 0.5 if mode in (0, 101) else np.dtype(MODES.get(mode, "f4")).itemsize
-    return available is None or math.prod(sizes) * half_byte <= available
+    pixel = 0.5 if mode in (0, 101) else np.dtype(MODES.get(mode, "f4")).itemsize  # bytes, at least
+    return available is None or math.prod(sizes) * pixel <= available
 
 
 def _mode(path: str, mode: int) -> int:

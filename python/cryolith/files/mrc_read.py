@@ -45,9 +45,9 @@ def read_head(opened: Opened, notes: Notes) -> MrcFile:
         with _decompressor(opened) as stream:
             head = _take(opened, stream, HEADER_BYTES)
             _require_image_bytes(opened, head)
-            header = parse_header(head, notes, None)
+            header = parse_header(bytes(head), notes, None)
             _refuse_bomb(opened, header)
-            extended = _take(opened, stream, header.extended_bytes)
+            extended = bytes(_take(opened, stream, header.extended_bytes))
     else:
         header = parse_header(opened.head, notes, opened.size)
         with open(opened.path, "rb") as file:
@@ -94,25 +94,24 @@ def _decompressor(opened: Opened) -> gzip.GzipFile | bz2.BZ2File:
     return gzip.open(opened.path, "rb") if opened.kind == "gzip" else bz2.open(opened.path, "rb")
 
 
-def _take(opened: Opened, stream: gzip.GzipFile | bz2.BZ2File, count: int) -> bytes:
+def _take(opened: Opened, stream: gzip.GzipFile | bz2.BZ2File, count: int) -> bytearray:
     """Read up to ``count`` bytes; memory grows with what comes, not with what a header promises."""
-    parts, left = [], count
+    taken = bytearray()
     try:
-        while left and (part := stream.read(min(_CHUNK, left))):
-            parts.append(part)
-            left -= len(part)
+        while len(taken) < count and (part := stream.read(min(_CHUNK, count - len(taken)))):
+            taken += part
     except (EOFError, OSError, zlib.error) as error:
         fail(
             opened.path,
             f"{opened.kind} stream",
-            f"damaged or cut off after {count - left} bytes ({error})",
+            f"damaged or cut off after {len(taken)} bytes ({error})",
             "a whole compressed file",
             "copy the file again",
         )
-    return b"".join(parts)
+    return taken
 
 
-def _require_image_bytes(opened: Opened, head: bytes) -> None:
+def _require_image_bytes(opened: Opened, head: bytearray) -> None:
     if not head:
         fail(
             opened.path,
@@ -144,4 +143,6 @@ def _decompress(mrc: MrcFile, notes: Notes) -> npt.NDArray[np.uint8]:
         data = _take(opened, stream, header.data_bytes)
         rest = len(_take(opened, stream, _CHUNK)) if len(data) == header.data_bytes else 0
     check_size(header, notes, header.offset + len(data) + rest)
-    return np.frombuffer(data, np.uint8)
+    out = np.frombuffer(data, np.uint8)
+    out.flags.writeable = False  # as a memory map is, so that no caller depends on the compression
+    return out

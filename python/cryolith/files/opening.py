@@ -24,7 +24,7 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"\xfd7zXZ\x00", "xz-compressed data"),
     (b"\x28\xb5\x2f\xfd", "zstd-compressed data"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-    (b"II\x97\x01", "a TIA (.ser) file"),
+    (b"II\x97\x01", "a file of FEI's TIA"),
     (b"\x93NUMPY", "a NumPy .npy file"),
     (b"\x1f\x8b\x08", "gzip"),
     (b"BZh", "bzip2"),

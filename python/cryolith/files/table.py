@@ -89,8 +89,9 @@ def _write_parquet(path: str | os.PathLike[str], columns: dict[str, npt.NDArray[
         pandas = importlib.import_module("pandas")
         importlib.import_module("pyarrow")  # the engine of pandas for this format
     except ImportError as error:
+        why = f"{error.name} is not installed" if error.name else str(error)
         raise InputError(
-            f"path: found {os.fspath(path)}, expected .csv, because {error.name} is not installed; "
+            f"path: found {os.fspath(path)}, expected .csv, because {why}; "
             "pip install 'cryolith[parquet]' or write .csv"
         ) from error
     with publish(path) as partial:

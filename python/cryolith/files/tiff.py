@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .findings import fail
+from .findings import Notes, fail
 from .tiff_pages import Page, tiff_pages
 
 __all__ = ["TiffHead", "read_tiff_data", "read_tiff_head"]
@@ -40,7 +40,7 @@ class TiffHead:
     pixel_size: float | None
 
 
-def read_tiff_head(path: str, size: int) -> TiffHead:
+def read_tiff_head(path: str, size: int, notes: Notes) -> TiffHead:
     """Check all pages against each other and against the file; reads no pixel.
 
     Raises
@@ -59,6 +59,9 @@ def read_tiff_head(path: str, size: int) -> TiffHead:
                 f"{first.shape[1]} x {first.shape[0]} px {first.dtype.name}, as page 0",
                 "remove that page (a preview?) or save all images at one size",
             )
+    if any(page.white_is_zero for page in pages):
+        found, do = "0 (white is zero)", "the stored values are taken; turn them round if needed"
+        notes.warn("PhotometricInterpretation", found, "1 (black is zero)", do)
     n, step = len(pages), _step(pages)
     if n == 1 and first.declared_images > 1 and first.offset is not None:
         n, step = _imagej_stack(path, size, first)

@@ -61,6 +61,7 @@ class Page:
     dtype: np.dtype[Any]
     offset: int | None
     compressed: bool
+    white_is_zero: bool
     pixel_size: float | None
     declared_images: int
 
@@ -225,6 +226,7 @@ def _page(reader: _Reader, index: int, tags: dict[int, Any]) -> Page:
         dtype=dtype,
         offset=int(places[0]) if whole else None,
         compressed=compressed,
+        white_is_zero=_one(tags, _PHOTOMETRIC, 1) == 0,
         pixel_size=_imagej_pixel(text, tags.get(_X_RESOLUTION, ())),
         declared_images=_imagej_images(text),
     )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -143,6 +144,14 @@ def _first_voxel(mrc: MrcFile, notes: Notes) -> npt.NDArray[np.float64] | None:
     return None
 
 
+def _check_place(volume: Volume) -> None:
+    pixel = volume.pixel_size
+    if pixel is not None and not (math.isfinite(pixel) and pixel > 0):
+        raise InputError(f"pixel_size: found {pixel}, expected a positive finite length or None")
+    if np.shape(volume.origin) != (3,) or not np.isfinite(volume.origin).all():
+        raise InputError(f"origin: found {volume.origin}, expected three finite lengths (z, y, x)")
+
+
 def write_volume(
     path: str | os.PathLike[str],
     volume: Volume | npt.NDArray[Any],
@@ -175,7 +184,8 @@ def write_volume(
     Raises
     ------
     InputError
-        Unknown suffix, complex or other values that cannot be written.
+        Unknown suffix, complex or other values that cannot be written, a pixel size or origin that
+        is not finite.
     FileFormatError
         The folder is missing or not writable, or the disk is too full.
     """
@@ -186,6 +196,7 @@ def write_volume(
             f"data: found dtype {data.dtype}, expected real numbers; "
             "write real and imaginary parts apart"
         )
+    _check_place(given)
     if 0 in data.shape:
         raise InputError(f"data: found shape {data.shape}, expected at least one voxel per axis")
     first = np.asarray(given.origin, np.float64) - (np.array(data.shape) - 1) / 2 * (

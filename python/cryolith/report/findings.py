@@ -59,7 +59,7 @@ def _first(table: Table, *columns: str) -> str:
 def _layers(table: Table) -> Finding:
     count = len(next(iter(table.values()))) if table else 0
     if not count:
-        return Finding(("No layers were found", ()))
+        return _nothing(table, "layers")
     thickness = _first(table, "thickness_nm", "thickness_px")
     unit = thickness.rpartition("_")[2]
     lines = []
@@ -81,10 +81,16 @@ def _layers(table: Table) -> Finding:
     )
 
 
+def _nothing(table: Table, many: str) -> Finding:
+    """A table without rows says that nothing is there, one without columns that nobody looked."""
+    said = f"No {many} were found" if table else f"{many.capitalize()} were not looked for"
+    return Finding((said, ()))
+
+
 def _objects(table: Table, one: str, many: str) -> Finding:
     count = len(next(iter(table.values()))) if table else 0
     if not count:
-        return Finding((f"No {many} were found", ()))
+        return _nothing(table, many)
     size = _first(table, "volume_nm3", "volume_px3", "voxels")
     lines = []
     if size:

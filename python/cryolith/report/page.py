@@ -73,6 +73,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "error": lambda v, sigma: with_error(float(v), float("nan") if sigma is None else sigma),
+        "together": lambda text: text.replace(" ± ", "\u00a0±\u00a0"),
         "number": lambda v: NONE if v is None else number(float(v)),
         "bytes": bytes_text,
         "duration": duration_text,
@@ -214,7 +215,16 @@ def _tables(content: ReportContent, window: Window, facts: dict[str, Any]) -> di
             wanted = [sign * (i + 1) for i in table.indices]
             found = cutouts(content.volume, defects.labels, wanted, window)
             pictures = {abs(label) - 1: made for label, made in found.items()}
-        shown.append({"name": name, "table": table, "pictures": pictures})
+        columns = getattr(defects, name)
+        shown.append(
+            {
+                "name": name,
+                "table": table,
+                "pictures": pictures,
+                "searched": bool(columns),
+                "numbered": "name" not in columns,
+            }
+        )
     return {"tables": shown, "parameters": list(_flat(facts["parameters"]))}
 
 

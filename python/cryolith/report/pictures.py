@@ -41,8 +41,11 @@ class Window:
     high: float
 
     @classmethod
-    def of(cls, values: npt.NDArray[Any], low: float = 0.5, high: float = 99.8) -> Window:
-        """Take the percentiles of at most 2^20 finite, evenly chosen values."""
+    def of(cls, values: npt.NDArray[Any], low: float = 0.5, high: float = 99.95) -> Window:
+        """Take percentiles of at most 2^20 finite, evenly chosen values.
+
+        A bright specimen may fill less than a hundredth of the field, hence the high upper end.
+        """
         flat = np.asarray(values).reshape(-1)
         flat = np.asarray(flat[:: max(1, flat.size >> 20)], np.float64)
         flat = flat[np.isfinite(flat)]

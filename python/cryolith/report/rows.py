@@ -20,7 +20,9 @@ __all__ = ["Cell", "ShownTable", "cutouts", "exact", "show"]
 MOST_ROWS = 50
 _SIZES = ("volume_nm3", "volume_px3", "voxels", "diameter_nm", "diameter_px")
 # Bounding boxes, directions and spreads are for programs; they stay in the CSV.
-_HIDDEN = re.compile(r"label|kind|complete|[zyx][01]|.*_[zyx]|intensity_(sd|min|max|sum)")
+_HIDDEN = re.compile(
+    r"label|kind|complete|[zyx][01]|.*_[zyx]|intensity_(sd|min|max|sum)|.*_tilt_deg"
+)
 MOST_COLUMNS = 11
 
 
@@ -116,9 +118,10 @@ def cutouts(
     The square is at least 16 voxels wide and 1.8 times as wide as the object. One pass over the
     labels.
     """
-    flat = labels.reshape(-1)
-    places = np.flatnonzero(np.isin(flat, wanted))
-    values = flat[places]
+    size = labels[0].size
+    hits = [z * size + np.flatnonzero(np.isin(plane, wanted)) for z, plane in enumerate(labels)]
+    places = np.concatenate(hits)
+    values = labels.reshape(-1)[places]
     order = np.argsort(values, kind="stable")
     places, values = places[order], values[order]
     out: dict[int, Picture] = {}

@@ -25,6 +25,7 @@ AXES = "zyx"
 NAME_HEIGHT = 0.036  # of the picture's width
 # Characters of path data of one kind in one plane; beyond it the outline is drawn coarser.
 MAX_OUTLINE = 60_000
+POINT_LENGTH = 12  # of "L123.5 456.0"
 
 
 @dataclass(frozen=True)
@@ -121,15 +122,27 @@ def central_planes(volume: Volume, window: Window, defects: Defects) -> dict[str
 def spread_planes(
     volume: Volume, window: Window, defects: Defects, count: int = 6
 ) -> Iterator[Plane]:
-    """Yield up to ``count`` xy planes spread evenly over the depth in which something was found."""
-    if defects.labels is None:
-        return
-    depths = np.flatnonzero((defects.labels != 0).any(axis=(1, 2)))
+    """Yield up to ``count`` xy planes spread evenly over the depth of what was found."""
+    depths = _depths(volume, defects)
     if not depths.size:
         return
     picks = np.linspace(depths[0], depths[-1], count + 2)[1:-1]
     for index in sorted({round(float(p)) for p in picks}):
         yield plane(volume, "xy", index, window, defects, side=256)
+
+
+def _depths(volume: Volume, defects: Defects) -> npt.NDArray[np.int64]:
+    """Return the planes with something outlined, or else, where there are layers, the bright ones."""
+    if defects.labels is not None:
+        found = np.flatnonzero([(plane != 0).any() for plane in defects.labels])
+        if found.size:
+            return found
+    if not any(len(column) for column in defects.layers.values()):
+        return np.zeros(0, np.int64)
+    means = np.array(
+        [np.nanmean(plane) if np.isfinite(plane).any() else 0.0 for plane in volume.data]
+    )
+    return np.flatnonzero(means >= (means.min() + means.max()) / 2)
 
 
 def _cut(data: npt.NDArray[Any], rows: int, columns: int, cut: int, index: int) -> npt.NDArray[Any]:
@@ -138,24 +151,30 @@ def _cut(data: npt.NDArray[Any], rows: int, columns: int, cut: int, index: int) 
 
 
 def _path(mask: npt.NDArray[np.bool_]) -> str:
-    """Trace the borders of a mask, coarser where they would fill the page."""
+    """Trace the borders of a mask, coarser where they would fill the page.
+
+    Coarser means that a block is inside if one of its pixels is: small objects stay to be seen.
+    """
     if not mask.any():
         return ""
-    step = 1
-    while True:
-        ny, nx = mask.shape
-        pad = np.pad(mask, ((0, -ny % step), (0, -nx % step)))
-        small = pad.reshape(pad.shape[0] // step, step, pad.shape[1] // step, step).mean(
-            axis=(1, 3)
-        )
-        path = _trace(np.pad(small, 1), step)
-        if len(path) <= MAX_OUTLINE or min(small.shape) < 32:
-            return path
+    small, step = np.pad(mask, 1), 1
+    while _borders(small) * POINT_LENGTH > MAX_OUTLINE and min(small.shape) > 32:
         step *= 2
+        ny, nx = mask.shape
+        whole = np.pad(mask, ((0, -ny % step), (0, -nx % step)))
+        blocks = whole.reshape(whole.shape[0] // step, step, whole.shape[1] // step, step)
+        small = np.pad(blocks.any(axis=(1, 3)), 1)
+    return _trace(small, step)
 
 
-def _trace(coverage: npt.NDArray[Any], step: int) -> str:
-    lines = contourpy.contour_generator(z=coverage.astype(float)).lines(0.5)
+def _borders(mask: npt.NDArray[np.bool_]) -> int:
+    """Count the sides between inside and outside; the contour has a point on each."""
+    across = np.count_nonzero(mask[:, 1:] != mask[:, :-1])
+    return int(across + np.count_nonzero(mask[1:] != mask[:-1]))
+
+
+def _trace(mask: npt.NDArray[np.bool_], step: int) -> str:
+    lines = contourpy.contour_generator(z=mask.astype(float)).lines(0.5)
     parts = []
     for line in lines:
         # A padded pixel centre i sits at (i - 1 + 1/2) steps from the left edge of the picture.
