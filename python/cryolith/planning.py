@@ -1,25 +1,143 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a job will need, said before anything is allocated: memory, disk and time of each stage.
 
-Memory is counted from the arrays that each stage holds at once. Time is a rate times the work; the rates
-were measured with benchmarks/bench_pipeline.py on two AVX-512 cores and are meant to be right within a
-factor of two there, to order stages and to warn of hours.
+Memory is counted from the arrays that a stage holds at once. Time is work divided by a rate; the rates were
+measured with benchmarks/bench_pipeline.py on two AVX-512 cores. They are for ordering stages and for
+warning of hours, right within a factor of three on other machines. Neither depends on the number of threads, so
+that a report can show them.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
-from .projection import Geometry
-from .reconstruct import ReconstructSettings, estimate_thickness_px
+from .reconstruct import plan as plan_reconstruction
 
 if TYPE_CHECKING:
     from .config import Job
     from .datamodel import TiltSeries
 
 __all__ = ["Plan", "StagePlan", "plan_job"]
+
+THREADS = 2  # the plan is for two cores: the same on every machine
+PROGRAM_BYTES = 150_000_000  # interpreter, numpy and, for the report, matplotlib: 110 to 150 MB resident
+START_SECONDS = 1.5
+ALIGN_PIXELS_PER_SECOND = 0.5e6
+ALIGN_BYTES_PER_PIXEL = 24
+DETECT_VOXELS_PER_SECOND = 4e6
+DETECT_BYTES_PER_VOXEL = 30
+REPORT_SECONDS = 6.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagePlan:
+    """Needs of one stage: time, memory at its peak, and what it leaves on disk."""
+
+    name: str
+    seconds: float
+    bytes_memory: int
+    bytes_disk: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Needs of a job.
+
+    Attributes
+    ----------
+    series_shape : (n_tilts, ny, nx)
+    volume_shape : (nz, ny, nx)
+        The largest volume it may come to; an automatic thickness is found only when the images are read.
+    stages : tuple of StagePlan
+    """
+
+    series_shape: tuple[int, ...]
+    volume_shape: tuple[int, int, int]
+    stages: tuple[StagePlan, ...]
+
+    @property
+    def bytes_memory(self) -> int:
+        """Peak over the stages."""
+        return max(s.bytes_memory for s in self.stages)
+
+    @property
+    def bytes_disk(self) -> int:
+        """Sum over the stages."""
+        return sum(s.bytes_disk for s in self.stages)
+
+    def by_stage(self) -> dict[str, tuple[float, float]]:
+        """Return stage to (seconds, bytes of memory)."""
+        return {s.name: (s.seconds, float(s.bytes_memory)) for s in self.stages}
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the plan as plain data."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """Return the plan in words."""
+        n, ny, nx = self.series_shape
+        head = f"{n} images of {ny} x {nx} -> volume of at most {' x '.join(map(str, self.volume_shape))} (z, y, x)"
+        rows = [
+            f"{s.name:<12} about {s.seconds:7.1f} s   {_size(s.bytes_memory):>8} memory   "
+            f"{_size(s.bytes_disk):>8} disk"
+            for s in self.stages
+        ]
+        return [head, *rows]
+
+    def require_fits(self, max_memory: int | None, folder: Path) -> None:
+        """Refuse a job that needs more memory than allowed or more disk than there is."""
+        if max_memory is not None and self.bytes_memory > max_memory:
+            largest = max(self.stages, key=lambda s: s.bytes_memory)
+            raise InputError(
+                f"memory: {largest.name} needs {_size(largest.bytes_memory)}, allowed are "
+                f"{_size(max_memory)}; allow more, bin the images or give a smaller thickness"
+            )
+        place = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+        free = shutil.disk_usage(place).free
+        if self.bytes_disk > free:
+            raise InputError(
+                f"{folder}: the job writes {_size(self.bytes_disk)}, free are {_size(free)}; "
+                "make room or choose another disk"
+            )
+
+
+def plan_job(job: Job, series: TiltSeries) -> Plan:
+    """Plan a job on a series; only its shape, angles and pixel size are looked at."""
+    n, ny, nx = series.images.shape
+    recon = plan_reconstruction(
+        (ny, nx), n, job.reconstruct, pixel_size=series.pixel_size, threads=THREADS
+    )
+    pixels = n * ny * nx
+    voxels = recon.volume_shape[0] * recon.volume_shape[1] * recon.volume_shape[2]
+    stages = (
+        ("align", pixels / ALIGN_PIXELS_PER_SECOND, ALIGN_BYTES_PER_PIXEL * pixels, 1000 * n),
+        ("reconstruct", recon.seconds, recon.bytes_peak, recon.bytes_output),
+        (
+            "detect",
+            voxels / DETECT_VOXELS_PER_SECOND,
+            DETECT_BYTES_PER_VOXEL * voxels,
+            4 * voxels,
+        ),
+        ("report", REPORT_SECONDS, 12 * voxels + 8 * pixels, 5_000_000),
+    )
+    return Plan(
+        series_shape=(n, ny, nx),
+        volume_shape=recon.volume_shape,
+        stages=tuple(
+            StagePlan(
+                name=name,
+                seconds=round(START_SECONDS + seconds, 1),
+                bytes_memory=PROGRAM_BYTES + memory,
+                bytes_disk=disk,
+            )
+            for name, seconds, memory, disk in stages
+        ),
+    )
+
+
+def _size(n: int) -> str:
+    return f"{n / 1e9:.1f} GB" if n >= 1e9 else f"{n / 1e6:.0f} MB"
