@@ -10,8 +10,7 @@ namespace cryolith {
 
 // Changes the stretched rows of one tilt, two blocks at a time (b is null for the last of an odd number), between
 // sampling and summing: a row filter. Rows outside `range` lie outside the image and are zero; they must stay so.
-using RowStage =
-    std::function<void(int worker, index_t tilt, Range range, float* rows_a, float* rows_b)>;
+using RowStage = std::function<void(int worker, index_t tilt, Range range, float* rows_a, float* rows_b)>;
 
 // Sets `volume` (nz, ny, nx) to the sum over tilts of their images (n_tilts, height, width), smeared along the rays:
 // the exact transpose of project(). Finite input. O(n_tilts nz ny nx); scratch per thread: up to four blocks of

@@ -96,9 +96,7 @@ double ProjectionPlan::slope(index_t tilt) const {
 
 double ProjectionPlan::spacing(index_t tilt) const { return std::abs(stretch_[at(tilt)].step); }
 
-index_t ProjectionPlan::lanes(index_t block) const {
-  return std::min<index_t>(kLanes, volume_.ny - block * kLanes);
-}
+index_t ProjectionPlan::lanes(index_t block) const { return std::min<index_t>(kLanes, volume_.ny - block * kLanes); }
 
 SampleGrid ProjectionPlan::grid(index_t tilt, index_t block) const {
   const TiltPose& p = tilts_[at(tilt)];
@@ -110,8 +108,9 @@ SampleGrid ProjectionPlan::grid(index_t tilt, index_t block) const {
     const auto fixed = [](double x) { return static_cast<index_t>(std::llround(std::ldexp(x, kPositionBits))); };
     return SampleLine{fixed(start), fixed(step), fixed(lane)};
   };
-  return {line(half(image_.height) + u * p.sin_axis + v * p.cos_axis + p.shift_row, s.step * p.sin_axis, p.cos_axis),
-          line(half(image_.width) + u * p.cos_axis - v * p.sin_axis + p.shift_column, s.step * p.cos_axis, -p.sin_axis)};
+  return {
+      line(half(image_.height) + u * p.sin_axis + v * p.cos_axis + p.shift_row, s.step * p.sin_axis, p.cos_axis),
+      line(half(image_.width) + u * p.cos_axis - v * p.sin_axis + p.shift_column, s.step * p.cos_axis, -p.sin_axis)};
 }
 
 Range ProjectionPlan::samples(index_t tilt, index_t block) const {
@@ -146,8 +145,8 @@ void ProjectionPlan::fill(Bank& bank, index_t along, index_t across) {
   }
   bank.pad = 2 * widest + 2 * kRun + 2;
   bank.stride = bank.runs * kRun + 2 * bank.pad;
-  require(across * bank.stride < std::numeric_limits<std::int32_t>::max() / kLanes,
-          "volume: a plane of ", along, " x ", across, " voxels is too large; reconstruct a part of it");
+  require(across * bank.stride < std::numeric_limits<std::int32_t>::max() / kLanes, "volume: a plane of ", along, " x ",
+          across, " voxels is too large; reconstruct a part of it");
   bank.back.resize(at(n * across));
   bank.forward.resize(at(n * across));
   for (index_t t = 0; t < n; ++t)

@@ -19,12 +19,12 @@ struct ImageShape {
 // The tilts that are summed along one axis of the volume: rows run along x and tilts shear them with z (shallow
 // tilts), or rows run along z and tilts shear them with x (steep ones). Tables for back-projection and its transpose.
 struct Bank {
-  std::vector<index_t> tilts;     // in the order given
-  index_t along = 0, across = 0;  // voxels along the rows and across them
-  index_t runs = 0;               // register runs along a row
-  index_t pad = 0, stride = 0;    // of the forward projector's copy of the volume: rows before, rows per line
-  std::vector<Tap> back;          // [across][tilt]: into the block's stretched rows
-  std::vector<Tap> forward;       // [tilt][across]: into the copy of the volume
+  std::vector<index_t> tilts;         // in the order given
+  index_t along = 0, across = 0;      // voxels along the rows and across them
+  index_t runs = 0;                   // register runs along a row
+  index_t pad = 0, stride = 0;        // of the forward projector's copy of the volume: rows before, rows per line
+  std::vector<Tap> back;              // [across][tilt]: into the block's stretched rows
+  std::vector<Tap> forward;           // [tilt][across]: into the copy of the volume
   std::vector<index_t> middle, span;  // [tilt][chunk of kChunk lines]: shift in the middle and its largest deviation
 };
 
@@ -63,8 +63,8 @@ class ProjectionPlan {
  private:
   struct Stretch {
     bool steep;
-    double step;       // of u per sample, signed
-    index_t centre;    // extension: samples before the first voxel
+    double step;     // of u per sample, signed
+    index_t centre;  // extension: samples before the first voxel
   };
   void add_tilt(const TiltPose& pose);
   void fill(Bank& bank, index_t along, index_t across);

@@ -21,11 +21,13 @@ void load_block(const ProjectionPlan& plan, View3<const float> volume, index_t b
   const Bank &shallow = plan.shallow(), &steep = plan.steep();
   for (index_t z = 0; z < shape.nz; ++z) {
     const float* from = volume.data + (z * shape.ny + block * kLanes) * shape.nx;
-    float* line = shallow.tilts.empty() ? s.line.data() : s.shallow.data() + (z * shallow.stride + shallow.pad) * kLanes;
+    float* line =
+        shallow.tilts.empty() ? s.line.data() : s.shallow.data() + (z * shallow.stride + shallow.pad) * kLanes;
     CRYOLITH_SELECT(to_lanes)(from, shape.nx, shape.nx, lanes, line);
     if (steep.tilts.empty()) continue;
     for (index_t x = 0; x < shape.nx; ++x)
-      std::memcpy(s.steep.data() + (x * steep.stride + steep.pad + z) * kLanes, line + x * kLanes, kLanes * sizeof(float));
+      std::memcpy(s.steep.data() + (x * steep.stride + steep.pad + z) * kLanes, line + x * kLanes,
+                  kLanes * sizeof(float));
   }
 }
 

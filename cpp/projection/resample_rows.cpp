@@ -62,8 +62,7 @@ CRYOLITH_INLINE void gather_columns(const View2<const float>& image, const Sampl
   const index_t c0 = clamped(-s.column, 0, kTaps), c1 = clamped(width - s.column, 0, kTaps);
   float total[kTaps] = {};
   for (index_t k = k0; k < k1; ++k)
-    for (index_t c = c0; c < c1; ++c)
-      total[c] += s.row_weights[k] * image.data[(s.row + k) * width + s.column + c];
+    for (index_t c = c0; c < c1; ++c) total[c] += s.row_weights[k] * image.data[(s.row + k) * width + s.column + c];
   load8(sums, total);
 }
 
@@ -93,7 +92,8 @@ void gather_rows(TapTable table, View2<const float> image, const SampleGrid& gri
                  float* rows) {
   const index_t width = image.extent[1];
   for (index_t i = range.begin; i < range.end; ++i) {
-    for (index_t lane = 0; lane < lanes; lane += kLanes - 1) {  // where a line of samples crosses image rows nothing else prefetches
+    for (index_t lane = 0; lane < lanes;
+         lane += kLanes - 1) {  // where a line of samples crosses image rows nothing else prefetches
       const index_t r = position(grid.row, i + 16, lane) >> kPositionBits;
       const index_t c = position(grid.column, i + 16, lane) >> kPositionBits;
       if (r >= 0 && r < image.extent[0] && c >= 0 && c < width) __builtin_prefetch(image.data + r * width + c);

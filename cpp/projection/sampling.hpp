@@ -34,19 +34,19 @@ struct TapTable {
   const float* weights;
 };
 
-#define CRYOLITH_DECLARE_SAMPLING(ns)                                                                              \
-  namespace ns {                                                                                                   \
-  /* acc[r] (+)= sum over taps of (1 - w) in[offset + r] + w in[offset + r + 1], r < kRun, rows of kLanes. */      \
-  void shear_sum(const float* in, const Tap* taps, index_t count, float* acc, bool add);                           \
-  /* rows[i][lane] = sum over taps of weight * image, for i in range; zero outside the image. */                   \
-  void gather_rows(TapTable table, View2<const float> image, const SampleGrid& grid, Range range, index_t lanes,   \
-                   float* rows);                                                                                   \
-  /* The transpose: adds rows to the image's rows [band.begin, band.end). */                                       \
-  void scatter_rows(TapTable table, View2<float> image, Range band, const SampleGrid& grid, Range range,           \
-                    index_t lanes, const float* rows);                                                             \
-  /* lanes images rows (stride floats apart) of n pixels <-> n rows of kLanes; missing lanes read as 0. */         \
-  void to_lanes(const float* plain, index_t stride, index_t n, index_t lanes, float* rows);                        \
-  void from_lanes(const float* rows, index_t n, index_t lanes, float* plain, index_t stride);                      \
+#define CRYOLITH_DECLARE_SAMPLING(ns)                                                                            \
+  namespace ns {                                                                                                 \
+  /* acc[r] (+)= sum over taps of (1 - w) in[offset + r] + w in[offset + r + 1], r < kRun, rows of kLanes. */    \
+  void shear_sum(const float* in, const Tap* taps, index_t count, float* acc, bool add);                         \
+  /* rows[i][lane] = sum over taps of weight * image, for i in range; zero outside the image. */                 \
+  void gather_rows(TapTable table, View2<const float> image, const SampleGrid& grid, Range range, index_t lanes, \
+                   float* rows);                                                                                 \
+  /* The transpose: adds rows to the image's rows [band.begin, band.end). */                                     \
+  void scatter_rows(TapTable table, View2<float> image, Range band, const SampleGrid& grid, Range range,         \
+                    index_t lanes, const float* rows);                                                           \
+  /* lanes images rows (stride floats apart) of n pixels <-> n rows of kLanes; missing lanes read as 0. */       \
+  void to_lanes(const float* plain, index_t stride, index_t n, index_t lanes, float* rows);                      \
+  void from_lanes(const float* rows, index_t n, index_t lanes, float* plain, index_t stride);                    \
   }
 CRYOLITH_FOR_EACH_VARIANT(CRYOLITH_DECLARE_SAMPLING)
 

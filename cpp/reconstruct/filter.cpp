@@ -89,7 +89,8 @@ void filter_images(const Cpu& cpu, RowFilter& filter, View3<const float> images,
     Buffer<float>& rows = scratch[static_cast<std::size_t>(worker)];
     if (rows.size() == 0) rows = Buffer<float>(2 * width * kLanes);
     const index_t tilt = job / jobs, y = job % jobs * 2 * kLanes;
-    const index_t lanes_a = std::min<index_t>(kLanes, height - y), lanes_b = std::min<index_t>(kLanes, height - y - lanes_a);
+    const index_t lanes_a = std::min<index_t>(kLanes, height - y),
+                  lanes_b = std::min<index_t>(kLanes, height - y - lanes_a);
     float *a = rows.data(), *b = lanes_b > 0 ? a + width * kLanes : nullptr;
     const index_t start = (tilt * height + y) * width, next = start + kLanes * width;
     CRYOLITH_SELECT(to_lanes)(images.data + start, width, width, lanes_a, a);

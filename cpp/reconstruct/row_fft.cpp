@@ -85,17 +85,22 @@ void run_pass(const FftPass& pass, index_t n, C8* data) {
         if (kInverse && q > 0) x[q] = product(x[q], w[2 * q - 2], -w[2 * q - 1]);
       }
       dft<kRadix, kInverse>(x);
-      for (int q = 0; q < kRadix; ++q) p[q * part] = kInverse || q == 0 ? x[q] : product(x[q], w[2 * q - 2], w[2 * q - 1]);
+      for (int q = 0; q < kRadix; ++q)
+        p[q * part] = kInverse || q == 0 ? x[q] : product(x[q], w[2 * q - 2], w[2 * q - 1]);
     }
 }
 
 template <bool kInverse>
 void run_any(const FftPass& pass, index_t n, C8* data) {
   switch (pass.radix) {
-    case 2: return run_pass<2, kInverse>(pass, n, data);
-    case 3: return run_pass<3, kInverse>(pass, n, data);
-    case 4: return run_pass<4, kInverse>(pass, n, data);
-    default: return run_pass<5, kInverse>(pass, n, data);
+    case 2:
+      return run_pass<2, kInverse>(pass, n, data);
+    case 3:
+      return run_pass<3, kInverse>(pass, n, data);
+    case 4:
+      return run_pass<4, kInverse>(pass, n, data);
+    default:
+      return run_pass<5, kInverse>(pass, n, data);
   }
 }
 

@@ -20,7 +20,8 @@ ResidualSums weigh_residual(const Cpu& cpu, View1<const float> measured, View1<c
 void update_volume(const Cpu& cpu, View1<const float> correction, View1<const float> voxel_weights, float lower,
                    View1<float> volume);
 
-// sums <- 1 / max(sums, 1) where sums > 1/2, else 0: a ray (voxel) that meets less than half a voxel (ray) says nothing.
+// sums <- 1 / max(sums, 1) where sums > 1/2, else 0: a ray (voxel) that meets less than half a voxel (ray) says
+// nothing.
 void invert_sums(const Cpu& cpu, View1<float> sums);
 
 }  // namespace cryolith

@@ -57,9 +57,9 @@ def tilt_weights(angles_deg: npt.ArrayLike) -> Float64:
             before, after = gaps[widest - 1], gaps[(widest + 1) % len(gaps)]
             left, right = gaps.copy(), gaps.copy()
             left[widest], right[widest] = before, after
-            width = (left + np.roll(right, 1)) / 2
-            return np.deg2rad(width / counts)[inverse]
-    return np.deg2rad((gaps + np.roll(gaps, 1)) / 2 / counts)[inverse]
+            gaps_before = np.roll(right, 1)
+            return np.asarray(np.deg2rad((left + gaps_before) / 2 / counts)[inverse])
+    return np.asarray(np.deg2rad((gaps + np.roll(gaps, 1)) / 2 / counts)[inverse])
 
 
 def window(name: Filter, frequency: Float64, n_iter: int, path: float) -> Float64:
@@ -157,8 +157,7 @@ def filter_projections(
     of length L: eigenvalues of the normalised A'A in a full range of tilts.
     """
     images = as_core(stack, "stack", ("n_tilts", "height", "width"))
-    is_geometry = isinstance(angles_deg, Geometry)
-    geometry = angles_deg if is_geometry else Geometry.single_axis(angles_deg)
+    geometry = angles_deg if isinstance(angles_deg, Geometry) else Geometry.single_axis(angles_deg)
     if len(geometry) != len(images):
         raise InputError(f"stack: found {len(images)} images, expected {len(geometry)}, one a tilt")
     axis = geometry.tilt_axis_deg + geometry.rotations_deg

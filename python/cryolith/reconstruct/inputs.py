@@ -62,17 +62,19 @@ def as_problem(
         Subtracted from each image.
     """
     images = data.images if isinstance(data, TiltSeries) else np.asarray(data)
-    geometry, index = _geometry(data, views, len(images) if images.ndim else 0)
-    if len(index) != len(images):
+    count = len(images) if images.ndim else 0
+    geometry, index = _geometry(data, views, count)
+    if len(index) != count:
         images = images[index]
     stack: Float32 = as_core(images, "stack", ("n_tilts", "height", "width"))
     if len(stack) != len(geometry):
         raise InputError(f"stack: found {len(stack)} images, expected {len(geometry)}, one a tilt")
     if background is not None:
         level = as_angles(background, "background")
-        level = level[index] if len(level) != len(stack) else level
         if len(level) != len(stack):
-            raise InputError(f"background: found {len(level)} values, expected {len(stack)}")
+            if len(level) != count:
+                raise InputError(f"background: found {len(level)} values, expected {count}")
+            level = level[index]
         stack = stack - level.astype(np.float32)[:, None, None]
     if shape is None:
         height, width = stack.shape[1:]

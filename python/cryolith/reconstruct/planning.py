@@ -13,7 +13,7 @@ __all__ = ["Plan", "plan"]
 
 # Voxel-tilt updates per second and thread, whole calls at general tilt-axis angles on one core of Zen 4
 # (benchmarks/bench_projection.py); the estimate is to be right within a factor of three elsewhere.
-UPDATES_PER_SECOND = 4e9
+UPDATES_PER_SECOND = 2e9
 LANES = 8
 SLAB_BYTES = 48 << 20
 

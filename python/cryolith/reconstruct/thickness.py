@@ -56,7 +56,7 @@ def estimate_thickness_px(
     for i, pose in enumerate(geometry.poses()):
         level = None if levels is None else float(levels[i])
         low, high, inside = _support(np.asarray(images[i], dtype=np.float32), pose, level)
-        reach[i], cover[i] = max(abs(low), abs(high)), (high - low) / inside
+        reach[i], cover[i] = max(abs(low), abs(high)), (high - low + 1) / inside
     if np.median(cover) > SLAB_COVER:
         warnings.warn(
             f"thickness: the specimen fills the field of {field} px, so its thickness cannot be told; "
@@ -85,6 +85,6 @@ def _support(
     profile = total[seen] / count[seen]
     low = float(profile.min()) if level is None else level
     inside = seen[profile - low > SUPPORT * (float(profile.max()) - low)]
-    if not inside.size:
-        return 0.0, 0.0, float(len(seen))
-    return float(inside[0] + first), float(inside[-1] + first), float(len(seen))
+    if not inside.size:  # the same everywhere: it fills the field
+        inside = seen
+    return float(inside[0] + first), float(inside[-1] + first), float(seen[-1] - seen[0] + 1)

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""wbp and sirt on phantoms with known values."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import cryolith
+from cryolith.errors import InputError
+from cryolith.projection import Geometry, project
+from cryolith.reconstruct import filter_projections, sirt, wbp
+
+N, NY = 72, 9
+
+
+def phantom(n=N, ny=NY):
+    """A disk of density 1 with a dense and a hollow insert; asymmetric."""
+    z, x = np.indices((n, n)) - (n - 1) / 2
+
+    def disk(cx, cz, r):
+        return np.clip(r - np.hypot(x - cx, z - cz) + 0.5, 0, 1)
+
+    plane = disk(0, 0, 0.4 * n) + 0.5 * disk(9, -6, 7) - 0.7 * disk(-12, 5, 6)
+    return np.repeat(plane[:, None], ny, 1).astype("f4")
+
+
+VOLUME = phantom()
+Z, X = np.indices((N, N)) - (N - 1) / 2
+DENSE, HOLLOW = np.hypot(X - 9, Z + 6) < 5, np.hypot(X + 12, Z - 5) < 4
+OUTSIDE = (np.hypot(X, Z) > 0.45 * N) & (np.hypot(X, Z) < 0.5 * N)
+
+
+def series(angles, axis=0.0, shifts=False):
+    rng = np.random.default_rng(4)
+    geometry = Geometry.single_axis(
+        angles,
+        tilt_axis_deg=axis,
+        shifts_px=rng.uniform(-2, 2, (len(angles), 2)) if shifts else None,
+        axis_offset_px=1.5 if shifts else 0.0,
+    )
+    image = (NY, N) if axis == 0 else (N, NY) if axis == 90 else (96, 96)
+    return project(VOLUME, geometry, image), geometry
+
+
+def rms(got, sub=slice(3, 6)):
+    return float(np.sqrt(np.mean((got - VOLUME)[:, sub].astype("f8") ** 2)))
+
+
+FULL = np.arange(-90, 90, 2.0)
+
+
+@pytest.mark.parametrize("axis", [0.0, 90.0])
+@pytest.mark.parametrize("angles", [FULL, np.arange(-90, 91, 2.0), np.arange(0, 180, 1.5)])
+def test_wbp_of_a_full_range_is_quantitative(axis, angles):
+    stack, geometry = series(angles, axis)
+    got = wbp(stack, geometry, filter="ramp", shape=VOLUME.shape)[:, 4]
+    assert got[DENSE].mean() == pytest.approx(1.5, abs=0.01)
+    assert got[HOLLOW].mean() == pytest.approx(0.3, abs=0.01)
+    assert got[OUTSIDE].mean() == pytest.approx(0.0, abs=0.01)
+
+
+def test_wbp_puts_shifts_and_turns_right():
+    plain = rms(wbp(series(FULL)[0], FULL, filter="ramp", thickness=N))
+    stack, geometry = series(FULL, 17.0, shifts=True)
+    # Rows near the ends of the volume lose their neighbours beyond it to the turned images' interpolation.
+    assert rms(wbp(stack, geometry, filter="ramp", shape=VOLUME.shape), slice(4, 5)) < 1.25 * plain
+
+
+def test_wbp_is_the_back_projection_of_filter_projections():
+    stack, geometry = series(np.arange(-60, 61, 3.0))
+    filtered = filter_projections(stack, geometry, "hann")
+    direct = wbp(stack, geometry, filter="hann", shape=VOLUME.shape)
+    two_steps = cryolith.projection.backproject(filtered, geometry, VOLUME.shape)
+    # Filtered before or after the rows are stretched: equal up to the interpolation near Nyquist.
+    inside = (slice(10, -10), slice(None), slice(10, -10))
+    difference = np.linalg.norm((direct - two_steps)[inside])
+    assert difference < 0.005 * np.linalg.norm(direct[inside])
+
+
+def test_uneven_tilts_gain_by_their_weights():
+    angles = np.concatenate([np.arange(-90, 10, 4.0), np.arange(10, 90, 1.0)])
+    stack, geometry = series(angles)
+    even = rms(wbp(stack, geometry, filter="ramp", shape=VOLUME.shape))
+    backwards = rms(
+        wbp(stack[::-1], geometry.subset(slice(None, None, -1)), filter="ramp", shape=VOLUME.shape)
+    )
+    assert backwards == pytest.approx(even, rel=1e-4)
+    flat = filter_projections(stack, geometry, "ramp", weights=False) * np.float32(
+        np.pi / len(angles)
+    )
+    assert even < 0.7 * rms(cryolith.projection.backproject(flat, geometry, VOLUME.shape))
+
+
+@pytest.mark.parametrize(
+    "solve",
+    [
+        lambda s, g: wbp(s, g, shape=VOLUME.shape),
+        lambda s, g: sirt(s, g, shape=VOLUME.shape, n_iter=8),
+    ],
+)
+def test_one_nan_pixel_changes_the_error_by_less_than_one_percent(solve):
+    stack, geometry = series(np.arange(-70, 71, 2.0))
+    clean = rms(solve(stack, geometry), slice(None))
+    stack[30, 4, 40] = np.nan
+    assert rms(solve(stack, geometry), slice(None)) == pytest.approx(clean, rel=0.01)
+
+
+def test_same_bits_for_any_number_of_threads_and_inputs_stay():
+    stack, geometry = series(np.arange(-70, 71, 7.0), 17.0)
+    stack[3, 10:12, 20] = np.nan
+    before = stack.copy()
+    stack.flags.writeable = False
+    for solve in (wbp, lambda *a, **k: sirt(*a, n_iter=3, **k)):
+        one = solve(stack, geometry, shape=VOLUME.shape, threads=1)
+        for threads in (2, 3):
+            assert np.array_equal(one, solve(stack, geometry, shape=VOLUME.shape, threads=threads))
+    assert np.array_equal(before, stack, equal_nan=True)
+
+
+def test_sirt_converges_to_the_data():
+    stack, geometry = series(np.arange(-70, 71, 3.0))
+    history = []
+    got = sirt(stack, geometry, shape=VOLUME.shape, n_iter=40, history=history)
+    assert len(history) == 40
+    assert history[0] == 1.0
+    assert all(b < a for a, b in itertools.pairwise(history))
+    assert history[-1] < 0.02
+    assert got.min() >= 0
+    assert rms(got) < 0.6 * rms(wbp(stack, geometry, shape=VOLUME.shape))
+
+
+def test_sirt_positivity_mask_init_and_bounds():
+    stack, geometry = series(np.arange(-60, 61, 6.0))
+    assert sirt(stack, geometry, shape=VOLUME.shape, n_iter=5, positivity=False).min() < 0
+    mask = np.hypot(X, Z)[:, None] < 0.42 * N
+    got = sirt(
+        stack, geometry, shape=VOLUME.shape, n_iter=5, mask=np.broadcast_to(mask, VOLUME.shape)
+    )
+    assert not got[~np.broadcast_to(mask, VOLUME.shape)].any()
+    history = []
+    sirt(stack, geometry, shape=VOLUME.shape, n_iter=1, init=VOLUME, history=history)
+    assert history[0] < 1e-6  # the data are the projections of the start volume
+
+
+def test_sirt_stops_early_and_keeps_the_result():
+    stack, geometry = series(np.arange(-60, 61, 6.0))
+    seen = []
+
+    def callback(iteration, volume, residual):
+        assert not volume.flags.writeable
+        seen.append((iteration, residual))
+        return iteration == 3
+
+    got = sirt(stack, geometry, shape=VOLUME.shape, n_iter=50, callback=callback)
+    assert [i for i, _ in seen] == [1, 2, 3]
+    assert np.array_equal(got, sirt(stack, geometry, shape=VOLUME.shape, n_iter=3))
+
+
+def test_weight_zero_is_a_missing_tilt():
+    stack, geometry = series(np.arange(-60, 61, 6.0))
+    spoiled = stack.copy()
+    spoiled[5] = 1e3
+    weights = np.ones(len(stack))
+    weights[5] = 0
+    got = sirt(spoiled, geometry, shape=VOLUME.shape, n_iter=4, weights=weights)
+    keep = weights > 0
+    want = sirt(stack[keep], geometry.subset(keep), shape=VOLUME.shape, n_iter=4)
+    assert np.abs(got - want).max() < 1e-4
+
+
+def test_background_is_subtracted():
+    stack, geometry = series(np.arange(-60, 61, 6.0))
+    level = np.linspace(3, 5, len(stack))
+    lifted = (stack + level[:, None, None]).astype("f4")
+    for solve in (wbp, lambda *a, **k: sirt(*a, n_iter=3, **k)):
+        got = solve(lifted, geometry, shape=VOLUME.shape, background=level)
+        assert np.abs(got - solve(stack, geometry, shape=VOLUME.shape)).max() < 1e-4
+
+
+def test_cancel_and_progress():
+    stack = np.zeros((61, 200, 200), "f4")
+    token = cryolith.CancelToken()
+    threading.Timer(0.2, token.cancel).start()
+    start = time.perf_counter()
+    with pytest.raises(cryolith.Cancelled):
+        sirt(stack, np.linspace(-60, 60, 61), n_iter=1000, cancel=token)
+    assert time.perf_counter() - start < 2.0
+    fractions = []
+    sirt(stack[:3, :8, :8], [0, 1, 2], n_iter=4, progress=fractions.append)
+    assert fractions == [0.25, 0.5, 0.75, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "word"),
+    [
+        ({"n_iter": 0}, "n_iter"),
+        ({"mask": np.ones((2, 2, 2))}, "mask"),
+        ({"init": np.full((6, 4, 6), np.nan)}, "init"),
+        ({"weights": [1.0]}, "weights"),
+        ({"weights": [-1.0, 1.0, 1.0]}, "weights"),
+        ({"background": [1.0]}, "background"),
+        ({"shape": (0, 4, 6)}, "shape"),
+        ({"out": np.zeros((6, 4, 5), "f4")}, "out"),
+    ],
+)
+def test_bad_arguments_are_refused_by_name(kwargs, word):
+    with pytest.raises(InputError, match=word):
+        sirt(np.zeros((3, 4, 6), "f4"), [0.0, 1.0, 2.0], **kwargs)
+
+
+def test_limits():
+    for shape in ((1, 1, 1), (1, 5, 3), (2, 1, 9)):
+        stack = np.ones(shape, "f4")
+        assert wbp(stack, np.zeros(shape[0])).shape == (shape[2], shape[1], shape[2])
+        assert np.isfinite(sirt(stack, np.zeros(shape[0]), thickness=1, n_iter=2)).all()
+    nothing = np.full((3, 6, 6), np.nan, "f4")
+    assert not wbp(nothing, [0, 1, 2]).any()
+    assert not sirt(nothing, [0, 1, 2], n_iter=2).any()

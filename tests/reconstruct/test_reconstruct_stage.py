@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The stage on a whole tilt series: settings, thickness, plan."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import cryolith
+from cryolith.datamodel import Alignment, TiltSeries
+from cryolith.errors import ConfigError, CryolithWarning, InputError
+from cryolith.projection import Geometry, project
+from cryolith.reconstruct import ReconstructSettings, estimate_thickness_px, plan, reconstruct
+from cryolith.settings import from_mapping, to_mapping
+
+ANGLES = np.arange(-70, 71, 5.0)
+
+
+def needle(n=64, ny=40, radius=14):
+    z, x = np.indices((n, n)) - (n - 1) / 2
+    plane = np.clip(radius - np.hypot(x, z) + 0.5, 0, 1)
+    return np.repeat(plane[:, None], ny, 1).astype("f4")
+
+
+@pytest.fixture(scope="module")
+def case():
+    volume = needle()
+    rng = np.random.default_rng(2)
+    geometry = Geometry.single_axis(
+        ANGLES, tilt_axis_deg=90.0, shifts_px=rng.uniform(-2, 2, (len(ANGLES), 2))
+    )
+    images = np.rint(100 * project(volume, geometry, (64, 48)) + 500).clip(0).astype("u2")
+    images[7] = 500
+    series = TiltSeries(images=images, angles_deg=ANGLES, pixel_size=33.6)
+    alignment = Alignment(
+        angles_deg=ANGLES, tilt_axis_deg=90.0, shifts_px=geometry.shifts_px, flags={7: "blank"}
+    )
+    return series, alignment
+
+
+@pytest.mark.parametrize("method", ["sirt", "wbp"])
+def test_a_needle_comes_back(case, method):
+    series, alignment = case
+    history = []
+    volume = reconstruct(
+        series,
+        alignment,
+        ReconstructSettings(method=method, n_iter=15),
+        background=np.full(29, 500.0),
+        history=history,
+    )
+    assert volume.pixel_size == 33.6
+    assert volume.data.shape[1:] == (48, 64)
+    nz = volume.data.shape[0]
+    assert 28 <= nz <= 40
+    core = volume.data[nz // 2 - 5 : nz // 2 + 5, 10:38, 27:37]
+    # wbp leaves the missing wedge empty: of 180 degrees, 29 tilts 5 degrees apart were seen.
+    assert core.mean() == pytest.approx(100 if method == "sirt" else 100 * 145 / 180, rel=0.05)
+    assert len(history) == (15 if method == "sirt" else 0)
+    assert volume.source.facts["tilts"] == "28 of 29 used"
+
+
+def test_binning_and_thickness_in_words(case):
+    series, alignment = case
+    settings = ReconstructSettings(binning=2, thickness="134.4 nm", n_iter=2)
+    volume = reconstruct(series, alignment, settings)
+    assert volume.data.shape == (20, 24, 32)
+    assert volume.pixel_size == 67.2
+    with pytest.raises(InputError, match="pixel size"):
+        reconstruct(TiltSeries(images=series.images, angles_deg=ANGLES), alignment, settings)
+
+
+def test_thickness_of_needle_and_slab():
+    geometry = Geometry.single_axis(ANGLES, tilt_axis_deg=90.0)
+    images = project(needle(), geometry, (64, 40))
+    nz = estimate_thickness_px(images, geometry)
+    assert 28 <= nz <= 36
+    assert nz == estimate_thickness_px(images + 7, geometry)
+    with pytest.warns(CryolithWarning, match="fills the field"):
+        assert estimate_thickness_px(images.swapaxes(1, 2), geometry) == 10
+
+
+def test_settings_round_trip_and_typos():
+    settings = from_mapping(ReconstructSettings, {"method": "wbp", "thickness": "50 nm"})
+    assert settings.thickness == 500.0
+    assert from_mapping(ReconstructSettings, to_mapping(settings)) == settings
+    with pytest.raises(ConfigError, match="did you mean 'filter'"):
+        ReconstructSettings(fitler="ramp")
+    with pytest.raises(ConfigError, match="n_iter"):
+        ReconstructSettings(n_iter=0)
+
+
+def test_memory_is_planned_and_obeyed(case):
+    series, alignment = case
+    need = plan((64, 48), 28, ReconstructSettings(), volume_shape=(32, 48, 64), threads=2)
+    assert need.bytes_output == 4 * 32 * 48 * 64
+    assert need.bytes_peak > 3 * need.bytes_output
+    assert need.seconds > 0
+    more = plan((64, 48), 28, ReconstructSettings(n_iter=60), volume_shape=(32, 48, 64), threads=2)
+    assert more.seconds > 1.9 * need.seconds
+    with pytest.raises(InputError, match="max_memory"):
+        reconstruct(series, alignment, ReconstructSettings(), max_memory=1000)
+
+
+def test_an_alignment_of_another_series_is_refused(case):
+    series, _ = case
+    other = Alignment(angles_deg=np.zeros(3), tilt_axis_deg=0.0, shifts_px=np.zeros((3, 2)))
+    with pytest.raises(InputError, match="alignment: found 3 tilts, expected 29"):
+        reconstruct(series, other)
+
+
+def test_real_needle(shared_data):
+    """SIRT of the real series with its published alignment: what is left is noise, and the needle is dense."""
+    series = cryolith.files.read_tilt_series(shared_data / "haadf_needle" / "HAADF.mrc")
+    table = np.loadtxt(shared_data / "haadf_needle" / "reference_alignment.tsv")
+    alignment = Alignment(
+        angles_deg=series.angles_deg,
+        tilt_axis_deg=92.793,
+        shifts_px=-table[:, 1:],
+        axis_offset_px=2.51,
+    )
+    history = []
+    volume = reconstruct(
+        series, alignment, ReconstructSettings(binning=4, n_iter=10), history=history
+    )
+    assert history[-1] < 0.13
+    assert volume.pixel_size == pytest.approx(4 * 33.6)
+    nz, _, nx = volume.data.shape
+    assert 15 <= nz <= 40
+    middle, edge = volume.data[nz // 2, :, nx // 2 - 3 : nx // 2 + 3], volume.data[nz // 2, :, :4]
+    assert middle.mean() > 10 * edge.mean()
