@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from cryolith import InputError, _core
 
-# Worst of 300 shapes over several seeds is 2.5e-7 one way (a Bluestein length); float32 rounds at 6e-8.
+# Worst of 300 shapes over several seeds: 2.5e-7 one way (a Bluestein length). One rounding is 6e-8.
 ERROR = 5e-7
 FIXED = [
-    (1,), (2,), (3,), (1, 1), (2, 1), (1, 2), (2, 2), (1, 1, 1), (7, 1, 3), (1, 4099), (3, 65537),
-    (2, 9973 * 2), (10007, 3), (128, 129), (16, 16, 17), (4, 64, 96), (5, 12, 64), (3, 1, 1024),
-    (2, 600, 1100), (40, 48, 50), (1024,), (150000,), (1 << 18,),
+    (1,), (2, 1), (1, 2), (7, 1, 3), (1, 4099), (10007, 3), (128, 129), (4, 64, 96), (5, 12, 64),
+    (3, 1, 1024), (2,), (3,), (1, 1), (2, 2), (1, 1, 1), (16, 16, 17), (40, 48, 50), (1024,),
+    (2, 600, 1100), (2, 9973 * 2), (3, 65537), (150000,), (1 << 18,),
 ]  # fmt: skip
 
 
@@ -34,7 +35,8 @@ def random_shape(rng: np.random.Generator, axes: int) -> tuple[int, ...]:
 
 def cases(count: int, seed: int) -> list[tuple[tuple[int, ...], int]]:
     rng = np.random.default_rng(seed)
-    out = [(shape, min(int(rng.integers(1, 4)), len(shape))) for shape in FIXED]
+    fixed = FIXED if count > len(FIXED) else FIXED[:10]  # those at the end take long
+    out = [(shape, min(int(rng.integers(1, 4)), len(shape))) for shape in fixed]
     while len(out) < count:
         axes = int(rng.integers(1, 4))
         out.append((random_shape(rng, axes), axes))
@@ -84,10 +86,10 @@ def test_300_shapes_equal_numpy() -> None:
 
 @pytest.mark.parametrize("isa", ["baseline", "x86-64-v3", "x86-64-v4"])
 def test_every_instruction_set_equals_numpy(isa: str) -> None:
-    """In a process of its own: the choice is read once. Where the processor has less, less is used."""
+    """In a process of its own, as the choice is read once; a processor with less uses less."""
     here = os.path.dirname(__file__)
-    code = f"import sys; sys.path.insert(0, {here!r}); import test_core_fft as t; t.check_shapes(60, 2)"
-    path = os.pathsep.join(p for p in sys.path if p)
+    code = "import test_core_fft; test_core_fft.check_shapes(20, seed=2)"
+    path = os.pathsep.join([here, *(p for p in sys.path if p)])
     env = {**os.environ, "CRYOLITH_ISA": isa, "PYTHONPATH": path}
     subprocess.run([sys.executable, "-c", code], env=env, check=True, timeout=60)
 

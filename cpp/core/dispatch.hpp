@@ -17,7 +17,10 @@ const char* isa_name(Isa isa);
 // namespace baseline { R f(A...); } and, on x86-64, namespace x86_64_v3 / x86_64_v4 with the same text:
 //   #define CRYOLITH_DECLARE(ns) namespace ns { void f(...); }
 //   CRYOLITH_FOR_EACH_VARIANT(CRYOLITH_DECLARE)
-#if defined(__x86_64__)
+#if defined(__x86_64__) && defined(CRYOLITH_NO_V4)  // sanitizer builds
+#define CRYOLITH_FOR_EACH_VARIANT(X) X(baseline) X(x86_64_v3)
+#define CRYOLITH_SELECT(f) (::cryolith::current_isa() == ::cryolith::Isa::baseline ? &baseline::f : &x86_64_v3::f)
+#elif defined(__x86_64__)
 #define CRYOLITH_FOR_EACH_VARIANT(X) X(baseline) X(x86_64_v3) X(x86_64_v4)
 #define CRYOLITH_SELECT(f)                                                   \
   (::cryolith::current_isa() == ::cryolith::Isa::x86_64_v4   ? &x86_64_v4::f \

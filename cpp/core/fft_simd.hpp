@@ -23,7 +23,9 @@ constexpr int kLanes = 4;
 #endif
 constexpr int kVectorBytes = 4 * kLanes;
 using Vec = float __attribute__((vector_size(kVectorBytes), may_alias));
-using LooseVec = float __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
+// A typedef: Clang drops the alignment of an alias declared with using, and then loads as if aligned.
+typedef float LooseVec __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
+static_assert(alignof(LooseVec) == 4);
 
 struct Lane {  // one complex sample of each of the kLanes signals
   Vec re, im;

@@ -14,9 +14,15 @@ namespace {
 constexpr index_t kTileZ = 5 * kRun, kTileX = 8 * kRun;
 
 struct Scratch {
-  Buffer<float> rows[2];
-  Buffer<float> shallow, steep;  // tile of partial sums: [run along the row][line across][kRun][kLanes]
+  std::vector<Buffer<float>> rows;  // of each block of a job
+  Buffer<float> shallow, steep;     // tile of partial sums: [line across][voxel along][kLanes]
 };
+
+Range united(Range a, Range b) {
+  if (a.begin == a.end) return b;
+  if (b.begin == b.end) return a;
+  return {std::min(a.begin, b.begin), std::max(a.end, b.end)};
+}
 
 void sample_block(const ProjectionPlan& plan, View3<const float> images, index_t tilt, index_t block, Range& range,
                   float* rows) {
@@ -30,9 +36,9 @@ void sample_block(const ProjectionPlan& plan, View3<const float> images, index_t
   CRYOLITH_SELECT(gather_rows)(plan.table(), image, plan.grid(tilt, block), range, plan.lanes(block), rows);
 }
 
-// Fills `tile` with the bank's sums for the voxels [along0, along1) x [across0, across1).
-void sum_tile(const Bank& bank, const float* rows, Range along, Range across, float* tile) {
-  const index_t n = static_cast<index_t>(bank.tilts.size()), lines = across.end - across.begin;
+// Fills `tile` (lines of `width` voxels) with the bank's sums for the given voxels.
+void sum_tile(const Bank& bank, const float* rows, Range along, Range across, index_t width, float* tile) {
+  const index_t n = static_cast<index_t>(bank.tilts.size());
   // Equal parts of at most kChunk: a short last part would cost as much as a full one.
   const index_t parts = (n + ProjectionPlan::kChunk - 1) / ProjectionPlan::kChunk;
   const auto run = CRYOLITH_SELECT(shear_sum);
@@ -40,31 +46,27 @@ void sum_tile(const Bank& bank, const float* rows, Range along, Range across, fl
     for (index_t part = 0; part < parts; ++part) {
       const index_t t0 = n * part / parts, t1 = n * (part + 1) / parts;
       for (index_t line = across.begin; line < across.end; ++line) {
-        float* acc = tile + ((x - along.begin) * lines + (line - across.begin) * kRun) * kLanes;
+        float* acc = tile + ((line - across.begin) * width + x - along.begin) * kLanes;
         run(rows + x * kLanes, bank.back.data() + line * n + t0, t1 - t0, acc, part > 0);
       }
     }
 }
 
-// Adds the steep tile, whose rows run along z, to the shallow one, whose rows run along x.
+// Adds the steep tile, whose lines run along z, to the shallow one, whose lines run along x.
 void add_exchanged(const float* steep, Range z, Range x, float* shallow) {
-  const index_t nz = z.end - z.begin, nx = x.end - x.begin;
-  for (index_t ix = 0; ix < nx; ++ix)
-    for (index_t iz = 0; iz < nz; ++iz) {
-      const float* from = steep + ((iz / kRun * nx + ix) * kRun + iz % kRun) * kLanes;
-      float* to = shallow + ((ix / kRun * nz + iz) * kRun + ix % kRun) * kLanes;
+  for (index_t iz = 0; iz < z.end - z.begin; ++iz)
+    for (index_t ix = 0; ix < x.end - x.begin; ++ix) {
+      const float* from = steep + (ix * kTileZ + iz) * kLanes;
+      float* to = shallow + (iz * kTileX + ix) * kLanes;
       for (int lane = 0; lane < kLanes; ++lane) to[lane] += from[lane];
     }
 }
 
 void write_tile(const float* tile, Range z, Range x, index_t y, index_t lanes, View3<float> volume) {
-  const index_t ny = volume.extent[1], nx = volume.extent[2], lines = z.end - z.begin;
+  const index_t ny = volume.extent[1], nx = volume.extent[2];
   for (index_t iz = z.begin; iz < z.end; ++iz)
-    for (index_t ix = x.begin; ix < x.end; ix += kRun) {
-      const float* acc = tile + ((ix - x.begin) * lines + (iz - z.begin) * kRun) * kLanes;
-      float* out = volume.data + (iz * ny + y) * nx + ix;
-      CRYOLITH_SELECT(from_lanes)(acc, std::min<index_t>(kRun, x.end - ix), lanes, out, nx);
-    }
+    CRYOLITH_SELECT(from_lanes)(tile + (iz - z.begin) * kTileX * kLanes, x.end - x.begin, lanes,
+                                volume.data + (iz * ny + y) * nx + x.begin, nx);
 }
 
 void sum_block(const ProjectionPlan& plan, Scratch& scratch, const float* rows, index_t block, View3<float> volume) {
@@ -75,43 +77,52 @@ void sum_block(const ProjectionPlan& plan, Scratch& scratch, const float* rows, 
       if (plan.shallow().tilts.empty())
         scratch.shallow.clear();
       else
-        sum_tile(plan.shallow(), rows, x, z, scratch.shallow.data());
+        sum_tile(plan.shallow(), rows, x, z, kTileX, scratch.shallow.data());
       if (!plan.steep().tilts.empty()) {
-        sum_tile(plan.steep(), rows, z, x, scratch.steep.data());
+        sum_tile(plan.steep(), rows, z, x, kTileZ, scratch.steep.data());
         add_exchanged(scratch.steep.data(), z, x, scratch.shallow.data());
       }
       write_tile(scratch.shallow.data(), z, x, block * kLanes, plan.lanes(block), volume);
     }
 }
 
+// Samples all tilts for `count` neighbouring blocks: neighbours share cache lines of the images, whichever way those
+// lie. The stage sees blocks in pairs that do not depend on how many a job has.
+void sample_job(const ProjectionPlan& plan, View3<const float> images, index_t first, index_t count, int worker,
+                const RowStage& stage, Scratch& s) {
+  for (index_t tilt = 0; tilt < plan.tilts(); ++tilt)
+    for (index_t b = 0; b < count; b += 2) {
+      Range range[2] = {{0, 0}, {0, 0}};
+      float* rows[2] = {nullptr, nullptr};
+      for (index_t i = 0; i < std::min<index_t>(2, count - b); ++i) {
+        rows[i] = s.rows[static_cast<std::size_t>(b + i)].data() + plan.first_row(tilt) * kLanes;
+        sample_block(plan, images, tilt, first + b + i, range[i], rows[i]);
+      }
+      const Range both = united(range[0], range[1]);
+      if (stage && both.begin < both.end) stage(worker, tilt, both, rows[0], rows[1]);
+    }
+}
+
+// Blocks per job: an even number, 4 where that leaves enough jobs for all threads.
+index_t blocks_per_job(const ProjectionPlan& plan, index_t threads) { return plan.blocks() >= 8 * threads ? 4 : 2; }
+
 }  // namespace
 
 void backproject(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> images, View3<float> volume,
                  const RowStage& stage) {
-  const index_t per_job = stage ? 2 : 1, jobs = (plan.blocks() + per_job - 1) / per_job;
+  const index_t per_job = blocks_per_job(plan, resolve_threads(cpu)), jobs = (plan.blocks() + per_job - 1) / per_job;
   std::vector<Scratch> scratch(static_cast<std::size_t>(resolve_threads(cpu)));
   parallel_for(cpu, jobs, [&](index_t job, int worker) {
     Scratch& s = scratch[static_cast<std::size_t>(worker)];
     const index_t first = job * per_job, count = std::min(per_job, plan.blocks() - first);
-    if (s.shallow.size() == 0) {
-      for (index_t b = 0; b < per_job; ++b) s.rows[b] = Buffer<float>(plan.rows() * kLanes);
+    if (s.rows.empty()) {
+      for (index_t b = 0; b < std::min(per_job, plan.blocks()); ++b) s.rows.emplace_back(plan.rows() * kLanes);
       s.shallow = Buffer<float>(kTileZ * kTileX * kLanes);
       s.steep = Buffer<float>(kTileZ * kTileX * kLanes);
     }
-    for (index_t tilt = 0; tilt < plan.tilts(); ++tilt) {
-      Range range[2] = {{0, 0}, {0, 0}};
-      float* rows[2] = {nullptr, nullptr};
-      for (index_t b = 0; b < count; ++b) {
-        rows[b] = s.rows[b].data() + plan.first_row(tilt) * kLanes;
-        sample_block(plan, images, tilt, first + b, range[b], rows[b]);
-      }
-      const Range both = range[0].begin == range[0].end   ? range[1]
-                         : range[1].begin == range[1].end ? range[0]
-                                                          : Range{std::min(range[0].begin, range[1].begin),
-                                                                  std::max(range[0].end, range[1].end)};
-      if (stage && both.begin < both.end) stage(worker, tilt, both, rows[0], rows[1]);
-    }
-    for (index_t b = 0; b < count; ++b) sum_block(plan, s, s.rows[b].data(), first + b, volume);
+    sample_job(plan, images, first, count, worker, stage, s);
+    for (index_t b = 0; b < count; ++b)
+      sum_block(plan, s, s.rows[static_cast<std::size_t>(b)].data(), first + b, volume);
   });
 }
 

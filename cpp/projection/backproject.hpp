@@ -14,8 +14,8 @@ using RowStage =
     std::function<void(int worker, index_t tilt, Range range, float* rows_a, float* rows_b)>;
 
 // Sets `volume` (nz, ny, nx) to the sum over tilts of their images (n_tilts, height, width), smeared along the rays:
-// the exact transpose of project(). Finite input. O(n_tilts nz ny nx); scratch per thread: two blocks of stretched
-// rows, about 2 n_tilts (nx + nz) kLanes floats.
+// the exact transpose of project(). Finite input. O(n_tilts nz ny nx); scratch per thread: up to four blocks of
+// stretched rows, 4 plan.rows() kLanes floats.
 void backproject(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> images, View3<float> volume,
                  const RowStage& stage = {});
 

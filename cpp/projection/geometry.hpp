@@ -16,11 +16,15 @@ struct TiltPose {
 };
 
 // Samples of one image for one block of kLanes volume rows: sample i of lane j lies at
-//   row = row_start + i row_step + j row_lane,   column = column_start + i column_step + j column_lane.
-struct SampleGrid {
-  double row_start, row_step, row_lane;
-  double column_start, column_step, column_lane;
+//   row = row.start + i row.step + j row.lane,   column = column.start + i column.step + j column.lane,
+// in units of 2^-32 pixel: whole numbers, so that every copy of a kernel finds the same pixel and weight.
+struct SampleLine {
+  index_t start, step, lane;
 };
+struct SampleGrid {
+  SampleLine row, column;
+};
+inline constexpr int kPositionBits = 32;
 
 // Half-open range of samples.
 struct Range {

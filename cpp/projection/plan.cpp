@@ -34,16 +34,15 @@ double windowed_sinc(double distance) {
 }
 
 Buffer<float> tap_table() {
-  Buffer<float> table((kPhases + 2) * kTaps);
-  for (int p = 0; p < kPhases + 2; ++p) {
+  Buffer<float> table((kPhases + 1) * kTaps);
+  for (int p = 0; p <= kPhases; ++p) {
     double w[kTaps], sum = 0.0;
-    const double fraction = static_cast<double>(std::min(p, kPhases)) / kPhases;
-    for (int i = 0; i < kTaps; ++i) sum += w[i] = windowed_sinc(i - (kTaps / 2 - 1) - fraction);
+    for (int i = 0; i < kTaps; ++i) sum += w[i] = windowed_sinc(i - (kTaps / 2 - 1) - static_cast<double>(p) / kPhases);
     for (int i = 0; i < kTaps; ++i) table[p * kTaps + i] = static_cast<float>(w[i] / sum);
   }
   for (int i = 0; i < kTaps; ++i) {  // on a pixel the weights are exactly 0 and 1
     table[i] = i == kTaps / 2 - 1 ? 1.0f : 0.0f;
-    for (int p = kPhases; p < kPhases + 2; ++p) table[p * kTaps + i] = i == kTaps / 2 ? 1.0f : 0.0f;
+    table[kPhases * kTaps + i] = i == kTaps / 2 ? 1.0f : 0.0f;
   }
   return table;
 }
@@ -107,14 +106,12 @@ SampleGrid ProjectionPlan::grid(index_t tilt, index_t block) const {
   const double first = -half(s.steep ? volume_.nz : volume_.nx) - static_cast<double>(s.centre);
   const double u = first * s.step + p.axis_offset;
   const double v = static_cast<double>(block * kLanes) - half(volume_.ny);
-  SampleGrid g;
-  g.row_start = half(image_.height) + u * p.sin_axis + v * p.cos_axis + p.shift_row;
-  g.row_step = s.step * p.sin_axis;
-  g.row_lane = p.cos_axis;
-  g.column_start = half(image_.width) + u * p.cos_axis - v * p.sin_axis + p.shift_column;
-  g.column_step = s.step * p.cos_axis;
-  g.column_lane = -p.sin_axis;
-  return g;
+  const auto line = [](double start, double step, double lane) {
+    const auto fixed = [](double x) { return static_cast<index_t>(std::llround(std::ldexp(x, kPositionBits))); };
+    return SampleLine{fixed(start), fixed(step), fixed(lane)};
+  };
+  return {line(half(image_.height) + u * p.sin_axis + v * p.cos_axis + p.shift_row, s.step * p.sin_axis, p.cos_axis),
+          line(half(image_.width) + u * p.cos_axis - v * p.sin_axis + p.shift_column, s.step * p.cos_axis, -p.sin_axis)};
 }
 
 Range ProjectionPlan::samples(index_t tilt, index_t block) const {

@@ -10,33 +10,32 @@ namespace {
 // Where one sample lies: its first tap and the weights of all of them.
 struct Sample {
   index_t row, column;
-  V8 row_weights, column_weights;
+  alignas(32) float row_weights[kTaps];
+  V8 column_weights;
 };
 
-CRYOLITH_INLINE index_t floor_to_index(double x) {
-  const index_t i = static_cast<index_t>(x);
-  return i - (static_cast<double>(i) > x ? 1 : 0);
+// First tap and weights of a position.
+CRYOLITH_INLINE index_t tap_weights(TapTable table, index_t position, V8& w) {
+  constexpr int rest_bits = kPositionBits - kPhaseBits;
+  constexpr float unit = 1.0f / static_cast<float>(index_t{1} << rest_bits);
+  const index_t phase = (position >> rest_bits) & (kPhases - 1), rest = position & ((index_t{1} << rest_bits) - 1);
+  V8 low, high, between;
+  load8(low, table.weights + phase * kTaps);
+  load8(high, table.weights + (phase + 1) * kTaps);
+  splat8(between, static_cast<float>(static_cast<std::int32_t>(rest)) * unit);
+  w = low + between * (high - low);
+  return (position >> kPositionBits) - (kTaps / 2 - 1);
 }
 
-CRYOLITH_INLINE void tap_weights(TapTable table, double fraction, V8& w) {
-  const double phase = fraction * kPhases;
-  const int p = static_cast<int>(phase);
-  V8 low, high, between;
-  load8(low, table.weights + p * kTaps);
-  load8(high, table.weights + (p + 1) * kTaps);
-  splat8(between, static_cast<float>(phase - p));
-  w = low + between * (high - low);
+CRYOLITH_INLINE index_t position(const SampleLine& line, index_t i, index_t lane) {
+  return line.start + i * line.step + lane * line.lane;
 }
 
 CRYOLITH_INLINE void locate(TapTable table, const SampleGrid& g, index_t i, index_t lane, Sample& s) {
-  const double di = static_cast<double>(i), dj = static_cast<double>(lane);
-  const double row = g.row_start + di * g.row_step + dj * g.row_lane;
-  const double column = g.column_start + di * g.column_step + dj * g.column_lane;
-  const index_t r = floor_to_index(row), c = floor_to_index(column);
-  s.row = r - (kTaps / 2 - 1);
-  s.column = c - (kTaps / 2 - 1);
-  tap_weights(table, row - static_cast<double>(r), s.row_weights);
-  tap_weights(table, column - static_cast<double>(c), s.column_weights);
+  V8 w;
+  s.row = tap_weights(table, position(g.row, i, lane), w);
+  store8(s.row_weights, w);
+  s.column = tap_weights(table, position(g.column, i, lane), s.column_weights);
 }
 
 CRYOLITH_INLINE index_t clamped(index_t v, index_t low, index_t high) { return v < low ? low : v > high ? high : v; }
@@ -47,12 +46,16 @@ CRYOLITH_INLINE void gather_columns(const View2<const float>& image, const Sampl
   const index_t height = image.extent[0], width = image.extent[1];
   if (s.row >= 0 && s.row + kTaps <= height && s.column >= 0 && s.column + kTaps <= width) {
     const float* p = image.data + s.row * width + s.column;
-#pragma GCC unroll 8
-    for (int k = 0; k < kTaps; ++k) {
-      V8 pixels;
-      load8(pixels, p + k * width);
-      sums += s.row_weights[k] * pixels;
+    V8 odd = {};  // two chains of additions: one would wait for itself
+#pragma GCC unroll 4
+    for (int k = 0; k < kTaps; k += 2) {
+      V8 even_pixels, odd_pixels;
+      load8(even_pixels, p + k * width);
+      load8(odd_pixels, p + (k + 1) * width);
+      sums += s.row_weights[k] * even_pixels;
+      odd += s.row_weights[k + 1] * odd_pixels;
     }
+    sums += odd;
     return;
   }
   const index_t k0 = clamped(-s.row, 0, kTaps), k1 = clamped(height - s.row, 0, kTaps);
@@ -88,7 +91,13 @@ CRYOLITH_INLINE void scatter_one(const View2<float>& image, Range band, const Sa
 
 void gather_rows(TapTable table, View2<const float> image, const SampleGrid& grid, Range range, index_t lanes,
                  float* rows) {
+  const index_t width = image.extent[1];
   for (index_t i = range.begin; i < range.end; ++i) {
+    for (index_t lane = 0; lane < lanes; lane += kLanes - 1) {  // where a line of samples crosses image rows nothing else prefetches
+      const index_t r = position(grid.row, i + 16, lane) >> kPositionBits;
+      const index_t c = position(grid.column, i + 16, lane) >> kPositionBits;
+      if (r >= 0 && r < image.extent[0] && c >= 0 && c < width) __builtin_prefetch(image.data + r * width + c);
+    }
     V8 parts[kLanes], out;
     for (index_t lane = 0; lane < kLanes; ++lane) {
       if (lane >= lanes) {

@@ -20,7 +20,7 @@ inline constexpr int kTaps = 8;
 inline constexpr double kKaiserBeta = 6.0;
 // Weights are tabulated at this many positions between two pixels and interpolated linearly: error below
 // 3.3 / (8 512^2) = 1.6e-6, the sum stays 1.
-inline constexpr int kPhases = 512;
+inline constexpr int kPhaseBits = 9, kPhases = 1 << kPhaseBits;
 
 // Adds (1 - weight) row(offset) + weight row(offset + kLanes); offset in floats.
 struct Tap {
@@ -28,8 +28,8 @@ struct Tap {
   float weight;
 };
 
-// A (kPhases + 2, kTaps) table: row p holds the weights of the pixels floor(X) - 3 ... floor(X) + 4 for
-// X - floor(X) = p / kPhases. The last row repeats the one before it: rounding may reach it.
+// A (kPhases + 1, kTaps) table: row p holds the weights of the pixels floor(X) - 3 ... floor(X) + 4 for
+// X - floor(X) = p / kPhases.
 struct TapTable {
   const float* weights;
 };

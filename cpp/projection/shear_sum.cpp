@@ -17,11 +17,11 @@ namespace cryolith::CRYOLITH_VARIANT {
 void shear_sum(const float* in, const Tap* taps, index_t count, float* acc, bool add) {
   V8 a[kRun], one;
   splat8(one, 1.0f);
-  for (int r = 0; r < kRun; ++r) {
-    if (add)
-      load8(a[r], acc + r * kLanes);
-    else
-      splat8(a[r], 0.0f);
+#pragma GCC unroll 16
+  for (int r = 0; r < kRun; ++r) splat8(a[r], 0.0f);
+  if (add) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kRun; ++r) load8(a[r], acc + r * kLanes);
   }
   for (index_t i = 0; i < count; ++i) {
     const float* p = in + taps[i].offset;
@@ -41,6 +41,7 @@ void shear_sum(const float* in, const Tap* taps, index_t count, float* acc, bool
       low = high;
     }
   }
+#pragma GCC unroll 16
   for (int r = 0; r < kRun; ++r) store8(acc + r * kLanes, a[r]);
 }
 

@@ -14,8 +14,8 @@ from ._version import __version__
 if TYPE_CHECKING:
     from . import align, detect, files, metrics, projection, reconstruct, report, simulate
     from ._core import CancelToken
+    from ._devices import devices
     from .datamodel import Alignment, Defects, Source, TiltSeries, Volume
-    from .devices import devices
     from .errors import (
         Cancelled,
         ConfigError,
@@ -73,7 +73,8 @@ _HOME = {
         "errors",
     ),
     "CancelToken": "_core",
-    "devices": "devices",
+    # Not devices.py: importing a submodule of that name would put the module in the function's place.
+    "devices": "_devices",
     "plan": "pipeline",
     "run": "pipeline",
 }

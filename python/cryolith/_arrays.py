@@ -39,9 +39,15 @@ def as_core(
     Raises
     ------
     InputError
-        Complex, object, text or structured values; wrong number of axes; an empty axis.
+        Complex, object, text, structured or masked values; wrong number of axes; an empty axis;
+        finite values that ``dtype`` cannot hold.
     """
-    a = np.asarray(array)
+    if isinstance(array, np.ma.MaskedArray):  # asarray would use what lies under the mask
+        raise InputError(f"{name}: found a mask, expected a plain array; use .filled(numpy.nan)")
+    try:
+        a = np.asarray(array)
+    except ValueError as error:  # rows of different lengths
+        raise InputError(f"{name}: found no array ({error}), expected real numbers") from None
     if a.dtype.kind not in "biuf":
         raise InputError(f"{name}: found dtype {a.dtype}, expected real numbers; convert it first")
     if a.ndim != len(axes):
@@ -50,13 +56,22 @@ def as_core(
         )
     if 0 in a.shape:
         raise InputError(f"{name}: found shape {a.shape}, expected at least one element per axis")
-    out = np.require(a, dtype=dtype, requirements=["C", "A"])
+    try:
+        with np.errstate(over="raise"):
+            out = np.require(a, dtype=dtype, requirements=["C", "A"])
+    except FloatingPointError:
+        largest = np.finfo(dtype).max
+        raise InputError(
+            f"{name}: found values too large for {np.dtype(dtype)}, expected at most {largest:.3g}"
+        ) from None
     if out is not a and out.nbytes > 2**26:
         _log.info("%s: %s %s copied to %s", name, a.dtype, a.shape, out.dtype)
     return out
 
 
-def as_angles(angles: npt.ArrayLike, name: str, count: int | None = None) -> npt.NDArray[np.float64]:
+def as_angles(
+    angles: npt.ArrayLike, name: str, count: int | None = None
+) -> npt.NDArray[np.float64]:
     """Return angles [deg] as (n,) float64; refuse non-finite ones and a wrong count."""
     out: npt.NDArray[np.float64] = as_core(angles, name, ("n_tilts",), np.float64)
     bad = np.flatnonzero(~np.isfinite(out))

@@ -26,8 +26,9 @@ __all__ = ["Job", "SeriesSettings", "job_from_mapping", "job_to_toml", "read_tom
 
 @settings
 class SeriesSettings:
-    """What the user knows better than the file."""
+    """What to read, and what the user knows better than the file."""
 
+    path: str = setting("", "file of the tilt series (.mrc, .st, .ali, .tif, also .gz and .bz2)")
     angles: str | None = setting(None, "file of tilt angles (.tlt, .rawtlt, .mdoc, text)")
     pixel_size: float | None = setting(
         None, "pixel size, overrides the file's", unit="angstrom", minimum=1e-3
@@ -49,6 +50,7 @@ class Job:
     align: AlignSettings = AlignSettings()
     reconstruct: ReconstructSettings = ReconstructSettings()
     detect: DetectSettings = DetectSettings()
+    output: str = setting("", "folder for the results; not part of what the results depend on")
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -68,5 +70,10 @@ def job_from_mapping(values: Mapping[str, Any]) -> Job:
 
 
 def job_to_toml(job: Job) -> str:
-    """Write every setting of a job, defaults included, so that the file repeats the run."""
-    return tomli_w.dumps(to_mapping(job))
+    """Write every setting, defaults included, so that the file repeats the run.
+
+    The output folder is left out: a finished run can be moved, and two runs can be compared.
+    """
+    values = to_mapping(job)
+    values.pop("output")
+    return tomli_w.dumps(values)

@@ -40,7 +40,7 @@ class DeviceError(CryolithError, RuntimeError):
     """A device is missing or has failed."""
 
 
-class Cancelled(CryolithError):
+class Cancelled(CryolithError):  # noqa: N818 - what happened, not an error
     """The caller asked the work to stop."""
 
 

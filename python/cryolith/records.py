@@ -75,7 +75,9 @@ def why_stale(
         if inputs.get(name) != record.inputs.get(name):
             return f"its input {name} has changed"
     plain = json.loads(json.dumps(parameters))  # tuples read back as lists
-    changed = [k for k in sorted({*plain, *record.parameters}) if plain.get(k) != record.parameters.get(k)]
+    changed = [
+        k for k in sorted({*plain, *record.parameters}) if plain.get(k) != record.parameters.get(k)
+    ]
     if changed:
         return f"its parameter {', '.join(changed)} has changed"
     for name, digest in record.outputs.items():

@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import functools
 import math
+import numbers
 import types
 import typing
 from collections.abc import Mapping
@@ -42,7 +43,8 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(setting,))
+# setting() is not named as a field specifier: type checkers then see a plain default in every field.
+@dataclass_transform(kw_only_default=True, frozen_default=True)
 def settings(cls: type[T]) -> type[T]:
     """Make ``cls`` a frozen dataclass that checks names, types and ranges when it is constructed."""
     made = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
@@ -74,56 +76,90 @@ def _unknown(name: str, known: list[str], owner: str) -> str:
 
 def _checked(value: Any, f: dataclasses.Field[Any], hint: Any) -> Any:
     unit = f.metadata.get("unit", "")
-    if isinstance(value, str) and unit == "angstrom":
-        value = parse_length(value, f.name)
-    elif isinstance(value, str) and unit == "bytes":
-        value = parse_bytes(value, f.name)
+    parse = {"angstrom": parse_length, "bytes": parse_bytes}.get(unit)
+    words = _words(hint)
+    if parse is not None and isinstance(value, str) and value not in words:
+        try:
+            value = parse(value, f.name)
+        except ConfigError as e:
+            also = f"; or one of {', '.join(map(repr, words))}" if words else ""
+            raise ConfigError(f"{e}{also}") from None
     value = _typed(value, f.name, hint)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        low, high = f.metadata.get("minimum", -math.inf), f.metadata.get("maximum", math.inf)
-        if not low <= value <= high:
+    low, high = f.metadata.get("minimum", -math.inf), f.metadata.get("maximum", math.inf)
+    for number in value if isinstance(value, tuple) else (value,):
+        is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
+        if is_number and not low <= number <= high:  # written so that NaN is refused
             raise ConfigError(
-                f"{f.name}: found {value}, expected {low} to {high} {unit}".rstrip()
+                f"{f.name}: found {number}, expected {low} to {high} {unit}".rstrip()
                 + f" ({f.metadata.get('help', '')})"
             )
     return value
+
+
+def _words(hint: Any) -> tuple[Any, ...]:
+    """Return the values that a hint names literally, such as "auto" in ``float | Literal["auto"]``."""
+    if typing.get_origin(hint) is typing.Literal:
+        return typing.get_args(hint)
+    return tuple(w for option in typing.get_args(hint) for w in _words(option))
 
 
 def _typed(value: Any, name: str, hint: Any) -> Any:
     """Return ``value`` as ``hint`` says, or refuse it by name."""
     origin, options = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in options:
-            return None
-        choices = [o for o in options if o is not type(None)]
-        for option in choices[:-1]:
-            try:
-                return _typed(value, name, option)
-            except ConfigError:
-                continue
-        return _typed(value, name, choices[-1])
+        return _one_of(value, name, options)
     if origin is typing.Literal:
-        if value in options:
-            return value
-        near = difflib.get_close_matches(str(value), [str(o) for o in options], n=1)
-        hint_text = f"; did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(
-            f"{name}: found {value!r}, expected one of {', '.join(map(repr, options))}{hint_text}"
-        )
+        return _literal(value, name, options)
     if origin is tuple and isinstance(value, (list, tuple)):
         inner = options[:1] * len(value) if options[1:] == (...,) else options
         if len(inner) == len(value):
             return tuple(_typed(v, name, o) for v, o in zip(value, inner, strict=True))
-    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if hint is int and isinstance(value, int) and not isinstance(value, bool):
+        raise ConfigError(f"{name}: found {len(value)} values {value!r}, expected {len(inner)}")
+    if hint in (int, float):
+        return _number(value, name, hint)
+    if (hint in (bool, str) or dataclasses.is_dataclass(hint)) and isinstance(value, hint):
         return value
-    if hint in (bool, str) and isinstance(value, hint):
-        return value
-    if dataclasses.is_dataclass(hint) and isinstance(value, hint):  # type: ignore[arg-type]
-        return value
+    raise _wrong_type(value, name, hint)
+
+
+def _wrong_type(value: Any, name: str, hint: Any) -> ConfigError:
     expected = getattr(hint, "__name__", str(hint))
-    raise ConfigError(f"{name}: found {value!r} ({type(value).__name__}), expected {expected}")
+    return ConfigError(f"{name}: found {value!r} ({type(value).__name__}), expected {expected}")
+
+
+def _number(value: Any, name: str, hint: type[int] | type[float]) -> int | float:
+    """Take numpy's numbers as well as Python's; a bool is not a number."""
+    try:
+        if hint is int and isinstance(value, numbers.Integral) and not isinstance(value, bool):
+            return int(value)
+        if hint is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
+            return float(value)
+    except OverflowError as e:
+        raise ConfigError(f"{name}: found an integer of {len(str(value))} digits") from e
+    raise _wrong_type(value, name, hint)
+
+
+def _one_of(value: Any, name: str, options: tuple[Any, ...]) -> Any:
+    if value is None and type(None) in options:
+        return None
+    choices = [o for o in options if o is not type(None)]
+    for option in choices[:-1]:
+        try:
+            return _typed(value, name, option)
+        except ConfigError:
+            continue
+    return _typed(value, name, choices[-1])
+
+
+def _literal(value: Any, name: str, options: tuple[Any, ...]) -> Any:
+    for option in options:
+        if type(value) is type(option) and value == option:
+            return option
+    near = difflib.get_close_matches(str(value), [str(o) for o in options], n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ConfigError(
+        f"{name}: found {value!r}, expected one of {', '.join(map(repr, options))}{hint}"
+    )
 
 
 def from_mapping(cls: type[T], values: Mapping[str, Any], owner: str = "") -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 
 from .errors import ConfigError
 
@@ -22,7 +23,8 @@ _QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\d\
 
 
 def _parse(text: str, name: str, units: dict[str, float], example: str) -> float:
-    match = _QUANTITY.fullmatch(text)
+    # NFC makes one character of a letter and its ring, as some keyboards and PDFs write the angstrom sign.
+    match = _QUANTITY.fullmatch(unicodedata.normalize("NFC", text))
     unit = match.group(2).lower() if match else ""
     if match is None or unit not in units:
         known = ", ".join(units)
@@ -49,5 +51,7 @@ def parse_bytes(text: str, name: str = "memory") -> int:
 def format_length(angstrom: float) -> str:
     """Write a length in the unit that reads best: pm below 0.1 nm, um from 1000 nm, else nm."""
     nm = angstrom / 10.0
+    if nm == 0.0:
+        return "0 nm"
     unit, scale = ("pm", 1e3) if abs(nm) < 0.1 else ("µm", 1e-3) if abs(nm) >= 1000 else ("nm", 1.0)
     return f"{nm * scale:.4g} {unit}"

@@ -5,6 +5,8 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <limits>
+#include <mutex>
 #include <set>
 #include <string>
 #include <thread>
@@ -193,7 +195,7 @@ TEST(BufferTest, RefusesSizesThatCannotBe) {
   EXPECT_THROW(Buffer<float>(-1), ArgumentError);
   EXPECT_THROW(Buffer<float>(index_t{1} << 62), ArgumentError);
   EXPECT_THROW(Buffer<double>(index_t{1} << 60), ArgumentError);
-  EXPECT_THROW(Buffer<char>(std::numeric_limits<index_t>::max()), ArgumentError);
+  EXPECT_THROW(Buffer<char>{std::numeric_limits<index_t>::max()}, ArgumentError);
 }
 
 TEST(BufferTest, AMovedFromBufferIsEmpty) {

@@ -1,8 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From aligned images to a volume: filtered back-projection and SIRT."""
+"""From aligned images to a volume: weighted back-projection and SIRT."""
 
 from .filters import filter_projections, tilt_weights
+from .planning import Plan, plan
+from .settings import ReconstructSettings
 from .sirt import sirt
+from .stage import reconstruct
+from .thickness import estimate_thickness_px
 from .wbp import wbp
 
-__all__ = ["filter_projections", "sirt", "tilt_weights", "wbp"]
+__all__ = [
+    "Plan",
+    "ReconstructSettings",
+    "estimate_thickness_px",
+    "filter_projections",
+    "plan",
+    "reconstruct",
+    "sirt",
+    "tilt_weights",
+    "wbp",
+]

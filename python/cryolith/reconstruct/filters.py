@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from typing import Union
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,7 @@ from .missing import fill_missing
 __all__ = ["FILTERS", "Filter", "filter_gains", "filter_projections", "tilt_weights"]
 
 Float64 = npt.NDArray[np.float64]
-Filter = Union[str, Callable[[Float64], Float64]]
+Filter = str | Callable[[Float64], Float64]
 
 FILTERS: dict[str, Callable[[Float64], Float64]] = {
     "ramp": np.ones_like,

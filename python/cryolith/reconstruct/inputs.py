@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +16,8 @@ from ..projection import Geometry
 __all__ = ["Float32", "Problem", "ProjectionsLike", "ViewsLike", "as_problem"]
 
 Float32 = npt.NDArray[np.float32]
-ProjectionsLike = Union[npt.ArrayLike, TiltSeries]
-ViewsLike = Union[npt.ArrayLike, Geometry, Alignment, None]
+ProjectionsLike = npt.ArrayLike | TiltSeries
+ViewsLike = npt.ArrayLike | Geometry | Alignment | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

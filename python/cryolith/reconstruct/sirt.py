@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Union
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,7 @@ from .inputs import Float32, Problem, ProjectionsLike, ViewsLike, as_problem
 
 __all__ = ["SirtCallback", "sirt"]
 
-SirtCallback = Callable[[int, Float32, float], Union[bool, None]]
+SirtCallback = Callable[[int, Float32, float], bool | None]
 
 
 def sirt(
@@ -79,9 +78,7 @@ def sirt(
     Gregor & Benson, IEEE Trans. Med. Imaging 27 (2008) 918, eq. 3: C and R are the inverse column and row sums of
     W A and A; rays and voxels whose sum is below 1/2 are left out, those below 1 count as 1.
     """
-    problem = as_problem(
-        stack, angles_deg, thickness=thickness, shape=shape, background=background
-    )
+    problem = as_problem(stack, angles_deg, thickness=thickness, shape=shape, background=background)
     if n_iter < 1:
         raise InputError(f"n_iter: found {n_iter}, expected at least 1")
     volume = as_output(out, problem.shape)

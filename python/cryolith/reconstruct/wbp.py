@@ -69,9 +69,7 @@ def wbp(
     ----------
     Kak & Slaney, Principles of Computerized Tomographic Imaging, section 3.3; weights by the local tilt increment.
     """
-    problem = as_problem(
-        stack, angles_deg, thickness=thickness, shape=shape, background=background
-    )
+    problem = as_problem(stack, angles_deg, thickness=thickness, shape=shape, background=background)
     geometry = problem.geometry
     volume = as_output(out, problem.shape)
     images = fill_missing(problem.stack, geometry, threads, cancel)

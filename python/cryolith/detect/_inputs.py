@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What every detector asks of its input, said once."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .._arrays import as_core
+from ..datamodel import Volume
+from ..errors import InputError
+
+__all__ = ["AXES", "Float32", "Float64", "Mask", "Table", "as_mask", "as_volume", "unit_of"]
+
+AXES = ("nz", "ny", "nx")
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Table = dict[str, npt.NDArray[Any]]
+
+
+def as_volume(
+    volume: Volume | npt.ArrayLike, pixel_size: float | None, name: str = "volume"
+) -> tuple[Float32, float | None]:
+    """Return (nz, ny, nx) float32 without NaN or infinity, and the pixel size [angstrom] if known."""
+    if isinstance(volume, Volume):
+        pixel_size = volume.pixel_size if pixel_size is None else pixel_size
+        volume = volume.data
+    data: Float32 = as_core(volume, name, AXES)
+    bad = int(data.size - np.count_nonzero(np.isfinite(data)))
+    if bad:
+        raise InputError(
+            f"{name}: found {bad} NaN or infinite voxels, expected finite numbers; "
+            "replace them (numpy.nan_to_num) or crop them away"
+        )
+    if pixel_size is not None and not (math.isfinite(pixel_size) and pixel_size > 0):
+        raise InputError(f"pixel_size: found {pixel_size}, expected a positive length in angstrom")
+    return data, pixel_size
+
+
+def as_mask(mask: npt.ArrayLike, name: str, shape: tuple[int, ...] | None = None) -> Mask:
+    """Return (nz, ny, nx) bool from booleans or integers; fractions are refused."""
+    a = np.asarray(mask)
+    if a.dtype.kind not in "biu":
+        raise InputError(
+            f"{name}: found dtype {a.dtype}, expected bool or integers; "
+            "compare the values with a threshold first"
+        )
+    out: Mask = as_core(a if a.dtype == bool else a != 0, name, AXES, np.bool_)
+    if shape is not None and out.shape != shape:
+        raise InputError(f"{name}: found shape {out.shape}, expected {shape}")
+    return out
+
+
+def unit_of(pixel_size: float | None) -> tuple[str, float]:
+    """Return the unit of lengths in a table and the length of a pixel in it: nm, or px if unknown."""
+    return ("px", 1.0) if pixel_size is None else ("nm", pixel_size / 10.0)

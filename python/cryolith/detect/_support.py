@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where the specimen is: its support in the vacuum."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ._inputs import Float32, Float64, Mask
+from ._smooth import convolve, gaussian_kernel, smooth
+from .components import label
+from .thresholds import otsu
+
+__all__ = ["SEPARABLE", "Support", "find_support"]
+
+_BINS = 256
+# Otsu's separability of two halves of a single normal distribution is 2/pi = 0.64 and of a uniform one 0.75: more
+# than that speaks for two phases.
+SEPARABLE = 0.75
+
+
+class Support(NamedTuple):
+    """The specimen's mask, the threshold that made it, and the level of the vacuum."""
+
+    mask: Mask
+    threshold: float
+    background: float
+
+
+def find_support(volume: Float32, threads: int = 0) -> Support:
+    """Part the specimen from the vacuum; without a vacuum everything is specimen.
+
+    The threshold lies half-way between the vacuum's peak in the histogram and the next peak above it, so that a
+    support film or a substrate much darker than the layers still counts as specimen; with a single peak it is
+    Otsu's, if that parts the values better than it parts a normal distribution. The largest component is kept.
+    """
+    values = smooth(volume, 1.0)
+    threshold, background = _vacuum_threshold(values)
+    if threshold is None:
+        return Support(np.ones(volume.shape, bool), background, background)
+    labels, count = label(values > threshold, 6, threads=threads)
+    if count == 0:
+        return Support(np.ones(volume.shape, bool), background, background)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return Support(labels == int(sizes.argmax()), threshold, background)
+
+
+def _vacuum_threshold(values: Float32) -> tuple[float | None, float]:
+    """Return the threshold (None when nothing parts the values) and the vacuum's level."""
+    low, high = (float(v) for v in np.quantile(values, (0.001, 0.999)))
+    if not high > low:
+        low, high = float(values.min()), float(values.max())
+    if not high > low:
+        return None, low
+    counts, edges = np.histogram(np.clip(values, low, high), bins=_BINS, range=(low, high))
+    centres = (edges[:-1] + edges[1:]) / 2
+    peaks = _peaks(counts.astype(np.float64))
+    if len(peaks) > 1:
+        background = float(centres[peaks[0]])
+        return (background + float(centres[peaks[1]])) / 2, background
+    cut, separability = otsu(values)
+    if separability > SEPARABLE:
+        return cut, float(np.median(values[values <= cut]))
+    return None, float(values.min())
+
+
+def _peaks(counts: Float64) -> list[int]:
+    """Return the peaks of a histogram that stand out by half of their height and hold 1 % of the values."""
+    shape = convolve(counts.astype(np.float32), gaussian_kernel(2.0), 0).astype(np.float64)
+    top = [
+        i
+        for i in range(len(shape))
+        if shape[i] > (shape[i - 1] if i else -1.0)
+        and shape[i] >= (shape[i + 1] if i + 1 < len(shape) else -1.0)
+    ]
+    kept: list[int] = []
+    for i in top:
+        if counts[max(i - 5, 0) : i + 6].sum() < 0.01 * counts.sum():
+            continue
+        if kept:
+            valley = shape[kept[-1] : i + 1].min()
+            if valley > 0.5 * min(shape[i], shape[kept[-1]]):
+                if shape[i] > shape[kept[-1]]:
+                    kept[-1] = i
+                continue
+        kept.append(i)
+    return kept

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Write MRC2014, section by section, with the same bytes for the same volume on every run."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from mrcfile.dtypes import HEADER_DTYPE
+
+from .._version import __version__
+from ..errors import InputError
+from .atomic import publish
+from .findings import fail
+from .mrc_header import HEADER_BYTES
+
+__all__ = ["OWN_LABEL", "mrc_dtype", "write_mrc"]
+
+OWN_LABEL = "cryolith"
+_MODE = {"i1": 0, "i2": 1, "f4": 2, "u2": 6, "f2": 12}
+_LABEL_BYTES, _MAX_LABELS = 80, 10
+_EXACT_IN_FLOAT32 = 1 << 24
+_IMOD_STAMP, _SIGNED_BYTES = b"IMOD", 1
+
+
+@dataclass(frozen=True)
+class _Statistics:
+    low: float
+    high: float
+    mean: float
+    rms: float
+
+
+def write_mrc(
+    path: str | os.PathLike[str],
+    data: npt.NDArray[Any],
+    *,
+    pixel_size: float | None,
+    first_voxel: npt.NDArray[np.float64],
+    labels: Sequence[str],
+) -> None:
+    """Write ``data`` (nz, ny, nx) as a little-endian MRC2014 volume.
+
+    Parameters
+    ----------
+    pixel_size : float or None [angstrom]
+        None leaves the cell 0, which readers take as unknown.
+    first_voxel : (3,) [angstrom]
+        Position (z, y, x) of the first voxel: the ORIGIN words.
+    labels : sequence of str
+        Texts for the ten labels; long ones run over several.
+    """
+    target = os.fspath(path)
+    for name, size in zip(("nz", "ny", "nx"), data.shape, strict=True):
+        if not 0 < size < 2**31:
+            fail(
+                target,
+                name,
+                size,
+                "1 to 2147483647",
+                "an MRC header cannot hold that size; use .zarr",
+            )
+    dtype = mrc_dtype(data, target)
+    lines = label_lines(labels, target)
+    header = _header(data, dtype, _statistics(data, dtype), pixel_size, first_voxel, lines)
+    with (
+        publish(path, need=HEADER_BYTES + data.size * dtype.itemsize) as partial,
+        open(partial, "wb") as out,
+    ):
+        out.write(header)
+        for section in data:
+            out.write(np.ascontiguousarray(section, dtype).tobytes())
+
+
+def mrc_dtype(data: npt.NDArray[Any], target: str) -> np.dtype[Any]:
+    """The type that ``data`` is written as: the smallest MRC mode that holds every value exactly.
+
+    float64 is the exception: it is rounded to float32. bool and int8 become mode 0 (signed, and
+    said so), uint8 mode 6 because half of all readers take mode 0 for signed; wider integers mode
+    1, 6 or, up to 2^24, 2.
+    """
+    kind, item = data.dtype.kind, data.dtype.itemsize
+    if kind == "f":
+        return np.dtype("<f2" if item == 2 else "<f4")
+    if kind == "b" or data.dtype == np.int8:
+        return np.dtype("i1")
+    if data.dtype == np.uint8:
+        return np.dtype("<u2")
+    if kind not in "iu":
+        raise InputError(f"data: found dtype {data.dtype}, expected real numbers to write {target}")
+    if item == 2:
+        return np.dtype("<i2" if kind == "i" else "<u2")
+    low, high = min(int(s.min()) for s in data), max(int(s.max()) for s in data)
+    if low >= -32768 and high <= 32767:
+        return np.dtype("<i2")
+    if low >= 0 and high <= 65535:
+        return np.dtype("<u2")
+    if max(-low, high) > _EXACT_IN_FLOAT32:
+        raise InputError(
+            f"data: found integers from {low} to {high}, expected at most 2^24 in size, "
+            "which MRC holds exactly; write .zarr instead"
+        )
+    return np.dtype("<f4")
+
+
+def _statistics(data: npt.NDArray[Any], dtype: np.dtype[Any]) -> _Statistics:
+    """Of the finite values as written; summed section by section in float64, in little memory."""
+    low, high, total, squares, count = math.inf, -math.inf, 0.0, 0.0, 0
+    for section in data:
+        values = np.ascontiguousarray(section, dtype).astype(np.float64)
+        values = values[np.isfinite(values)]
+        if values.size:
+            low, high = min(low, float(values.min())), max(high, float(values.max()))
+            total += float(values.sum())
+            count += values.size
+    if not count:
+        return _Statistics(0.0, 0.0, 0.0, 0.0)
+    mean = total / count
+    for section in data:  # a second pass: the difference of two large sums would lose the digits
+        values = np.ascontiguousarray(section, dtype).astype(np.float64) - mean
+        squares += float(np.square(values[np.isfinite(values)]).sum())
+    return _Statistics(low, high, mean, math.sqrt(squares / count))
+
+
+def label_lines(labels: Sequence[str], target: str) -> list[bytes]:
+    """Cut the texts into lines of 80 ASCII bytes, the program's own name first."""
+    texts = [" ".join(t.split()) for t in labels]
+    if not (texts and texts[0].startswith(OWN_LABEL)):
+        texts.insert(0, f"{OWN_LABEL} {__version__}")
+    lines = []
+    for text in texts:
+        raw = text.encode("ascii", "replace")
+        lines += [raw[i : i + _LABEL_BYTES] for i in range(0, max(len(raw), 1), _LABEL_BYTES)]
+    if len(lines) > _MAX_LABELS:
+        raise InputError(
+            f"labels: found {len(lines)} lines of {_LABEL_BYTES} characters for {target}, "
+            f"expected at most {_MAX_LABELS}; shorten them"
+        )
+    return lines
+
+
+def _header(
+    data: npt.NDArray[Any],
+    dtype: np.dtype[Any],
+    statistics: _Statistics,
+    pixel_size: float | None,
+    first_voxel: npt.NDArray[np.float64],
+    lines: list[bytes],
+) -> bytes:
+    record = np.zeros((), HEADER_DTYPE.newbyteorder("<"))
+    record["mode"] = _MODE[dtype.str[1:]]
+    sizes = data.shape[::-1]
+    for axis, size, low in zip("xyz", sizes, first_voxel[::-1], strict=True):
+        record[f"n{axis}"] = record[f"m{axis}"] = size
+        record["cella"][axis] = size * (pixel_size or 0.0)
+        record["origin"][axis] = low
+    for angle in ("alpha", "beta", "gamma"):
+        record["cellb"][angle] = 90.0
+    record["mapc"], record["mapr"], record["maps"] = 1, 2, 3
+    record["dmin"], record["dmax"], record["dmean"] = (
+        statistics.low,
+        statistics.high,
+        statistics.mean,
+    )
+    record["rms"] = statistics.rms
+    record["ispg"], record["nversion"] = 1, 20141
+    record["map"], record["machst"] = b"MAP ", (0x44, 0x44, 0, 0)
+    record["nlabl"] = len(lines)
+    record["label"][: len(lines)] = lines
+    raw = bytearray(record.tobytes())
+    if record["mode"] == 0:
+        # IMOD's stamp and flags: signed bytes, and the origin with MRC2014's sign.
+        raw[152:156] = _IMOD_STAMP
+        raw[156:160] = int(_SIGNED_BYTES | 4).to_bytes(4, "little")
+    return bytes(raw)

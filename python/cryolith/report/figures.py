@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The diagrams: drawn by matplotlib as vectors that take the page's colours, light or dark."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+import numpy.typing as npt
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+__all__ = ["ACCENT", "BAD", "MUTED", "SECOND", "draw"]
+
+# Colours drawn by matplotlib, each replaced by a variable of the style sheet.
+INK, GRID, ACCENT, SECOND, BAD, MUTED, CARD = (f"#01020{i}" for i in range(1, 8))
+_VARIABLES = {
+    INK: "currentColor", GRID: "var(--grid)", ACCENT: "var(--accent)", SECOND: "var(--second)",
+    BAD: "var(--bad)", MUTED: "var(--muted)", CARD: "var(--card)",
+}  # fmt: skip
+_STYLE: dict[str, Any] = {
+    "svg.fonttype": "path", "svg.image_inline": True, "font.family": "DejaVu Sans",
+    "font.size": 8.5, "axes.titlesize": 8.5, "axes.labelsize": 8.5,
+    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK,
+    "ytick.color": INK, "axes.titlecolor": INK, "grid.color": GRID, "axes.grid": True,
+    "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.linewidth": 0.7, "grid.linewidth": 0.6,
+    "xtick.major.width": 0.7, "ytick.major.width": 0.7,
+    "lines.linewidth": 1.2, "lines.markersize": 3, "errorbar.capsize": 0, "legend.frameon": False,
+    "legend.fontsize": 8, "figure.facecolor": "none", "axes.facecolor": "none",
+    "savefig.facecolor": "none", "image.cmap": "gray", "axes.titlelocation": "left",
+}  # fmt: skip
+_lock = threading.Lock()  # matplotlib's settings are global
+
+
+def draw(name: str, paint: Callable[[Figure], None], size: tuple[float, float] = (5.0, 2.7)) -> str:
+    """Return a figure of ``size`` [inch] as inline SVG whose ids begin with ``name``."""
+    with _lock, matplotlib.style.context(["default", {**_STYLE, "svg.hashsalt": name}]):
+        figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasSVG(figure)
+        paint(figure)
+        buffer = io.StringIO()
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(buffer, format="svg", dpi=160, metadata=nothing)
+    return _inline(buffer.getvalue(), name)
+
+
+def _inline(svg: str, name: str) -> str:
+    """Cut the file's head off, make ids unique in the page, hand colours to the style sheet."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\s(xmlns(:\w+)?|version)="[^"]*"', "", svg)
+    svg = svg.replace("xlink:href=", "href=")
+    svg = re.sub(r'(\sid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(
+        r'<svg[^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg
+    )
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, variable)
+    return re.sub(r"\n\s*", "\n", svg).strip()
+
+
+def shifts(
+    angles: npt.NDArray[np.float64],
+    values: npt.NDArray[np.float64],
+    sigma: npt.NDArray[np.float64] | None,
+    flags: list[int],
+    label: str,
+) -> Callable[[Figure], None]:
+    """Shift of each image in row and column, flagged ones crossed."""
+
+    def paint(figure: Figure) -> None:
+        ax = figure.subplots()
+        order = np.argsort(angles, kind="stable")
+        for column, (name, colour) in enumerate((("row", ACCENT), ("column", SECOND))):
+            error = None if sigma is None else np.nan_to_num(sigma[order, column])
+            ax.errorbar(
+                angles[order],
+                values[order, column],
+                error,
+                fmt="o-",
+                color=colour,
+                label=name,
+                lw=0.8,
+            )
+            _cross(ax, angles, values[:, column], flags, named=column == 0)
+        ax.set(xlabel="tilt (°)", ylabel=label)
+        ax.margins(y=0.12)
+        ax.legend(loc="best", ncols=2)
+
+    return paint
+
+
+def residuals(
+    angles: npt.NDArray[np.float64],
+    values: npt.NDArray[np.float64] | None,
+    flags: list[int],
+    holdout: float,
+) -> Callable[[Figure], None]:
+    """Residual of each image, the held-out mean as a line."""
+
+    def paint(figure: Figure) -> None:
+        ax = figure.subplots()
+        known = values if values is not None else np.full(len(angles), np.nan)
+        if np.isfinite(known).any():
+            ax.plot(angles, known, "o", color=ACCENT, label="used in the fit")
+            _cross(ax, angles, known, flags)
+        if np.isfinite(holdout):
+            ax.axhline(holdout, color=SECOND, ls="--", label=f"held-out mean {holdout:.3g}")
+        if np.isfinite(known).any() or np.isfinite(holdout):
+            ax.set_ylim(bottom=0)
+            ax.legend(loc="best")
+        else:
+            _say(ax, "no residual was computed")
+        ax.set(xlabel="tilt (°)", ylabel="residual / signal")
+
+    return paint
+
+
+def convergence(values: npt.NDArray[np.float64]) -> Callable[[Figure], None]:
+    """Data residual after each iteration, logarithmic."""
+
+    def paint(figure: Figure) -> None:
+        ax = figure.subplots()
+        iteration = np.arange(1, len(values) + 1)
+        ax.plot(iteration, values, "o-", color=ACCENT)
+        if (values > 0).all():
+            ax.set_yscale("log")
+            ax.yaxis.set_major_formatter("{x:.2g}")
+            ax.yaxis.set_minor_formatter("{x:.2g}")
+        ax.set(xlabel="iteration", ylabel="residual / signal")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+    return paint
+
+
+def sinogram(
+    angles: npt.NDArray[np.float64],
+    before: npt.NDArray[np.float32],
+    after: npt.NDArray[np.float32],
+    half_width: float,
+    unit: str,
+) -> Callable[[Figure], None]:
+    """One line across the axis in every image, before and after."""
+
+    def paint(figure: Figure) -> None:
+        left, right = figure.subplots(1, 2, sharey=True)
+        low, high = np.nanpercentile(before, [1, 99.8]) if np.isfinite(before).any() else (0, 1)
+        edges = _edges(angles)
+        u = np.linspace(-half_width, half_width, before.shape[1] + 1)
+        for ax, lines, title in ((left, before, "before"), (right, after, "after")):
+            ax.pcolormesh(u, edges, lines, vmin=low, vmax=max(high, low + 1e-9), rasterized=True)
+            ax.set(title=title, xlabel=f"across the axis ({unit})")
+            ax.grid(False)
+            ax.set_facecolor(GRID)
+        left.set_ylabel("tilt (°)")
+
+    return paint
+
+
+def power(
+    spectrum: npt.NDArray[np.float64], nyquist: float, limits: tuple[float, float], unit: str
+) -> Callable[[Figure], None]:
+    """Logarithmic power over (kz, kx), the lines of the first and last tilt drawn in."""
+
+    def paint(figure: Figure) -> None:
+        ax = figure.subplots()
+        low, high = np.percentile(spectrum, [5, 99.9])
+        extent = (-nyquist, nyquist, nyquist, -nyquist)
+        ax.imshow(spectrum, vmin=low, vmax=high, extent=extent, interpolation="nearest")
+        for angle in limits:
+            # A projection at tilt a holds the line of frequencies along (kx, kz) = (cos a, sin a).
+            c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+            r = nyquist / max(abs(c), abs(s))
+            ax.plot([-r * c, r * c], [-r * s, r * s], color=SECOND, lw=1.0, ls="--")
+        wedge = 180 - (limits[1] - limits[0])
+        if wedge > 0:
+            middle = np.deg2rad((limits[0] + limits[1]) / 2 + 90)
+            x, z = 0.86 * nyquist * np.cos(middle), 0.86 * nyquist * np.sin(middle)
+            halo = [patheffects.withStroke(linewidth=2, foreground="black")]
+            text = f"missing\n{wedge:.4g}°"
+            ax.text(-x, -z, text, ha="center", va="center", color="#ffb27a", path_effects=halo)
+        ax.xaxis.set_major_locator(MaxNLocator(5))
+        ax.yaxis.set_major_locator(MaxNLocator(5))
+        ax.set(xlabel=f"kx ({unit})", ylabel=f"kz ({unit})")
+        ax.grid(False)
+
+    return paint
+
+
+FEW = 12
+
+
+def sizes(
+    values: npt.NDArray[np.float64], sigma: npt.NDArray[np.float64] | None, label: str, what: str
+) -> Callable[[Figure], None]:
+    """Histogram of the sizes; up to twelve objects are drawn one by one with their errors."""
+
+    def paint(figure: Figure) -> None:
+        ax = figure.subplots()
+        median = float(np.median(values))
+        if len(values) > FEW:
+            bins = np.histogram_bin_edges(
+                values, bins=int(np.clip(np.sqrt(len(values)) * 2, 5, 40))
+            )
+            ax.hist(values, bins=list(bins), color=ACCENT, rwidth=0.92)
+            ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+            ax.set_ylabel(f"number of {what}")
+        else:
+            order = np.argsort(values, kind="stable")
+            error = None if sigma is None else np.nan_to_num(sigma[order])
+            ax.errorbar(
+                values[order], np.arange(1, len(order) + 1), xerr=error, fmt="o", color=ACCENT
+            )
+            ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+            ax.set_ylabel(f"{what} in order of size")
+        ax.axvline(median, color=SECOND, ls="--", label=f"median {median:.4g}")
+        ax.set_xlabel(label)
+        ax.legend(loc="best")
+
+    return paint
+
+
+def _cross(
+    ax: Axes,
+    angles: npt.NDArray[np.float64],
+    values: npt.NDArray[np.float64],
+    flags: list[int],
+    named: bool = True,
+) -> None:
+    halo = [patheffects.withStroke(linewidth=2.5, foreground=CARD)]
+    for index in flags:
+        if np.isfinite(values[index]):
+            ax.plot(angles[index], values[index], "x", color=BAD, ms=7, mew=1.6, zorder=5)
+            if not named:
+                continue
+            ax.annotate(
+                f"{angles[index]:.4g}°",
+                (angles[index], values[index]),
+                xytext=(4, 4),
+                textcoords="offset points",
+                color=BAD,
+                fontsize=7.5,
+                path_effects=halo,
+                zorder=6,
+            )
+
+
+def _say(ax: Axes, text: str) -> None:
+    ax.text(0.5, 0.5, text, ha="center", va="center", transform=ax.transAxes, color=MUTED)
+
+
+def _edges(centres: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the n + 1 edges of the cells around n sorted centres; equal ones share a degree."""
+    if np.ptp(centres) == 0:
+        cell: npt.NDArray[np.float64] = centres[0] + np.linspace(-0.5, 0.5, len(centres) + 1)
+        return cell
+    middle = (centres[1:] + centres[:-1]) / 2
+    ends = 2 * centres[[0, -1]] - middle[[0, -1]]
+    edges: npt.NDArray[np.float64] = np.concatenate([ends[:1], middle, ends[1:]])
+    return edges

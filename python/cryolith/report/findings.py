@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The key results in sentences, with their numbers and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .content import ReportContent
+from .facts import missing_wedge_deg
+from .words import heading, number, with_error
+
+__all__ = ["Finding", "find", "measure"]
+
+Table = Mapping[str, npt.NDArray[Any]]
+MOST_LAYERS = 12
+
+
+class Finding(tuple[str, tuple[str, ...]]):
+    """A sentence and, below it, its details."""
+
+    __slots__ = ()
+
+    @property
+    def text(self) -> str:
+        """Both in one line."""
+        return f"{self[0]}: {'; '.join(self[1])}." if self[1] else f"{self[0]}."
+
+
+def find(content: ReportContent) -> list[Finding]:
+    """Say what is in the specimen first, then what it rests on."""
+    defects = content.defects
+    return [
+        _layers(defects.layers),
+        _objects(defects.voids, "void", "voids"),
+        _objects(defects.particles, "particle", "particles"),
+        _alignment(content),
+        _reconstruction(content),
+    ]
+
+
+def measure(table: Table, column: str, row: int) -> str:
+    """Return value, error and unit of one cell ("41.2 ± 0.6 nm"), or "" without the column."""
+    if column not in table:
+        return ""
+    sigma = float(table[f"sigma_{column}"][row]) if f"sigma_{column}" in table else float("nan")
+    unit = heading(column)[1]
+    text = with_error(float(table[column][row]), sigma)
+    return f"{text} {unit}".rstrip()
+
+
+def _first(table: Table, *columns: str) -> str:
+    return next((c for c in columns if c in table), "")
+
+
+def _layers(table: Table) -> Finding:
+    count = len(next(iter(table.values()))) if table else 0
+    if not count:
+        return _nothing(table, "layers")
+    thickness = _first(table, "thickness_nm", "thickness_px")
+    unit = thickness.rpartition("_")[2]
+    lines = []
+    for row in range(min(count, MOST_LAYERS)):
+        name = str(table["name"][row]) if "name" in table else f"layer {row + 1}"
+        whole = bool(thickness) and np.isfinite(float(table[thickness][row]))
+        parts = [
+            f"{measure(table, thickness, row)} thick" if whole else "only one boundary measured"
+        ]
+        rough = [measure(table, f"{side}_roughness_{unit}", row) for side in ("start", "end")]
+        rough = [text.removesuffix(f" {unit}") for text in rough if text and "–" not in text]
+        if rough:
+            parts.append(f"roughness {' and '.join(rough)} {unit}")
+        lines.append(f"{name}: {', '.join(parts)}")
+    if count > MOST_LAYERS:
+        lines.append(f"{count - MOST_LAYERS} more in layers.csv")
+    return Finding(
+        (f"{count} layer{'s' if count > 1 else ''} in order along the specimen", tuple(lines))
+    )
+
+
+def _nothing(table: Table, many: str) -> Finding:
+    """A table without rows says that nothing is there, one without columns that nobody looked."""
+    said = f"No {many} were found" if table else f"{many.capitalize()} were not looked for"
+    return Finding((said, ()))
+
+
+def _objects(table: Table, one: str, many: str) -> Finding:
+    count = len(next(iter(table.values()))) if table else 0
+    if not count:
+        return _nothing(table, many)
+    size = _first(table, "volume_nm3", "volume_px3", "voxels")
+    lines = []
+    if size:
+        values = np.asarray(table[size], float)
+        largest = int(np.nanargmax(values)) if np.isfinite(values).any() else 0
+        lines.append(f"the largest {measure(table, size, largest)}")
+        diameter = _first(table, "diameter_nm", "equivalent_diameter_nm", "diameter_px")
+        if diameter:
+            lines[-1] += f", diameter {measure(table, diameter, largest)}"
+            middle = float(np.nanmedian(np.asarray(table[diameter], float)))
+            lines.append(f"median diameter {number(middle, 3)} {heading(diameter)[1]}")
+        lines.append(f"together {number(float(np.nansum(values)))} {heading(size)[1]}")
+    if "touches_border" in table:
+        cut = int(np.count_nonzero(table["touches_border"]))
+        if cut:
+            lines.append(
+                f"{cut} reach{'es' if cut == 1 else ''} the volume's border and may be larger"
+            )
+    return Finding((f"{count} {one if count == 1 else many}", tuple(lines)))
+
+
+def _alignment(content: ReportContent) -> Finding:
+    a, n = content.alignment, len(content.series)
+    used = n - len(a.flags)
+    lines = [
+        f"tilt axis {with_error(a.tilt_axis_deg, a.sigma_tilt_axis_deg)}° from the image's +y",
+        f"shifts up to {number(float(np.max(np.hypot(*a.shifts_px.T))), 3)} px",
+    ]
+    if np.isfinite(a.holdout_residual):
+        lines.append(f"held-out residual {number(float(a.holdout_residual), 3)}")
+    angles = np.sort(content.series.angles_deg)
+    head = f"{used} of {n} tilts used, {number(angles[0])}° to {number(angles[-1])}°"
+    return Finding((head, tuple(lines)))
+
+
+def _reconstruction(content: ReportContent) -> Finding:
+    volume = content.volume
+    nz, ny, nx = volume.data.shape
+    lines = []
+    if volume.pixel_size is None:
+        lines.append("no source tells the pixel size, so lengths are in pixels")
+    else:
+        nm = volume.pixel_size / 10
+        lines.append(
+            f"{number(nx * nm, 3)} × {number(ny * nm, 3)} × {number(nz * nm, 3)} nm (x, y, z)"
+        )
+        lines.append(f"voxel {number(nm, 3)} nm")
+    wedge = missing_wedge_deg(content)
+    lines.append(
+        f"missing wedge {number(wedge, 3)}°: edges facing the beam are blurred"
+        if wedge > 0
+        else "no missing wedge"
+    )
+    return Finding((f"Volume of {nx} × {ny} × {nz} voxels", tuple(lines)))

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The page: facts, pictures and diagrams poured into the template."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from importlib import resources
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from . import figures
+from .content import ReportContent
+from .facts import missing_wedge_deg
+from .findings import Finding
+from .layers import layer_cutouts
+from .movie import Movie
+from .pictures import Window, picture, reduce, sprite
+from .rows import cutouts, show
+from .slices import ScaleBar, central_planes, spread_planes
+from .spectrum import binning, power_xz
+from .verdict import Verdict
+from .words import NONE, bytes_text, duration_text, heading, number, with_error
+
+__all__ = ["render"]
+
+
+SIZE_COLUMNS = ("diameter_nm", "equivalent_diameter_nm", "diameter_px", "volume_nm3", "voxels")
+
+
+def render(
+    content: ReportContent,
+    verdict: Verdict,
+    findings: list[Finding],
+    facts: dict[str, Any],
+    movie: Movie,
+    progress: Callable[[float], None],
+) -> str:
+    """Return the whole page as one string."""
+    window = Window.of(content.volume.data)
+    context: dict[str, Any] = {
+        "facts": facts,
+        "verdict": verdict,
+        "findings": findings,
+        "unknown": NONE,
+        "flags": content.alignment.flags,
+    }
+    context |= _slices(content, window)
+    progress(0.5)
+    context |= _series(content, movie)
+    progress(0.7)
+    context |= _diagrams(content, movie)
+    progress(0.9)
+    context |= _tables(content, window, facts)
+    return _environment().get_template("report.html.j2").render(context)
+
+
+def _environment() -> jinja2.Environment:
+    folder = resources.files(__package__) / "templates"
+
+    def load(name: str) -> str:
+        return (folder / name).read_text(encoding="utf-8")
+
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(load),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "error": lambda v, sigma: with_error(float(v), float("nan") if sigma is None else sigma),
+        "together": lambda text: text.replace(" ± ", "\u00a0±\u00a0"),
+        "number": lambda v: NONE if v is None else number(float(v)),
+        "bytes": bytes_text,
+        "duration": duration_text,
+    }
+    environment.globals["inline"] = lambda name: Markup(load(name))
+    return environment
+
+
+def _slices(content: ReportContent, window: Window) -> dict[str, Any]:
+    return {
+        "planes": central_planes(content.volume, window, content.defects),
+        "spread": list(spread_planes(content.volume, window, content.defects)),
+        "shape": content.volume.data.shape,
+    }
+
+
+def _series(content: ReportContent, movie: Movie) -> dict[str, Any]:
+    angles = content.alignment.angles_deg[movie.order]
+    before, columns, rows = sprite(movie.before)
+    after, _, _ = sprite(movie.after)
+    flags = content.alignment.flags
+    thumb = 84 if len(angles) <= 100 else 60
+    tilts = [
+        {
+            "index": int(i),
+            "angle": f"{angles[k]:.4g}°",
+            "thumbnail": picture(_bytes(reduce(movie.before[k], thumb))),
+            "reason": flags.get(int(i)),
+        }
+        for k, i in enumerate(movie.order)
+    ]
+    psi = np.deg2rad(content.alignment.tilt_axis_deg)
+    return {
+        "movie": {"before": before, "after": after, "columns": columns, "rows": rows},
+        "frame": {"height": movie.before.shape[1], "width": movie.before.shape[2]},
+        "frame_bar": _frame_bar(content, movie.before.shape[2]),
+        # the axis is the line u = 0, along v: (column, row) = (-sin psi, cos psi)
+        "axis": (float(-np.sin(psi)), float(np.cos(psi))),
+        "tilts": tilts,
+        "tilt_words": [{"angle": t["angle"], "left_out": t["reason"] is not None} for t in tilts],
+        "start": int(np.argmin(np.abs(angles))),
+    }
+
+
+def _frame_bar(content: ReportContent, width: int) -> ScaleBar:
+    size = content.series.pixel_size
+    scale = content.series.images.shape[2] / width
+    if size is not None:
+        return ScaleBar.of(width, size * scale)
+    bar = ScaleBar.of(width * scale, None)
+    return ScaleBar(bar.length / scale, bar.text)
+
+
+def _bytes(image: Any) -> Any:
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+def _diagrams(content: ReportContent, movie: Movie) -> dict[str, Any]:
+    alignment, series, volume = content.alignment, content.series, content.volume
+    flags = sorted(alignment.flags)
+    nm = None if series.pixel_size is None else series.pixel_size / 10
+    scale = max(series.images.shape[1:]) / max(movie.before.shape[1:])
+    half = (movie.sinogram_before.shape[1] - 1) / 2 * scale * (nm or 1.0)
+    step = binning(volume.data.shape)
+    voxel = 1.0 if volume.pixel_size is None else volume.pixel_size / 10
+    kept = alignment.angles_deg[alignment.kept]
+    limits = (float(kept.min()), float(kept.max())) if len(kept) else (0.0, 0.0)
+    made = {
+        "shifts": figures.shifts(
+            alignment.angles_deg,
+            alignment.shifts_px,
+            alignment.sigma_shifts_px,
+            flags,
+            "shift (px)",
+        ),
+        "residuals": figures.residuals(
+            alignment.angles_deg, alignment.residuals, flags, float(alignment.holdout_residual)
+        ),
+        "sinogram": figures.sinogram(
+            alignment.angles_deg[movie.order],
+            movie.sinogram_before,
+            movie.sinogram_after,
+            half,
+            "px" if nm is None else "nm",
+        ),
+        "power": figures.power(
+            power_xz(volume.data),
+            0.5 / step / voxel,
+            limits,
+            "1/px" if volume.pixel_size is None else "1/nm",
+        ),
+    }
+    if len(content.convergence):
+        made["convergence"] = figures.convergence(np.asarray(content.convergence, float))
+    tall = {"power": (5.0, 3.6), "convergence": (5.0, 3.6)}
+    drawn = {
+        name: Markup(figures.draw(name, paint, tall.get(name, (5.0, 2.7))))
+        for name, paint in made.items()
+    }
+    return {
+        "figures": drawn,
+        "sizes": _sizes(content),
+        "wedge": missing_wedge_deg(content),
+        "limits": limits,
+    }
+
+
+def _sizes(content: ReportContent) -> list[tuple[str, Markup]]:
+    out = []
+    for what in ("voids", "particles"):
+        table = getattr(content.defects, what)
+        column = next((c for c in SIZE_COLUMNS if c in table), "")
+        if not column:
+            continue
+        values = np.asarray(table[column], float)
+        good = np.isfinite(values)
+        sigma = table.get(f"sigma_{column}")
+        if np.count_nonzero(good) > 1:
+            words, unit = heading(column)
+            paint = figures.sizes(
+                values[good],
+                None if sigma is None else np.asarray(sigma, float)[good],
+                f"{words} ({unit})" if unit else words,
+                what,
+            )
+            out.append((what, Markup(figures.draw(f"sizes-{what}", paint))))
+    return out
+
+
+def _tables(content: ReportContent, window: Window, facts: dict[str, Any]) -> dict[str, Any]:
+    defects = content.defects
+    shown = []
+    for name, sign in (("layers", 0), ("voids", -1), ("particles", 1)):
+        table = show(getattr(defects, name), largest_first=name != "layers")
+        pictures: dict[int, Any] = {}
+        if not sign:
+            pictures = layer_cutouts(content.volume, defects.layers, window, table.indices)
+        if sign and defects.labels is not None and table.total:
+            wanted = [sign * (i + 1) for i in table.indices]
+            found = cutouts(content.volume, defects.labels, wanted, window)
+            pictures = {abs(label) - 1: made for label, made in found.items()}
+        columns = getattr(defects, name)
+        shown.append(
+            {
+                "name": name,
+                "table": table,
+                "pictures": pictures,
+                "searched": bool(columns),
+                "numbered": "name" not in columns,
+            }
+        )
+    return {"tables": shown, "parameters": list(_flat(facts["parameters"]))}
+
+
+def _flat(values: dict[str, Any], head: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the settings as ("stage.name", value) in the order of their names."""
+    for name, value in sorted(values.items()):
+        if isinstance(value, dict):
+            yield from _flat(value, f"{head}{name}.")
+        else:
+            yield f"{head}{name}", json.dumps(value, ensure_ascii=False)

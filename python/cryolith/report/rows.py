@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Tables as the page shows them: the columns that matter, the largest rows, cut-outs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..datamodel import Volume
+from .pictures import Picture, Window, picture, reduce
+from .words import heading, number, with_error
+
+__all__ = ["Cell", "ShownTable", "cutouts", "exact", "show"]
+
+MOST_ROWS = 50
+_SIZES = ("volume_nm3", "volume_px3", "voxels", "diameter_nm", "diameter_px")
+# Bounding boxes, directions and spreads are for programs; they stay in the CSV.
+_HIDDEN = re.compile(
+    r"label|kind|complete|[zyx][01]|.*_[zyx]|intensity_(sd|min|max|sum)|.*_tilt_deg"
+)
+MOST_COLUMNS = 11
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is shown and the exact value behind it, as the CSV file has it."""
+
+    text: str
+    value: str
+    numeric: bool
+
+
+@dataclass(frozen=True)
+class ShownTable:
+    """A table on the page: heads as (words, unit), rows by index in the full table."""
+
+    heads: tuple[tuple[str, str], ...]
+    columns: tuple[str, ...]
+    indices: tuple[int, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    total: int
+    more_columns: int
+
+
+def exact(value: Any) -> str:
+    """Write a value as the CSV file has it: nothing is lost, NaN is "nan"."""
+    if isinstance(value, np.floating) and value.dtype.itemsize < 8:
+        return repr(float(str(value)))
+    value = value.item() if isinstance(value, np.generic) else value
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def show(
+    table: Mapping[str, npt.NDArray[Any]], *, largest_first: bool = True, most: int = MOST_ROWS
+) -> ShownTable:
+    """Choose rows and columns of ``table``; errors are shown beside their values."""
+    total = len(next(iter(table.values()))) if table else 0
+    size = next((c for c in _SIZES if c in table), "")
+    indices = np.arange(total)
+    if largest_first and size:
+        keys = np.nan_to_num(np.asarray(table[size], float), nan=-np.inf)
+        indices = np.argsort(-keys, kind="stable")
+    indices = indices[:most]
+    columns = _choose(table)
+    rows = tuple(tuple(_cell(table, column, int(i)) for column in columns) for i in indices)
+    return ShownTable(
+        heads=tuple(heading(c) for c in columns),
+        columns=columns,
+        indices=tuple(int(i) for i in indices),
+        rows=rows,
+        total=total,
+        more_columns=len(table) - len(columns),
+    )
+
+
+def _choose(table: Mapping[str, npt.NDArray[Any]]) -> tuple[str, ...]:
+    """Leave out errors (shown with their value), directions, and pixels where nanometres stand."""
+    shown = []
+    for column in table:
+        if column.startswith("sigma_") and column[6:] in table:
+            continue
+        if _HIDDEN.fullmatch(column):
+            continue
+        if column.endswith("_px") and f"{column[:-3]}_nm" in table:
+            continue
+        if column == "voxels" and "volume_nm3" in table:
+            continue
+        shown.append(column)
+    return tuple(shown[:MOST_COLUMNS])
+
+
+def _cell(table: Mapping[str, npt.NDArray[Any]], column: str, row: int) -> Cell:
+    value = table[column][row]
+    kind = np.asarray(value).dtype.kind
+    if kind == "b":
+        return Cell("yes" if value else "no", exact(value), False)
+    if kind in "iu":
+        return Cell(str(int(value)), exact(value), True)
+    if kind != "f":
+        return Cell(str(value), exact(value), False)
+    if f"sigma_{column}" in table:
+        text = with_error(float(value), float(table[f"sigma_{column}"][row]))
+    else:
+        text = number(float(value))
+    return Cell(text, exact(value), True)
+
+
+def cutouts(
+    volume: Volume, labels: npt.NDArray[np.int32], wanted: list[int], window: Window, side: int = 64
+) -> dict[int, Picture]:
+    """Return for each wanted label a square of the xy plane through its middle, its border marked.
+
+    The square is at least 16 voxels wide and 1.8 times as wide as the object. One pass over the
+    labels.
+    """
+    size = labels[0].size
+    hits = [z * size + np.flatnonzero(np.isin(plane, wanted)) for z, plane in enumerate(labels)]
+    places = np.concatenate(hits)
+    values = labels.reshape(-1)[places]
+    order = np.argsort(values, kind="stable")
+    places, values = places[order], values[order]
+    out: dict[int, Picture] = {}
+    for label in wanted:
+        start, stop = np.searchsorted(values, [label, label + 1])
+        if stop > start:
+            z, y, x = np.unravel_index(places[start:stop], labels.shape)
+            middle = int(np.bincount(z).argmax())
+            out[label] = _cutout(volume, labels, label, (middle, y, x), window, side)
+    return out
+
+
+def _cutout(
+    volume: Volume,
+    labels: npt.NDArray[np.int32],
+    label: int,
+    place: tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]],
+    window: Window,
+    side: int,
+) -> Picture:
+    z, y, x = place
+    _, ny, nx = labels.shape
+    half = int(max(8, 0.9 * (np.ptp(y) + 1), 0.9 * (np.ptp(x) + 1)))
+    cy, cx = (int(y.min()) + int(y.max())) // 2, (int(x.min()) + int(x.max())) // 2
+    rows, columns = np.arange(cy - half, cy + half), np.arange(cx - half, cx + half)
+    at = np.ix_(np.clip(rows, 0, ny - 1), np.clip(columns, 0, nx - 1))
+    image = np.array(volume.data[z][at], np.float32)
+    image[(rows < 0) | (rows >= ny)] = np.nan
+    image[:, (columns < 0) | (columns >= nx)] = np.nan
+    grey = window.bytes_of(image)
+    repeat = max(1, side // len(grey))
+    grey = np.kron(grey, np.ones((repeat, repeat), np.uint8))
+    inside = np.kron(labels[z][at] == label, np.ones((repeat, repeat), bool))
+    colour = np.repeat(grey[:, :, None], 3, axis=2)
+    colour[_border(inside)] = (80, 220, 255) if label < 0 else (255, 176, 40)
+    if len(colour) > 2 * side:
+        small = [reduce(colour[:, :, c], side) for c in range(3)]
+        colour = np.stack(small, axis=2).astype(np.uint8)
+    return picture(colour)
+
+
+def _border(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    pad = np.pad(mask, 1)
+    inner = pad[:-2, 1:-1] & pad[2:, 1:-1] & pad[1:-1, :-2] & pad[1:-1, 2:]
+    return mask & ~inner

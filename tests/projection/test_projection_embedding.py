@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The operators as part of other programs: bits, threads, inputs, cancelling, the GIL."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import cryolith
+from cryolith import _core
+from cryolith.projection import Geometry, backproject, project
+
+GEOMETRY = Geometry.single_axis(
+    np.linspace(-80, 80, 9), tilt_axis_deg=86.0, shifts_px=np.full((9, 2), 0.7)
+)
+SHAPE, IMAGE = (20, 70, 33), (40, 66)
+
+
+def arrays(seed=1):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=SHAPE).astype("f4"), rng.normal(size=(9, *IMAGE)).astype("f4")
+
+
+def test_same_bits_for_any_number_of_threads():
+    volume, stack = arrays()
+    one = project(volume, GEOMETRY, IMAGE, threads=1), backproject(stack, GEOMETRY, SHAPE, threads=1)
+    for threads in (2, 3, 0):
+        assert np.array_equal(one[0], project(volume, GEOMETRY, IMAGE, threads=threads))
+        assert np.array_equal(one[1], backproject(stack, GEOMETRY, SHAPE, threads=threads))
+
+
+def test_alternating_calls_do_not_disturb_each_other():
+    volume, stack = arrays()
+    first = project(volume, GEOMETRY, IMAGE), backproject(stack, GEOMETRY, SHAPE)
+    assert np.array_equal(first[0], project(volume, GEOMETRY, IMAGE))
+    assert np.array_equal(first[1], backproject(stack, GEOMETRY, SHAPE))
+
+
+def test_linear():
+    (a, p), (b, q) = arrays(1), arrays(2)
+    for f, x, y in (
+        (lambda v: project(v, GEOMETRY, IMAGE), a, b),
+        (lambda s: backproject(s, GEOMETRY, SHAPE), p, q),
+    ):
+        left, right = f(2 * x - y), 2 * f(x) - f(y)
+        assert np.abs(left - right).max() <= 1e-5 * np.abs(right).max()
+
+
+def test_any_real_input_gives_the_same_bits_and_is_not_written():
+    _, stack = arrays()
+    stack = np.round(stack * 100)
+    want = backproject(stack, GEOMETRY, SHAPE)
+    strided = np.zeros((9, IMAGE[0], 2 * IMAGE[1]), "f4")[:, :, ::2]
+    strided[:] = stack
+    for variant in (stack.astype("i2"), stack.astype(">f4"), stack.astype("f8"), strided, np.asfortranarray(stack)):
+        variant.flags.writeable = False
+        before = variant.copy()
+        assert np.array_equal(want, backproject(variant, GEOMETRY, SHAPE))
+        assert np.array_equal(before, variant)
+
+
+def test_missing_pixels_contribute_nothing():
+    _, stack = arrays()
+    holes = stack.copy()
+    holes[2, 5, 7], holes[4, :, 3], holes[8, 0, 0] = np.nan, np.inf, -np.inf
+    zeros = np.where(np.isfinite(holes), holes, 0)
+    assert np.array_equal(backproject(holes, GEOMETRY, SHAPE), backproject(zeros, GEOMETRY, SHAPE))
+
+
+def test_out_is_overwritten_and_returned():
+    volume, stack = arrays()
+    out = np.full((9, *IMAGE), np.nan, "f4")
+    assert project(volume, GEOMETRY, IMAGE, out=out) is out
+    assert np.array_equal(out, project(volume, GEOMETRY, IMAGE))
+    back = np.full(SHAPE, np.nan, "f4")
+    backproject(stack, GEOMETRY, SHAPE, out=back)
+    assert np.array_equal(back, backproject(stack, GEOMETRY, SHAPE))
+
+
+def test_the_core_refuses_what_it_would_have_to_convert():
+    plan = _core.ProjectionPlan(GEOMETRY.poses(), SHAPE, IMAGE)
+    volume, stack = arrays()
+    with pytest.raises(TypeError):
+        plan.project(volume.astype("f8"), stack, 1, None)
+    with pytest.raises(TypeError):
+        plan.backproject(stack, np.asfortranarray(volume), 1, None)
+    with pytest.raises(cryolith.InputError, match="shares memory"):
+        square = _core.ProjectionPlan(Geometry.single_axis([0.0]).poses(), (1, 8, 8), (8, 8))
+        same = np.zeros((1, 8, 8), "f4")
+        square.project(same, same, 1, None)
+
+
+LARGE = Geometry.single_axis(np.linspace(-60, 60, 61), tilt_axis_deg=30.0)
+
+
+def test_cancel_ends_within_a_second():
+    stack = np.zeros((61, 300, 300), "f4")
+    token = cryolith.CancelToken()
+    threading.Timer(0.1, token.cancel).start()
+    start = time.perf_counter()
+    with pytest.raises(cryolith.Cancelled):
+        for _ in range(50):
+            backproject(stack, LARGE, (300, 300, 300), cancel=token)
+    assert time.perf_counter() - start < 1.5
+
+
+def test_the_gil_is_free_and_two_python_threads_get_the_same_bits():
+    stack = np.random.default_rng(0).random((61, 160, 160), dtype="f4")
+    results = [None, None]
+
+    def work(i):
+        results[i] = backproject(stack, LARGE, (100, 160, 160), threads=1)
+
+    workers = [threading.Thread(target=work, args=(i,)) for i in range(2)]
+    for w in workers:
+        w.start()
+    count = 0
+    while any(w.is_alive() for w in workers):
+        count += 1
+        time.sleep(0.001)
+    for w in workers:
+        w.join()
+    assert count > 20
+    assert np.array_equal(results[0], results[1])
+
+
+@pytest.mark.parametrize("isa", ["baseline", "x86-64-v3", "x86-64-v4"])
+def test_every_instruction_set_equals_the_definition(isa):
+    """The equivalence test again in a process that may use only the older instructions."""
+    test = os.path.join(os.path.dirname(__file__), "test_projection_adjoint.py")
+    env = {**os.environ, "CRYOLITH_ISA": isa}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test, "-k", "definition"],
+        env=env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Slow, obvious definitions of what cryolith.detect computes."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+DIRECTIONS = [
+    (dz, dy, dx)
+    for dz in (0, 1)
+    for dy in (-1, 0, 1)
+    for dx in (-1, 0, 1)
+    if (dz, dy, dx) > (0, 0, 0)
+]
+
+
+def neighbours(connectivity):
+    """Offsets to the neighbours that share a face (6), or also an edge (18), or also a corner (26)."""
+    reach = {6: 1, 18: 2, 26: 3}[connectivity]
+    return [o for o in itertools.product((-1, 0, 1), repeat=3) if 0 < np.abs(o).sum() <= reach]
+
+
+def label(mask, connectivity):
+    """Flood fill from each voxel in raster order."""
+    labels = np.zeros(mask.shape, np.int32)
+    count = 0
+    for start in zip(*np.nonzero(mask), strict=True):
+        if labels[start]:
+            continue
+        count += 1
+        labels[start] = count
+        front = [start]
+        while front:
+            at = front.pop()
+            for offset in neighbours(connectivity):
+                to = tuple(a + o for a, o in zip(at, offset, strict=True))
+                inside = all(0 <= t < n for t, n in zip(to, mask.shape, strict=True))
+                if inside and mask[to] and not labels[to]:
+                    labels[to] = count
+                    front.append(to)
+    return labels, count
+
+
+def exits(labels, value):
+    """How many voxels of a region have a neighbour of another label, for each of 13 directions."""
+    padded = np.pad(labels, 1, constant_values=-1)
+    inside = labels == value
+    out = []
+    for offset in DIRECTIONS:
+        window = tuple(slice(1 + o, 1 + o + n) for o, n in zip(offset, labels.shape, strict=True))
+        out.append(int((padded[window][inside] != value).sum()))
+    return out
+
+
+def fill_basins(values, outlet):
+    """Relax until nothing changes: a voxel holds the lowest of its neighbours' water, or itself if higher."""
+    open_ = outlet.copy()
+    for axis in range(3):
+        if values.shape[axis] > 1:
+            face = np.moveaxis(open_, axis, 0)
+            face[0] = face[-1] = True
+    if not open_.any():
+        return values.copy()
+    water = np.where(open_, values, np.inf)
+    while True:
+        padded = np.pad(water, 1, constant_values=np.inf)
+        lowest = water.copy()
+        for offset in neighbours(6):
+            window = tuple(slice(1 + o, 1 + o + n) for o, n in zip(offset, values.shape, strict=True))
+            lowest = np.minimum(lowest, padded[window])
+        new = np.minimum(water, np.maximum(values, lowest))
+        if (new == water).all():
+            return new
+        water = new
+
+
+def best_separability(counts, levels, classes):
+    """Largest variance between classes over the whole variance, trying every set of cuts."""
+    mean = np.average(levels, weights=counts)
+    whole = np.average((levels - mean) ** 2, weights=counts)
+    best = 0.0
+    for cuts in itertools.combinations(range(1, len(levels)), classes - 1):
+        between = 0.0
+        for low, high in itertools.pairwise((0, *cuts, len(levels))):
+            weight = counts[low:high]
+            if weight.sum():
+                centre = np.average(levels[low:high], weights=weight)
+                between += weight.sum() * (centre - mean) ** 2
+        best = max(best, between / counts.sum() / whole)
+    return best

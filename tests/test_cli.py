@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command line as a user meets it: words, exit codes, streams."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+def cryolith(*args):
+    return subprocess.run(
+        [sys.executable, "-m", "cryolith", *map(str, args)], capture_output=True, text=True
+    )
+
+
+def test_version():
+    done = cryolith("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("cryolith 0.")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["run", "check", "info", "align", "reconstruct", "detect", "report", "resume", "demo"],
+)
+def test_every_command_explains_itself(command):
+    done = cryolith(command, "--help")
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["nonsense"], 2, "nonsense"),
+        (["run"], 2, "SERIES"),
+        (["run", "x.mrc"], 2, "out"),
+        (["run", "x.mrc", "-o", "{tmp}/o", "--pixel", "0.34"], 2, "unit"),
+        (["run", "x.mrc", "-o", "{tmp}/o", "--method", "srit"], 2, "sirt"),
+        (["run", "x.mrc", "-o", "{tmp}/o", "-c", "{tmp}/none.toml"], 2, "none.toml"),
+        (["run", "{tmp}/missing.mrc", "-o", "{tmp}/o"], 1, "missing.mrc"),
+        (["run", "{tmp}", "-o", "{tmp}/o"], 1, "folder"),
+        (["check", "{tmp}/missing.mrc"], 1, "missing.mrc"),
+        (["info", "{tmp}/missing.mrc"], 1, "missing.mrc"),
+        (["resume", "{tmp}/nowhere"], 1, "cryolith run"),
+        (["detect", "{tmp}/missing.mrc", "-o", "{tmp}/d"], 1, "missing.mrc"),
+    ],
+)
+def test_bad_use_and_bad_files_have_one_clear_error(args, code, words, tmp_path):
+    done = cryolith(*[str(a).replace("{tmp}", str(tmp_path)) for a in args])
+    assert done.returncode == code, done.stderr
+    assert words.lower() in done.stderr.lower()
+    assert "Traceback" not in done.stderr
+
+
+def test_a_typo_in_the_job_file_names_the_right_word(tiny_series, tmp_path):
+    (tmp_path / "job.toml").write_text('[reconstruct]\nfitler = "ramp"\n')
+    done = cryolith("run", tiny_series, "-o", tmp_path / "o", "-c", tmp_path / "job.toml")
+    assert done.returncode == 2
+    assert "did you mean 'filter'" in done.stderr
+
+
+def test_run_json_is_a_line_of_json_for_each_event(tiny_series, tmp_path):
+    done = cryolith("run", tiny_series, "-o", tmp_path / "o", "--json", "--timing", tmp_path / "t.json")
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[-1]["event"] == "done"
+    assert {e["stage"] for e in events if e["event"] == "finished"} == {
+        "align", "reconstruct", "detect", "report"
+    }  # fmt: skip
+    assert set(json.loads((tmp_path / "t.json").read_text())) == {
+        "align", "reconstruct", "detect", "report"
+    }  # fmt: skip
+    again = cryolith("resume", tmp_path / "o")
+    assert again.returncode == 0
+    assert again.stderr.count("skipped, its record holds") == 4
+
+
+def test_quiet_is_quiet(tiny_series, tmp_path):
+    done = cryolith("run", tiny_series, "-o", tmp_path / "o", "--quiet")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "starts" not in done.stderr
+
+
+def test_dry_run_tells_and_does_nothing(tiny_series, tmp_path):
+    done = cryolith("run", tiny_series, "-o", tmp_path / "o", "--dry-run")
+    assert done.returncode == 0
+    for word in ("align", "reconstruct", "detect", "report", "MB", "s"):
+        assert word in done.stdout
+    assert not (tmp_path / "o").exists()
+
+
+def test_stage_by_stage(tiny_series, tmp_path):
+    alignment, volume = tmp_path / "a.json", tmp_path / "v.mrc"
+    assert cryolith("align", tiny_series, "-o", alignment).returncode == 0
+    done = cryolith("reconstruct", tiny_series, "-a", alignment, "-o", volume, "--method", "wbp")
+    assert done.returncode == 0, done.stderr
+    done = cryolith("detect", volume, "-o", tmp_path / "tables")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "tables" / "layers.csv").exists()
+
+
+def test_check_and_info_of_a_sound_file(tiny_series):
+    assert cryolith("check", tiny_series).returncode == 0
+    facts = json.loads(cryolith("info", tiny_series, "--json").stdout)
+    assert facts["n_tilts"] == 15
+
+
+def test_a_report_can_be_written_again(tiny_series, tmp_path):
+    assert cryolith("run", tiny_series, "-o", tmp_path / "o", "--quiet").returncode == 0
+    before = (tmp_path / "o" / "report.html").read_bytes()
+    (tmp_path / "o" / "report.html").unlink()
+    assert cryolith("report", tmp_path / "o").returncode == 0
+    assert (tmp_path / "o" / "report.html").read_bytes() == before

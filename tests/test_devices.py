@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""devices() tells what runs and why the rest does not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import cryolith
+
+
+def test_the_cpu_is_usable_and_described():
+    found = {d.name: d for d in cryolith.devices()}
+    cpu = found["cpu"]
+    assert cpu.usable
+    assert cpu.isa in ("baseline", "x86-64-v3", "x86-64-v4")
+    assert 1 <= cpu.threads <= (os.cpu_count() or 1)
+    if hasattr(os, "sched_getaffinity"):
+        assert cpu.threads == len(os.sched_getaffinity(0))
+
+
+def test_what_cannot_run_says_why():
+    for device in cryolith.devices():
+        if not device.usable:
+            assert len(device.description.split()) > 5
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
+def test_threads_follow_the_affinity_and_the_isa_can_be_lowered():
+    code = (
+        "import os, cryolith;"
+        "os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]);"
+        "d = [d for d in cryolith.devices() if d.name == 'cpu'][0];"
+        "print(d.threads, d.isa)"
+    )
+    env = {**os.environ, "CRYOLITH_ISA": "baseline"}
+    out = subprocess.run(
+        [sys.executable, "-c", code],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert out.stdout.split() == ["1", "baseline"]
