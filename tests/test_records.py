@@ -79,7 +79,7 @@ def test_another_version_does_not_count(finished):
 
 
 def test_partials_are_swept(finished):
-    partials = [finished / ".volume.mrc.1.partial", finished / records.FOLDER / "x.partial"]
+    partials = [finished / ".volume.mrc.1-2.partial", finished / records.FOLDER / ".x.1-2.partial"]
     for partial in partials:
         partial.write_bytes(b"half")
     records.sweep_partials(finished)

@@ -303,7 +303,7 @@ def check(
         typer.echo(json.dumps([f.to_mapping() for f in findings], sort_keys=True))
     else:
         for finding in findings:
-            typer.echo(str(finding))
+            typer.echo(f"{finding.level}: {finding}")
     if any(f.level == "error" for f in findings):
         raise typer.Exit(FAILED)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from ._version import __version__
 from .errors import InputError
-from .files.atomic import sha256, write_json
+from .files.atomic import sha256, sweep, write_json
 
 __all__ = ["FOLDER", "Record", "lock", "read_record", "sweep_partials", "why_stale", "write_record"]
 
@@ -91,10 +91,7 @@ def why_stale(
 def sweep_partials(folder: Path) -> None:
     """Remove what a killed run left unfinished; call it while holding the lock."""
     for place in (folder, folder / FOLDER):
-        for partial in place.glob("*.partial"):
-            partial.unlink(missing_ok=True)
-        for partial in place.glob(".*.partial"):
-            partial.unlink(missing_ok=True)
+        sweep(place)
 
 
 @contextlib.contextmanager
