@@ -23,6 +23,7 @@ _SCAN_ITERATIONS = 12
 _SCAN_RIDGE = 0.01
 _CANDIDATES = 3
 _SLOPE_ROUNDS = 6
+_MANY_TILTS = 40  # beyond, every second one is enough to tell directions apart
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,54 @@ def _rows(images: Float32, shifts: Float64, axis_deg: float, threads: int) -> _R
     return _Rows(turned, good)
 
 
-def centred(images: Float32, shifts: Float64, axis_deg: float, threads: int) -> Float64:
+def profile_shifts(profiles: Float64, first: int, reach: float) -> Float64:
+    """Shifts (n,) [px] of profiles (n, m) against each other: first outward from one of them, then to the mean.
+
+    Summed across the tilt axis, all projections of an isolated specimen are the same curve (the common line),
+    moved by the shift along the axis. Slopes are compared: they need no level and weigh the features.
+    """
+    n, m = profiles.shape
+    window = np.minimum(1.0, np.minimum(np.arange(m) + 0.5, m - np.arange(m) - 0.5) / max(1.0, 0.1 * m))
+    spectra = np.fft.rfft(np.gradient(profiles, axis=1) * window, 2 * m, axis=1)
+    frequency = np.fft.rfftfreq(2 * m)
+    shifts = np.zeros(n)
+
+    def peak(reference: npt.NDArray[np.complex128], i: int) -> float:
+        lags = np.fft.irfft(np.conj(reference) * spectra[i], 2 * m)
+        lag = np.arange(-min(int(reach), m - 2), min(int(reach), m - 2) + 1)
+        best = int(lag[np.argmax(lags[lag])])
+        before, here, after = lags[best - 1], lags[best], lags[(best + 1) % (2 * m)]
+        bend = before - 2 * here + after
+        return best + (0.5 * float((before - after) / bend) if bend < 0 else 0.0)
+
+    def back(i: int) -> npt.NDArray[np.complex128]:
+        return np.asarray(spectra[i] * np.exp(2j * np.pi * frequency * shifts[i]))
+
+    order = np.argsort(np.abs(np.arange(n) - first), kind="stable")
+    total = spectra[first].copy()
+    for i in order[1:]:
+        shifts[i] = peak(total, int(i))
+        total += back(int(i))
+    for _ in range(2):
+        for i in order:
+            shifts[i] = peak(total - back(int(i)), int(i))
+        total = sum((back(i) for i in range(n)), np.zeros_like(total))
+    return shifts
+
+
+def centred(images: Float32, shifts: Float64, axis_deg: float, threads: int, *, along: bool = True) -> Float64:
     """Shifts that bring the centre of mass of an isolated specimen onto the axis in every image.
 
     Parallel projection moves the centre of mass on a cos + b sin of the tilt, which is the specimen's place:
-    with its mass in view, the centre tells the shift across the axis outright. Along the axis nothing changes.
+    with its mass in view, the centre tells the shift across the axis outright. With ``along`` the shift along
+    the axis comes from the common line. Images must be in the order of their tilts.
     """
+    if along:
+        raw = _rows(images, np.zeros_like(shifts), axis_deg, threads).images
+        profiles = raw.sum(axis=2, dtype=np.float64)
+        vu = across_along(shifts, axis_deg)
+        vu[:, 0] = profile_shifts(profiles, len(images) // 2, profiles.shape[1] / 2)
+        shifts = vu @ frame(axis_deg).T
     rows = _rows(images, shifts, axis_deg, threads)
     a = rows.images[:, rows.good].sum(axis=1, dtype=np.float64)
     u = np.arange(a.shape[1]) - (a.shape[1] - 1) / 2
@@ -120,12 +163,14 @@ def search_isolated(
     """Find the axis of an isolated specimen; returns it, shifts centred on it, and how it was found."""
     if given is not None:
         return given, centred(images, shifts, given, threads), "axis: given"
-    model = isolated_model(images, angles_deg, _SCAN_RIDGE, threads, cancel)
+    whole = isolated_model(images, angles_deg, _SCAN_RIDGE, threads, cancel)
+    part = slice(None, None, 2 if len(images) >= _MANY_TILTS else 1)
+    model = whole.subset(part)
 
     def misfit(axis_deg: float, at: Float64) -> float:
-        pose = Pose(shifts_px=at, tilt_axis_deg=axis_deg, rotations_deg=np.zeros(len(at)))
+        pose = Pose(shifts_px=at[part], tilt_axis_deg=axis_deg, rotations_deg=np.zeros(len(at[part])))
         residual = solve(model, pose, None, _SCAN_ITERATIONS).residual
-        return float(np.linalg.norm(residual) / max(float(np.linalg.norm(images)), 1e-30))
+        return float(np.linalg.norm(residual) / max(float(np.linalg.norm(model.images)), 1e-30))
 
     scan = np.arange(0.0, 180.0, _SCAN_STEP_DEG)
     misfits = np.array([misfit(a, centred(images, shifts, a, threads)) for a in scan])

@@ -149,15 +149,16 @@ def estimate_background(
     return out
 
 
-def _axis_map(size: int, binning: int) -> tuple[Float32, npt.NDArray[np.int64]]:
+def _axis_map(size: int, binning: int, softness: float) -> tuple[Float32, npt.NDArray[np.int64]]:
     """Weights and sources of a Lanczos low-pass and reduction that keeps the centre where it is."""
-    if binning == 1:
+    if binning == 1 and softness == 1:
         return np.ones((size, 1), np.float32), np.arange(size, dtype=np.int64)[:, None]
     m = max(1, size // binning)
     centre = (size - 1) / 2 + (np.arange(m) - (m - 1) / 2) * binning
-    reach = _LANCZOS_LOBES * binning
+    width = softness * binning
+    reach = int(np.ceil(_LANCZOS_LOBES * width))
     source = np.floor(centre).astype(np.int64)[:, None] + np.arange(1 - reach, reach + 1)
-    t = (source - centre[:, None]) / binning
+    t = (source - centre[:, None]) / width
     weight = np.where(np.abs(t) < _LANCZOS_LOBES, np.sinc(t) * np.sinc(t / _LANCZOS_LOBES), 0.0)
     weight /= weight.sum(axis=1, keepdims=True)
     folded = np.mod(source, 2 * size)  # mirrored at the edges
@@ -165,10 +166,18 @@ def _axis_map(size: int, binning: int) -> tuple[Float32, npt.NDArray[np.int64]]:
 
 
 def reduce_images(
-    images: Float32, binning: int, threads: int = 0, cancel: _core.CancelToken | None = None
+    images: Float32,
+    binning: int,
+    threads: int = 0,
+    cancel: _core.CancelToken | None = None,
+    *,
+    softness: float = 1.0,
 ) -> Float32:
-    """Low-pass and reduce images (n, ny, nx) by ``binning`` about their centre; values stay means."""
-    rows, columns = (_axis_map(size, binning) for size in images.shape[1:])
+    """Low-pass and reduce images (n, ny, nx) by ``binning`` about their centre; values stay means.
+
+    ``softness`` above 1 puts the cut-off that much below the new pixels' Nyquist frequency.
+    """
+    rows, columns = (_axis_map(size, binning, softness) for size in images.shape[1:])
     out = np.empty((len(images), len(rows[0]), len(columns[0])), np.float32)
     _core.reduce_images(as_core(images, "images", ("n", "ny", "nx")), *rows, *columns, out, threads, cancel)
     return out

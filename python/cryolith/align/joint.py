@@ -45,6 +45,10 @@ class Pose:
     tilt_axis_deg: float
     rotations_deg: Float64
 
+    def subset(self, part: slice) -> Pose:
+        """Return the pose of some images."""
+        return replace(self, shifts_px=self.shifts_px[part], rotations_deg=self.rotations_deg[part])
+
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
@@ -63,6 +67,11 @@ class Model:
     ridge: float
     threads: int = 0
     cancel: _core.CancelToken | None = None
+
+    def subset(self, part: slice) -> Model:
+        """Return the model of some images."""
+        parts = {k: np.ascontiguousarray(getattr(self, k)[part]) for k in ("images", "angles_deg", "weights")}
+        return replace(self, **parts)
 
     def geometry(self, pose: Pose) -> Geometry:
         return Geometry.single_axis(

@@ -32,15 +32,25 @@ Float64 = npt.NDArray[np.float64]
 _FINE_EDGE = 64
 _ITERATIONS = 30
 _AXIS_ITERATIONS = 20
+# Cut-off of the images to fit, as a fraction of Nyquist: 1 / 2.5. With more, interpolation between rotated lattices
+# pulled the axis towards the lattice: -0.7 deg at 30 deg with 1, -0.3 with 1.5, -0.07 with 2.5 (a simulated needle).
+_SOFTNESS = 2.5
 _RIDGE = 0.01
 _SLAB_THICKNESS = 0.15
 _SUPPORT_MARGIN = 1.15
+_LEAST_EDGE = 16
+_LEAST_TILTS = 5
+_LEAST_RANGE_DEG = 5.0
+_LEAST_CONTRAST = 0.05
+# Angles are compared on every second image of a long series: half the time, and 30 images tell enough.
+_MANY_TILTS = 48
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
     """Images at hand (those not excluded), and how to run."""
 
+    keep: npt.NDArray[np.int64]
     angles_deg: Float64
     nominal: float | None
     settings: AlignSettings
@@ -64,35 +74,121 @@ def align_tilt_series(
     cancel: _core.CancelToken | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Alignment:
-    """docstring later"""
+    """Align a tilt series without beads: shift of each image, direction of the tilt axis, with their errors.
+
+    Parameters
+    ----------
+    series : TiltSeries or (n_tilts, ny, nx) array_like of real numbers
+        Raw images, read one chunk at a time; NaN is a missing pixel. Never written to.
+    angles_deg : (n_tilts,) array_like, optional [deg]
+        Stage tilt of each image, in any order; needed with an array, replaces those of a series.
+    settings : AlignSettings, optional
+    threads : int, default 0
+        0 uses all processors of this process; the result has the same bits for any number.
+    cancel : CancelToken, optional
+    progress : callable, optional
+        Called with the fraction done, 0 to 1.
+
+    Returns
+    -------
+    Alignment
+        Of all images; those that do not fit are in ``flags``. The specimen is in the middle of the volume across
+        the axis and in depth (``axis_offset_px`` is 0); ``method`` says what was decided and why.
+
+    Raises
+    ------
+    InputError
+        No angles, too few usable images, a wrong shape or number, by name.
+    Cancelled
+        ``cancel`` was set.
+
+    Notes
+    -----
+    1. Hot pixels out, vacuum level off, images reduced; the specimen's kind from its border and from the growth
+       of its mass with tilt. 2. Isolated: shifts along the axis by common lines, across by the centre of mass,
+       axis by the misfit of low-resolution reconstructions over half a turn. Slab: correlation outward from the
+       lowest tilt with cosine stretch, axis where that correlates best. 3. Density and shifts together, coarse
+       to fine (:mod:`cryolith.align.joint`). design/004-alignment.md has the reasons and the measured errors.
+
+    References
+    ----------
+    Common lines and moments: S. Helgason, The Radon Transform (1980), ch. 1, sec. 2. Variable projection:
+    G. H. Golub and V. Pereyra, SIAM J. Numer. Anal. 10 (1973) 413.
+    """
     settings = settings or AlignSettings()
     series = _as_series(series, angles_deg)
-    n, height, width = series.images.shape
-    left_out = _excluded(settings, n)
-    keep = np.setdiff1d(np.arange(n), list(left_out))
-    if len(keep) < 3:
-        raise InputError(f"images: found {len(keep)} usable tilts, expected at least 3; check exclude")
+    flags = _excluded(settings, len(series))
+    job = _job(series, settings, flags, threads, cancel, progress)
+    job.tell(0.0)
+    height, width = series.images.shape[1:]
     fine = settings.binning or max(1, round(max(height, width) / _FINE_EDGE))
-    fine = min(fine, max(1, min(height, width) // 16))
-    job = _Job(
-        angles_deg=series.angles_deg[keep],
+    fine = min(fine, max(1, min(height, width) // _LEAST_EDGE))
+    ready = prepare(
+        _Chosen(series.images, job.keep), job.angles_deg, max(1, fine // 2), settings.specimen, threads, cancel
+    )
+    job, ready = _without_blanks(job, ready, flags)
+    job.tell(0.1)
+    pose, notes = _start(job, ready)
+    job.tell(0.3)
+    fit = _refined(job, ready, pose, fine)
+    job.tell(0.95)
+    alignment = _described(job, ready, fit, series, flags, [*notes, *fit.notes])
+    job.tell(1.0)
+    return alignment
+
+
+def _job(
+    series: TiltSeries,
+    settings: AlignSettings,
+    flags: dict[int, str],
+    threads: int,
+    cancel: _core.CancelToken | None,
+    progress: Callable[[float], None] | None,
+) -> _Job:
+    """The images to use, in the order of their tilts."""
+    keep = np.setdiff1d(np.arange(len(series)), list(flags))
+    keep = keep[np.argsort(series.angles_deg[keep], kind="stable")]
+    angles = series.angles_deg[keep]
+    if min(series.images.shape[1:]) < _LEAST_EDGE:
+        raise InputError(
+            f"images: found {series.images.shape[1:]} pixels, expected at least {_LEAST_EDGE} along each edge"
+        )
+    if len(keep) < _LEAST_TILTS:
+        raise InputError(
+            f"images: found {len(keep)} tilts to use, expected at least {_LEAST_TILTS}; check exclude"
+        )
+    if np.ptp(angles) < _LEAST_RANGE_DEG:
+        raise InputError(
+            f"angles_deg: found a range of {np.ptp(angles):g} deg, expected at least {_LEAST_RANGE_DEG:g}; "
+            "for images of one view use register_stack"
+        )
+    return _Job(
+        keep=keep,
+        angles_deg=angles,
         nominal=series.tilt_axis_deg,
         settings=settings,
         threads=threads,
         cancel=cancel,
         progress=progress,
     )
-    job.tell(0.0)
-    first = max(1, fine // 2)
-    ready = prepare(_Chosen(series.images, keep), job.angles_deg, first, settings.specimen, threads, cancel)
-    job.tell(0.1)
-    pose, notes = _start(job, ready)
-    job.tell(0.3)
-    fit = _refined(job, ready, pose, fine)
-    job.tell(0.95)
-    alignment = _described(job, ready, fit, series, keep, left_out, notes)
-    job.tell(1.0)
-    return alignment
+
+
+def _without_blanks(job: _Job, ready: Prepared, flags: dict[int, str]) -> tuple[_Job, Prepared]:
+    """Leave out images without contrast: nothing can be said about their shifts."""
+    usual = float(np.median(ready.contrast))
+    blank = ready.contrast <= _LEAST_CONTRAST * usual
+    if usual == 0 or (~blank).sum() < _LEAST_TILTS:
+        raise InputError(
+            f"images: found {int((~blank).sum()) if usual else 0} images with contrast, expected at least "
+            f"{_LEAST_TILTS}; look at the series"
+        )
+    for i in np.flatnonzero(blank):
+        flags[int(job.keep[i])] = (
+            f"blank: contrast (standard deviation) {ready.contrast[i]:.3g} against {usual:.3g} of the other tilts"
+        )
+    chosen = ready.replaced, ready.contrast
+    kept = replace(ready, images=ready.images[~blank], replaced=chosen[0][~blank], contrast=chosen[1][~blank])
+    return replace(job, keep=job.keep[~blank], angles_deg=job.angles_deg[~blank]), kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,13 +212,21 @@ def _refined(job: _Job, ready: Prepared, pose: Pose, fine: int) -> _Fit:
     coarse_images = _reduced(ready, coarse, job)
     scaled = replace(pose, shifts_px=pose.shifts_px / coarse)
     model = _model(job, ready, coarse_images, scaled)
-    scaled, _ = refine(model, scaled, rounds=min(2, s.iterations), iterations=_ITERATIONS, axis=False)
+    scaled, first = refine(model, scaled, rounds=min(2, s.iterations), iterations=_ITERATIONS, axis=False)
+    notes = []
+    if ready.isolated:
+        gains = _gains(coarse_images, first)
+        ready = replace(ready, images=ready.images / gains[:, None, None])
+        coarse_images = _reduced(ready, coarse, job)
+        model = replace(model, images=coarse_images)
+        notes.append(f"intensity: images scaled to the reconstruction (sd {gains.std():.2%})")
     job.tell(0.4)
     sigma_axis = float("nan")
-    notes = []
     if s.refine_axis and s.iterations:
-        fit = fit_axis(model, scaled, _AXIS_ITERATIONS)
-        scaled, sigma_axis = fit.pose, fit.sigma_deg
+        part = slice(None, None, 2 if len(job.keep) >= _MANY_TILTS else 1)
+        fit = fit_axis(model.subset(part), scaled.subset(part), _AXIS_ITERATIONS)
+        scaled = replace(scaled, tilt_axis_deg=fit.pose.tilt_axis_deg)
+        sigma_axis = fit.sigma_deg
         notes.append("axis angle: least misfit of the reconstruction, shifts free at each angle")
     job.tell(0.6)
     scaled, _ = refine(model, scaled, rounds=s.iterations, iterations=_ITERATIONS, axis=False)
@@ -145,35 +249,44 @@ def _refined(job: _Job, ready: Prepared, pose: Pose, fine: int) -> _Fit:
     )
 
 
+def _gains(images: Float32, solution: Solution) -> npt.NDArray[np.float32]:
+    """Intensity of each image against the reconstruction's projection, with mean 1."""
+    predicted = images - solution.residual
+    top = np.einsum("nij,nij->n", predicted, images, dtype=np.float64)
+    bottom = np.einsum("nij,nij->n", predicted, predicted, dtype=np.float64)
+    gains = np.clip(top / np.maximum(bottom, 1e-30), 0.25, 4.0)
+    return (gains / gains.mean()).astype(np.float32)
+
+
 def _described(
     job: _Job,
     ready: Prepared,
     fit: _Fit,
     series: TiltSeries,
-    keep: npt.NDArray[np.int64],
     flags: dict[int, str],
     notes: list[str],
 ) -> Alignment:
     """The result for all images of the series, those left out included, with the gauge fixed."""
-    n = len(series)
+    n, keep = len(series), job.keep
     pose = _centred_gauge(job, ready, fit)
     residuals = relative_residuals(fit.model.images, fit.solution.residual)
     for i in np.flatnonzero(outliers(residuals)):
         flags[int(keep[i])] = (
             f"residual {residuals[i]:.3g} against {np.median(residuals):.3g} of the other tilts: does not fit"
         )
+    beyond = np.abs(pose.shifts_px) > np.array(series.images.shape[1:]) / 2
+    for i in np.flatnonzero(beyond.any(axis=1)):
+        flags.setdefault(int(keep[i]), "the specimen's centre is outside the image")
+
     def spread(values: Float64) -> Float64:
         out = np.full((n, *values.shape[1:]), np.nan)
         out[keep] = values
         return out
 
     shifts = spread(pose.shifts_px)
-    order = np.argsort(job.angles_deg, kind="stable")
     for k in range(2):
         lost = np.isnan(shifts[:, k])
-        shifts[lost, k] = np.interp(
-            series.angles_deg[lost], job.angles_deg[order], pose.shifts_px[order, k]
-        )
+        shifts[lost, k] = np.interp(series.angles_deg[lost], job.angles_deg, pose.shifts_px[:, k])
     return Alignment(
         angles_deg=series.angles_deg.copy(),
         tilt_axis_deg=pose.tilt_axis_deg,
@@ -187,7 +300,7 @@ def _described(
         residuals=spread(residuals),
         flags=dict(sorted(flags.items())),
         holdout_residual=fit.holdout,
-        method=tuple([*notes, *fit.notes]),
+        method=tuple(notes),
         source=series.source,
     )
 
@@ -232,9 +345,8 @@ class _Chosen:
 
 def _as_series(series: TiltSeries | npt.ArrayLike, angles_deg: npt.ArrayLike | None) -> TiltSeries:
     if isinstance(series, TiltSeries):
-        if angles_deg is None:
-            return series
-        return replace(series, angles_deg=as_angles(angles_deg, "angles_deg", len(series)))
+        given = series.angles_deg if angles_deg is None else angles_deg
+        return replace(series, angles_deg=as_angles(given, "angles_deg", len(series)))
     images = np.asarray(series)
     if images.ndim != 3 or images.dtype.kind not in "biuf" or 0 in images.shape:
         raise InputError(f"series: found {images.dtype} {images.shape}, expected real (n_tilts, ny, nx)")
@@ -252,7 +364,7 @@ def _excluded(settings: AlignSettings, n: int) -> dict[int, str]:
 
 def _reduced(ready: Prepared, binning: int, job: _Job) -> Float32:
     factor = max(1, round(binning / ready.binning))
-    return reduce_images(ready.images, factor, job.threads, job.cancel)
+    return reduce_images(ready.images, factor, job.threads, job.cancel, softness=_SOFTNESS)
 
 
 def _start(job: _Job, ready: Prepared) -> tuple[Pose, list[str]]:
