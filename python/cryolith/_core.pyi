@@ -31,15 +31,15 @@ class FftPlan:
     """
     def __init__(self, shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], axes: typing.SupportsInt | typing.SupportsIndex, real: bool = True) -> None:
         ...
-    def fft_in_place(self, data: numpy.typing.NDArray[numpy.complex64], inverse: bool, scale: typing.SupportsFloat | typing.SupportsIndex = 1.0, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken = None) -> None:
+    def fft_in_place(self, data: numpy.typing.NDArray[numpy.complex64], inverse: bool, scale: typing.SupportsFloat | typing.SupportsIndex = 1.0, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
         """
         Complex transform in place; `scale` multiplies the inverse only.
         """
-    def irfft(self, array: numpy.typing.NDArray[numpy.complex64], out: numpy.typing.NDArray[numpy.float32], scale: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken = None) -> None:
+    def irfft(self, array: numpy.typing.NDArray[numpy.complex64], out: numpy.typing.NDArray[numpy.float32], scale: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
         """
         Real inverse transform times `scale` into `out`; `array` is kept.
         """
-    def rfft(self, array: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.complex64], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken = None) -> None:
+    def rfft(self, array: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.complex64], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
         """
         Real forward transform into `out`.
         """
@@ -66,11 +66,11 @@ class ProjectionPlan:
         """
         poses: (n_tilts, 7) cos tilt, sin tilt, cos axis, sin axis, shift row, shift column, axis offset [px].
         """
-    def backproject(self, stack: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken = None) -> None:
+    def backproject(self, stack: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
         """
         Sets out (nz, ny, nx) to the back-projection of stack.
         """
-    def project(self, volume: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken = None) -> None:
+    def project(self, volume: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
         """
         Sets out (n_tilts, height, width) to the projections of volume.
         """
@@ -82,11 +82,11 @@ def available_threads() -> int:
     """
     Processors this process may use.
     """
-def count_missing(stack: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken = None) -> int:
+def count_missing(stack: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> int:
     """
     Number of NaN or infinite values.
     """
-def despike(images: numpy.typing.NDArray[numpy.float32], replaced: numpy.typing.NDArray[numpy.int64], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken = None) -> None:
+def despike(images: numpy.typing.NDArray[numpy.float32], replaced: numpy.typing.NDArray[numpy.int64], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """
     Replace hot pixels by the median of their neighbours, in place.
     """
@@ -94,7 +94,7 @@ def fft_good_size(n: typing.SupportsInt | typing.SupportsIndex) -> int:
     """
     Smallest length >= n that the transforms are fast for.
     """
-def fill_basins(values: numpy.typing.NDArray[numpy.float32], outlet: numpy.typing.NDArray[numpy.uint8], filled: numpy.typing.NDArray[numpy.float32], cancel: CancelToken = None) -> None:
+def fill_basins(values: numpy.typing.NDArray[numpy.float32], outlet: numpy.typing.NDArray[numpy.uint8], filled: numpy.typing.NDArray[numpy.float32], cancel: CancelToken | None = None) -> None:
     """
     Fill what is enclosed in values (nz, ny, nx) up to the level at which it runs off to an outlet or a face.
     """
@@ -102,7 +102,7 @@ def filter_length(count: typing.SupportsInt | typing.SupportsIndex) -> int:
     """
     Transform length that filters count samples without wrap.
     """
-def filter_stack(stack: numpy.typing.NDArray[numpy.float32], gains: numpy.typing.NDArray[numpy.float32], length: typing.SupportsInt | typing.SupportsIndex, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken = None) -> None:
+def filter_stack(stack: numpy.typing.NDArray[numpy.float32], gains: numpy.typing.NDArray[numpy.float32], length: typing.SupportsInt | typing.SupportsIndex, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
     """
     Filters a stack along its last axis; gains (n_tilts, length/2 + 1).
     """
@@ -114,7 +114,7 @@ def isa() -> str:
     """
     Instruction set in use: baseline, x86-64-v3 or x86-64-v4.
     """
-def label(mask: numpy.typing.NDArray[numpy.uint8], connectivity: typing.SupportsInt | typing.SupportsIndex, labels: numpy.typing.NDArray[numpy.int32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken = None) -> int:
+def label(mask: numpy.typing.NDArray[numpy.uint8], connectivity: typing.SupportsInt | typing.SupportsIndex, labels: numpy.typing.NDArray[numpy.int32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> int:
     """
     Number the connected components of mask (nz, ny, nx) uint8 into labels int32; return how many.
     """
@@ -122,31 +122,31 @@ def longest_row(plan: ProjectionPlan) -> int:
     """
     Most samples that one stretched row has over an image.
     """
-def reduce_images(images: numpy.typing.NDArray[numpy.float32], row_weight: numpy.typing.NDArray[numpy.float32], row_source: numpy.typing.NDArray[numpy.int64], column_weight: numpy.typing.NDArray[numpy.float32], column_source: numpy.typing.NDArray[numpy.int64], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken = None) -> None:
+def reduce_images(images: numpy.typing.NDArray[numpy.float32], row_weight: numpy.typing.NDArray[numpy.float32], row_source: numpy.typing.NDArray[numpy.int64], column_weight: numpy.typing.NDArray[numpy.float32], column_source: numpy.typing.NDArray[numpy.int64], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """
     Apply one sparse linear map along rows and one along columns.
     """
-def region_sums(labels: numpy.typing.NDArray[numpy.int32], intensity: numpy.typing.NDArray[numpy.float32] | None, centre: typing.SupportsFloat | typing.SupportsIndex, sums: numpy.typing.NDArray[numpy.int64], intensities: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken = None) -> None:
+def region_sums(labels: numpy.typing.NDArray[numpy.int32], intensity: numpy.typing.NDArray[numpy.float32] | None, centre: typing.SupportsFloat | typing.SupportsIndex, sums: numpy.typing.NDArray[numpy.int64], intensities: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
     """
     Sum coordinates, box, exits and intensity over the voxels of each label into sums (n, 29) and intensities (n, 4).
     """
-def register_pairs(reference: numpy.typing.NDArray[numpy.float32], moving: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float64], low: typing.SupportsFloat | typing.SupportsIndex, high: typing.SupportsFloat | typing.SupportsIndex, taper: typing.SupportsFloat | typing.SupportsIndex, max_shift: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken = None) -> None:
+def register_pairs(reference: numpy.typing.NDArray[numpy.float32], moving: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float64], low: typing.SupportsFloat | typing.SupportsIndex, high: typing.SupportsFloat | typing.SupportsIndex, taper: typing.SupportsFloat | typing.SupportsIndex, max_shift: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """
     Shift of each moving image against its reference.
     """
-def resample_images(images: numpy.typing.NDArray[numpy.float32], map: numpy.typing.NDArray[numpy.float64], fill: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken = None) -> None:
+def resample_images(images: numpy.typing.NDArray[numpy.float32], map: numpy.typing.NDArray[numpy.float64], fill: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """
     Resample each image through an affine map, bilinear.
     """
-def residual_step(measured: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], projected: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken = None) -> tuple:
+def residual_step(measured: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], projected: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> tuple:
     """
     projected <- weights (measured - projected); returns the sums of r^2 and of b^2 where weights > 0.
     """
-def update_step(correction: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], lower: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken = None) -> None:
+def update_step(correction: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], lower: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
     """
     volume <- max(lower, volume + weights correction).
     """
-def wbp(plan: ProjectionPlan, stack: numpy.typing.NDArray[numpy.float32], gains: numpy.typing.NDArray[numpy.float32], length: typing.SupportsInt | typing.SupportsIndex, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken = None) -> None:
+def wbp(plan: ProjectionPlan, stack: numpy.typing.NDArray[numpy.float32], gains: numpy.typing.NDArray[numpy.float32], length: typing.SupportsInt | typing.SupportsIndex, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
     """
     Filtered back-projection.
     """
