@@ -179,7 +179,7 @@ def _thickness(below: Boundary | None, above: Boundary | None) -> tuple[float, f
 def _between(frame: Frame, below: Boundary | None, above: Boundary | None) -> Mask:
     """Voxels of the domain between two boundaries, twice the blur (at most a third of the way) away from them."""
     g = np.arange(len(frame.values))[:, None, None]
-    lateral = np.stack(np.indices(frame.values.shape[1:]), axis=-1)
+    lateral = np.moveaxis(np.indices(frame.values.shape[1:]), 0, -1).astype(np.float64)
     room = math.inf
     if below and above:
         room = abs(above.plane.offset - float(below.plane.at(above.plane.centre))) / 3

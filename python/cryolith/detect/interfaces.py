@@ -114,7 +114,8 @@ def _direction(axis: str | Sequence[float]) -> Float64:
     if isinstance(axis, str):
         if axis not in ("z", "y", "x"):
             raise InputError(f"axis: found {axis!r}, expected 'z', 'y', 'x' or a vector (z, y, x)")
-        return np.eye(3)["zyx".index(axis)]
+        named: Float64 = np.eye(3)["zyx".index(axis)]
+        return named
     vector = np.asarray(axis, dtype=np.float64)
     length = float(np.linalg.norm(vector)) if vector.shape == (3,) else 0.0
     if not (math.isfinite(length) and length > 0):
