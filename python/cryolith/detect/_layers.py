@@ -38,10 +38,8 @@ class Layer:
     ]  # "start", "end": position, roughness, width with sigmas, tilt; see _describe
 
 
-def make_layers(
-    frame: Frame, boundaries: list[Boundary], shape: tuple[int, ...], vacuum_below: float
-) -> list[Layer]:
-    """Return the layers between the boundaries; a first or last one darker than ``vacuum_below`` is vacuum.
+def make_layers(frame: Frame, boundaries: list[Boundary], shape: tuple[int, ...]) -> list[Layer]:
+    """Return the layers between the boundaries; a first or last one outside the specimen is vacuum.
 
     A single layer between flat ends is a homogeneous specimen: it has none.
     """
@@ -59,10 +57,10 @@ def make_layers(
         inside = _between(frame, below, above)
         if not inside.any():
             continue
+        if (below is None or above is None) and frame.specimen[inside].mean() < 0.5:
+            continue
         values = frame.values[inside].astype(np.float64)
         mean = float(values.mean())
-        if (below is None or above is None) and mean < vacuum_below:
-            continue
         middle = np.array([c.mean() for c in np.nonzero(inside)])
         size, sigma = _thickness(below, above)
         ends = {
