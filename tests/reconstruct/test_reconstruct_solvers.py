@@ -246,3 +246,13 @@ def test_a_tilt_series_and_its_alignment_are_taken():
         wbp(stack[1:], alignment)
     with pytest.raises(InputError, match="angles_deg: found None"):
         wbp(stack)
+
+
+def test_wbp_works_at_every_axis_angle(rng):
+    """Rows of neighbouring blocks touch a turned image at different places: the filter has to hold both."""
+    stack = rng.normal(size=(3, 37, 53)).astype("f4")
+    for axis in range(0, 360, 7):
+        geometry = Geometry.single_axis([-50.0, 5.0, 88.0], tilt_axis_deg=axis)
+        got = wbp(stack, geometry, shape=(12, 41, 29), filter="ramp")
+        assert np.isfinite(got).all()
+        assert got.any()
