@@ -78,7 +78,7 @@ def test_the_notebook_of_the_readme_runs(tmp_path, monkeypatch):
     import mrcfile
 
     phantom = simulate.needle((24, 64, 24), layers=[(24, 0.3), (16, 1.0), (24, 0.3)], seed=1)
-    angles = np.arange(-70.0, 71.0, 5.0)
+    angles = np.arange(-70.0, 71.0, 7.0)
     series, _ = simulate.tilt_series(
         phantom, angles, image_shape=(64, 48), dose_per_pixel=200.0, background=1.0
     )

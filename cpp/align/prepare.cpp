@@ -12,6 +12,7 @@ namespace {
 
 constexpr double kRangesAbove = 3.0;  // Gauss noise passes 8.5 + 1.4 sigma about once in 1e20 pixels
 constexpr double kSigmasAbove = 8.0;  // the floor where the neighbours are all equal, as in counting images
+constexpr double kRounding = 1e-6;  // px: a map that ends on the border pixel stays inside
 constexpr double kMeanToSigma = 1.2533141373155003;  // sqrt(pi / 2): from the mean of |x| to sigma
 
 struct Around {
@@ -124,13 +125,16 @@ void resample_images(const Cpu& cpu, View3<const float> images, View3<const doub
     const double* m = map.data + i * 6;
     for (index_t r = 0; r < my; ++r)
       for (index_t c = 0; c < mx; ++c) {
-        const double y = m[0] * static_cast<double>(r) + m[1] * static_cast<double>(c) + m[2];
-        const double x = m[3] * static_cast<double>(r) + m[4] * static_cast<double>(c) + m[5];
+        double y = m[0] * static_cast<double>(r) + m[1] * static_cast<double>(c) + m[2];
+        double x = m[3] * static_cast<double>(r) + m[4] * static_cast<double>(c) + m[5];
         float& to = out.data[(i * my + r) * mx + c];
-        if (!(y >= 0 && x >= 0 && y <= static_cast<double>(ny - 1) && x <= static_cast<double>(nx - 1))) {
+        const double bottom_row = static_cast<double>(ny - 1), last_column = static_cast<double>(nx - 1);
+        if (!(y >= -kRounding && x >= -kRounding && y <= bottom_row + kRounding && x <= last_column + kRounding)) {
           to = fill.data[i];
           continue;
         }
+        y = std::clamp(y, 0.0, bottom_row);
+        x = std::clamp(x, 0.0, last_column);
         const index_t y0 = std::min(static_cast<index_t>(y), std::max<index_t>(ny - 2, 0));
         const index_t x0 = std::min(static_cast<index_t>(x), std::max<index_t>(nx - 2, 0));
         const index_t y1 = std::min(y0 + 1, ny - 1), x1 = std::min(x0 + 1, nx - 1);

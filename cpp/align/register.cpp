@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <complex>
+#include <cstdint>
 #include <limits>
 #include <numbers>
 #include <vector>
@@ -52,6 +53,9 @@ class Pair {
     for (index_t k = 0; k < py; ++k) fy_.push_back(static_cast<double>(k <= py / 2 ? k : k - py) / static_cast<double>(py));
     for (index_t k = 0; k < half_; ++k) fx_.push_back(static_cast<double>(k) / static_cast<double>(px));
     rings_ = std::max(py, px) / 2 + 1;
+    ring_.resize(a_.size());
+    for (index_t ky = 0; ky < py; ++ky)
+      for (index_t kx = 0; kx < half_; ++kx) ring_[static_cast<std::size_t>(ky * half_ + kx)] = ring_of(ky, kx);
   }
 
   void run(const float* reference, const float* moving, index_t ny, index_t nx, double* out) {
@@ -156,9 +160,11 @@ class Pair {
     return out;
   }
 
-  std::size_t ring(index_t ky, index_t kx) const {
+  std::size_t ring(index_t ky, index_t kx) const { return ring_[static_cast<std::size_t>(ky * half_ + kx)]; }
+
+  std::uint32_t ring_of(index_t ky, index_t kx) const {
     const double f = std::hypot(fy_[static_cast<std::size_t>(ky)], fx_[static_cast<std::size_t>(kx)]);
-    return f > kTopFrequency ? 0 : static_cast<std::size_t>(f * static_cast<double>(2 * (rings_ - 1)) + 0.5);
+    return f > kTopFrequency ? 0 : static_cast<std::uint32_t>(f * static_cast<double>(2 * (rings_ - 1)) + 0.5);
   }
 
   // Coherence g of each ring at a shift, and with it the weights of the correlation and the Fisher information.
@@ -246,6 +252,7 @@ class Pair {
   std::vector<float> padded_;
   std::vector<Complex> a_, b_, cross_;
   std::vector<double> fy_, fx_, weight_, information_;
+  std::vector<std::uint32_t> ring_;
   fft::Workspace workspace_;
 };
 

@@ -18,12 +18,6 @@ struct Scratch {
   Buffer<float> shallow, steep;     // tile of partial sums: [line across][voxel along][kLanes]
 };
 
-Range united(Range a, Range b) {
-  if (a.begin == a.end) return b;
-  if (b.begin == b.end) return a;
-  return {std::min(a.begin, b.begin), std::max(a.end, b.end)};
-}
-
 void sample_block(const ProjectionPlan& plan, View3<const float> images, index_t tilt, index_t block, Range& range,
                   float* rows) {
   const index_t count = plan.row_count(tilt);

@@ -27,6 +27,12 @@ Interval clip(Interval in, const SampleLine& line, index_t lane, Range inside) {
 
 }  // namespace
 
+Range united(Range a, Range b) {
+  if (a.begin == a.end) return b;
+  if (b.begin == b.end) return a;
+  return {std::min(a.begin, b.begin), std::max(a.end, b.end)};
+}
+
 Range touching(const SampleGrid& g, index_t count, index_t lanes, Range image_rows, Range image_columns) {
   Range out{count, 0};
   for (index_t lane = 0; lane < lanes; ++lane) {

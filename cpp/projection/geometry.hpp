@@ -31,6 +31,9 @@ struct Range {
   index_t begin, end;
 };
 
+// The smallest range that holds both; empty ranges hold nothing.
+Range united(Range a, Range b);
+
 // The samples i in [0, count) of which any of `lanes` lanes can have a tap inside the given rows and columns of an
 // image; at most one sample too many at either end.
 Range touching(const SampleGrid& grid, index_t count, index_t lanes, Range image_rows, Range image_columns);

@@ -75,8 +75,9 @@ void RowFilter::apply(int worker, index_t tilt, index_t count, float* a, float* 
 index_t longest_row(const ProjectionPlan& plan) {
   index_t longest = 1;
   for (index_t tilt = 0; tilt < plan.tilts(); ++tilt)
-    for (index_t block = 0; block < plan.blocks(); block += 1) {
-      const Range r = plan.samples(tilt, block);
+    for (index_t block = 0; block < plan.blocks(); block += 2) {
+      const bool pair = block + 1 < plan.blocks();
+      const Range r = united(plan.samples(tilt, block), pair ? plan.samples(tilt, block + 1) : Range{0, 0});
       longest = std::max(longest, r.end - r.begin);
     }
   return longest;

@@ -33,7 +33,7 @@ class RowFilter {
   std::vector<Buffer<float>> work_;
 };
 
-// Longest row of samples that lies over an image, over all tilts and blocks.
+// Longest row that the filter sees: samples of a pair of blocks that lie over an image, over all tilts.
 index_t longest_row(const ProjectionPlan& plan);
 
 // Sets `out` to `images` (n_tilts, height, width) filtered along the last axis.

@@ -143,6 +143,21 @@ def test_layers_along_any_axis_and_in_a_film(axis):
     assert abs(normal[axis]) > np.cos(np.radians(1.0))
 
 
+def test_a_volume_cut_from_inside_a_specimen_has_no_vacuum():
+    rng = np.random.default_rng(5)
+    at = np.array([10.4, 19.7, 30.1, 41.5])
+    level = np.full(52, 1.0)
+    for k, position in enumerate(at):
+        level += (-1) ** k * ndtr((np.arange(52) - position) / 0.9)
+    volume = np.broadcast_to(level[:, None, None], (52, 36, 36)) + noise((52, 36, 36), 0.1, rng)
+    table = interfaces(volume)
+    assert table["name"].tolist() == ["dark 1", "bright 1", "dark 2", "bright 2", "dark 3"]
+    pull = (table["thickness_px"][1:-1] - np.diff(at)) / table["sigma_thickness_px"][1:-1]
+    assert (np.abs(pull) < 3).all()
+    one = interfaces(volume[:25], support=np.ones((25, 36, 36), bool))
+    assert one["kind"].tolist() == ["dark", "bright", "dark"]
+
+
 def test_strongly_tilted_layers_need_no_axis():
     # Layers 25 degrees off the grid in a block: measured along their own normal.
     rng = np.random.default_rng(8)

@@ -221,3 +221,38 @@ def test_limits():
     nothing = np.full((3, 6, 6), np.nan, "f4")
     assert not wbp(nothing, [0, 1, 2]).any()
     assert not sirt(nothing, [0, 1, 2], n_iter=2).any()
+
+
+def test_a_tilt_series_and_its_alignment_are_taken():
+    angles = np.arange(-60, 61, 6.0)
+    stack, geometry = series(angles, 17.0, shifts=True)
+    tilts = cryolith.TiltSeries(images=stack, angles_deg=angles, tilt_axis_deg=17.0)
+    alignment = cryolith.Alignment(
+        angles_deg=angles,
+        tilt_axis_deg=17.0,
+        shifts_px=geometry.shifts_px,
+        axis_offset_px=geometry.axis_offset_px,
+        flags={3: "drifted"},
+    )
+    keep, level = alignment.kept, np.arange(len(angles), dtype="f8")
+    got = wbp(tilts, alignment, shape=VOLUME.shape, background=level)
+    want = wbp(stack[keep], geometry.subset(keep), shape=VOLUME.shape, background=level[keep])
+    assert np.array_equal(got, want)
+    from_metadata = Geometry.single_axis(angles, tilt_axis_deg=17.0)
+    assert np.array_equal(
+        wbp(tilts, shape=VOLUME.shape), wbp(stack, from_metadata, shape=VOLUME.shape)
+    )
+    with pytest.raises(InputError, match="alignment: found 21 tilts, expected 20"):
+        wbp(stack[1:], alignment)
+    with pytest.raises(InputError, match="angles_deg: found None"):
+        wbp(stack)
+
+
+def test_wbp_works_at_every_axis_angle(rng):
+    """Rows of neighbouring blocks touch a turned image at different places: the filter has to hold both."""
+    stack = rng.normal(size=(3, 37, 53)).astype("f4")
+    for axis in range(0, 360, 7):
+        geometry = Geometry.single_axis([-50.0, 5.0, 88.0], tilt_axis_deg=axis)
+        got = wbp(stack, geometry, shape=(12, 41, 29), filter="ramp")
+        assert np.isfinite(got).all()
+        assert got.any()

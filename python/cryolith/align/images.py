@@ -20,6 +20,7 @@ Float64 = npt.NDArray[np.float64]
 
 _CHUNK_BYTES = 2**26
 _LANCZOS_LOBES = 3
+_VACUUM_ROUNDS = 3
 
 
 def chunks(images: npt.NDArray[Any], cancel: _core.CancelToken | None) -> Iterator[slice]:
@@ -96,16 +97,19 @@ def vacuum(image: Float32) -> tuple[float, float, bool]:
     Without such an area (the specimen fills the image) the level is the darkest block's.
     """
     blocks = np.sort(block_means(image).ravel())
-    mode = _half_sample_mode(blocks[: max(1, len(blocks) // 2)])
-    below = blocks[blocks <= mode]
-    # Noise is symmetric about the vacuum's level and the specimen is brighter: the lower side tells sigma.
-    sigma = float(np.sqrt(np.mean((below - mode) ** 2))) if len(below) else 0.0
-    if sigma == 0.0:
-        return mode, 0.0, True
-    near = np.abs(blocks - mode) <= 3 * sigma
-    level = float(blocks[near].mean())
+    level = _half_sample_mode(blocks[: max(1, len(blocks) // 2)])
+    sigma, near = 0.0, np.ones(len(blocks), bool)
+    # The mode of the darker half is a little low where the noise is wide: iterate to the mean of what is near.
+    for _ in range(_VACUUM_ROUNDS):
+        below = blocks[blocks <= level]
+        # Noise is symmetric about the vacuum's level and the specimen is brighter: the lower side tells sigma.
+        sigma = float(np.sqrt(np.mean((below - level) ** 2))) if len(below) else 0.0
+        if sigma == 0.0:
+            return level, 0.0, True
+        near = np.abs(blocks - level) <= 3 * sigma
+        level = float(blocks[near].mean())
     # A vacuum has nothing below its noise, and is narrow against the range of the image.
-    real = (blocks < mode - 4 * sigma).mean() <= 0.02 and near.mean() >= 0.04
+    real = (blocks < level - 4 * sigma).mean() <= 0.02 and near.mean() >= 0.04
     narrow = sigma < 0.05 * (blocks[-1] - blocks[0])
     return (level, sigma, True) if real and narrow else (float(blocks[0]), sigma, False)
 

@@ -20,7 +20,7 @@ _AXIS_STEPS_DEG = (3.0, 1.5)
 _STRIPE_PX = 4
 _SPLIT_ROUNDS = 3
 _OUTLIER_SIGMAS = 6.0
-_LEAST_OUTLIER = 2.0  # times the usual residual: a flagged tilt must also be plainly worse
+_LEAST_OUTLIER = 4.0  # times the usual residual: a flagged tilt must also be plainly worse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +128,7 @@ def hold_out(model: Model, pose: Pose, iterations: int) -> float:
 
 
 def outliers(values: Float64) -> npt.NDArray[np.bool_]:
-    """Return which values stand far above the others: 6 robust sigmas and twice the median."""
+    """Return which values stand far above the others: 6 robust sigmas and four times the median."""
     middle = float(np.median(values))
     spread = 1.4826 * float(np.median(np.abs(values - middle)))
     return np.asarray(values > np.maximum(middle + _OUTLIER_SIGMAS * spread, _LEAST_OUTLIER * middle))

@@ -168,7 +168,7 @@ def _patches(frame: Frame, depth: Float64, planes: list[Plane], reach: int) -> _
 def _cut(frame: Frame, depth: Float64, planes: list[Plane], reach: int, side: int) -> _Patches:
     shape = frame.domain.shape
     cells = [-(-n // side) for n in shape[1:]]
-    corner = np.stack(np.indices(cells), axis=-1).reshape(-1, 2).astype(np.float64) * side
+    corner = np.moveaxis(np.indices(cells), 0, -1).reshape(-1, 2).astype(np.float64) * side
     middle = corner + (side - 1) / 2
     low = np.min([p.at(middle) for p in planes], axis=0)
     high = np.max([p.at(middle) for p in planes], axis=0)

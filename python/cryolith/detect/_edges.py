@@ -166,8 +166,8 @@ def fit_plane(lateral: Float64, position: Float64, use: npt.NDArray[np.bool_]) -
 def _plane(lateral: Float64, position: Float64) -> tuple[Float64, float]:
     """Least squares about the centroid; a direction with no spread gets no slope."""
     offset = float(position.mean())
-    slope: Float64 = np.linalg.lstsq(lateral, position - offset, rcond=1e-6)[0]
-    return slope, offset
+    slope = np.linalg.lstsq(lateral, position - offset, rcond=1e-6)[0]
+    return slope.astype(np.float64), offset
 
 
 def groups_of(lateral: Float64, count: int) -> npt.NDArray[np.int64]:

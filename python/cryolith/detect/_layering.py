@@ -116,7 +116,7 @@ class _Columns:
 
     def __init__(self, frame: Frame) -> None:
         shape = frame.domain.shape
-        lateral = np.stack(np.indices(shape[1:]), axis=-1) - frame.centre
+        lateral = np.moveaxis(np.indices(shape[1:]), 0, -1) - frame.centre
         self.shift = np.rint(lateral @ frame.slope).astype(np.int64)
         zero = np.zeros((1, *shape[1:]))
         inside = np.where(frame.domain, frame.values, 0.0)
@@ -128,10 +128,11 @@ class _Columns:
         """Return sums and counts (na, nb) of planes low..high - 1."""
         start = np.clip(low + self.shift, 0, self.planes)[None]
         stop = np.clip(high + self.shift, 0, self.planes)[None]
-        return tuple(  # type: ignore[return-value]
+        sums, counts = (
             (np.take_along_axis(c, stop, 0) - np.take_along_axis(c, start, 0))[0]
             for c in (self.sums, self.counts)
         )
+        return sums, counts
 
     def profile(self) -> tuple[Float64, Float64]:
         """Return the mean of each plane (0 where it is empty) and its number of voxels."""
@@ -237,8 +238,8 @@ def _rings(columns: npt.NDArray[np.int64], content: Float64) -> Float64:
     image[columns[:, 0] - corner[0], columns[:, 1] - corner[1]] = content
     power = np.fft.irfft2(np.abs(np.fft.rfft2(image)) ** 2, padded)
     distance = np.hypot(*np.meshgrid(*(np.fft.fftfreq(n, 1 / n) for n in padded), indexing="ij"))
-    out: Float64 = np.bincount(np.rint(distance).astype(np.int64).ravel(), power.ravel())
-    return out
+    ring = np.rint(distance).astype(np.int64).ravel()
+    return np.bincount(ring, power.ravel()).astype(np.float64)
 
 
 def _window(step: Step, other: float) -> tuple[int, int]:

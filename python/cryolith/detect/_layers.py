@@ -38,10 +38,8 @@ class Layer:
     ]  # "start", "end": position, roughness, width with sigmas, tilt; see _describe
 
 
-def make_layers(
-    frame: Frame, boundaries: list[Boundary], shape: tuple[int, ...], vacuum_below: float
-) -> list[Layer]:
-    """Return the layers between the boundaries; a first or last one darker than ``vacuum_below`` is vacuum.
+def make_layers(frame: Frame, boundaries: list[Boundary], shape: tuple[int, ...]) -> list[Layer]:
+    """Return the layers between the boundaries; a first or last one outside the specimen is vacuum.
 
     A single layer between flat ends is a homogeneous specimen: it has none.
     """
@@ -59,10 +57,10 @@ def make_layers(
         inside = _between(frame, below, above)
         if not inside.any():
             continue
+        if (below is None or above is None) and frame.specimen[inside].mean() < 0.5:
+            continue
         values = frame.values[inside].astype(np.float64)
         mean = float(values.mean())
-        if (below is None or above is None) and mean < vacuum_below:
-            continue
         middle = np.array([c.mean() for c in np.nonzero(inside)])
         size, sigma = _thickness(below, above)
         ends = {
@@ -179,7 +177,7 @@ def _thickness(below: Boundary | None, above: Boundary | None) -> tuple[float, f
 def _between(frame: Frame, below: Boundary | None, above: Boundary | None) -> Mask:
     """Voxels of the domain between two boundaries, twice the blur (at most a third of the way) away from them."""
     g = np.arange(len(frame.values))[:, None, None]
-    lateral = np.stack(np.indices(frame.values.shape[1:]), axis=-1)
+    lateral = np.moveaxis(np.indices(frame.values.shape[1:]), 0, -1).astype(np.float64)
     room = math.inf
     if below and above:
         room = abs(above.plane.offset - float(below.plane.at(above.plane.centre))) / 3

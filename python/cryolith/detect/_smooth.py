@@ -13,13 +13,12 @@ __all__ = ["erode", "gaussian_kernel", "grow_along", "smooth"]
 def gaussian_kernel(sigma: float, derivative: bool = False) -> Float64:
     """Return a Gaussian of unit sum, or its derivative with unit response to a unit ramp."""
     x = np.arange(-int(np.ceil(4 * sigma)), int(np.ceil(4 * sigma)) + 1)
-    g = np.exp(-0.5 * (x / sigma) ** 2)
-    g /= g.sum()
+    g: Float64 = np.exp(-0.5 * (x / sigma) ** 2)
+    g = g / g.sum()
     if derivative:
         g = -x * g
-        g /= -(x * g).sum()
-    out: Float64 = g
-    return out
+        g = g / -(x * g).sum()
+    return g
 
 
 def convolve(volume: Float32, kernel: Float64, axis: int) -> Float32:

@@ -21,11 +21,13 @@ SEPARABLE = 0.75
 
 
 class Support(NamedTuple):
-    """The specimen's mask, the threshold that made it, and the level of the vacuum."""
+    """The specimen's mask, the threshold that made it, the level of the vacuum, and the mask's share of all that
+    lies above the threshold."""
 
     mask: Mask
     threshold: float
     background: float
+    share: float = 1.0
 
 
 def find_support(volume: Float32, threads: int = 0) -> Support:
@@ -44,7 +46,8 @@ def find_support(volume: Float32, threads: int = 0) -> Support:
         return Support(np.ones(volume.shape, bool), background, background)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    return Support(labels == int(sizes.argmax()), threshold, background)
+    share = float(sizes.max() / sizes.sum())
+    return Support(labels == int(sizes.argmax()), threshold, background, share)
 
 
 def _vacuum_threshold(values: Float32) -> tuple[float | None, float]:

@@ -179,8 +179,8 @@ def _as_labels(labels: npt.ArrayLike) -> tuple[npt.NDArray[np.int32], npt.NDArra
     # A few huge numbers: rows are made for those that occur only.
     names, numbers = np.unique(a, return_inverse=True)
     shift = 0 if names[0] == 0 else 1
-    numbers = (numbers.reshape(a.shape) + shift).astype(np.int32)
-    return numbers, names[names > 0].astype(np.int64)
+    compact: npt.NDArray[np.int32] = (np.reshape(numbers, a.shape) + shift).astype(np.int32)
+    return compact, names[names > 0].astype(np.int64)
 
 
 def _sizes(sums: npt.NDArray[np.int64], pixel_size: float | None, edge_sigma_px: float) -> Table:

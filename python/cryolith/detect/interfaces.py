@@ -16,7 +16,7 @@ from ._boundaries import measure_boundaries
 from ._inputs import Float64, Mask, Table, as_mask, as_volume
 from ._layering import find_steps, layering_normal, make_frame
 from ._layers import layer_table, make_layers
-from ._support import find_support
+from ._support import Support, find_support
 
 __all__ = ["interfaces"]
 
@@ -42,7 +42,8 @@ def interfaces(
     pixel_size : float [angstrom], optional
         Edge of a voxel; taken from a Volume. Without it lengths are in pixels (``_px``).
     support : (nz, ny, nx) bool, optional
-        Where the specimen is; by default found from the histogram.
+        Where the specimen is; by default found from the histogram. A volume without vacuum that shows fewer than
+        two bright layers needs it (all True).
     min_contrast : float, default 0.05
         Smallest step that parts two layers, as a share of the specimen's mean level above the vacuum.
     margin_px : int, optional
@@ -96,7 +97,9 @@ def interfaces(
         raise InputError(f"min_contrast: found {min_contrast}, expected a share between 0 and 1")
     direction = None if axis is None else _direction(axis)
     found = find_support(data, threads)
-    inside: Mask = found.mask if support is None else as_mask(support, "support", data.shape)
+    inside = (
+        _specimen(found, data.shape) if support is None else as_mask(support, "support", data.shape)
+    )
     if not inside.any() or float(np.ptp(data)) == 0:
         return layer_table([], pixel_size)
     margin = _margin(inside) if margin_px is None else margin_px
@@ -105,8 +108,16 @@ def interfaces(
     level = float(data[inside].mean(dtype=np.float64)) - found.background
     steps = find_steps(frame, min_contrast * abs(level)) if frame.domain.any() else []
     boundaries = measure_boundaries(frame, steps)
-    layers = make_layers(frame, boundaries, data.shape, found.background + 0.25 * level)
+    layers = make_layers(frame, boundaries, data.shape)
     return layer_table(layers, pixel_size)
+
+
+def _specimen(found: Support, shape: tuple[int, ...]) -> Mask:
+    """Return the specimen's mask; everything, where what is bright falls into many parts as layers do.
+
+    A volume cut from inside a specimen has no vacuum: the histogram's lower peak is then its dark layers.
+    """
+    return found.mask if found.share > 0.6 else np.ones(shape, bool)
 
 
 def _direction(axis: str | Sequence[float]) -> Float64:
@@ -114,7 +125,8 @@ def _direction(axis: str | Sequence[float]) -> Float64:
     if isinstance(axis, str):
         if axis not in ("z", "y", "x"):
             raise InputError(f"axis: found {axis!r}, expected 'z', 'y', 'x' or a vector (z, y, x)")
-        return np.eye(3)["zyx".index(axis)]
+        named: Float64 = np.eye(3)["zyx".index(axis)]
+        return named
     vector = np.asarray(axis, dtype=np.float64)
     length = float(np.linalg.norm(vector)) if vector.shape == (3,) else 0.0
     if not (math.isfinite(length) and length > 0):
