@@ -283,7 +283,7 @@ def demo(
     from . import pipeline
     from .files import sample_path
 
-    job = _job(sample_path(), out, None)
+    job = _job(sample_path(), out, None, tilt_axis=90.0)  # as the microscope's log says
     _go(functools.partial(pipeline.run, job), threads=threads, max_memory=None,
         as_json=as_json, quiet=quiet, timing=timing)  # fmt: skip
 

@@ -122,7 +122,7 @@ def test_the_words_of_the_findings_stand_in_page_and_json(written):
     for words in (
         "extended header; header said 1.0 A", "shift 9.1 px from its neighbours", "ab" * 32,
         "Voids below 27 voxels are not counted.", "isolated specimen: no cosine stretch",
-        "cryolith run needle.mrc -o NEW_FOLDER", "timing.json", "missing wedge of 60°",
+        "cryolith run needle.mrc -o NEW_FOLDER", "--timing FILE", "missing wedge of 60°",
         "needle.mrc: voxel size: found 1.0 A, expected 20.0 A; check the header",
     ):  # fmt: skip
         assert words in page

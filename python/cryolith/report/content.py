@@ -19,7 +19,7 @@ class ReportContent:
     """Everything a report tells, and nothing that changes from run to run.
 
     Measured times, thread counts and output folders have no place here: the same results must give
-    the same bytes. They belong in ``timing.json`` beside the report.
+    the same bytes. The command line shows those, and keeps them with ``--timing FILE``.
 
     Attributes
     ----------
