@@ -239,3 +239,16 @@ def test_volumes_without_a_cross_section_have_no_layers(volume):
 def test_refuses_by_name(volume, options, message):
     with pytest.raises(InputError, match=message):
         interfaces(volume, **options)
+
+
+def test_the_dark_halo_of_a_back_projection_is_vacuum_too():
+    volume, true, _, rng = specimen(4)
+    z, _, x = (g - (n - 1) / 2 for g, n in zip(np.indices(SHAPE), SHAPE, strict=True))
+    radius = np.hypot(z, x)
+    volume = np.where((radius > 18) & (radius < 20), -0.5, volume) + noise(SHAPE, 0.05, rng)
+    wide = np.pad(volume, ((15, 15), (0, 0), (15, 15)))
+    wide += noise(wide.shape, 0.05, rng)
+    table = interfaces(wide.astype(np.float32))
+    assert table["name"].tolist() == NAMES
+    pull = (table["thickness_px"][1:-1] - true) / table["sigma_thickness_px"][1:-1]
+    assert (np.abs(pull) < 3).all()

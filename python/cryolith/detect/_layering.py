@@ -187,7 +187,21 @@ class _Columns:
 def _is_step(
     columns: npt.NDArray[np.int64], heights: Float64, ramp: float, covariance: Float64
 ) -> bool:
-    """Whether the cross-section agrees on a step, see SIGNIFICANCE.
+    """Whether the cross-section, or the inner half of it, agrees on a step.
+
+    Near the tip of a needle the sides reach into the outer columns above the step and not below it.
+    """
+    if _agrees(columns, heights, ramp, covariance):
+        return True
+    distance = np.hypot(*(columns - columns.mean(axis=0)).T) if len(columns) else np.zeros(0)
+    inner = np.sort(np.argsort(distance, kind="stable")[: len(columns) // 2])
+    return _agrees(columns[inner], heights[inner], ramp, covariance)
+
+
+def _agrees(
+    columns: npt.NDArray[np.int64], heights: Float64, ramp: float, covariance: Float64
+) -> bool:
+    """Whether the mean height stands out, see SIGNIFICANCE.
 
     The error of the mean height is the larger of the scatter of compact groups and of the correlated noise.
     """

@@ -60,10 +60,16 @@ def _vacuum_threshold(values: Float32) -> tuple[float | None, float]:
     counts, edges = np.histogram(np.clip(values, low, high), bins=_BINS, range=(low, high))
     centres = (edges[:-1] + edges[1:]) / 2
     peaks = _peaks(counts.astype(np.float64))
-    if len(peaks) > 1:
-        background = float(centres[peaks[0]])
-        return (background + float(centres[peaks[1]])) / 2, background
     cut, separability = otsu(values)
+    # The vacuum is the lowest peak, unless a much larger one below Otsu's threshold says that the lowest is the dark
+    # halo of a filtered back-projection.
+    vacuum = 0
+    for i, peak in enumerate(peaks[1:], start=1):
+        if centres[peak] < cut and counts[peak] > 2 * counts[peaks[vacuum]]:
+            vacuum = i
+    if len(peaks) > vacuum + 1:
+        background = float(centres[peaks[vacuum]])
+        return (background + float(centres[peaks[vacuum + 1]])) / 2, background
     if separability > SEPARABLE:
         return cut, float(np.median(values[values <= cut]))
     return None, float(values.min())
