@@ -97,8 +97,13 @@ void sample_job(const ProjectionPlan& plan, View3<const float> images, index_t f
     }
 }
 
-// Blocks per job: an even number, 4 where that leaves enough jobs for all threads.
-index_t blocks_per_job(const ProjectionPlan& plan, index_t threads) { return plan.blocks() >= 8 * threads ? 4 : 2; }
+// Blocks per job: an even number, 4 where that leaves enough jobs for all threads and each job short (cancelling waits
+// for the jobs in flight).
+index_t blocks_per_job(const ProjectionPlan& plan, index_t threads) {
+  constexpr index_t short_block = 50'000'000;  // updates, about 10 ms
+  const index_t updates = plan.tilts() * plan.volume().nz * plan.volume().nx * kLanes;
+  return plan.blocks() >= 8 * threads && updates < short_block ? 4 : 2;
+}
 
 }  // namespace
 
@@ -115,8 +120,10 @@ void backproject(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> 
       s.steep = Buffer<float>(kTileZ * kTileX * kLanes);
     }
     sample_job(plan, images, first, count, worker, stage, s);
-    for (index_t b = 0; b < count; ++b)
+    for (index_t b = 0; b < count; ++b) {
+      if (cpu.cancel != nullptr && cpu.cancel->cancelled()) throw Cancelled();
       sum_block(plan, s, s.rows[static_cast<std::size_t>(b)].data(), first + b, volume);
+    }
   });
 }
 
