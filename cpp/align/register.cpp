@@ -32,7 +32,8 @@ struct Vec2 {
 
 std::vector<double> edge_window(index_t n, double fraction) {
   std::vector<double> w(static_cast<std::size_t>(n), 1.0);
-  const index_t m = std::min(n / 2, std::max<index_t>(2, static_cast<index_t>(fraction * static_cast<double>(n) + 0.5)));
+  const index_t m =
+      std::min(n / 2, std::max<index_t>(2, static_cast<index_t>(fraction * static_cast<double>(n) + 0.5)));
   for (index_t i = 0; i < m; ++i) {
     const double r = 0.5 - 0.5 * std::cos(std::numbers::pi * (static_cast<double>(i) + 0.5) / static_cast<double>(m));
     w[static_cast<std::size_t>(i)] *= r;
@@ -50,7 +51,8 @@ class Pair {
     a_.resize(static_cast<std::size_t>(py * half_));
     b_.resize(a_.size());
     cross_.resize(a_.size());
-    for (index_t k = 0; k < py; ++k) fy_.push_back(static_cast<double>(k <= py / 2 ? k : k - py) / static_cast<double>(py));
+    for (index_t k = 0; k < py; ++k)
+      fy_.push_back(static_cast<double>(k <= py / 2 ? k : k - py) / static_cast<double>(py));
     for (index_t k = 0; k < half_; ++k) fx_.push_back(static_cast<double>(k) / static_cast<double>(px));
     rings_ = std::max(py, px) / 2 + 1;
     ring_.resize(a_.size());
@@ -106,7 +108,8 @@ class Pair {
   }
 
   double band(double f2) const {
-    return std::exp(-f2 / (2 * options_.high * options_.high)) * (1 - std::exp(-f2 / (2 * options_.low * options_.low)));
+    return std::exp(-f2 / (2 * options_.high * options_.high)) *
+           (1 - std::exp(-f2 / (2 * options_.low * options_.low)));
   }
 
   // Multiplicity of a coefficient of the half spectrum in the whole one.
@@ -262,7 +265,8 @@ void register_pairs(const Cpu& cpu, View3<const float> reference, View3<const fl
                     const RegisterOptions& options, View2<double> out) {
   const index_t n = reference.extent[0], ny = reference.extent[1], nx = reference.extent[2];
   require(moving.extent[0] == n && moving.extent[1] == ny && moving.extent[2] == nx, "moving: found shape (",
-          moving.extent[0], ", ", moving.extent[1], ", ", moving.extent[2], "), expected (", n, ", ", ny, ", ", nx, ")");
+          moving.extent[0], ", ", moving.extent[1], ", ", moving.extent[2], "), expected (", n, ", ", ny, ", ", nx,
+          ")");
   require(ny >= 4 && nx >= 4, "reference: found ", ny, " x ", nx, " pixels, expected at least 4 x 4");
   require(out.extent[0] == n && out.extent[1] == kRegisterColumns, "out: found shape (", out.extent[0], ", ",
           out.extent[1], "), expected (", n, ", ", static_cast<int>(kRegisterColumns), ")");

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from .. import _core
 from .coarse import across_along, correlate_outward, frame
 from .images import resample_images
-from .joint import Model, Pose, solve
+from .joint import Model, Pose, dot, solve
 
 __all__ = ["centred", "nearest_turn", "search_isolated", "search_slab"]
 
@@ -58,7 +58,9 @@ def profile_shifts(profiles: Float64, first: int, reach: float) -> Float64:
     moved by the shift along the axis. Slopes are compared: they need no level and weigh the features.
     """
     n, m = profiles.shape
-    window = np.minimum(1.0, np.minimum(np.arange(m) + 0.5, m - np.arange(m) - 0.5) / max(1.0, 0.1 * m))
+    window = np.minimum(
+        1.0, np.minimum(np.arange(m) + 0.5, m - np.arange(m) - 0.5) / max(1.0, 0.1 * m)
+    )
     spectra = np.fft.rfft(np.gradient(profiles, axis=1) * window, 2 * m, axis=1)
     frequency = np.fft.rfftfreq(2 * m)
     shifts = np.zeros(n)
@@ -86,7 +88,9 @@ def profile_shifts(profiles: Float64, first: int, reach: float) -> Float64:
     return shifts
 
 
-def centred(images: Float32, shifts: Float64, axis_deg: float, threads: int, *, along: bool = True) -> Float64:
+def centred(
+    images: Float32, shifts: Float64, axis_deg: float, threads: int, *, along: bool = True
+) -> Float64:
     """Shifts that bring the centre of mass of an isolated specimen onto the axis in every image.
 
     Parallel projection moves the centre of mass on a cos + b sin of the tilt, which is the specimen's place:
@@ -134,7 +138,11 @@ def straighten(
 
 
 def isolated_model(
-    images: Float32, angles_deg: Float64, ridge: float, threads: int, cancel: _core.CancelToken | None
+    images: Float32,
+    angles_deg: Float64,
+    ridge: float,
+    threads: int,
+    cancel: _core.CancelToken | None,
 ) -> Model:
     """A model of an isolated specimen in a cylinder as wide as the images, for comparing axes."""
     size = max(images.shape[1:])
@@ -168,9 +176,12 @@ def search_isolated(
     model = whole.subset(part)
 
     def misfit(axis_deg: float, at: Float64) -> float:
-        pose = Pose(shifts_px=at[part], tilt_axis_deg=axis_deg, rotations_deg=np.zeros(len(at[part])))
+        pose = Pose(
+            shifts_px=at[part], tilt_axis_deg=axis_deg, rotations_deg=np.zeros(len(at[part]))
+        )
         residual = solve(model, pose, None, _SCAN_ITERATIONS).residual
-        return float(np.linalg.norm(residual) / max(float(np.linalg.norm(model.images)), 1e-30))
+        size = dot(model.images, model.images)
+        return float(np.sqrt(dot(residual, residual) / max(size, 1e-30)))
 
     scan = np.arange(0.0, 180.0, _SCAN_STEP_DEG)
     misfits = np.array([misfit(a, centred(images, shifts, a, threads)) for a in scan])
@@ -185,9 +196,13 @@ def search_isolated(
     best = min(results, key=lambda r: r[0])
     others = [r[0] for r in results if abs(nearest_turn(r[1], best[1]) - best[1]) > _SCAN_STEP_DEG]
     rival = f", next best {min(others):.3g}" if others else ""
-    return best[1], best[2], (
-        f"axis: least misfit of low-resolution reconstructions over 0-180 deg ({best[0]:.3g}{rival}), "
-        "then the centre of mass of each row"
+    return (
+        best[1],
+        best[2],
+        (
+            f"axis: least misfit of low-resolution reconstructions over 0-180 deg ({best[0]:.3g}{rival}), "
+            "then the centre of mass of each row"
+        ),
     )
 
 
@@ -214,7 +229,12 @@ def search_slab(
         values = [likeness(best + d) for d in (-step, 0.0, step)]
         best += step * (int(np.argmax(values)) - 1)
     shifts, peaks = correlate_outward(images, angles_deg, best, max_shift, threads, cancel)
-    return best, shifts, peaks, "axis: greatest correlation of cosine-stretched neighbours over 0-180 deg"
+    return (
+        best,
+        shifts,
+        peaks,
+        "axis: greatest correlation of cosine-stretched neighbours over 0-180 deg",
+    )
 
 
 def nearest_turn(axis_deg: float, wanted: float) -> float:
