@@ -19,7 +19,11 @@ using Complex = std::complex<float>;
 constexpr double kTwoPi = 2 * std::numbers::pi;
 constexpr double kTopFrequency = 0.45;  // cycles/px; beyond, interpolation and aliasing of real images spoil the phase
 constexpr double kMostCoherent = 0.9999;  // keeps g / (1 - g) finite for two equal images
-constexpr int kPolishRounds = 2;          // coherence at the shift found, shift with that coherence
+// Power below the strongest ring's at which a ring counts as noise: there the window, alike in both images, is left of
+// a smooth scene, and would pull the shift to a whole number (by 0.4 px for noiseless blobs).
+constexpr double kNoiseFloor = 1e-4;
+constexpr double kFlat = 1e-10;   // of the squared values: below, float32 rounding is all the contrast there is
+constexpr int kPolishRounds = 2;  // coherence at the shift found, shift with that coherence
 constexpr int kNewtonSteps = 8;
 
 struct Region {
@@ -62,9 +66,14 @@ class Pair {
 
   void run(const float* reference, const float* moving, index_t ny, index_t nx, double* out) {
     const Region whole{0, 0, ny, nx};
+    flat_ = false;
     load(reference, nx, whole, a_);
     load(moving, nx, whole, b_);
     std::fill(out, out + kRegisterColumns, 0.0);
+    if (flat_) {
+      out[kVarRow] = out[kVarColumn] = std::numeric_limits<double>::infinity();
+      return;
+    }
     Vec2 shift = search(out[kRunnerUp]);
     const auto sy = static_cast<index_t>(std::lround(shift.y)), sx = static_cast<index_t>(std::lround(shift.x));
     Region r{std::max<index_t>(0, -sy), std::max<index_t>(0, -sx), ny - std::abs(sy), nx - std::abs(sx)};
@@ -99,6 +108,13 @@ class Pair {
     const double mean = sum / weight;
     independent_ = squares * squares / fourths / (static_cast<double>(py_) * static_cast<double>(px_));
     std::fill(padded_.begin(), padded_.end(), 0.0f);
+    double kept = 0, all = 0;
+    for (index_t y = 0; y < r.ny; ++y)
+      for (index_t x = 0; x < r.nx; ++x) {
+        const double p = image[(r.y + y) * nx + r.x + x];
+        kept += (p - mean) * (p - mean), all += p * p;
+      }
+    flat_ = flat_ || kept <= kFlat * all;
     for (index_t y = 0; y < r.ny; ++y)
       for (index_t x = 0; x < r.nx; ++x)
         padded_[static_cast<std::size_t>(y * px_ + x)] =
@@ -193,8 +209,16 @@ class Pair {
     peak_ = band_aa > 0 && band_bb > 0 ? band_ab / std::sqrt(band_aa * band_bb) : 0;
     weight_.assign(sums.size(), 0.0);
     information_.assign(sums.size(), 0.0);
+    double strongest_a = 0, strongest_b = 0;
     for (std::size_t r = 1; r < sums.size(); ++r) {
-      const Sums& q = sums[r];
+      if (sums[r].count == 0) continue;
+      strongest_a = std::max(strongest_a, sums[r].aa / sums[r].count);
+      strongest_b = std::max(strongest_b, sums[r].bb / sums[r].count);
+    }
+    for (std::size_t r = 1; r < sums.size(); ++r) {
+      Sums q = sums[r];
+      q.aa += kNoiseFloor * strongest_a * q.count;
+      q.bb += kNoiseFloor * strongest_b * q.count;
       if (q.ab <= 0 || q.aa <= 0 || q.bb <= 0) continue;
       // The square of a mean over K independent values is 1/K too large where nothing is coherent.
       const double bias = 1 / std::max(2.0, q.count * independent_ / 2);
@@ -252,6 +276,7 @@ class Pair {
   index_t py_, px_, half_, rings_ = 0;
   RegisterOptions options_;
   double max_shift_, independent_ = 1, peak_ = 0;
+  bool flat_ = false;
   std::vector<float> padded_;
   std::vector<Complex> a_, b_, cross_;
   std::vector<double> fy_, fx_, weight_, information_;

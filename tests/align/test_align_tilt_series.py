@@ -63,7 +63,7 @@ def test_stated_errors_are_of_the_size_of_the_errors() -> None:
 
 
 def test_direction_of_the_axis_follows_the_nominal_one() -> None:
-    case = make_case("particle", tilt_axis_deg=10.0, seed=1, shape=(64, 64), n_tilts=15, walk=1.0)
+    case = make_case("particle", tilt_axis_deg=10.0, seed=1, shape=(48, 48), n_tilts=13, walk=1.0)
     for nominal, want in ((None, 10.0), (200.0, 190.0), (-160.0, -170.0)):
         series = TiltSeries(images=case.images, angles_deg=case.angles_deg, tilt_axis_deg=nominal)
         found = align_tilt_series(series, settings=AlignSettings(iterations=1))
@@ -73,7 +73,7 @@ def test_direction_of_the_axis_follows_the_nominal_one() -> None:
 
 
 def test_same_bits_for_any_number_of_threads_order_and_input_untouched() -> None:
-    case = make_case("particle", seed=4, shape=(64, 64), n_tilts=15, walk=1.0)
+    case = make_case("particle", seed=4, shape=(40, 40), n_tilts=11, walk=1.0)
     images = case.images.astype(">i2")
     images.setflags(write=False)
     quick = AlignSettings(iterations=1)

@@ -84,7 +84,9 @@ TEST(Despike, ReplacesOnlyWhatStandsOut) {
   EXPECT_LT(image[40], 13.0f);
   EXPECT_TRUE(std::isnan(image[90]));
   for (std::size_t k = 0; k < image.size(); ++k)
-    if (k != 40 && k != 90) EXPECT_EQ(image[k], before[k]);
+    if (k != 40 && k != 90) {
+      EXPECT_EQ(image[k], before[k]);
+    }
 }
 
 TEST(ResampleImages, ReadsNothingOutside) {

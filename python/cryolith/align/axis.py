@@ -23,6 +23,7 @@ _SCAN_ITERATIONS = 12
 _SCAN_RIDGE = 0.01
 _CANDIDATES = 3
 _SLOPE_ROUNDS = 6
+_LATTICE = 1.15
 _MANY_TILTS = 40  # beyond, every second one is enough to tell directions apart
 
 
@@ -151,7 +152,7 @@ def isolated_model(
     return Model(
         images=images,
         angles_deg=angles_deg,
-        shape=(size, size + size // 2, size),
+        shape=(size, 2 * size, size),  # along: a diagonal, and the shifts
         support=support,
         weights=np.ones((len(images), 1, 1), np.float32),
         ridge=ridge,
@@ -189,10 +190,12 @@ def search_isolated(
     candidates = scan[lower][np.argsort(misfits[lower], kind="stable")][:_CANDIDATES]
     results = []
     for candidate in candidates:
+        at = centred(images, shifts, float(candidate), threads)
+        rough = (misfit(float(candidate), at), float(candidate), at)
         at, axis = straighten(images, angles_deg, shifts, float(candidate), threads)
-        if abs(axis - candidate) > 1.5 * _SCAN_STEP_DEG:
-            at, axis = centred(images, shifts, float(candidate), threads), float(candidate)
-        results.append((misfit(axis, at), axis, at))
+        fine = (misfit(axis, at), axis, at)
+        # Between two lattices of pixels the misfit is off by some percent; centres of mass are not.
+        results.append(fine if fine[0] <= _LATTICE * rough[0] else rough)
     best = min(results, key=lambda r: r[0])
     others = [r[0] for r in results if abs(nearest_turn(r[1], best[1]) - best[1]) > _SCAN_STEP_DEG]
     rival = f", next best {min(others):.3g}" if others else ""

@@ -24,7 +24,7 @@ __all__ = [
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
-_AXIS_STEPS_DEG = (3.0, 1.5)
+_AXIS_STEPS_DEG = (3.0, 3.0, 1.5)
 # Error of the angle beside noise (interpolation between rotated lattices, limits of the support): root mean square
 # over the simulated series of design/004-alignment.md, where noise alone would give 0.02 to 0.04 deg.
 _AXIS_MODEL_DEG = 0.2
@@ -63,7 +63,10 @@ def fit_axis(model: Model, pose: Pose, iterations: int) -> AxisFit:
     """
     limited = replace(model, weights=_round_window(model))
     sigma = float("nan")
+    moved = 90.0
     for step in _AXIS_STEPS_DEG:
+        if step == _AXIS_STEPS_DEG[0] and moved < step / 2:
+            continue  # the minimum lies well inside: go on to the finer step
         costs, poses, solutions = [], [], []
         for turn in (-step, 0.0, step):
             start = replace(pose, tilt_axis_deg=pose.tilt_axis_deg + turn)
@@ -75,6 +78,7 @@ def fit_axis(model: Model, pose: Pose, iterations: int) -> AxisFit:
         best = int(np.argmin(costs))
         move = 0.5 * (costs[0] - costs[2]) / bend if bend > 0 else float(best - 1)
         move = step * float(np.clip(move, -1.5, 1.5))
+        moved = abs(move)
         noise = dot(solutions[best].residual, solutions[best].residual) / max(
             1.0, float(limited.weights.sum())
         )

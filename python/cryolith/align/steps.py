@@ -64,7 +64,7 @@ def first_pose(job: Job, ready: Prepared) -> tuple[Pose, list[str]]:
     notes = list(ready.notes)
     given = settings.tilt_axis
     coarser = max(1, round(edge / 32))
-    tiny = reduce_images(ready.images, coarser, threads, cancel)
+    tiny = reduce_images(ready.images, coarser, threads, cancel, softness=_SOFTNESS)
     if ready.isolated:
         shifts, _ = correlate_outward(ready.images, job.angles_deg, None, reach, threads, cancel)
         notes.append("cosine stretch: none (an isolated specimen does not scale with tilt)")
