@@ -44,8 +44,9 @@ TEST(RegisterPairs, FindsAKnownShiftWithTheSameBitsForAnyThreads) {
   EXPECT_EQ(first, second);
   for (index_t k = 0; k < pairs; ++k) {
     const double* row = first.data() + k * kRegisterColumns;
-    EXPECT_NEAR(row[kShiftRow], 1.25 * static_cast<double>(k), 0.01);  // smooth blobs: only the window is in the way
-    EXPECT_NEAR(row[kShiftColumn], -2.4, 0.01);
+    // Without noise the windows, whole pixels apart, pull the rest of the shift (up to 0.5 px) by up to a tenth.
+    EXPECT_NEAR(row[kShiftRow], 1.25 * static_cast<double>(k), 0.05);
+    EXPECT_NEAR(row[kShiftColumn], -2.4, 0.05);
     EXPECT_GT(row[kPeak], 0.99);
   }
 }
