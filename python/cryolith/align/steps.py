@@ -14,7 +14,7 @@ from ..errors import Cancelled
 from .axis import moved_along, nearest_turn, search_isolated, search_slab
 from .coarse import across_along, correlate_outward, frame
 from .images import reduce_images, resample_images
-from .joint import Model, Pose, Solution, refine
+from .joint import Model, Pose, Solution, dot, refine, solve
 from .quality import fit_axis, hold_out, shift_errors
 from .settings import AlignSettings
 from .specimen import Prepared
@@ -30,6 +30,7 @@ _AXIS_ITERATIONS = 20
 # pulled the axis towards the lattice: -0.7 deg at 30 deg with 1, -0.3 with 1.5, -0.07 with 2.5 (a simulated needle).
 _SOFTNESS = 2.5
 _RIDGE = 0.01
+_RIDGE_RANGE = (0.003, 1.0)
 _SLAB_THICKNESS = 0.15
 _SUPPORT_MARGIN = 1.15
 # Angles are compared on every second image of a long series: half the time, and 30 images tell enough.
@@ -109,10 +110,12 @@ class Fit:
 def refined(job: Job, ready: Prepared, pose: Pose, fine: int) -> Fit:
     """Axis and shifts at twice the binning, then shifts at the last one; pose in and out in raw pixels."""
     s = job.settings
-    coarse = 2 * fine if min(ready.images.shape[1:]) * ready.binning >= 32 * fine else fine
+    # What a slab shows is small: nothing is left of it on coarser or softer images.
+    large = ready.isolated and min(ready.images.shape[1:]) * ready.binning >= 32 * fine
+    coarse = 2 * fine if large else fine
     coarse_images = _reduced(ready, coarse, job)
     scaled = replace(pose, shifts_px=pose.shifts_px / coarse)
-    model = _model(job, ready, coarse_images, scaled)
+    model = _with_ridge(_model(job, ready, coarse_images, scaled), scaled)
     scaled, first = refine(
         model, scaled, rounds=min(2, s.iterations), iterations=_ITERATIONS, axis=False
     )
@@ -133,11 +136,11 @@ def refined(job: Job, ready: Prepared, pose: Pose, fine: int) -> Fit:
         notes.append("axis angle: least misfit of the reconstruction, shifts free at each angle")
     job.tell(0.6)
     scaled, _ = refine(model, scaled, rounds=s.iterations, iterations=_ITERATIONS, axis=False)
-    model = _model(job, ready, coarse_images, scaled)
+    model = replace(_model(job, ready, coarse_images, scaled), ridge=model.ridge)
     sigma = shift_errors(model, scaled, _AXIS_ITERATIONS) * coarse
     job.tell(0.7)
     scaled = replace(scaled, shifts_px=scaled.shifts_px * coarse / fine)
-    model = _model(job, ready, _reduced(ready, fine, job), scaled)
+    model = _with_ridge(_model(job, ready, _reduced(ready, fine, job), scaled), scaled)
     scaled, solution = refine(
         model, scaled, rounds=min(2, s.iterations), iterations=_ITERATIONS, axis=False
     )
@@ -172,6 +175,16 @@ def _turned(
     return pose, solution, holdout, f"rotation of each image: dropped ({told})"
 
 
+def _with_ridge(model: Model, pose: Pose) -> Model:
+    """Set the ridge to the variance of the noise over that of the density, from a first solution."""
+    first = solve(model, pose, None, _AXIS_ITERATIONS)
+    noise = dot(first.residual, first.residual) / first.residual.size
+    voxels = float(model.support.sum()) * model.shape[1]
+    signal = dot(first.density, first.density) / max(voxels, 1.0)
+    ratio = noise / max(signal, 1e-30) / len(model.images)
+    return replace(model, ridge=float(np.clip(ratio, *_RIDGE_RANGE)))
+
+
 def _gains(images: Float32, solution: Solution) -> npt.NDArray[np.float32]:
     """Intensity of each image against the reconstruction's projection, with mean 1."""
     predicted = images - solution.residual
@@ -183,7 +196,9 @@ def _gains(images: Float32, solution: Solution) -> npt.NDArray[np.float32]:
 
 def _reduced(ready: Prepared, binning: int, job: Job) -> Float32:
     factor = max(1, round(binning / ready.binning))
-    return reduce_images(ready.images, factor, job.threads, job.cancel, softness=_SOFTNESS)
+    return reduce_images(
+        ready.images, factor, job.threads, job.cancel, softness=_SOFTNESS if ready.isolated else 1.0
+    )
 
 
 def _model(job: Job, ready: Prepared, images: Float32, pose: Pose) -> Model:
