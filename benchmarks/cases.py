@@ -89,5 +89,5 @@ def pores(edge: int = DETECT_EDGE) -> tuple[npt.NDArray[np.bool_], npt.NDArray[n
     noise = np.fft.rfftn(rng.standard_normal((edge,) * 3, dtype=np.float32))
     z, y, x = (np.fft.fftfreq(edge), np.fft.fftfreq(edge), np.fft.rfftfreq(edge))
     blur = np.exp(-8 * np.pi**2 * (z[:, None, None] ** 2 + y[:, None] ** 2 + x**2))  # 2 px
-    field = np.fft.irfftn(noise * blur, s=(edge,) * 3).astype(np.float32)
+    field = np.fft.irfftn(noise * blur, s=(edge,) * 3, axes=(0, 1, 2)).astype(np.float32)
     return field > np.quantile(field, 0.9), field

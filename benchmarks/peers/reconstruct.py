@@ -21,8 +21,9 @@ from tables import write_machine, write_table
 from timing import in_turns, ratio
 
 Array = npt.NDArray[np.floating]
-# Largest error that a working program shows on S; a wrong sign or centre gives 0.5 and more.
-LIMITS = {"backproject": 0.05, "project": 0.05, "wbp": 0.75, "sirt": 0.75}
+# Twice what working programs show on S (ray-driven weights of the adjoint: 0.053); data with the sign of the tilts
+# turned round must stay above: the wedge leaves wbp and sirt at 0.5 to 0.6.
+LIMITS = {"backproject": 0.1, "project": 0.02, "wbp": 0.75, "sirt": 0.75}
 
 
 def error_of(found: Array, truth: Array) -> float:
@@ -89,8 +90,15 @@ def compare(case: cases.TiltCase, task: str, rounds: int) -> list[list[object]]:
         rate = passes * case.updates / seconds / 1e9
         ours = timed["cryolith"].seconds
         rows.append(
-            [task if task != "sirt" else f"sirt, {N_ITER} iterations", name, f"{seconds:.3g}"]
-            + [ratio(seconds, ours), f"{rate:.3g}", f"{error:.4f}", program.note]
+            [
+                task if task != "sirt" else f"sirt, {N_ITER} iterations",
+                name,
+                f"{seconds:.3g}",
+                ratio(seconds, ours),
+                f"{rate:.3g}",
+                f"{error:.4f}",
+                program.note,
+            ]
         )
     return rows
 
