@@ -31,7 +31,7 @@ class Etspy:
 
     @classmethod
     def of(cls, alignment: Alignment) -> Etspy:
-        """Convert ours, whose axis is at 90 + d: u runs along +Y, v along -X, axis = -d; offset 1/2 puts u = 0 there."""
+        """Convert ours: axis at 90 + d; u runs along +Y, v along -X, axis = -d; offset 1/2 puts u = 0 there."""
         d = np.deg2rad(alignment.tilt_axis_deg - 90)
         across = alignment.axis_offset_px * np.array([np.cos(d), -np.sin(d)])
         return cls(0.5 - alignment.shifts_px - across, float(-np.rad2deg(d)), 0.5)

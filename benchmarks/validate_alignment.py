@@ -104,8 +104,16 @@ def main() -> None:
     )
     write_table(
         f"Alignment of simulated series [deg, px], mean ± standard error over {seeds} seeds",
-        ["specimen", "axis error", "its sigma", "rms across", "rms along", "their sigma"]
-        + ["within 2 sigma", "tilts left out"],
+        [
+            "specimen",
+            "axis error",
+            "its sigma",
+            "rms across",
+            "rms along",
+            "their sigma",
+            "within 2 sigma",
+            "tilts left out",
+        ],
         [simulated(kind, seeds) for kind in ("needle", "particle", "slab")],
     )
 

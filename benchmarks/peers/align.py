@@ -70,8 +70,14 @@ def main() -> None:
         rms = np.sqrt(sum((d**2).mean() for d in difference))
         took = f"{seconds:.1f}" if name != "authors' reference" else "-"
         rows.append(
-            [name, took, f"{found.axis:.2f}", f"{rms:.2f}"]
-            + [f"{score['mean']:.4f}", f"{score['worst']:.4f}"]
+            [
+                name,
+                took,
+                f"{found.axis:.2f}",
+                f"{rms:.2f}",
+                f"{score['mean']:.4f}",
+                f"{score['worst']:.4f}",
+            ]
         )
     head = ["program", "CPU s", "axis deg", "rms to reference px", "held-out residual", "worst"]
     write_table("The real needle, 77 x 256 x 256", head, rows)
