@@ -1,58 +1,48 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Registration of pairs and alignment of a simulated particle; the result is checked in the timed test.
+"""Registration of images, and a whole tilt series; the shifts are checked in the timed test.
 
-``pytest benchmarks/bench_align.py --benchmark-only``
+``pytest benchmarks/bench_align.py --benchmark-only``; ``CRYOLITH_BENCH_LARGE=1`` adds camera-sized images.
 """
 
 from __future__ import annotations
 
+import time
+
+import cases
 import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from cryolith.align import align_tilt_series, register
+from cryolith import align, simulate
 
 
-def smooth_noise(size: int, seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    f = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
-    spectrum = np.fft.rfft2(rng.normal(size=(size, size))) * np.exp(-80 * f * f)
-    return np.fft.irfft2(spectrum, s=(size, size))
+@pytest.mark.benchmark(group="register", timer=time.process_time)
+@pytest.mark.parametrize("edge", cases.ALIGN_IMAGES)
+def test_register(benchmark: BenchmarkFixture, edge: int) -> None:
+    """Two noisy images of one scene, moved in Fourier space by a known part of a pixel."""
+    rng = np.random.default_rng(edge)
+    fy, fx = np.fft.fftfreq(edge)[:, None], np.fft.rfftfreq(edge)
+    scene = np.fft.rfft2(rng.standard_normal((edge, edge))) * np.exp(-60 * (fy**2 + fx**2))
+    shift = (3.3, -5.7)
+    moved = scene * np.exp(-2j * np.pi * (fy * shift[0] + fx * shift[1]))
+    first, second = (np.fft.irfft2(f, s=(edge, edge)) for f in (scene, moved))
+    noise = 0.3 * first.std() * rng.standard_normal((2, edge, edge))
+    found = benchmark(align.register, first + noise[0], second + noise[1], threads=1)
+    error = np.abs(found.shift_px - shift).max()
+    benchmark.extra_info["error px"] = round(float(error), 4)
+    assert error < 0.05  # five times what the noise leaves
 
 
-@pytest.mark.parametrize("size", [128, 256, 512])
-def test_register(benchmark: BenchmarkFixture, size: int) -> None:
-    scene = smooth_noise(2 * size, 0)
-    a, b = scene[:size, :size], scene[5 : size + 5, 3 : size + 3]
-    found = benchmark(register, a, b)
-    np.testing.assert_allclose(found.shift_px, [-5, -3], atol=0.05)
-
-
-def balls(n: int, angles_deg: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    """Projections of 40 balls in a sphere, tilt axis along y."""
-    rng = np.random.default_rng(1)
-    centres = rng.normal(0, 0.09 * n, (40, 3))
-    radii = rng.uniform(0.03, 0.07, 40) * n
-    y, x = np.mgrid[:n, :n] - (n - 1) / 2
-    images = np.zeros((len(angles_deg), n, n), np.float32)
-    for image, t, (dy, dx) in zip(images, np.deg2rad(angles_deg), shifts, strict=True):
-        u = centres[:, 0] * np.cos(t) + centres[:, 2] * np.sin(t) + dx
-        for k in range(len(radii)):
-            inside = radii[k] ** 2 - (x - u[k]) ** 2 - (y - centres[k, 1] - dy) ** 2
-            image += 2 * np.sqrt(np.clip(inside, 0, None)).astype(np.float32)
-    return images
-
-
+@pytest.mark.benchmark(group="align")
 def test_align_tilt_series(benchmark: BenchmarkFixture) -> None:
-    n, angles = 128, np.linspace(-60, 60, 41)
-    truth = np.random.default_rng(2).normal(0, 3, (41, 2))
-    images = balls(n, angles, truth) + np.random.default_rng(3).normal(0, 1, (41, n, n))
-    found = benchmark.pedantic(align_tilt_series, (images, angles), rounds=1)
-    t = np.deg2rad(angles)
-    basis = np.c_[np.cos(t), np.sin(t)]
-    across = found.shifts_px[:, 1] - truth[:, 1]
-    across -= basis @ np.linalg.lstsq(basis, across, rcond=None)[0]
-    along = found.shifts_px[:, 0] - truth[:, 0]
-    error = float(np.sqrt(np.mean(across**2 + (along - along.mean()) ** 2)))
-    benchmark.extra_info["rms_px"] = error
-    assert error < 0.5
+    phantom = simulate.particle((48, 48, 48), seed=1)
+    angles = np.arange(-60.0, 61.0, 6.0)
+    walk = np.cumsum(np.random.default_rng(2).normal(0, 1.0, (len(angles), 2)), axis=0)
+    series, truth = simulate.tilt_series(
+        phantom, angles, shifts_px=walk, dose_per_pixel=200.0, background=0.5, seed=3
+    )
+    found = benchmark.pedantic(align.align_tilt_series, (series,), rounds=1)
+    # Along the axis moving the specimen adds a constant only.
+    along = found.shifts_px[:, 0] - truth.shifts_px[:, 0]
+    benchmark.extra_info["rms along px"] = round(float(along.std()), 4)
+    assert along.std() < 0.2

@@ -53,8 +53,8 @@ void wbp_stack(const ProjectionPlan& plan, const Array<float>& stack, const Arra
   filtered_backproject(cpu, plan, filter, s, o);
 }
 
-std::pair<double, double> residual_step(const Array<float>& measured, const Array<float>& weights, Array<float>& projected, int threads,
-                        const CancelToken* cancel) {
+std::pair<double, double> residual_step(const Array<float>& measured, const Array<float>& weights,
+                                        Array<float>& projected, int threads, const CancelToken* cancel) {
   const auto b = read<float, 3>(measured, "measured"), w = read<float, 3>(weights, "weights");
   const auto p = write<float, 3>(projected, "projected");
   require_same_shape(b, "measured", w, "weights");
