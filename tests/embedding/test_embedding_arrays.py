@@ -96,7 +96,7 @@ def test_as_angles_refuses_what_is_no_angle() -> None:
         as_angles([0, 1], "angles", 3)
 
 
-@pytest.mark.parametrize("layout", set(LAYOUTS) - {"C", "a memory view"})
+@pytest.mark.parametrize("layout", sorted(set(LAYOUTS) - {"C", "a memory view"}))
 def test_as_output_refuses_what_the_core_cannot_write(layout: str) -> None:
     bad = LAYOUTS[layout](values((3, 4, 5), "f4"))
     with pytest.raises(InputError, match="out: found"):
@@ -134,7 +134,7 @@ def test_the_binding_takes_its_own_kind_only(dtype: str, layout: str) -> None:
     assert snapshot(a) == before
 
 
-@pytest.mark.parametrize("layout", set(LAYOUTS) - {"C", "a memory view"})
+@pytest.mark.parametrize("layout", sorted(set(LAYOUTS) - {"C", "a memory view"}))
 def test_the_binding_never_writes_into_a_copy_of_out(layout: str) -> None:
     x = np.ones((3, 4, 5), np.float32)
     half = LAYOUTS[layout](np.zeros(PLAN.spectrum, np.complex64))

@@ -56,13 +56,22 @@ def measure_boundaries(frame: Frame, steps: list[Step]) -> list[Boundary]:
     return out
 
 
-def _strays(steps: list[Step], planes: list[Plane]) -> list[int]:
-    """Return the steps whose plane is farther from them than their blur explains."""
-    return [
-        k
-        for k, (step, plane) in enumerate(zip(steps, planes, strict=True))
-        if abs(plane.offset - step.position) > max(2.0, 2 * step.width)
-    ]
+def _strays(
+    steps: list[Step], planes: list[Plane], width: Float64, stops: tuple[float, float]
+) -> list[int]:
+    """Return the steps that are no edges of their own.
+
+    One too weak to hold its fit runs away to another edge: its plane is farther from it than its blur explains.
+    One that is a ramp becomes as wide as a third of the way to its neighbour, as find_steps has it.
+    """
+    places = [stops[0], *(s.position for s in steps), stops[1]]
+    out = []
+    for k, (step, plane) in enumerate(zip(steps, planes, strict=True)):
+        room = min(places[k + 1] - places[k], places[k + 2] - places[k + 1])
+        far = abs(plane.offset - step.position) > max(2.0, 2 * step.width)
+        if far or width[k] > room / 3:
+            out.append(k)
+    return out
 
 
 def _half_window(width: float) -> int:
@@ -111,8 +120,8 @@ def _measure(
         planes = [
             fit_plane(window.lateral, fit.position[:, k], use[:, k]) for k in range(len(steps))
         ]
-        strays = _strays(steps, planes)
-        if strays:  # too weak to hold its fit, which has run away to another edge
+        strays = _strays(steps, planes, width, stops)
+        if strays:
             weakest = min(strays, key=lambda k: abs(steps[k].height))
             rest = [s for k, s in enumerate(steps) if k != weakest]
             return _measure(frame, depth, rest, stops) if rest else []

@@ -17,7 +17,7 @@ __all__ = ["estimate_thickness_px"]
 # A profile counts as specimen above this fraction of its range; the tails of a focused beam stay below.
 SUPPORT = 0.05
 # Room around the specimen for what the alignment left over.
-MARGIN = 1.1
+MARGIN = 1.25
 # A specimen that covers more of the field than this in half of the tilts is a slab.
 SLAB_COVER = 0.9
 
@@ -41,7 +41,7 @@ def estimate_thickness_px(
     -------
     int [px]
         For an isolated specimen (needle, particle): twice the largest distance from the tilt axis that the
-        specimen's shadow reaches in nine of ten tilts, and 10 % more; a solid seen from all sides extends as far
+        specimen's shadow reaches in nine of ten tilts, and a quarter more; a solid seen from all sides extends as far
         along z as across the axis. For a slab, which fills the field, a quarter of the field with a warning: its
         thickness cannot be read from the shadows. Never more than the field's width across the axis.
     """
