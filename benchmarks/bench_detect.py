@@ -3,22 +3,19 @@
 
 from __future__ import annotations
 
+import cases
 import numpy as np
 import pytest
 import scipy.ndimage as ndi
 
 from cryolith import detect
 
-SIZE = 192
+SIZE = cases.DETECT_EDGE
 
 
 @pytest.fixture(scope="module")
 def pores():
-    """Ten per cent of a smooth random field, and the field."""
-    field = ndi.gaussian_filter(
-        np.random.default_rng(0).standard_normal((SIZE,) * 3, dtype=np.float32), 2
-    )
-    return field > np.quantile(field, 0.9), field
+    return cases.pores()
 
 
 @pytest.mark.benchmark(group="label")
@@ -50,7 +47,7 @@ def test_interfaces_of_a_film(benchmark):
     rng = np.random.default_rng(1)
     g = np.arange(SIZE)
     level = 1.0 + ((g // 24) % 2)
-    volume = np.broadcast_to(ndi.gaussian_filter1d(level, 0.9)[:, None, None], (SIZE, 128, 128))
+    volume = np.broadcast_to(ndi.gaussian_filter1d(level, 0.9)[:, None, None], (SIZE, 64, 64))
     volume = (volume + 0.1 * rng.standard_normal(volume.shape)).astype(np.float32)
     table = benchmark.pedantic(detect.interfaces, (volume,), {"axis": "z"}, rounds=1)
     assert table["complete"].sum() == SIZE // 24 - 2

@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 
+import cases
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -20,24 +20,20 @@ from cryolith.projection import Geometry
 
 Float32 = npt.NDArray[np.float32]
 
-# n_tilts, height = width, nz; tilts from -60 to 60 degrees
-CASES = {"S": (61, 256, 128)}
-if os.environ.get("CRYOLITH_BENCH_LARGE"):
-    CASES |= {"M": (61, 512, 256), "L": (61, 1024, 300)}
 AXES = [0.0, 90.0, 92.8]
 
 
 class Case:
     """Arrays and plan of one size and axis angle, written before they are timed."""
 
-    def __init__(self, size: str, axis: float) -> None:
-        n, edge, nz = CASES[size]
+    def __init__(self, case: cases.TiltCase, axis: float) -> None:
+        image = (case.ny, case.nx)
         rng = np.random.default_rng(0)
-        self.stack = rng.random((n, edge, edge), dtype=np.float32)
-        self.volume = rng.random((nz, edge, edge), dtype=np.float32)
-        geometry = Geometry.single_axis(np.linspace(-60, 60, n), tilt_axis_deg=axis)
-        self.plan = _core.ProjectionPlan(geometry.poses(), self.volume.shape, (edge, edge))
-        self.updates = n * edge * edge * nz
+        self.stack = rng.random((case.n_tilts, *image), dtype=np.float32)
+        self.volume = rng.random(case.shape, dtype=np.float32)
+        geometry = Geometry.single_axis(case.angles_deg, tilt_axis_deg=axis)
+        self.plan = _core.ProjectionPlan(geometry.poses(), case.shape, image)
+        self.updates = case.updates
 
     def project(self) -> Float32:
         out = np.empty_like(self.stack)
@@ -59,9 +55,11 @@ def adjoint_error(case: Case, forward: Float32, back: Float32) -> float:
 
 @pytest.mark.benchmark(group="projection")
 @pytest.mark.parametrize("axis", AXES)
-@pytest.mark.parametrize("size", list(CASES))
+@pytest.mark.parametrize("size", cases.PROJECTION, ids=str)
 @pytest.mark.parametrize("operation", ["backproject", "project"])
-def test_projection(benchmark: BenchmarkFixture, operation: str, size: str, axis: float) -> None:
+def test_projection(
+    benchmark: BenchmarkFixture, operation: str, size: cases.TiltCase, axis: float
+) -> None:
     case = Case(size, axis)
     run: Callable[[], Float32] = getattr(case, operation)
     seconds = []

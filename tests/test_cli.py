@@ -65,7 +65,9 @@ def test_a_typo_in_the_job_file_names_the_right_word(tiny_series, tmp_path):
 
 
 def test_run_json_is_a_line_of_json_for_each_event(tiny_series, tmp_path):
-    done = cryolith("run", tiny_series, "-o", tmp_path / "o", "--json", "--timing", tmp_path / "t.json")
+    done = cryolith(
+        "run", tiny_series, "-o", tmp_path / "o", "--json", "--timing", tmp_path / "t.json"
+    )
     assert done.returncode == 0, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert events[-1]["event"] == "done"

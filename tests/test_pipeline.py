@@ -191,9 +191,7 @@ def test_cancel_stops_a_run_from_another_thread(needle_series, tmp_path):
             token.cancel()
 
     with pytest.raises(cryolith.Cancelled):
-        cryolith.run(
-            job_for(needle_series, tmp_path / "out"), cancel=token, listener=Canceller()
-        )
+        cryolith.run(job_for(needle_series, tmp_path / "out"), cancel=token, listener=Canceller())
 
 
 def test_the_result_carries_arrays_and_meaning(undisturbed):

@@ -128,7 +128,10 @@ def test_nested_tables_there_and_back():
     ("values", "words"),
     [
         ({"iner": {}}, "job: unknown setting 'iner'; did you mean 'inner'"),
-        ({"inner": {"methox": "wbp"}}, r"\[inner\]: unknown setting 'methox'; did you mean 'method'"),
+        (
+            {"inner": {"methox": "wbp"}},
+            r"\[inner\]: unknown setting 'methox'; did you mean 'method'",
+        ),
         ({"inner": 3}, r"inner: found 3, expected a table \[inner\]"),
         ({"inner": {"iterations": 0}}, "iterations: found 0"),
         ({"memory": 0}, "memory: found 0, expected 1 to inf bytes"),

@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kRangesAbove = 3.0;  // Gauss noise passes 8.5 + 1.4 sigma about once in 1e20 pixels
 constexpr double kSigmasAbove = 8.0;  // the floor where the neighbours are all equal, as in counting images
-constexpr double kRounding = 1e-6;  // px: a map that ends on the border pixel stays inside
+constexpr double kRounding = 1e-6;    // px: a map that ends on the border pixel stays inside
 constexpr double kMeanToSigma = 1.2533141373155003;  // sqrt(pi / 2): from the mean of |x| to sigma
 
 struct Around {
@@ -116,8 +116,8 @@ void resample_images(const Cpu& cpu, View3<const float> images, View3<const doub
                      View3<float> out) {
   const index_t n = images.extent[0], ny = images.extent[1], nx = images.extent[2];
   const index_t my = out.extent[1], mx = out.extent[2];
-  require(out.extent[0] == n && map.extent[0] == n && fill.extent[0] == n, "images: found ", n, ", but ",
-          out.extent[0], " outputs, ", map.extent[0], " maps and ", fill.extent[0], " fill values");
+  require(out.extent[0] == n && map.extent[0] == n && fill.extent[0] == n, "images: found ", n, ", but ", out.extent[0],
+          " outputs, ", map.extent[0], " maps and ", fill.extent[0], " fill values");
   require(map.extent[1] == 2 && map.extent[2] == 3, "map: found ", map.extent[1], " x ", map.extent[2],
           ", expected 2 x 3");
   parallel_for(cpu, n, [&](index_t i, int) {
@@ -138,7 +138,8 @@ void resample_images(const Cpu& cpu, View3<const float> images, View3<const doub
         const index_t y0 = std::min(static_cast<index_t>(y), std::max<index_t>(ny - 2, 0));
         const index_t x0 = std::min(static_cast<index_t>(x), std::max<index_t>(nx - 2, 0));
         const index_t y1 = std::min(y0 + 1, ny - 1), x1 = std::min(x0 + 1, nx - 1);
-        const float fy = static_cast<float>(y - static_cast<double>(y0)), fx = static_cast<float>(x - static_cast<double>(x0));
+        const float fy = static_cast<float>(y - static_cast<double>(y0)),
+                    fx = static_cast<float>(x - static_cast<double>(x0));
         const float top = image[y0 * nx + x0] + fx * (image[y0 * nx + x1] - image[y0 * nx + x0]);
         const float bottom = image[y1 * nx + x0] + fx * (image[y1 * nx + x1] - image[y1 * nx + x0]);
         to = top + fy * (bottom - top);

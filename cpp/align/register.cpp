@@ -19,7 +19,11 @@ using Complex = std::complex<float>;
 constexpr double kTwoPi = 2 * std::numbers::pi;
 constexpr double kTopFrequency = 0.45;  // cycles/px; beyond, interpolation and aliasing of real images spoil the phase
 constexpr double kMostCoherent = 0.9999;  // keeps g / (1 - g) finite for two equal images
-constexpr int kPolishRounds = 2;          // coherence at the shift found, shift with that coherence
+// Power below the strongest ring's at which a ring counts as noise: there the window, alike in both images, is left of
+// a smooth scene, and would pull the shift to a whole number (by 0.4 px for noiseless blobs).
+constexpr double kNoiseFloor = 1e-4;
+constexpr double kFlat = 1e-10;   // of the squared values: below, float32 rounding is all the contrast there is
+constexpr int kPolishRounds = 2;  // coherence at the shift found, shift with that coherence
 constexpr int kNewtonSteps = 8;
 
 struct Region {
@@ -32,7 +36,8 @@ struct Vec2 {
 
 std::vector<double> edge_window(index_t n, double fraction) {
   std::vector<double> w(static_cast<std::size_t>(n), 1.0);
-  const index_t m = std::min(n / 2, std::max<index_t>(2, static_cast<index_t>(fraction * static_cast<double>(n) + 0.5)));
+  const index_t m =
+      std::min(n / 2, std::max<index_t>(2, static_cast<index_t>(fraction * static_cast<double>(n) + 0.5)));
   for (index_t i = 0; i < m; ++i) {
     const double r = 0.5 - 0.5 * std::cos(std::numbers::pi * (static_cast<double>(i) + 0.5) / static_cast<double>(m));
     w[static_cast<std::size_t>(i)] *= r;
@@ -50,7 +55,8 @@ class Pair {
     a_.resize(static_cast<std::size_t>(py * half_));
     b_.resize(a_.size());
     cross_.resize(a_.size());
-    for (index_t k = 0; k < py; ++k) fy_.push_back(static_cast<double>(k <= py / 2 ? k : k - py) / static_cast<double>(py));
+    for (index_t k = 0; k < py; ++k)
+      fy_.push_back(static_cast<double>(k <= py / 2 ? k : k - py) / static_cast<double>(py));
     for (index_t k = 0; k < half_; ++k) fx_.push_back(static_cast<double>(k) / static_cast<double>(px));
     rings_ = std::max(py, px) / 2 + 1;
     ring_.resize(a_.size());
@@ -60,9 +66,14 @@ class Pair {
 
   void run(const float* reference, const float* moving, index_t ny, index_t nx, double* out) {
     const Region whole{0, 0, ny, nx};
+    flat_ = false;
     load(reference, nx, whole, a_);
     load(moving, nx, whole, b_);
     std::fill(out, out + kRegisterColumns, 0.0);
+    if (flat_) {
+      out[kVarRow] = out[kVarColumn] = std::numeric_limits<double>::infinity();
+      return;
+    }
     Vec2 shift = search(out[kRunnerUp]);
     const auto sy = static_cast<index_t>(std::lround(shift.y)), sx = static_cast<index_t>(std::lround(shift.x));
     Region r{std::max<index_t>(0, -sy), std::max<index_t>(0, -sx), ny - std::abs(sy), nx - std::abs(sx)};
@@ -97,6 +108,13 @@ class Pair {
     const double mean = sum / weight;
     independent_ = squares * squares / fourths / (static_cast<double>(py_) * static_cast<double>(px_));
     std::fill(padded_.begin(), padded_.end(), 0.0f);
+    double kept = 0, all = 0;
+    for (index_t y = 0; y < r.ny; ++y)
+      for (index_t x = 0; x < r.nx; ++x) {
+        const double p = image[(r.y + y) * nx + r.x + x];
+        kept += (p - mean) * (p - mean), all += p * p;
+      }
+    flat_ = flat_ || kept <= kFlat * all;
     for (index_t y = 0; y < r.ny; ++y)
       for (index_t x = 0; x < r.nx; ++x)
         padded_[static_cast<std::size_t>(y * px_ + x)] =
@@ -106,7 +124,8 @@ class Pair {
   }
 
   double band(double f2) const {
-    return std::exp(-f2 / (2 * options_.high * options_.high)) * (1 - std::exp(-f2 / (2 * options_.low * options_.low)));
+    return std::exp(-f2 / (2 * options_.high * options_.high)) *
+           (1 - std::exp(-f2 / (2 * options_.low * options_.low)));
   }
 
   // Multiplicity of a coefficient of the half spectrum in the whole one.
@@ -190,8 +209,16 @@ class Pair {
     peak_ = band_aa > 0 && band_bb > 0 ? band_ab / std::sqrt(band_aa * band_bb) : 0;
     weight_.assign(sums.size(), 0.0);
     information_.assign(sums.size(), 0.0);
+    double strongest_a = 0, strongest_b = 0;
     for (std::size_t r = 1; r < sums.size(); ++r) {
-      const Sums& q = sums[r];
+      if (sums[r].count == 0) continue;
+      strongest_a = std::max(strongest_a, sums[r].aa / sums[r].count);
+      strongest_b = std::max(strongest_b, sums[r].bb / sums[r].count);
+    }
+    for (std::size_t r = 1; r < sums.size(); ++r) {
+      Sums q = sums[r];
+      q.aa += kNoiseFloor * strongest_a * q.count;
+      q.bb += kNoiseFloor * strongest_b * q.count;
       if (q.ab <= 0 || q.aa <= 0 || q.bb <= 0) continue;
       // The square of a mean over K independent values is 1/K too large where nothing is coherent.
       const double bias = 1 / std::max(2.0, q.count * independent_ / 2);
@@ -249,6 +276,7 @@ class Pair {
   index_t py_, px_, half_, rings_ = 0;
   RegisterOptions options_;
   double max_shift_, independent_ = 1, peak_ = 0;
+  bool flat_ = false;
   std::vector<float> padded_;
   std::vector<Complex> a_, b_, cross_;
   std::vector<double> fy_, fx_, weight_, information_;
@@ -262,7 +290,8 @@ void register_pairs(const Cpu& cpu, View3<const float> reference, View3<const fl
                     const RegisterOptions& options, View2<double> out) {
   const index_t n = reference.extent[0], ny = reference.extent[1], nx = reference.extent[2];
   require(moving.extent[0] == n && moving.extent[1] == ny && moving.extent[2] == nx, "moving: found shape (",
-          moving.extent[0], ", ", moving.extent[1], ", ", moving.extent[2], "), expected (", n, ", ", ny, ", ", nx, ")");
+          moving.extent[0], ", ", moving.extent[1], ", ", moving.extent[2], "), expected (", n, ", ", ny, ", ", nx,
+          ")");
   require(ny >= 4 && nx >= 4, "reference: found ", ny, " x ", nx, " pixels, expected at least 4 x 4");
   require(out.extent[0] == n && out.extent[1] == kRegisterColumns, "out: found shape (", out.extent[0], ", ",
           out.extent[1], "), expected (", n, ", ", static_cast<int>(kRegisterColumns), ")");

@@ -42,8 +42,8 @@ void bind_resample(const Array<float>& images, const Array<double>& map, const A
   resample_images(cpu, in, maps, fills, to);
 }
 
-void bind_register(const Array<float>& reference, const Array<float>& moving, Array<double> out, double low, double high,
-                   double taper, double max_shift, int threads, const CancelToken* cancel) {
+void bind_register(const Array<float>& reference, const Array<float>& moving, Array<double> out, double low,
+                   double high, double taper, double max_shift, int threads, const CancelToken* cancel) {
   const auto a = read<float, 3>(reference, "reference");
   const auto b = read<float, 3>(moving, "moving");
   const auto to = write<double, 2>(out, "out");
@@ -59,7 +59,8 @@ void bind_register(const Array<float>& reference, const Array<float>& moving, Ar
 
 void add_align(py::module_& m) {
   m.def("despike", &bind_despike, "Replace hot pixels by the median of their neighbours, in place.",
-        py::arg("images").noconvert(), py::arg("replaced").noconvert(), py::arg("threads"), py::arg("cancel") = nullptr);
+        py::arg("images").noconvert(), py::arg("replaced").noconvert(), py::arg("threads"),
+        py::arg("cancel") = nullptr);
   m.def("reduce_images", &bind_reduce, "Apply one sparse linear map along rows and one along columns.",
         py::arg("images").noconvert(), py::arg("row_weight").noconvert(), py::arg("row_source").noconvert(),
         py::arg("column_weight").noconvert(), py::arg("column_source").noconvert(), py::arg("out").noconvert(),

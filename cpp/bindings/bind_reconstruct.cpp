@@ -55,8 +55,8 @@ void wbp_stack(const ProjectionPlan& plan, const Array<float>& stack, const Arra
   filtered_backproject(cpu, plan, filter, s, o);
 }
 
-py::tuple residual_step(const Array<float>& measured, const Array<float>& weights, Array<float>& projected, int threads,
-                        const CancelToken* cancel) {
+std::pair<double, double> residual_step(const Array<float>& measured, const Array<float>& weights,
+                                        Array<float>& projected, int threads, const CancelToken* cancel) {
   const auto b = read<float, 3>(measured, "measured"), w = read<float, 3>(weights, "weights");
   const auto p = write<float, 3>(projected, "projected");
   require_same_shape(b, "measured", w, "weights");
@@ -69,7 +69,7 @@ py::tuple residual_step(const Array<float>& measured, const Array<float>& weight
     py::gil_scoped_release no_gil;
     sums = weigh_residual(cpu, flat(b), flat(w), flat(p));
   }
-  return py::make_tuple(sums.residual, sums.data);
+  return {sums.residual, sums.data};
 }
 
 void update_step(const Array<float>& correction, const Array<float>& weights, float lower, Array<float>& volume,

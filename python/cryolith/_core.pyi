@@ -138,7 +138,7 @@ def resample_images(images: numpy.typing.NDArray[numpy.float32], map: numpy.typi
     """
     Resample each image through an affine map, bilinear.
     """
-def residual_step(measured: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], projected: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> tuple:
+def residual_step(measured: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], projected: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> tuple[float, float]:
     """
     projected <- weights (measured - projected); returns the sums of r^2 and of b^2 where weights > 0.
     """

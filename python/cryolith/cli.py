@@ -141,7 +141,12 @@ def _job(
 
     tables = read_toml(config) if config else {}
     given = {
-        "series": {"path": str(series), "angles": angles, "pixel_size": pixel, "tilt_axis": tilt_axis},
+        "series": {
+            "path": str(series),
+            "angles": angles,
+            "pixel_size": pixel,
+            "tilt_axis": tilt_axis,
+        },
         "reconstruct": reconstruct,
     }
     for table, values in given.items():
@@ -184,9 +189,7 @@ def _go(
 
     memory = parse_bytes(max_memory, "--max-memory") if max_memory else None
     listener, timer = listener_for(as_json=as_json, quiet=quiet), _Timer()
-    with contextlib.ExitStack() as stack:
-        if hasattr(listener, "__enter__"):
-            stack.enter_context(listener)
+    with listener:
         result = work(threads=threads, max_memory=memory, listener=timer.wrap(listener), **more)
     if timing:
         from .files.atomic import write_json

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import tomli_w
 
@@ -57,7 +57,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     """Return the tables of a TOML job file."""
     path = Path(path)
     try:
-        return cast("dict[str, Any]", tomllib.loads(path.read_text(encoding="utf-8")))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as e:
         raise ConfigError(f"{path}: cannot be read ({e.strerror}); name an existing file") from e
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:

@@ -88,7 +88,7 @@ class BarListener(Listener):
         )
         self._tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> BarListener:
+    def __enter__(self) -> Listener:
         self._bars.start()
         return self
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from . import records
 from ._version import __version__
 from .align import align_tilt_series, estimate_background
@@ -50,7 +48,16 @@ REPORT_FILES = (
 
 
 class Listener:
-    """Hears what a run does; every method may be overridden, none has to be."""
+    """Hears what a run does; every method may be overridden, none has to be.
+
+    It is entered and left around the run, so that it may take over a terminal and give it back.
+    """
+
+    def __enter__(self) -> Listener:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Give back what was taken."""
 
     def started(self, stage: str, why: str) -> None:
         """A stage begins, because ``why``."""
@@ -334,7 +341,10 @@ def _detect(state: _Run) -> tuple[list[str], dict[str, Any]]:
 
 
 def _report(state: _Run) -> tuple[list[str], dict[str, Any]]:
-    from .report import ReportContent, write_report  # matplotlib: only now, so that a run starts at once
+    from .report import (  # matplotlib: only now, so that a run starts at once
+        ReportContent,
+        write_report,
+    )
 
     result = _result(state)
     facts = records.read_record(state.folder, "reconstruct")

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Plan", "StagePlan", "plan_job"]
 
 THREADS = 2  # the plan is for two cores: the same on every machine
-PROGRAM_BYTES = 150_000_000  # interpreter, numpy and, for the report, matplotlib: 110 to 150 MB resident
+PROGRAM_BYTES = (
+    150_000_000  # interpreter, numpy and, for the report, matplotlib: 110 to 150 MB resident
+)
 START_SECONDS = 1.5
 ALIGN_PIXELS_PER_SECOND = 0.5e6
 ALIGN_BYTES_PER_PIXEL = 24

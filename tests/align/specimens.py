@@ -149,7 +149,9 @@ def make_case(
     return Case(images, angles, shifts, tilt_axis_deg, expected.astype(np.float32))
 
 
-def without_gauge(shifts_px: Float64, angles_deg: Float64, tilt_axis_deg: float) -> tuple[Float64, Float64]:
+def without_gauge(
+    shifts_px: Float64, angles_deg: Float64, tilt_axis_deg: float
+) -> tuple[Float64, Float64]:
     """Return (across, along) the axis [px] less what moving the specimen would do (a cos + b sin, constant)."""
     psi, t = np.deg2rad(tilt_axis_deg), np.deg2rad(angles_deg)
     across = shifts_px[:, 1] * np.cos(psi) + shifts_px[:, 0] * np.sin(psi)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from cryolith.align import estimate_background
 from cryolith.align.images import clean, reduce_images, resample_images
 from cryolith.errors import InputError
@@ -75,13 +76,17 @@ def test_background_refuses_one_image() -> None:
 @pytest.mark.parametrize("binning", [1, 2, 3, 4])
 def test_reduction_keeps_the_centre_and_the_mean(shape: tuple[int, int], binning: int) -> None:
     y, x = (np.arange(n) - (n - 1) / 2 for n in shape)
-    blob = np.exp(-((y[:, None] - 3.0) ** 2 + (x[None] + 5.0) ** 2) / (2 * 6.0**2)).astype(np.float32)
+    blob = np.exp(-((y[:, None] - 3.0) ** 2 + (x[None] + 5.0) ** 2) / (2 * 6.0**2)).astype(
+        np.float32
+    )
     out = reduce_images(blob[None], binning)[0].astype(np.float64)
     assert out.shape == (shape[0] // binning, shape[1] // binning)
     v, u = (np.arange(n) - (n - 1) / 2 for n in out.shape)
     centre = np.array([(out.sum(1) * v).sum(), (out.sum(0) * u).sum()]) / out.sum() * binning
     np.testing.assert_allclose(centre, [3.0, -5.0], atol=0.02)
-    np.testing.assert_allclose(reduce_images(np.ones((1, *shape), np.float32), binning), 1, rtol=1e-6)
+    np.testing.assert_allclose(
+        reduce_images(np.ones((1, *shape), np.float32), binning), 1, rtol=1e-6
+    )
 
 
 def test_resampling_equals_its_definition() -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from specimens import without_gauge
+
 from cryolith.align import align_tilt_series
 from cryolith.datamodel import Alignment
 from cryolith.files import read_tilt_series
-from specimens import without_gauge
 
 Float64 = npt.NDArray[np.float64]
 
@@ -35,7 +36,7 @@ class Etspy:
 
     @classmethod
     def of(cls, alignment: Alignment) -> Etspy:
-        """Ours has the axis at 90 + d degrees: u runs along +Y, v along -X, and axis = -d; offset 1/2 puts u = 0 there."""
+        """Ours has the axis at 90 + d degrees: u along +Y, v along -X, axis = -d; offset 1/2 puts u = 0 there."""
         d = np.deg2rad(alignment.tilt_axis_deg - 90)
         across = alignment.axis_offset_px * np.array([np.cos(d), -np.sin(d)])
         return cls(0.5 - alignment.shifts_px - across, float(-np.rad2deg(d)), 0.5)

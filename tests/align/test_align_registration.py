@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from cryolith.align import register, register_stack
 from cryolith.errors import InputError
 

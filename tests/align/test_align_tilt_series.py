@@ -7,11 +7,12 @@ import functools
 
 import numpy as np
 import pytest
+from specimens import Case, make_case, without_gauge
+
 from cryolith import _core
 from cryolith.align import AlignSettings, align_tilt_series, aligned_images
 from cryolith.datamodel import Alignment, TiltSeries
 from cryolith.errors import Cancelled, ConfigError, InputError
-from specimens import Case, make_case, without_gauge
 
 SMALL = {"shape": (96, 97), "n_tilts": 25}
 
@@ -30,7 +31,7 @@ def errors(case: Case, found: Alignment) -> tuple[float, float]:
     return float(np.sqrt(np.mean(across**2))), float(np.sqrt(np.mean(along**2)))
 
 
-# Bounds: twice the worst of seeds 0 to 3 (design/004-alignment.md). Peers on such series: 1.5 px (particle), 0.5 px (slab).
+# Bounds: twice the worst that was measured (design/004-alignment.md). Peers: 1.5 px (particle), 0.5 px (slab).
 @pytest.mark.parametrize(
     ("kind", "axis", "seed", "bound"),
     [
@@ -62,7 +63,7 @@ def test_stated_errors_are_of_the_size_of_the_errors() -> None:
 
 
 def test_direction_of_the_axis_follows_the_nominal_one() -> None:
-    case = make_case("particle", tilt_axis_deg=10.0, seed=1, shape=(64, 64), n_tilts=15, walk=1.0)
+    case = make_case("particle", tilt_axis_deg=10.0, seed=1, shape=(48, 48), n_tilts=13, walk=1.0)
     for nominal, want in ((None, 10.0), (200.0, 190.0), (-160.0, -170.0)):
         series = TiltSeries(images=case.images, angles_deg=case.angles_deg, tilt_axis_deg=nominal)
         found = align_tilt_series(series, settings=AlignSettings(iterations=1))
@@ -72,7 +73,7 @@ def test_direction_of_the_axis_follows_the_nominal_one() -> None:
 
 
 def test_same_bits_for_any_number_of_threads_order_and_input_untouched() -> None:
-    case = make_case("particle", seed=4, shape=(64, 64), n_tilts=15, walk=1.0)
+    case = make_case("particle", seed=4, shape=(40, 40), n_tilts=11, walk=1.0)
     images = case.images.astype(">i2")
     images.setflags(write=False)
     quick = AlignSettings(iterations=1)
@@ -120,21 +121,28 @@ def test_tilts_that_do_not_fit_are_flagged_with_the_reason() -> None:
     assert found.sigma_shifts_px is not None
     assert np.isnan(found.sigma_shifts_px[[0, 3]]).all()
     good = np.setdiff1d(np.arange(21), [0, 3, 9])
-    e = without_gauge((found.shifts_px - case.shifts_px)[good], case.angles_deg[good], found.tilt_axis_deg)
+    e = without_gauge(
+        (found.shifts_px - case.shifts_px)[good], case.angles_deg[good], found.tilt_axis_deg
+    )
     assert np.sqrt(np.mean(np.square(e))) < 0.5
 
 
 def test_progress_rises_to_one_and_cancelling_ends_the_work() -> None:
     case = make_case("particle", seed=6, shape=(48, 48), n_tilts=11, walk=1.0)
     seen: list[float] = []
-    align_tilt_series(case.images, case.angles_deg, settings=AlignSettings(iterations=1), progress=seen.append)
+    align_tilt_series(
+        case.images, case.angles_deg, settings=AlignSettings(iterations=1), progress=seen.append
+    )
     assert seen[0] == 0
     assert seen[-1] == 1
     assert seen == sorted(seen)
     token = _core.CancelToken()
     with pytest.raises(Cancelled):
         align_tilt_series(
-            case.images, case.angles_deg, cancel=token, progress=lambda f: token.cancel() if f > 0 else None
+            case.images,
+            case.angles_deg,
+            cancel=token,
+            progress=lambda f: token.cancel() if f > 0 else None,
         )
 
 
@@ -151,7 +159,9 @@ def test_progress_rises_to_one_and_cancelling_ends_the_work() -> None:
         (np.ones((9, 8, 32)), np.arange(9.0) * 10, "at least 16"),
     ],
 )
-def test_what_cannot_be_aligned_is_refused(images: np.ndarray, angles: np.ndarray, words: str) -> None:
+def test_what_cannot_be_aligned_is_refused(
+    images: np.ndarray, angles: np.ndarray, words: str
+) -> None:
     with pytest.raises(InputError, match=words):
         align_tilt_series(images, angles)
 
@@ -162,7 +172,9 @@ def test_settings_are_checked() -> None:
     with pytest.raises(ConfigError, match="tilt_axis"):
         AlignSettings(tilt_axis=1000.0)
     with pytest.raises(InputError, match="exclude: found image 9"):
-        align_tilt_series(np.ones((9, 32, 32)), np.arange(9.0), settings=AlignSettings(exclude=(9,)))
+        align_tilt_series(
+            np.ones((9, 32, 32)), np.arange(9.0), settings=AlignSettings(exclude=(9,))
+        )
 
 
 def test_aligned_images_undo_the_shifts() -> None:
@@ -170,7 +182,9 @@ def test_aligned_images_undo_the_shifts() -> None:
     image = rng.normal(size=(40, 30)).astype(np.float32)
     stack = np.stack([np.roll(image, (s, -s), (0, 1)) for s in (0, 2, -3)])
     shifts = np.array([[0.0, 0.0], [2.0, -2.0], [-3.0, 3.0]])
-    alignment = Alignment(angles_deg=np.array([0.0, 5.0, 10.0]), tilt_axis_deg=90.0, shifts_px=shifts)
+    alignment = Alignment(
+        angles_deg=np.array([0.0, 5.0, 10.0]), tilt_axis_deg=90.0, shifts_px=shifts
+    )
     still = aligned_images(stack, alignment)
     np.testing.assert_allclose(still[:, 5:-5, 5:-5], np.stack([image[5:-5, 5:-5]] * 3), atol=1e-5)
     # Axis at 90 degrees: rows of the upright image are v, column = -v: the image turned a quarter.

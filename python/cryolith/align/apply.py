@@ -54,11 +54,16 @@ def aligned_images(
     images = series.images if isinstance(series, TiltSeries) else np.asarray(series)
     n = len(alignment.angles_deg)
     if images.ndim != 3 or len(images) != n:
-        raise InputError(f"series: found shape {images.shape}, expected ({n}, ny, nx) as in the alignment")
+        raise InputError(
+            f"series: found shape {images.shape}, expected ({n}, ny, nx) as in the alignment"
+        )
     if not 1 <= binning <= min(images.shape[1:]):
         raise InputError(f"binning: found {binning}, expected 1 to {min(images.shape[1:])}")
     small = np.concatenate(
-        [reduce_images(clean(images[part], threads, cancel)[0], binning, threads, cancel) for part in chunks(images, cancel)]
+        [
+            reduce_images(clean(images[part], threads, cancel)[0], binning, threads, cancel)
+            for part in chunks(images, cancel)
+        ]
     )
     rotations = np.zeros(n) if alignment.rotations_deg is None else alignment.rotations_deg
     axis = alignment.tilt_axis_deg

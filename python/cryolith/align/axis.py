@@ -11,7 +11,7 @@ import numpy.typing as npt
 from .. import _core
 from .coarse import across_along, correlate_outward, frame
 from .images import resample_images
-from .joint import Model, Pose, solve
+from .joint import Model, Pose, dot, solve
 
 __all__ = ["centred", "nearest_turn", "search_isolated", "search_slab"]
 
@@ -23,6 +23,7 @@ _SCAN_ITERATIONS = 12
 _SCAN_RIDGE = 0.01
 _CANDIDATES = 3
 _SLOPE_ROUNDS = 6
+_LATTICE = 1.15
 _MANY_TILTS = 40  # beyond, every second one is enough to tell directions apart
 
 
@@ -58,7 +59,9 @@ def profile_shifts(profiles: Float64, first: int, reach: float) -> Float64:
     moved by the shift along the axis. Slopes are compared: they need no level and weigh the features.
     """
     n, m = profiles.shape
-    window = np.minimum(1.0, np.minimum(np.arange(m) + 0.5, m - np.arange(m) - 0.5) / max(1.0, 0.1 * m))
+    window = np.minimum(
+        1.0, np.minimum(np.arange(m) + 0.5, m - np.arange(m) - 0.5) / max(1.0, 0.1 * m)
+    )
     spectra = np.fft.rfft(np.gradient(profiles, axis=1) * window, 2 * m, axis=1)
     frequency = np.fft.rfftfreq(2 * m)
     shifts = np.zeros(n)
@@ -86,7 +89,9 @@ def profile_shifts(profiles: Float64, first: int, reach: float) -> Float64:
     return shifts
 
 
-def centred(images: Float32, shifts: Float64, axis_deg: float, threads: int, *, along: bool = True) -> Float64:
+def centred(
+    images: Float32, shifts: Float64, axis_deg: float, threads: int, *, along: bool = True
+) -> Float64:
     """Shifts that bring the centre of mass of an isolated specimen onto the axis in every image.
 
     Parallel projection moves the centre of mass on a cos + b sin of the tilt, which is the specimen's place:
@@ -134,7 +139,11 @@ def straighten(
 
 
 def isolated_model(
-    images: Float32, angles_deg: Float64, ridge: float, threads: int, cancel: _core.CancelToken | None
+    images: Float32,
+    angles_deg: Float64,
+    ridge: float,
+    threads: int,
+    cancel: _core.CancelToken | None,
 ) -> Model:
     """A model of an isolated specimen in a cylinder as wide as the images, for comparing axes."""
     size = max(images.shape[1:])
@@ -143,7 +152,7 @@ def isolated_model(
     return Model(
         images=images,
         angles_deg=angles_deg,
-        shape=(size, size + size // 2, size),
+        shape=(size, 2 * size, size),  # along: a diagonal, and the shifts
         support=support,
         weights=np.ones((len(images), 1, 1), np.float32),
         ridge=ridge,
@@ -168,9 +177,12 @@ def search_isolated(
     model = whole.subset(part)
 
     def misfit(axis_deg: float, at: Float64) -> float:
-        pose = Pose(shifts_px=at[part], tilt_axis_deg=axis_deg, rotations_deg=np.zeros(len(at[part])))
+        pose = Pose(
+            shifts_px=at[part], tilt_axis_deg=axis_deg, rotations_deg=np.zeros(len(at[part]))
+        )
         residual = solve(model, pose, None, _SCAN_ITERATIONS).residual
-        return float(np.linalg.norm(residual) / max(float(np.linalg.norm(model.images)), 1e-30))
+        size = dot(model.images, model.images)
+        return float(np.sqrt(dot(residual, residual) / max(size, 1e-30)))
 
     scan = np.arange(0.0, 180.0, _SCAN_STEP_DEG)
     misfits = np.array([misfit(a, centred(images, shifts, a, threads)) for a in scan])
@@ -178,16 +190,22 @@ def search_isolated(
     candidates = scan[lower][np.argsort(misfits[lower], kind="stable")][:_CANDIDATES]
     results = []
     for candidate in candidates:
+        at = centred(images, shifts, float(candidate), threads)
+        rough = (misfit(float(candidate), at), float(candidate), at)
         at, axis = straighten(images, angles_deg, shifts, float(candidate), threads)
-        if abs(axis - candidate) > 1.5 * _SCAN_STEP_DEG:
-            at, axis = centred(images, shifts, float(candidate), threads), float(candidate)
-        results.append((misfit(axis, at), axis, at))
+        fine = (misfit(axis, at), axis, at)
+        # Between two lattices of pixels the misfit is off by some percent; centres of mass are not.
+        results.append(fine if fine[0] <= _LATTICE * rough[0] else rough)
     best = min(results, key=lambda r: r[0])
     others = [r[0] for r in results if abs(nearest_turn(r[1], best[1]) - best[1]) > _SCAN_STEP_DEG]
     rival = f", next best {min(others):.3g}" if others else ""
-    return best[1], best[2], (
-        f"axis: least misfit of low-resolution reconstructions over 0-180 deg ({best[0]:.3g}{rival}), "
-        "then the centre of mass of each row"
+    return (
+        best[1],
+        best[2],
+        (
+            f"axis: least misfit of low-resolution reconstructions over 0-180 deg ({best[0]:.3g}{rival}), "
+            "then the centre of mass of each row"
+        ),
     )
 
 
@@ -214,7 +232,12 @@ def search_slab(
         values = [likeness(best + d) for d in (-step, 0.0, step)]
         best += step * (int(np.argmax(values)) - 1)
     shifts, peaks = correlate_outward(images, angles_deg, best, max_shift, threads, cancel)
-    return best, shifts, peaks, "axis: greatest correlation of cosine-stretched neighbours over 0-180 deg"
+    return (
+        best,
+        shifts,
+        peaks,
+        "axis: greatest correlation of cosine-stretched neighbours over 0-180 deg",
+    )
 
 
 def nearest_turn(axis_deg: float, wanted: float) -> float:

@@ -60,7 +60,9 @@ def correlate_outward(
 
     def seen(i: int, shift: Float64) -> Float32:
         fill = float(np.median(images[i])) if axis_deg is not None else 0.0
-        return resample_images(images[i][None], squeeze(i)[None], shift[None], shape, fill, threads, cancel)[0]
+        one = images[i][None]
+        out = resample_images(one, squeeze(i)[None], shift[None], shape, fill, threads, cancel)
+        return np.asarray(out[0])
 
     reference = {side: images[order[start]].copy() for side in (-1, 1)}
     last = {side: np.zeros(2) for side in (-1, 1)}
@@ -73,11 +75,17 @@ def correlate_outward(
         before = [last[s] if axis_deg is not None else np.zeros(2) for s in sides]
         moving = np.stack([seen(i, b) for i, b in zip(steps, before, strict=True)])
         found = register_pairs(
-            np.stack([reference[s] for s in sides]), moving, max_shift=max_shift, threads=threads, cancel=cancel
+            np.stack([reference[s] for s in sides]),
+            moving,
+            max_shift=max_shift,
+            threads=threads,
+            cancel=cancel,
         )
         for s, i, b, row in zip(sides, steps, before, found, strict=True):
             shifts[i] = b + squeeze(i) @ row[:2]
             peaks[i] = row[5]
             last[s] = shifts[i]
-            reference[s] = np.float32(_MEMORY) * reference[s] + np.float32(1 - _MEMORY) * seen(i, shifts[i])
+            reference[s] = np.float32(_MEMORY) * reference[s] + np.float32(1 - _MEMORY) * seen(
+                i, shifts[i]
+            )
     return shifts, peaks

@@ -23,7 +23,7 @@ _LANCZOS_LOBES = 3
 _VACUUM_ROUNDS = 3
 
 
-def chunks(images: npt.NDArray[Any], cancel: _core.CancelToken | None) -> Iterator[slice]:
+def chunks(images: Any, cancel: _core.CancelToken | None) -> Iterator[slice]:
     """Yield slices of whole images that take about 64 MB as float32."""
     step = max(1, _CHUNK_BYTES // max(1, 4 * images.shape[1] * images.shape[2]))
     for first in range(0, len(images), step):
@@ -70,7 +70,7 @@ def _filled(image: Float32, bad: npt.NDArray[np.bool_]) -> Float32:
 
 def _pooled(a: Float64) -> Float64:
     a = np.pad(a, ((0, a.shape[0] % 2), (0, a.shape[1] % 2)))
-    return a.reshape(a.shape[0] // 2, 2, -1, 2).sum(axis=(1, 3))
+    return np.asarray(a.reshape(a.shape[0] // 2, 2, -1, 2).sum(axis=(1, 3)))
 
 
 def block_means(image: Float32) -> Float64:
@@ -79,7 +79,7 @@ def block_means(image: Float32) -> Float64:
     size = max(2, min(ny, nx) // 32) if min(ny, nx) >= 8 else 1
     by, bx = ny // size, nx // size
     cut = image[: by * size, : bx * size].astype(np.float64)
-    return cut.reshape(by, size, bx, size).mean(axis=(1, 3))
+    return np.asarray(cut.reshape(by, size, bx, size).mean(axis=(1, 3)))
 
 
 def _half_sample_mode(values: Float64) -> float:
@@ -183,7 +183,9 @@ def reduce_images(
     """
     rows, columns = (_axis_map(size, binning, softness) for size in images.shape[1:])
     out = np.empty((len(images), len(rows[0]), len(columns[0])), np.float32)
-    _core.reduce_images(as_core(images, "images", ("n", "ny", "nx")), *rows, *columns, out, threads, cancel)
+    _core.reduce_images(
+        as_core(images, "images", ("n", "ny", "nx")), *rows, *columns, out, threads, cancel
+    )
     return out
 
 

@@ -70,8 +70,12 @@ class Model:
 
     def subset(self, part: slice) -> Model:
         """Return the model of some images."""
-        parts = {k: np.ascontiguousarray(getattr(self, k)[part]) for k in ("images", "angles_deg", "weights")}
-        return replace(self, **parts)
+        return replace(
+            self,
+            images=np.ascontiguousarray(self.images[part]),
+            angles_deg=self.angles_deg[part],
+            weights=np.ascontiguousarray(self.weights[part]),
+        )
 
     def geometry(self, pose: Pose) -> Geometry:
         return Geometry.single_axis(
@@ -129,7 +133,7 @@ class _Tangent:
     axis_scale: float
 
     def apply(self, p: Float64, axis: float) -> Float32:
-        out = np.einsum("nkij,nk->nij", self.local, p.astype(np.float32))
+        out: Float32 = np.einsum("nkij,nk->nij", self.local, p.astype(np.float32))
         if self.axis is not None:
             out += np.float32(axis) * self.axis
         return out
@@ -255,7 +259,8 @@ def refine(
         turn, turned = found.turn, pose.rotations_deg
         if rotations:
             turned = turned + np.clip(found.moves[:, 2], -_LARGEST_TURN_DEG, _LARGEST_TURN_DEG)
-            turn, turned = turn + float(turned.mean()), turned - turned.mean()
+            turn += float(turned.mean()) if axis else 0.0
+            turned = turned - turned.mean()
         pose = Pose(
             shifts_px=pose.shifts_px + moves,
             tilt_axis_deg=pose.tilt_axis_deg + turn,

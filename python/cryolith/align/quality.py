@@ -11,12 +11,23 @@ import numpy.typing as npt
 from .coarse import across_along, frame
 from .joint import Model, Pose, Solution, dot, refine, solve
 
-__all__ = ["AxisFit", "fit_axis", "hold_out", "outliers", "relative_residuals", "shift_errors", "without_gauge"]
+__all__ = [
+    "AxisFit",
+    "fit_axis",
+    "hold_out",
+    "outliers",
+    "relative_residuals",
+    "shift_errors",
+    "without_gauge",
+]
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
-_AXIS_STEPS_DEG = (3.0, 1.5)
+_AXIS_STEPS_DEG = (3.0, 3.0, 1.5)
+# Error of the angle beside noise (interpolation between rotated lattices, limits of the support): root mean square
+# over the simulated series of design/004-alignment.md, where noise alone would give 0.02 to 0.04 deg.
+_AXIS_MODEL_DEG = 0.2
 _STRIPE_PX = 4
 _SPLIT_ROUNDS = 3
 _OUTLIER_SIGMAS = 6.0
@@ -36,7 +47,7 @@ def _round_window(model: Model) -> Float32:
     height, width = model.images.shape[1:]
     y, x = np.mgrid[:height, :width].astype(np.float64)
     inside = np.hypot(y - (height - 1) / 2, x - (width - 1) / 2) <= min(height, width) / 2
-    return model.weights * inside.astype(np.float32)
+    return np.asarray(model.weights * inside.astype(np.float32))
 
 
 def _cost(model: Model, solution: Solution) -> float:
@@ -48,11 +59,14 @@ def fit_axis(model: Model, pose: Pose, iterations: int) -> AxisFit:
     """Find the angle of least misfit: parabolas through three angles, the shifts free at each.
 
     The object follows a wrong axis, so that Gauss-Newton steps of the angle are slow; the cost itself is smooth.
-    sigma: the angle at which the cost over the noise variance has risen by one.
+    sigma: the angle at which the cost over the noise variance has risen by one, with the model's own error.
     """
     limited = replace(model, weights=_round_window(model))
     sigma = float("nan")
+    moved = 90.0
     for step in _AXIS_STEPS_DEG:
+        if step == _AXIS_STEPS_DEG[0] and moved < step / 2:
+            continue  # the minimum lies well inside: go on to the finer step
         costs, poses, solutions = [], [], []
         for turn in (-step, 0.0, step):
             start = replace(pose, tilt_axis_deg=pose.tilt_axis_deg + turn)
@@ -64,8 +78,12 @@ def fit_axis(model: Model, pose: Pose, iterations: int) -> AxisFit:
         best = int(np.argmin(costs))
         move = 0.5 * (costs[0] - costs[2]) / bend if bend > 0 else float(best - 1)
         move = step * float(np.clip(move, -1.5, 1.5))
-        noise = dot(solutions[best].residual, solutions[best].residual) / max(1.0, float(limited.weights.sum()))
-        sigma = step * float(np.sqrt(2 * noise / bend)) if bend > 0 else float("inf")
+        moved = abs(move)
+        noise = dot(solutions[best].residual, solutions[best].residual) / max(
+            1.0, float(limited.weights.sum())
+        )
+        noisy = step * float(np.sqrt(2 * noise / bend)) if bend > 0 else float("inf")
+        sigma = float(np.hypot(noisy, _AXIS_MODEL_DEG))
         pose = replace(poses[best], tilt_axis_deg=pose.tilt_axis_deg + move)
     return AxisFit(pose=pose, sigma_deg=sigma)
 
@@ -97,7 +115,9 @@ def shift_errors(model: Model, pose: Pose, iterations: int) -> Float64:
             v = (middle - pose.shifts_px[i]) @ frame(pose.tilt_axis_deg)[:, 0]
             weights[i] = np.floor(v / _STRIPE_PX) % 2 == parity
         half = replace(model, weights=model.weights * weights)
-        found, _ = refine(half, pose, rounds=_SPLIT_ROUNDS, iterations=iterations, axis=False, tolerance=0.0)
+        found, _ = refine(
+            half, pose, rounds=_SPLIT_ROUNDS, iterations=iterations, axis=False, tolerance=0.0
+        )
         halves.append(found.shifts_px)
     difference = without_gauge(halves[0] - halves[1], model.angles_deg, pose.tilt_axis_deg) / 2
     lost = np.array([1.0, 2.0])  # gauge parameters along and across
@@ -131,4 +151,6 @@ def outliers(values: Float64) -> npt.NDArray[np.bool_]:
     """Return which values stand far above the others: 6 robust sigmas and four times the median."""
     middle = float(np.median(values))
     spread = 1.4826 * float(np.median(np.abs(values - middle)))
-    return np.asarray(values > np.maximum(middle + _OUTLIER_SIGMAS * spread, _LEAST_OUTLIER * middle))
+    return np.asarray(
+        values > np.maximum(middle + _OUTLIER_SIGMAS * spread, _LEAST_OUTLIER * middle)
+    )

@@ -111,7 +111,9 @@ def register(
         )
     for image, name in zip(images, "ab", strict=True):
         if not np.isfinite(image).all():
-            raise InputError(f"{name}: found NaN or infinite pixels, expected finite ones; fill them")
+            raise InputError(
+                f"{name}: found NaN or infinite pixels, expected finite ones; fill them"
+            )
     row = register_pairs(
         images[0][None], images[1][None], band=band, max_shift=max_shift or 0.0, threads=threads
     )[0]

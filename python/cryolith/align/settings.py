@@ -27,7 +27,10 @@ class AlignSettings:
         False, "refine an in-plane rotation of each image; kept only if held-out tilts gain"
     )
     binning: int = setting(
-        0, "pixels binned for the last refinement; 0 chooses about 64 px images", minimum=0, maximum=64
+        0,
+        "pixels binned for the last refinement; 0 chooses about 64 px images",
+        minimum=0,
+        maximum=64,
     )
     iterations: int = setting(4, "rounds of refinement at each binning", minimum=0, maximum=50)
     max_shift: float | None = setting(

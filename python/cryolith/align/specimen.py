@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,15 @@ _NOISE_SIGMAS = 5.0
 _FAINT = 0.1  # of the specimen's bright blocks: below it a border block counts as empty
 # Bright field of a slab falls with tilt as the path grows; dark field rises.
 _LEAST_RATIO = 0.02
+
+
+class Images(Protocol):
+    """Images read where they are looked at: an array, a memory map or a selection of one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, part: slice, /) -> npt.NDArray[Any]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +68,7 @@ def _side(image: Float32) -> _Level:
 
 
 def prepare(
-    images: npt.NDArray[Any],
+    images: Images,
     angles_deg: Float64,
     binning: int,
     kind: Literal["auto", "slab", "particle"],
@@ -86,11 +95,17 @@ def prepare(
     levels = np.array([side.level for side in sides])
     growth = _growth(np.float32(sign) * small - levels[:, None, None], angles_deg)
     fill = min(fill_dark, fill_bright)
-    isolated = fill < _MOST_BORDER and growth < _MOST_GROWTH if kind == "auto" else kind == "particle"
+    isolated = (
+        fill < _MOST_BORDER and growth < _MOST_GROWTH if kind == "auto" else kind == "particle"
+    )
     why = f"{fill:.0%} of the border shows specimen, mass grows with {growth:.0%} of the path in a slab"
-    notes = [f"specimen: {'isolated' if isolated else 'slab'} ({why if kind == 'auto' else 'given'})"]
+    notes = [
+        f"specimen: {'isolated' if isolated else 'slab'} ({why if kind == 'auto' else 'given'})"
+    ]
     if isolated:
-        notes.append(f"contrast: {'dark' if sign > 0 else 'bright'} field, vacuum level taken off each image")
+        notes.append(
+            f"contrast: {'dark' if sign > 0 else 'bright'} field, vacuum level taken off each image"
+        )
         small = (np.float32(sign) * small - levels[:, None, None]).astype(np.float32)
     else:
         small, note = _slab_density(small, angles_deg)
@@ -121,10 +136,16 @@ def _slab_density(small: Float32, angles_deg: Float64) -> tuple[Float32, str]:
     """Absorption -log(I) of a bright-field slab; a dark-field one as it is, less its darkest level."""
     means = small.mean(axis=(1, 2), dtype=np.float64)
     path = 1 / np.maximum(np.cos(np.deg2rad(angles_deg)), 0.1)
-    falls = np.polyfit(path, means / max(abs(means.mean()), 1e-30), 1)[0] < 0 if len(small) > 1 else False
+    falls = (
+        np.polyfit(path, means / max(abs(means.mean()), 1e-30), 1)[0] < 0
+        if len(small) > 1
+        else False
+    )
     if falls and means.min() > 0:
         top = float(np.percentile(small, 99.9))
         out = -np.log(np.maximum(small, np.float32(_LEAST_RATIO * top)) / np.float32(top))
-        return out.astype(np.float32), "contrast: bright field (mean falls with tilt), -log of the images"
+        return out.astype(
+            np.float32
+        ), "contrast: bright field (mean falls with tilt), -log of the images"
     level = np.float32(max(0.0, float(np.percentile(small, 0.1))))
     return small - level, "contrast: dark field (mean does not fall with tilt)"

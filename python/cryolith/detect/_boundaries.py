@@ -56,6 +56,15 @@ def measure_boundaries(frame: Frame, steps: list[Step]) -> list[Boundary]:
     return out
 
 
+def _strays(steps: list[Step], planes: list[Plane]) -> list[int]:
+    """Return the steps whose plane is farther from them than their blur explains."""
+    return [
+        k
+        for k, (step, plane) in enumerate(zip(steps, planes, strict=True))
+        if abs(plane.offset - step.position) > max(2.0, 2 * step.width)
+    ]
+
+
 def _half_window(width: float) -> int:
     """Planes on each side of an edge: three blurs hold 99.9 % of the step, and some for the level."""
     return max(math.ceil(3 * width + 1), 4)
@@ -102,6 +111,11 @@ def _measure(
         planes = [
             fit_plane(window.lateral, fit.position[:, k], use[:, k]) for k in range(len(steps))
         ]
+        strays = _strays(steps, planes)
+        if strays:  # too weak to hold its fit, which has run away to another edge
+            weakest = min(strays, key=lambda k: abs(steps[k].height))
+            rest = [s for k, s in enumerate(steps) if k != weakest]
+            return _measure(frame, depth, rest, stops) if rest else []
         if final:
             break
         width = np.array(
