@@ -21,8 +21,10 @@ def shared_folder() -> Path | None:
 
 
 def mean_error(values: Iterable[float], digits: int = 3) -> str:
-    """Return "mean ± standard error" of independent repetitions."""
+    """Return "mean ± standard error" of independent repetitions; "none" where one of them gives no number."""
     v = np.asarray(list(values), np.float64)
+    if not np.isfinite(v).all():
+        return "none"
     error = v.std(ddof=1) / np.sqrt(len(v)) if len(v) > 1 else float("nan")
     return f"{v.mean():.{digits}f} ± {error:.{digits}f}"
 

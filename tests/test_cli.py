@@ -2,6 +2,7 @@
 """The command line as a user meets it: words, exit codes, streams."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -39,6 +40,8 @@ def test_every_command_explains_itself(command):
         (["run", "x.mrc", "-o", "{tmp}/o", "--pixel", "0.34"], 2, "unit"),
         (["run", "x.mrc", "-o", "{tmp}/o", "--method", "srit"], 2, "sirt"),
         (["run", "x.mrc", "-o", "{tmp}/o", "-c", "{tmp}/none.toml"], 2, "none.toml"),
+        (["run", "x.mrc", "-o", "{tmp}/o", "--threads", "-1"], 2, "threads"),
+        (["run", "x.mrc", "-o", "{tmp}/o", "--threads", "1000000"], 2, "threads"),
         (["run", "{tmp}/missing.mrc", "-o", "{tmp}/o"], 1, "missing.mrc"),
         (["run", "{tmp}", "-o", "{tmp}/o"], 1, "folder"),
         (["check", "{tmp}/missing.mrc"], 1, "missing.mrc"),
@@ -115,3 +118,38 @@ def test_a_report_can_be_written_again(tiny_series, tmp_path):
     (tmp_path / "o" / "report.html").unlink()
     assert cryolith("report", tmp_path / "o").returncode == 0
     assert (tmp_path / "o" / "report.html").read_bytes() == before
+
+
+def test_a_table_of_the_job_file_that_is_no_table_is_named(tiny_series, tmp_path):
+    (tmp_path / "job.toml").write_text("reconstruct = 3\n")
+    done = cryolith("run", tiny_series, "-o", tmp_path / "o", "-c", tmp_path / "job.toml")
+    assert done.returncode == 2
+    assert "[reconstruct]" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_series_that_cannot_be_read_leaves_the_folder_to_the_right_one(tiny_series, tmp_path):
+    out = tmp_path / "o"
+    assert cryolith("run", tmp_path / "mistyped.mrc", "-o", out).returncode == 1
+    assert not out.exists()
+
+
+def test_a_reader_that_stops_early_is_no_error(tiny_series):
+    command = [sys.executable, "-m", "cryolith", "info", str(tiny_series)]
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
+    finally:
+        os.close(write)
+    assert done.stderr == ""
+
+
+def test_resume_from_elsewhere_says_where_the_series_was(tiny_series, tmp_path):
+    inside = tmp_path / "o"
+    inside.mkdir()
+    (inside / "job.toml").write_text('[series]\npath = "there/series.mrc"\n')
+    done = cryolith("resume", inside)
+    assert done.returncode == 1
+    assert "there/series.mrc" in done.stderr
+    assert "started" in done.stderr

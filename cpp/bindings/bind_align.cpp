@@ -10,6 +10,7 @@ namespace {
 void bind_despike(Array<float> images, Array<index_t> replaced, int threads, const CancelToken* cancel) {
   const auto in = write<float, 3>(images, "images");
   const auto count = write<index_t, 1>(replaced, "replaced");
+  require_disjoint(in, "images", count, "replaced");
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
   despike(cpu, in, count);
@@ -46,6 +47,8 @@ void bind_register(const Array<float>& reference, const Array<float>& moving, Ar
   const auto a = read<float, 3>(reference, "reference");
   const auto b = read<float, 3>(moving, "moving");
   const auto to = write<double, 2>(out, "out");
+  require_disjoint(a, "reference", to, "out");
+  require_disjoint(b, "moving", to, "out");
   const Cpu cpu = cpu_from(threads, cancel);
   const RegisterOptions options{low, high, taper, max_shift};
   py::gil_scoped_release no_gil;

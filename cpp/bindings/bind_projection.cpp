@@ -64,9 +64,7 @@ void backproject_array(const ProjectionPlan& plan, const Array<float>& stack, Ar
 }
 
 index_t count_missing_pixels(const Array<float>& stack, int threads, const CancelToken* cancel) {
-  View1<const float> pixels;
-  pixels.data = stack.data();
-  pixels.extent[0] = stack.size();
+  const auto pixels = read_flat(stack, "stack");
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
   return count_missing(cpu, pixels);

@@ -30,6 +30,7 @@ void filter_stack(const Array<float>& stack, const Array<float>& gains, index_t 
   require_same_shape(s, "stack", o, "out");
   require(g.extent[0] == s.extent[0], "gains: found ", g.extent[0], " rows, expected ", s.extent[0]);
   require_disjoint(s, "stack", o, "out");
+  require_disjoint(g, "gains", o, "out");
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
   RowFilter filter(length, g, resolve_threads(cpu));
@@ -47,6 +48,7 @@ void wbp_stack(const ProjectionPlan& plan, const Array<float>& stack, const Arra
   require(o.extent[0] == plan.volume().nz && o.extent[1] == plan.volume().ny && o.extent[2] == plan.volume().nx,
           "out: its shape differs from the plan's volume");
   require_disjoint(s, "stack", o, "out");
+  require_disjoint(g, "gains", o, "out");
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
   RowFilter filter(length, g, resolve_threads(cpu));
@@ -59,6 +61,8 @@ std::pair<double, double> residual_step(const Array<float>& measured, const Arra
   const auto p = write<float, 3>(projected, "projected");
   require_same_shape(b, "measured", w, "weights");
   require_same_shape(b, "measured", p, "projected");
+  require_disjoint(b, "measured", p, "projected");
+  require_disjoint(w, "weights", p, "projected");
   const Cpu cpu = cpu_from(threads, cancel);
   ResidualSums sums;
   {
@@ -74,6 +78,8 @@ void update_step(const Array<float>& correction, const Array<float>& weights, fl
   const auto v = write<float, 3>(volume, "volume");
   require_same_shape(c, "correction", w, "weights");
   require_same_shape(c, "correction", v, "volume");
+  require_disjoint(c, "correction", v, "volume");
+  require_disjoint(w, "weights", v, "volume");
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
   update_volume(cpu, flat(c), flat(w), lower, flat(v));

@@ -25,6 +25,9 @@ struct Cpu {
   std::function<void()> poll = nullptr;  // called by the calling thread about every 50 ms; may throw to stop the work
 };
 
+// Stages keep a little scratch for each thread that is asked for: a mistyped number must not fill the memory.
+inline constexpr int kMaxThreads = 4096;
+
 // Number of processors this process may use.
 int available_threads();
 int resolve_threads(const Cpu& cpu);

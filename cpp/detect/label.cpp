@@ -13,6 +13,7 @@ index_t label(const Cpu& cpu, View3<const std::uint8_t> mask, int connectivity, 
   for (int i = 0; i < 3; ++i)
     require(mask.extent[i] == labels.extent[i], "labels: found ", labels.extent[i], " elements along axis ", i,
             ", expected ", mask.extent[i], " as in mask");
+  if (mask.size() == 0) return 0;
   const BitVolume bits(cpu, mask);
   RunLabels runs(bits, connectivity);
   parallel_for(cpu, runs.chunks(), [&](index_t chunk, int) { runs.label_chunk(chunk); });

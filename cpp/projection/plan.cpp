@@ -60,6 +60,18 @@ Shear shear(double slope, index_t line, index_t lines) {
   return {static_cast<index_t>(whole), static_cast<float>(s - whole)};
 }
 
+// Positions are counted in 2^-32 pixel: this bound leaves 2^10 times the largest image before they overflow.
+void require_usable(const TiltPose& p) {
+  constexpr double rounding = 1e-6, farthest = 1 << 20;
+  const auto direction = [](double c, double s) { return std::abs(c * c + s * s - 1.0) <= rounding; };
+  require(direction(p.cos_tilt, p.sin_tilt) && direction(p.cos_axis, p.sin_axis),
+          "poses: found cosines and sines that belong to no angle: ", p.cos_tilt, ", ", p.sin_tilt, ", ", p.cos_axis,
+          ", ", p.sin_axis);
+  for (double length : {p.shift_row, p.shift_column, p.axis_offset})
+    require(std::abs(length) <= farthest, "poses: found a shift or offset of ", length, " px, expected at most ",
+            farthest);
+}
+
 }  // namespace
 
 ProjectionPlan::ProjectionPlan(const std::vector<TiltPose>& tilts, VolumeShape volume, ImageShape image)
@@ -67,7 +79,10 @@ ProjectionPlan::ProjectionPlan(const std::vector<TiltPose>& tilts, VolumeShape v
   require(!tilts.empty(), "geometry: found no tilts, expected at least one");
   for (index_t extent : {volume.nz, volume.ny, volume.nx, image.height, image.width})
     require(extent > 0 && extent <= (1 << 20), "shape: found an extent of ", extent, ", expected 1 to 1048576");
-  for (const TiltPose& pose : tilts) add_tilt(pose);
+  for (const TiltPose& pose : tilts) {
+    require_usable(pose);
+    add_tilt(pose);
+  }
   first_row_.push_back(total_rows_);
   constexpr index_t limit = std::numeric_limits<std::int32_t>::max() / kLanes;
   require(total_rows_ <= limit, "geometry: ", total_rows_, " stretched rows, expected at most ", limit,
@@ -94,7 +109,10 @@ double ProjectionPlan::slope(index_t tilt) const {
   return stretch_[at(tilt)].steep ? p.cos_tilt / p.sin_tilt : p.sin_tilt / p.cos_tilt;
 }
 
-double ProjectionPlan::spacing(index_t tilt) const { return std::abs(stretch_[at(tilt)].step); }
+double ProjectionPlan::spacing(index_t tilt) const {
+  require(tilt >= 0 && tilt < tilts(), "tilt: found ", tilt, ", expected 0 to ", tilts() - 1);
+  return std::abs(stretch_[at(tilt)].step);
+}
 
 index_t ProjectionPlan::lanes(index_t block) const { return std::min<index_t>(kLanes, volume_.ny - block * kLanes); }
 

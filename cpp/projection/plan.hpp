@@ -53,7 +53,7 @@ class ProjectionPlan {
   index_t first_row(index_t tilt) const { return first_row_[static_cast<std::size_t>(tilt)]; }
   index_t row_count(index_t tilt) const { return first_row(tilt + 1) - first_row(tilt); }
   // Spacing of a tilt's samples in the image, in pixels: |cos(theta)|, or |sin(theta)| when steep.
-  double spacing(index_t tilt) const;
+  double spacing(index_t tilt) const;  // throws ArgumentError where there is no such tilt
   SampleGrid grid(index_t tilt, index_t block) const;
   Range samples(index_t tilt, index_t block) const;  // those of the grid that can touch the image
   const Bank& shallow() const { return shallow_; }

@@ -11,8 +11,11 @@
 namespace cryolith {
 namespace {
 
+constexpr index_t kLongest = index_t{1} << 30;  // passes count in 32 bits
+
 // 4 first: fewest operations per sample.
 std::vector<int> radices(index_t n) {
+  require(n >= 1 && n <= kLongest, "filter: found a length of ", n, ", expected 1 to ", kLongest);
   std::vector<int> out;
   for (int radix : {4, 2, 3, 5})
     while (n % radix == 0) {
@@ -26,6 +29,7 @@ std::vector<int> radices(index_t n) {
 }  // namespace
 
 index_t filter_length(index_t count) {
+  require(count >= 1 && count <= kLongest / 4, "filter_length: found ", count, " samples, expected 1 to ", kLongest / 4);
   for (index_t n = std::max<index_t>(2, 2 * count - 1);; ++n) {
     index_t rest = n;
     for (index_t radix : {2, 3, 5})

@@ -57,7 +57,9 @@ Thickness = Annotated[
     str | None, typer.Option(help='Thickness of the volume, as in "120 nm"; default automatic.')
 ]
 Binning = Annotated[int | None, typer.Option(help="Bin the images before reconstruction.")]
-Threads = Annotated[int, typer.Option(help="Threads; 0 is all this process may use.")]
+Threads = Annotated[
+    int, typer.Option(min=0, max=4096, help="Threads; 0 is all this process may use.")
+]
 MaxMemory = Annotated[str | None, typer.Option(help='Most memory to use, as in "8 GB".')]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")]
@@ -83,6 +85,9 @@ def _guarded(command: F) -> F:
                         INTERRUPTED) from None  # fmt: skip
         except ConfigError as e:
             raise _stop(str(e), BAD_USE) from None
+        except BrokenPipeError:  # `| head`: the reader has what it wanted, and nobody hears more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(FAILED) from None
         except (CryolithError, OSError, MemoryError) as e:
             raise _stop(str(e) or type(e).__name__, FAILED) from None
 
@@ -146,7 +151,8 @@ def _job(
     }
     for table, values in given.items():
         kept = {k: v for k, v in values.items() if v is not None}
-        tables[table] = {**tables.get(table, {}), **kept}
+        if isinstance(tables.setdefault(table, {}), dict):  # else the job says what is wrong with it
+            tables[table] = {**tables[table], **kept}
     tables["output"] = str(out) if out else ""
     return job_from_mapping(tables)
 

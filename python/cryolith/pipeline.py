@@ -154,13 +154,14 @@ def run(
         raise InputError("job: series.path and output must be set before it can run")
     folder, listener = Path(job.output), listener or Listener()
     _refuse_foreign(folder, job, overwrite)
+    # A series that cannot be read leaves no folder behind: it would refuse the right series later.
+    series = _read(job)
+    plan_job(job, series).require_fits(max_memory, folder)
     with records.lock(folder):
         records.sweep_partials(folder)
         _publish_job(folder, job)
-        series = _read(job)
         for line in series.source.warnings:
             listener.message(f"warning: {line}")
-        plan_job(job, series).require_fits(max_memory, folder)
         state = _Run(
             folder=folder,
             job=job,
@@ -186,7 +187,14 @@ def resume(folder: str | Path, **how: Any) -> Result:
         raise InputError(
             f"{folder}: found no {JOB_FILE}, expected the folder of a run; start one with `cryolith run`"
         )
-    return run(job_from_mapping({**read_toml(job_file), "output": str(folder)}), **how)
+    job = job_from_mapping({**read_toml(job_file), "output": str(folder)})
+    series = Path(job.series.path)
+    if not series.is_absolute() and not series.exists():
+        raise InputError(
+            f"{folder}: found no {series} from here, expected the series of this run; resume where the run was "
+            f"started, or use `cryolith run` with the new path, -c {job_file}, -o {folder} and --overwrite"
+        )
+    return run(job, **how)
 
 
 def rewrite_report(folder: str | Path) -> Result:

@@ -252,3 +252,18 @@ def test_the_dark_halo_of_a_back_projection_is_vacuum_too():
     assert table["name"].tolist() == NAMES
     pull = (table["thickness_px"][1:-1] - true) / table["sigma_thickness_px"][1:-1]
     assert (np.abs(pull) < 3).all()
+
+
+@pytest.mark.parametrize("exponent", [-40, 17, 30])
+def test_the_unit_of_intensity_does_not_matter(exponent):
+    """Beam currents in ampere and raw counts of 1e5 give the same layers as values near 1."""
+    volume, _, _, rng = specimen(5)
+    volume = (volume + noise(SHAPE, 0.1, rng)).astype(np.float32)
+    plain, scaled = interfaces(volume), interfaces(volume * np.float32(2.0**exponent))
+    assert scaled["name"].tolist() == plain["name"].tolist() == NAMES
+    for name in plain:
+        if name.startswith("intensity"):
+            np.testing.assert_allclose(scaled[name], plain[name] * 2.0**exponent, rtol=1e-12)
+        elif plain[name].dtype.kind == "f":
+            # Scaled by a power of two nothing is rounded anew: only libraries' blocking could differ.
+            np.testing.assert_allclose(scaled[name], plain[name], rtol=1e-9, atol=1e-9)

@@ -104,12 +104,24 @@ def interfaces(
         return layer_table([], pixel_size)
     margin = _margin(inside) if margin_px is None else margin_px
     normal = layering_normal(data, inside, margin) if direction is None else direction
-    frame = make_frame(data, inside, normal, margin)
-    level = float(data[inside].mean(dtype=np.float64)) - found.background
-    steps = find_steps(frame, min_contrast * abs(level)) if frame.domain.any() else []
+    level = abs(float(data[inside].mean(dtype=np.float64)) - found.background)
+    unit = _unit(level or float(np.ptp(data)))
+    frame = make_frame(data / unit, inside, normal, margin)
+    steps = find_steps(frame, min_contrast * level / unit) if frame.domain.any() else []
     boundaries = measure_boundaries(frame, steps)
-    layers = make_layers(frame, boundaries, data.shape)
-    return layer_table(layers, pixel_size)
+    table = layer_table(make_layers(frame, boundaries, data.shape), pixel_size)
+    for name in ("intensity_mean", "intensity_sd"):
+        table[name] = table[name] * unit
+    return table
+
+
+def _unit(level: float) -> np.float32:
+    """Return the power of two nearest to a level: dividing by it brings the level near 1 and rounds nothing.
+
+    The fits solve for levels and for positions [px] together; with counts of 1e5 beside pixels of 1 the
+    positions would drown in the levels' rounding.
+    """
+    return np.float32(2.0 ** round(math.log2(level)))
 
 
 def _specimen(found: Support, shape: tuple[int, ...]) -> Mask:

@@ -168,8 +168,10 @@ def publish(path: str | os.PathLike[str], *, need: int = 0) -> Iterator[Path]:
         yield partial
         _sync(partial)
         os.replace(partial, final)
-    except BaseException:
+    except BaseException as error:
         _remove(partial)
+        if isinstance(error, OSError) and error.filename is None:  # a full disk, met while writing
+            error.filename = str(final)
         raise
     _sync_folder(final.parent)
 
