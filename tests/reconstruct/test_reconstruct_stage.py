@@ -121,7 +121,7 @@ def test_real_needle(shared_data):
     )
     history = []
     volume = reconstruct(
-        series, alignment, ReconstructSettings(binning=4, n_iter=10), history=history
+        series, alignment, ReconstructSettings(binning=4, n_iter=15), history=history
     )
     assert history[-1] < 0.13
     assert volume.pixel_size == pytest.approx(4 * 33.6)
