@@ -72,8 +72,8 @@ int available_threads() {
 }
 
 int resolve_threads(const Cpu& cpu) {
-  require(cpu.threads >= 0 && cpu.threads <= kMaxThreads, "threads: found ", cpu.threads,
-          ", expected 0 (all) or 1 to ", kMaxThreads);
+  require(cpu.threads >= 0 && cpu.threads <= kMaxThreads, "threads: found ", cpu.threads, ", expected 0 (all) or 1 to ",
+          kMaxThreads);
   return cpu.threads > 0 ? cpu.threads : available_threads();
 }
 

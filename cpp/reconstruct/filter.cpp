@@ -29,7 +29,8 @@ std::vector<int> radices(index_t n) {
 }  // namespace
 
 index_t filter_length(index_t count) {
-  require(count >= 1 && count <= kLongest / 4, "filter_length: found ", count, " samples, expected 1 to ", kLongest / 4);
+  require(count >= 1 && count <= kLongest / 4, "filter_length: found ", count, " samples, expected 1 to ",
+          kLongest / 4);
   for (index_t n = std::max<index_t>(2, 2 * count - 1);; ++n) {
     index_t rest = n;
     for (index_t radix : {2, 3, 5})

@@ -151,7 +151,8 @@ def _job(
     }
     for table, values in given.items():
         kept = {k: v for k, v in values.items() if v is not None}
-        if isinstance(tables.setdefault(table, {}), dict):  # else the job says what is wrong with it
+        # Of another kind, the job says what is wrong with it.
+        if isinstance(tables.setdefault(table, {}), dict):
             tables[table] = {**tables[table], **kept}
     tables["output"] = str(out) if out else ""
     return job_from_mapping(tables)

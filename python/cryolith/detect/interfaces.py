@@ -107,7 +107,7 @@ def interfaces(
     level = abs(float(data[inside].mean(dtype=np.float64)) - found.background)
     unit = _unit(level or float(np.ptp(data)))
     frame = make_frame(data / unit, inside, normal, margin)
-    steps = find_steps(frame, min_contrast * level / unit) if frame.domain.any() else []
+    steps = find_steps(frame, min_contrast * level / float(unit)) if frame.domain.any() else []
     boundaries = measure_boundaries(frame, steps)
     table = layer_table(make_layers(frame, boundaries, data.shape), pixel_size)
     for name in ("intensity_mean", "intensity_sd"):
