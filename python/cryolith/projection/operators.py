@@ -11,7 +11,7 @@ from .._arrays import as_core, as_output
 from ..errors import InputError
 from .geometry import Geometry
 
-__all__ = ["backproject", "finite_stack", "project"]
+__all__ = ["backproject", "finite_stack", "make_plan", "project"]
 
 Float32 = npt.NDArray[np.float32]
 
@@ -60,7 +60,7 @@ def project(
     if _core.count_missing(v, threads, cancel):
         raise InputError("volume: found NaN or infinite voxels, expected finite ones; set them")
     images = as_output(out, (len(geometry), *image_shape))
-    plan = _core.ProjectionPlan(geometry.poses(), v.shape, image_shape)
+    plan = make_plan(geometry, v.shape, image_shape)
     plan.project(v, images, threads, cancel)
     return images
 
@@ -103,9 +103,16 @@ def backproject(
     if len(images) != len(geometry):
         raise InputError(f"stack: found {len(images)} images, expected {len(geometry)}, one a tilt")
     volume = as_output(out, shape)
-    plan = _core.ProjectionPlan(geometry.poses(), shape, images.shape[1:])
+    plan = make_plan(geometry, shape, images.shape[1:])
     plan.backproject(finite_stack(images, threads, cancel), volume, threads, cancel)
     return volume
+
+
+def make_plan(
+    geometry: Geometry, shape: tuple[int, ...], image_shape: tuple[int, ...]
+) -> _core.ProjectionPlan:
+    """Return the projector pair of a geometry for one volume shape and one image shape: make once, run often."""
+    return _core.ProjectionPlan(geometry.poses(), shape, image_shape)
 
 
 def finite_stack(images: Float32, threads: int, cancel: _core.CancelToken | None) -> Float32:

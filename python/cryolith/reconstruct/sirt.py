@@ -12,7 +12,7 @@ import numpy.typing as npt
 from .. import _core
 from .._arrays import as_core, as_output
 from ..errors import InputError
-from ..projection.operators import finite_stack
+from ..projection.operators import finite_stack, make_plan
 from .inputs import Float32, Problem, ProjectionsLike, ViewsLike, as_problem
 
 __all__ = ["SirtCallback", "sirt"]
@@ -83,7 +83,7 @@ def sirt(
         raise InputError(f"n_iter: found {n_iter}, expected at least 1")
     volume = as_output(out, problem.shape)
     volume[:] = 0.0 if init is None else _of_shape(init, "init", problem.shape)
-    plan = _core.ProjectionPlan(problem.geometry.poses(), problem.shape, problem.stack.shape[1:])
+    plan = make_plan(problem.geometry, problem.shape, problem.stack.shape[1:])
     rays, voxels = _normalisation(plan, problem, weights, threads, cancel)
     if mask is not None:
         inside = _of_shape(mask, "mask", problem.shape) != 0

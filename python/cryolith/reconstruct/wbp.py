@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from .. import _core
 from .._arrays import as_output
+from ..projection.operators import make_plan
 from .filters import Filter, filter_gains, tilt_weights
 from .inputs import Float32, ProjectionsLike, ViewsLike, as_problem
 from .missing import fill_missing
@@ -73,7 +74,7 @@ def wbp(
     geometry = problem.geometry
     volume = as_output(out, problem.shape)
     images = fill_missing(problem.stack, geometry, threads, cancel)
-    plan = _core.ProjectionPlan(geometry.poses(), problem.shape, images.shape[1:])
+    plan = make_plan(geometry, problem.shape, images.shape[1:])
     n = _core.filter_length(_core.longest_row(plan))
     spacings = np.array([plan.spacing(i) for i in range(len(geometry))])
     weights = tilt_weights(geometry.angles_deg)
