@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """From aligned images to a volume: weighted back-projection and SIRT."""
 
-from .filters import filter_projections, tilt_weights
+from .filters import filter_projections
 from .planning import Plan, plan
 from .settings import ReconstructSettings
 from .sirt import sirt
 from .stage import reconstruct
 from .thickness import estimate_thickness_px
 from .wbp import wbp
+from .weights import tilt_weights
 
 __all__ = [
     "Plan",

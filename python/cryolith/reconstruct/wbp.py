@@ -11,9 +11,10 @@ import numpy.typing as npt
 from .. import _core
 from .._arrays import as_output
 from ..projection.operators import make_plan
-from .filters import Filter, filter_gains, tilt_weights
+from .filters import Filter, Window, filter_gains, sirt_steps
 from .inputs import Float32, ProjectionsLike, ViewsLike, as_problem
 from .missing import fill_missing
+from .weights import tilt_weights
 
 __all__ = ["wbp"]
 
@@ -25,6 +26,8 @@ def wbp(
     thickness: int | None = None,
     filter: Filter = "hamming",
     n_iter: int = 10,
+    cutoff: float = 0.25,
+    order: int = 4,
     shape: tuple[int, int, int] | None = None,
     background: npt.ArrayLike | None = None,
     out: Float32 | None = None,
@@ -42,8 +45,8 @@ def wbp(
         Angles alone mean a tilt axis along y through the centre. None takes them from the series.
     thickness : int, optional [px]
         nz; default as wide as the volume (a needle or particle).
-    filter, n_iter
-        As in :func:`filter_projections`; ``sirt-like`` takes rays of length nz.
+    filter, n_iter, cutoff, order
+        As in :func:`filter_projections`.
     shape : (int, int, int), optional
         (nz, ny, nx); overrides ``thickness``.
     background : (n_tilts,), optional
@@ -70,6 +73,7 @@ def wbp(
     ----------
     Kak & Slaney, Principles of Computerized Tomographic Imaging, section 3.3; weights by the local tilt increment.
     """
+    window = Window(filter=filter, n_iter=n_iter, cutoff=cutoff, order=order)
     problem = as_problem(stack, angles_deg, thickness=thickness, shape=shape, background=background)
     geometry = problem.geometry
     volume = as_output(out, problem.shape)
@@ -78,7 +82,9 @@ def wbp(
     n = _core.filter_length(_core.longest_row(plan))
     spacings = np.array([plan.spacing(i) for i in range(len(geometry))])
     weights = tilt_weights(geometry.angles_deg)
-    gains = filter_gains(spacings, weights, n, filter, n_iter, float(problem.shape[0]))
+    nz, _, nx = problem.shape
+    steps = sirt_steps(geometry.angles_deg, float(nz), float(nx))
+    gains = filter_gains(spacings, weights, n, window, steps)
     if progress:
         progress(0.0)
     _core.wbp(plan, images, gains, n, volume, threads, cancel)
