@@ -76,6 +76,7 @@ def point_spread(
     n_iter: int = 10,
     cutoff: float = 0.25,
     order: int = 4,
+    out: Float32 | None = None,
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
 ) -> Float32:
@@ -85,7 +86,7 @@ def point_spread(
     ----------
     geometry, shape, image_shape
         As in :func:`coverage`.
-    filter, n_iter, cutoff, order, threads, cancel
+    filter, n_iter, cutoff, order, out, threads, cancel
         As in :func:`cryolith.reconstruct.wbp`.
 
     Returns
@@ -104,6 +105,7 @@ def point_spread(
         n_iter=n_iter,
         cutoff=cutoff,
         order=order,
+        out=out,
         threads=threads,
         cancel=cancel,
     )
