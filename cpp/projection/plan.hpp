@@ -15,6 +15,10 @@ struct VolumeShape {
 struct ImageShape {
   index_t height, width;
 };
+// Part of every image: the pixels from (row, column) on.
+struct ImageWindow {
+  index_t row, column, height, width;
+};
 
 // The tilts that are summed along one axis of the volume: rows run along x and tilts shear them with z (shallow
 // tilts), or rows run along z and tilts shear them with x (steep ones). Tables for back-projection and its transpose.
@@ -44,8 +48,16 @@ class ProjectionPlan {
 
   ProjectionPlan(const std::vector<TiltPose>& tilts, VolumeShape volume, ImageShape image);
 
+  // The plan of the volume's rows [rows.begin, rows.end) alone, on no more of the images than those rows see: window().
+  // Every position is rounded as in the whole, so that a volume made in slabs has the bytes of one made whole.
+  // Slabs begin at multiples of kSlabRows and end there or with the volume; else ArgumentError.
+  ProjectionPlan slab(Range rows) const;
+  static constexpr index_t kSlabRows = 2 * kLanes;  // a row filter sees blocks in pairs
+
   VolumeShape volume() const { return volume_; }
-  ImageShape image() const { return image_; }
+  // Of the images in memory: the whole detector, or window().
+  ImageShape image() const { return {window_.height, window_.width}; }
+  ImageWindow window() const { return window_; }
   index_t tilts() const { return static_cast<index_t>(tilts_.size()); }
   index_t blocks() const { return (volume_.ny + kLanes - 1) / kLanes; }  // of kLanes volume rows
   index_t lanes(index_t block) const;
@@ -53,9 +65,9 @@ class ProjectionPlan {
   index_t first_row(index_t tilt) const { return first_row_[static_cast<std::size_t>(tilt)]; }
   index_t row_count(index_t tilt) const { return first_row(tilt + 1) - first_row(tilt); }
   // Spacing of a tilt's samples in the image, in pixels: |cos(theta)|, or |sin(theta)| when steep.
-  double spacing(index_t tilt) const;  // throws ArgumentError where there is no such tilt
-  SampleGrid grid(index_t tilt, index_t block) const;
-  Range samples(index_t tilt, index_t block) const;  // those of the grid that can touch the image
+  double spacing(index_t tilt) const;                  // throws ArgumentError where there is no such tilt
+  SampleGrid grid(index_t tilt, index_t block) const;  // positions in window()
+  Range samples(index_t tilt, index_t block) const;    // those of the grid that can touch the image
   const Bank& shallow() const { return shallow_; }
   const Bank& steep() const { return steep_; }
   TapTable table() const { return {table_.data()}; }
@@ -67,11 +79,15 @@ class ProjectionPlan {
     index_t centre;  // extension: samples before the first voxel
   };
   void add_tilt(const TiltPose& pose);
+  SampleGrid grid_of_detector(index_t tilt, index_t block) const;
+  void widen(ImageWindow& window, index_t tilt, index_t block) const;
   void fill(Bank& bank, index_t along, index_t across);
   double slope(index_t tilt) const;
 
   VolumeShape volume_;
-  ImageShape image_;
+  ImageShape detector_;
+  ImageWindow window_;
+  index_t first_ = 0, whole_ny_;  // of this slab's rows in the whole volume
   std::vector<TiltPose> tilts_;
   std::vector<Stretch> stretch_;
   std::vector<index_t> first_row_;

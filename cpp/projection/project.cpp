@@ -72,8 +72,8 @@ void scatter_band(const ProjectionPlan& plan, const float* rows, Range blocks, i
 
 }  // namespace
 
-void project(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> volume, View3<float> images) {
-  std::memset(images.data, 0, static_cast<std::size_t>(images.size()) * sizeof(float));
+void project(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> volume, View3<float> images, bool add) {
+  if (!add) std::memset(images.data, 0, static_cast<std::size_t>(images.size()) * sizeof(float));
   const index_t threads = resolve_threads(cpu), block_bytes = plan.rows() * kLanes * index_t{sizeof(float)};
   const index_t slab = std::min(plan.blocks(), std::max(threads, kSlabBytes / block_bytes));
   const index_t height = images.extent[1], bands = (height + kBand - 1) / kBand;

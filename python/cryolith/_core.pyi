@@ -62,6 +62,7 @@ class ProjectionPlan:
     """
     Tables of one geometry for one volume shape and one image shape.
     """
+    slab_rows: typing.ClassVar[int] = 16
     def __init__(self, poses: numpy.typing.NDArray[numpy.float64], volume_shape: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(3)"], image_shape: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"]) -> None:
         """
         poses: (n_tilts, 7) cos tilt, sin tilt, cos axis, sin axis, shift row, shift column, axis offset [px].
@@ -70,13 +71,22 @@ class ProjectionPlan:
         """
         Sets out (nz, ny, nx) to the back-projection of stack.
         """
-    def project(self, volume: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    def project(self, volume: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, add: bool = False) -> None:
         """
-        Sets out (n_tilts, height, width) to the projections of volume.
+        Sets out (n_tilts, height, width) to the projections of volume, or adds them to it.
+        """
+    def slab(self, first: typing.SupportsInt | typing.SupportsIndex, last: typing.SupportsInt | typing.SupportsIndex) -> ProjectionPlan:
+        """
+        The plan of the volume's rows first to last alone, on the images' pixels of window.
         """
     def spacing(self, tilt: typing.SupportsInt | typing.SupportsIndex) -> float:
         """
         Spacing of the samples of one tilt's rows [px].
+        """
+    @property
+    def window(self) -> typing.Annotated[list[int], "FixedSize(4)"]:
+        """
+        First row, last row, first column, last column of the pixels that it takes.
         """
 def available_threads() -> int:
     """
