@@ -98,6 +98,8 @@ def test_bad_filters_are_refused():
         filter_projections(stack, [0.0], "haming")
     with pytest.raises(InputError, match="one finite number"):
         filter_projections(stack, [0.0], lambda f: f[:2])
+    with pytest.raises(InputError, match="thickness: found -1"):
+        filter_projections(stack, [0.0], "sirt-like", thickness=-1.0)
     with pytest.raises(InputError, match="stack: found 1 images, expected 2"):
         filter_projections(stack, [0.0, 1.0])
 

@@ -178,6 +178,8 @@ def filter_projections(
     geometry = angles_deg if isinstance(angles_deg, Geometry) else Geometry.single_axis(angles_deg)
     if len(geometry) != len(images):
         raise InputError(f"stack: found {len(images)} images, expected {len(geometry)}, one a tilt")
+    if thickness is not None and not thickness > 0:
+        raise InputError(f"thickness: found {thickness}, expected a length above 0 px")
     axis = geometry.tilt_axis_deg + geometry.rotations_deg
     if np.any(axis % 90.0 != 0.0) or np.ptp(axis % 180.0) != 0.0:
         raise InputError(
