@@ -93,6 +93,7 @@ def test_a_limited_tilt_range_agrees_with_the_specimen_across_the_wedge_only():
         ({"directions": [(0, 0, 0)]}, "directions: found"),
         ({"directions": [(0, 1)]}, "directions: found"),
         ({"half_angle_deg": 0.0}, "half_angle_deg: found"),
+        ({"pixel_size": -1.0}, "pixel_size: found"),
     ],
 )
 def test_bad_directions_are_refused(options, word):

@@ -103,6 +103,8 @@ def directional_fsc(
         raise InputError(f"a: found shape {first.shape}, expected (nz, ny, nx)")
     if not 0.0 < half_angle_deg <= 90.0:
         raise InputError(f"half_angle_deg: found {half_angle_deg}, expected above 0 to 90 degrees")
+    if not (math.isfinite(pixel_size) and pixel_size > 0):
+        raise InputError(f"pixel_size: found {pixel_size}, expected a length above 0")
     axes = _as_directions(directions)
     shells = Shells(first.shape)
     fa, fb = np.fft.rfftn(first), np.fft.rfftn(second)
@@ -128,7 +130,7 @@ def directional_fsc(
 
 
 def _as_directions(directions: npt.ArrayLike | int) -> Float64:
-    if isinstance(directions, int):
+    if isinstance(directions, (int, np.integer)):
         if directions < 1:
             raise InputError(f"directions: found {directions}, expected at least 1")
         # Fibonacci's lattice: equal areas, successive points a golden angle apart.

@@ -181,4 +181,5 @@ def solve_halves(
 
 
 def _sum_of(first: Float32, second: Float32, split: Split, index: tuple[Int64, Int64]) -> Halves:
-    return Halves(first=first, second=second, full=first + second, split=split, index=index)
+    full = np.asarray(first) + np.asarray(second)
+    return Halves(first=first, second=second, full=full, split=split, index=index)
