@@ -116,15 +116,15 @@ def noise_variance(
     pixels = _as_variance(variance, (len(geometry), *image_shape))
     result = as_output(out, shape)
     plan = make_plan(geometry, shape, image_shape)
-    gains, n = row_gains(plan, geometry, shape, window)
+    gains, lengths = row_gains(plan, geometry, shape, window)
     squares = np.empty_like(gains)
-    for i, gain in enumerate(gains):
+    for i, (gain, n) in enumerate(zip(gains, lengths, strict=True)):
         kernel = np.fft.irfft(gain.astype(np.float64) * n, n) ** 2
         spectrum = np.fft.rfft(kernel).real / kernel.sum() / n
         weights = _response(geometry.subset([i]), shape, image_shape, gain, n, threads, cancel)
         squares[i] = spectrum * weights
     images = fill_missing(pixels, geometry, threads, cancel)
-    _core.wbp(plan, images, squares, n, result, threads, cancel)
+    _core.wbp(plan, images, squares, lengths[0], result, threads, cancel)
     np.maximum(result, 0.0, out=result)  # the interpolation rings at the images' edges
     return result
 

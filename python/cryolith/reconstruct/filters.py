@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,15 +66,16 @@ class Window:
         if not self.order >= 1:
             raise InputError(f"order: found {self.order}, expected at least 1")
 
-    def __call__(self, frequency: Float64, step: float) -> Float64:
+    def __call__(self, frequency: Float64, step: float | Float64) -> Float64:
         """Return the factor at ``frequency`` [cycles/px]; 0 above the detector's 1/2.
 
         ``step`` is what one iteration of SIRT takes of a component of 1 cycle/px.
         """
         if callable(self.filter):
-            values = np.asarray(self.filter(frequency), dtype=np.float64)
-            if values.shape != frequency.shape or not np.isfinite(values).all():
+            values = np.asarray(self.filter(frequency.ravel()), dtype=np.float64)
+            if values.shape != (frequency.size,) or not np.isfinite(values).all():
                 raise InputError("filter: the function must return one finite number per frequency")
+            values = values.reshape(frequency.shape)
         elif self.filter == "sirt-like":
             rate = np.minimum(1.0, step / np.maximum(frequency, 1e-12))
             values = 1.0 - (1.0 - rate) ** self.n_iter
@@ -111,16 +112,19 @@ def ramp_spectrum(n: int) -> Float64:
 
 
 def filter_gains(
-    spacings: Float64, weights: Float64, n: int, window: Window, steps: Float64
+    spacings: Float64, weights: Float64, lengths: Sequence[int], window: Window, steps: Float64
 ) -> Float32:
-    """Return the spectra (n_tilts, n/2 + 1) that the core multiplies with, 1/n included.
+    """Return the spectra that the core multiplies with, 1/n included: (n_tilts, max(lengths)/2 + 1).
 
-    ``spacings`` [px] is the distance of the samples of each tilt's rows, ``steps`` that of :func:`sirt_steps`.
+    ``spacings`` [px] is the distance of the samples of each tilt's rows, ``lengths`` n the length of its transform;
+    row i holds the frequencies k / n_i, k <= n_i / 2. ``steps`` are those of :func:`sirt_steps`.
     """
-    ramp, out = ramp_spectrum(n), np.empty((len(spacings), n // 2 + 1), np.float32)
-    for i, (spacing, weight, step) in enumerate(zip(spacings, weights, steps, strict=True)):
-        frequency = np.arange(n // 2 + 1) / n / spacing
-        out[i] = weight * ramp / spacing * window(frequency, step) / n
+    out = np.zeros((len(spacings), max(lengths) // 2 + 1), np.float32)
+    for n in set(lengths):  # one call of the window for all tilts of one length
+        tilts = np.flatnonzero(np.asarray(lengths) == n)
+        spacing = spacings[tilts, None]
+        factors = window(np.arange(n // 2 + 1) / n / spacing, steps[tilts, None])
+        out[tilts, : n // 2 + 1] = factors * ramp_spectrum(n) * (weights[tilts, None] / spacing / n)
     return out
 
 
@@ -194,7 +198,7 @@ def filter_projections(
     n = _core.filter_length(width)
     factors = tilt_weights(geometry.angles_deg) if weights else np.ones(len(images))
     steps = sirt_steps(geometry.angles_deg, float(thickness or width), float(width))
-    gains = filter_gains(np.ones(len(images)), factors, n, window, steps)
+    gains = filter_gains(np.ones(len(images)), factors, [n] * len(images), window, steps)
     target = np.empty_like(images) if turned else result
     _core.filter_stack(images, gains, n, target, threads, cancel)
     if turned:

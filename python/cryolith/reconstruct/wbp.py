@@ -130,7 +130,7 @@ def wbp(
     whole = jobs[0].whole
     volume = as_output(out, whole.shape)
     plan = make_plan(whole.geometry, whole.shape, whole.stack.shape[1:])
-    gains, n = row_gains(plan, whole.geometry, whole.shape, window)
+    gains, lengths = row_gains(plan, whole.geometry, whole.shape, window)
     targets = [volume] if halves is None else [np.empty_like(volume) for _ in jobs]
     if progress:
         progress(0.0)
@@ -141,7 +141,7 @@ def wbp(
         else:
             geometry = whole.geometry
         images = fill_missing(job.images(), geometry, threads, cancel)
-        _core.wbp(plan, images, gains[job.index], n, target, threads, cancel)
+        _core.wbp(plan, images, gains[job.index], lengths[0], target, threads, cancel)
         if progress:
             progress(done / len(jobs))
     if halves is None:
@@ -153,12 +153,13 @@ def wbp(
 
 def row_gains(
     plan: _core.ProjectionPlan, geometry: Geometry, shape: tuple[int, int, int], window: Window
-) -> tuple[Float32, int]:
-    """Return the spectra (n_tilts, n/2 + 1) that filter the stretched rows of each tilt, and n."""
-    n = _core.filter_length(_core.longest_row(plan))
+) -> tuple[Float32, list[int]]:
+    """Return the spectra that filter the stretched rows of each tilt, and the length n of each tilt's transform."""
+    lengths = [_core.filter_length(_core.longest_row(plan))] * len(geometry)
     spacings = np.array([plan.spacing(i) for i in range(len(geometry))])
     steps = sirt_steps(geometry.angles_deg, float(shape[0]), float(shape[2]))
-    return filter_gains(spacings, tilt_weights(geometry.angles_deg), n, window, steps), n
+    weights = tilt_weights(geometry.angles_deg)
+    return filter_gains(spacings, weights, lengths, window, steps), lengths
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
