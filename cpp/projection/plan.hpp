@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
+#include <algorithm>
 #include <vector>
 
 #include "core/buffer.hpp"
 #include "core/view.hpp"
 #include "projection/geometry.hpp"
 #include "projection/sampling.hpp"
+#include "projection/strips.hpp"
 
 namespace cryolith {
 
@@ -56,6 +58,13 @@ class ProjectionPlan {
   double spacing(index_t tilt) const;  // throws ArgumentError where there is no such tilt
   SampleGrid grid(index_t tilt, index_t block) const;
   Range samples(index_t tilt, index_t block) const;  // those of the grid that can touch the image
+  // Whether a tilt's axis lies along an image axis, so that strip() says where its samples lie.
+  bool straight(index_t tilt) const;
+  StripGrid strip(index_t tilt, index_t block) const;
+  // Pixels of a strip that the given samples have weights in.
+  Range strip_pixels(index_t tilt, Range samples) const;
+  // Rows of kLanes that a strip and its margins take.
+  index_t strip_rows() const { return std::max(image_.height, image_.width) + 2 * kStripMargin; }
   const Bank& shallow() const { return shallow_; }
   const Bank& steep() const { return steep_; }
   TapTable table() const { return {table_.data()}; }
@@ -79,5 +88,8 @@ class ProjectionPlan {
   Bank shallow_, steep_;
   Buffer<float> table_;
 };
+
+// The strips of some blocks of one tilt, one after the other in `strips`; rows are still to be set.
+StripJob strip_job(const ProjectionPlan& plan, index_t tilt, Range blocks, float* strips);
 
 }  // namespace cryolith
