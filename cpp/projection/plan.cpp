@@ -144,8 +144,10 @@ bool ProjectionPlan::straight(index_t tilt) const {
 }
 
 StripGrid ProjectionPlan::strip(index_t tilt, index_t block) const {
-  const SampleGrid g = grid(tilt, block);
-  return g.column.lane == 0 ? StripGrid{g.column, g.row, false} : StripGrid{g.row, g.column, true};
+  const SampleGrid g = grid(tilt, 0);
+  StripGrid s = g.column.lane == 0 ? StripGrid{g.column, g.row, false} : StripGrid{g.row, g.column, true};
+  s.across.start += block * kLanes * s.across.lane;
+  return s;
 }
 
 Range ProjectionPlan::strip_pixels(index_t tilt, Range samples) const {
@@ -204,7 +206,7 @@ void ProjectionPlan::fill(Bank& bank, index_t along, index_t across) {
     for (index_t line = 0; line < across; ++line) {
       const Shear s = shears[at(t * across + line)];
       const index_t back = (first_row(bank.tilts[at(t)]) + s.whole) * kLanes;
-      const index_t forward = (line * bank.stride + bank.pad - s.whole - 1) * kLanes;
+      const index_t forward = (line % kChunk * bank.stride + bank.pad - s.whole - 1) * kLanes;
       bank.back[at(line * n + t)] = {static_cast<std::int32_t>(back), s.rest};
       bank.forward[at(t * across + line)] = {static_cast<std::int32_t>(forward), 1.0f - s.rest};
     }

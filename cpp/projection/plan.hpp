@@ -24,9 +24,9 @@ struct Bank {
   std::vector<index_t> tilts;         // in the order given
   index_t along = 0, across = 0;      // voxels along the rows and across them
   index_t runs = 0;                   // register runs along a row
-  index_t pad = 0, stride = 0;        // of the forward projector's copy of the volume: rows before, rows per line
+  index_t pad = 0, stride = 0;        // of the projector's copy of a chunk: rows before, rows per line
   std::vector<Tap> back;              // [across][tilt]: into the block's stretched rows
-  std::vector<Tap> forward;           // [tilt][across]: into the copy of the volume
+  std::vector<Tap> forward;           // [tilt][across]: into the copy of a chunk
   std::vector<index_t> middle, span;  // [tilt][chunk of kChunk lines]: shift in the middle and its largest deviation
 };
 
@@ -38,11 +38,11 @@ struct Bank {
 // (1 - f) q[x + k] + f q[x + k + 1] with k + f = (z - cz) tan(theta) (exchanged when steep).
 class ProjectionPlan {
  public:
-  // Lines of the volume that the forward projector adds to a row in one go (best of 16, 32, 48, 64: the rows stay
-  // in L1), and tilts that the back-projector adds in one go, for the same reason (field notes of the prototype).
+  // Lines of the volume that the forward projector adds to a row in one go: the rows stay in L1 (best of 16, 24, 32,
+  // 48, 64 at sizes S, M and L).
   static constexpr index_t kChunk = 32;
-  // |theta| up to which rows run along x.
-  static constexpr double kSteepTangent = 1.0;
+  // Up to this |tan(theta)|, 60.3 degrees, rows run along x: series to 60 degrees need no second pass over the volume.
+  static constexpr double kSteepTangent = 1.75;
 
   ProjectionPlan(const std::vector<TiltPose>& tilts, VolumeShape volume, ImageShape image);
 

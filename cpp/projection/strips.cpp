@@ -31,15 +31,19 @@ CRYOLITH_INLINE float pixel(const View2<const float>& image, bool down, index_t 
   return inside ? image.data[r * image.extent[1] + c] : 0.0f;
 }
 
-// patch[p][l] = pixel j + p of line `line + l`, for p < kPatch and l < lines (a multiple of kLanes).
+// patch[p][l] = pixel j + p of line `line + l`, for p < kPatch and l < lines (a multiple of kLanes); asks for the
+// pixels `ahead` of them.
 CRYOLITH_INLINE void take_patch(const View2<const float>& image, bool down, index_t j, index_t line, index_t lines,
-                                float (*patch)[kPatchLines]) {
+                                index_t ahead, float (*patch)[kPatchLines]) {
   const index_t height = image.extent[0], width = image.extent[1];
   for (index_t l = 0; l < lines; l += kLanes) {
     const index_t r = down ? j : line + l, c = down ? line + l : j;
     if (r >= 0 && r + 8 <= height && c >= 0 && c + 8 <= width) {
       V8 v[8];
-      for (index_t i = 0; i < 8; ++i) load8(v[i], image.data + (r + i) * width + c);
+      for (index_t i = 0; i < 8; ++i) {
+        load8(v[i], image.data + (r + i) * width + c);
+        __builtin_prefetch(image.data + (r + i) * width + c + ahead);
+      }
       if (!down) transpose8(v);
       for (index_t p = 0; p < kPatch; ++p) store8(patch[p] + l, v[p]);
     } else {
@@ -69,15 +73,18 @@ CRYOLITH_INLINE void put_patch(const View2<float>& image, bool down, index_t j, 
 
 }  // namespace
 
-void load_strips(TapTable table, View2<const float> image, const StripJob& job, Range pixels) {
+void load_strips(TapTable table, View2<const float> image, const StripJob& job, Range pixels, index_t ahead) {
+  constexpr index_t fraction = (index_t{1} << kPositionBits) - 1;
   index_t first = whole(job.grid[0].across.start), last = first;
+  const bool between = (job.grid[0].across.start & fraction) != 0;  // of all blocks alike
   for (index_t b = 0; b < job.blocks; ++b) {
     const index_t low = lowest_line(job.grid[b].across);
     first = smaller(first, low);
     last = larger(last, low + kLanes - 1);
   }
-  first -= kTaps / 2 - 1;
-  const index_t lines = last + kTaps / 2 - first + 1, padded = (lines + kLanes - 1) / kLanes * kLanes;
+  first -= between ? kTaps / 2 - 1 : 0;
+  last += between ? kTaps / 2 : 0;
+  const index_t lines = last - first + 1, padded = (lines + kLanes - 1) / kLanes * kLanes;
   const index_t extent = image.extent[job.grid[0].down ? 0 : 1];
   for (index_t b = 0; b < job.blocks; ++b)
     for (index_t m = 0; m < kStripMargin; ++m) {
@@ -86,12 +93,11 @@ void load_strips(TapTable table, View2<const float> image, const StripJob& job, 
     }
   alignas(64) float patch[kPatch][kPatchLines];
   for (index_t j = pixels.begin; j < pixels.end; j += kPatch) {
-    take_patch(image, job.grid[0].down, j, first, padded, patch);
+    take_patch(image, job.grid[0].down, j, first, padded, ahead, patch);
     for (index_t b = 0; b < job.blocks; ++b) {
       const SampleLine& across = job.grid[b].across;
       V8 weights;
       tap_weights(table, across.start, weights);
-      const bool between = (across.start & ((index_t{1} << kPositionBits) - 1)) != 0;
       const index_t low = lowest_line(across) - first;  // of the tap at the line itself
       for (index_t p = 0; p < smaller(kPatch, pixels.end - j); ++p) {
         V8 sum;
@@ -135,13 +141,12 @@ CRYOLITH_INLINE void stretch(TapTable table, const StripJob& job, Range range) {
 }
 
 template <int kBlocks>
-CRYOLITH_INLINE void collect(const StripJob& job, Range pixels, index_t samples, const float* weights,
-                             const std::int32_t* first) {
-  for (index_t j = pixels.begin; j < pixels.end; ++j) {
+CRYOLITH_INLINE void collect(const StripJob& job, index_t pixels, const PixelTaps& taps) {
+  for (index_t j = 0; j < pixels; ++j) {
     V8 sums[kBlocks] = {};
-    const index_t from = first[j] * kLanes;
-    for (index_t m = 0; m < samples; ++m) {
-      const float w = weights[j * kStripSamples + m];
+    const index_t from = taps.first[j] * kLanes;
+    for (index_t m = 0; m < taps.samples; ++m) {
+      const float w = taps.weights[j * kStripSamples + m];
 #pragma GCC unroll 4
       for (int b = 0; b < kBlocks; ++b) {
         V8 v;
@@ -152,30 +157,6 @@ CRYOLITH_INLINE void collect(const StripJob& job, Range pixels, index_t samples,
 #pragma GCC unroll 4
     for (int b = 0; b < kBlocks; ++b) store8(job.strip[b] + j * kLanes, sums[b]);
   }
-}
-
-// The weights of stretch() by pixel instead of by sample: weights[j][m] belongs to sample first[j] + m. Returns the
-// largest number of samples that a pixel has.
-index_t transpose_weights(TapTable table, const SampleLine& along, Range range, Range pixels, float* weights,
-                          std::int32_t* first) {
-  index_t most = 0;
-  for (index_t j = pixels.begin; j < pixels.end; ++j) {
-    first[j] = static_cast<std::int32_t>(range.begin);
-    for (index_t m = 0; m < kStripSamples; ++m) weights[j * kStripSamples + m] = 0.0f;
-  }
-  Range known{0, 0};  // pixels whose first sample is known
-  for (index_t i = range.begin; i < range.end; ++i) {
-    V8 w;
-    const index_t tap = tap_weights(table, along.start + i * along.step, w);
-    const index_t begin = larger(tap, pixels.begin), end = smaller(tap + kTaps, pixels.end);
-    for (index_t j = begin; j < end; ++j) {
-      if (j < known.begin || j >= known.end) first[j] = static_cast<std::int32_t>(i);
-      weights[j * kStripSamples + i - first[j]] = w[j - tap];
-      most = larger(most, i - first[j] + 1);
-    }
-    known = Range{begin, end};
-  }
-  return most;
 }
 
 }  // namespace
@@ -193,18 +174,37 @@ void stretch_strips(TapTable table, const StripJob& job, Range range) {
   }
 }
 
-void collect_strips(TapTable table, const StripJob& job, Range range, Range pixels, float* weights,
-                    std::int32_t* first) {
-  const index_t samples = transpose_weights(table, job.grid[0].along, range, pixels, weights, first);
+void pixel_taps(TapTable table, SampleLine along, index_t samples, index_t pixels, PixelTaps& taps) {
+  taps.samples = 0;
+  for (index_t j = 0; j < pixels; ++j) {
+    taps.first[j] = 0;
+    for (index_t m = 0; m < kStripSamples; ++m) taps.weights[j * kStripSamples + m] = 0.0f;
+  }
+  Range known{0, 0};  // pixels whose first sample is known
+  for (index_t i = 0; i < samples; ++i) {
+    V8 w;
+    const index_t tap = tap_weights(table, along.start + i * along.step, w);
+    const Range now{larger(tap, 0), smaller(tap + kTaps, pixels)};
+    for (index_t j = now.begin; j < now.end; ++j) {
+      if (j < known.begin || j >= known.end) taps.first[j] = static_cast<std::int32_t>(i);
+      const index_t m = i - taps.first[j];
+      taps.weights[j * kStripSamples + m] = w[j - tap];
+      taps.samples = larger(taps.samples, m + 1);
+    }
+    known = now;
+  }
+}
+
+void collect_strips(const PixelTaps& taps, const StripJob& job, index_t pixels) {
   switch (job.blocks) {
     case 1:
-      return collect<1>(job, pixels, samples, weights, first);
+      return collect<1>(job, pixels, taps);
     case 2:
-      return collect<2>(job, pixels, samples, weights, first);
+      return collect<2>(job, pixels, taps);
     case 3:
-      return collect<3>(job, pixels, samples, weights, first);
+      return collect<3>(job, pixels, taps);
     default:
-      return collect<4>(job, pixels, samples, weights, first);
+      return collect<4>(job, pixels, taps);
   }
 }
 
@@ -225,6 +225,44 @@ void store_strips(View2<float> image, const StripJob& job) {
       }
       put_patch(image, down, j, smaller(kPatch, pixels - j), line, inside, v);
     }
+}
+
+// Rows are added in their own order, so that results do not depend on how many are at hand in one call.
+void spread_strips(TapTable table, View2<float> image, const StripGrid& grid, Range lines, Range rows,
+                   const float* strips, index_t stride) {
+  const bool reversed = grid.across.lane < 0;
+  const index_t pixels = image.extent[grid.down ? 0 : 1];
+  alignas(32) float weights[kTaps];
+  V8 w;
+  tap_weights(table, grid.across.start, w);
+  store8(weights, w);
+  alignas(64) float patch[kPatch][kPatchLines];
+  for (index_t line = lines.begin; line < lines.end; line += kLanes) {
+    // Row v has its tap k on line start + v - 3 + k, or start - v - 3 + k; `from` is the first row of tap 0 or 7 whose
+    // kLanes neighbours lie on the lines from `line` on.
+    const index_t start = whole(grid.across.start), half = kTaps / 2;
+    const index_t from = reversed ? start - line - half + 1 - (kLanes - 1) : line - start - half;
+    if (from + kLanes + kTaps - 2 < rows.begin || from >= rows.end) continue;
+    for (index_t j = 0; j < pixels; j += kPatch) {
+      take_patch(image, grid.down, j, line, kLanes, 0, patch);
+      V8 v[kPatch];
+      const index_t count = smaller(kPatch, pixels - j);
+      for (index_t p = 0; p < kPatch; ++p) {
+        load8(v[p], patch[p]);
+        if (p >= count) continue;
+        if (reversed) reverse8(v[p]);
+        const float* strip = strips + (j + p) * stride + from - rows.begin;
+#pragma GCC unroll 8
+        for (int k = 0; k < kTaps; ++k) {
+          V8 row;
+          load8(row, strip + k);
+          v[p] += weights[reversed ? k : kTaps - 1 - k] * row;
+        }
+        if (reversed) reverse8(v[p]);
+      }
+      put_patch(image, grid.down, j, count, line, {line, smaller(lines.end, line + kLanes)}, v);
+    }
+  }
 }
 
 }  // namespace cryolith::CRYOLITH_VARIANT

@@ -99,8 +99,8 @@ void filter_images(const Cpu& cpu, RowFilter& filter, View3<const float> images,
                   lanes_b = std::min<index_t>(kLanes, height - y - lanes_a);
     float *a = rows.data(), *b = lanes_b > 0 ? a + width * kLanes : nullptr;
     const index_t start = (tilt * height + y) * width, next = start + kLanes * width;
-    CRYOLITH_SELECT(to_lanes)(images.data + start, width, width, lanes_a, a);
-    if (b != nullptr) CRYOLITH_SELECT(to_lanes)(images.data + next, width, width, lanes_b, b);
+    CRYOLITH_SELECT(to_lanes)(images.data + start, width, width, lanes_a, 0, a, kLanes);
+    if (b != nullptr) CRYOLITH_SELECT(to_lanes)(images.data + next, width, width, lanes_b, 0, b, kLanes);
     filter.apply(worker, tilt, width, a, b);
     CRYOLITH_SELECT(from_lanes)(a, width, lanes_a, out.data + start, width);
     if (b != nullptr) CRYOLITH_SELECT(from_lanes)(b, width, lanes_b, out.data + next, width);
