@@ -27,7 +27,7 @@ from .runs import Row, Setting, compare
 SIZES = ("XS", "S", "M", "L")
 # Minutes a call: left out unless asked for by name.
 TOO_SLOW = {
-    "M": {"mbirjax", "svmbir", "etspy", "tomviz-kernels"},
+    "M": {"mbirjax", "svmbir", "etspy", "tomviz-kernels", "scikit-image"},
     "L": {
         "scikit-image",
         "algotom",
