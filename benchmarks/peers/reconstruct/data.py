@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import scipy.ndimage
 from benchmarks import cases
 
 from cryolith import simulate
@@ -80,7 +81,9 @@ def check(data: Data, task: str, half: bool, result: Array) -> float:
     found = result[:, rows]
     if task == "project":
         return error_of(found, data.read("stack", half)[:, rows])
-    if task == "backproject":
+    if task == "backproject" and data.axis_deg:
+        truth = backprojected_about(case, data.read("stack", half), data.axis_deg)
+    elif task == "backproject":
         truth = backprojected(case, data.read("stack", half)[:, rows], half)
     else:
         truth = data.read("truth", half)
@@ -96,4 +99,17 @@ def backprojected(case: cases.TiltCase, stack: Array, half: bool) -> Array:
         u = x * np.cos(angle) + z[:, None] * np.sin(angle) + case.nx // 2 - shift
         for row in range(image.shape[0]):
             out[:, row] += np.interp(u, np.arange(case.nx), image[row], left=0, right=0)
+    return out
+
+
+def backprojected_about(case: cases.TiltCase, stack: Array, axis_deg: float) -> Array:
+    """Return the same for a tilt axis at any angle: the images are sampled bilinearly."""
+    x, z, v = (np.arange(n) - (n - 1) / 2 for n in (case.nx, case.nz, ROWS))
+    cos, sin = np.cos(np.deg2rad(axis_deg)), np.sin(np.deg2rad(axis_deg))
+    out = np.zeros((case.nz, ROWS, case.nx))
+    for image, angle in zip(stack, np.deg2rad(case.angles_deg), strict=True):
+        u = (x * np.cos(angle) + z[:, None] * np.sin(angle))[:, None]
+        row = (image.shape[0] - 1) / 2 + u * sin + v[:, None] * cos
+        column = (image.shape[1] - 1) / 2 + u * cos - v[:, None] * sin
+        out += scipy.ndimage.map_coordinates(image, [row, column], order=1)
     return out
