@@ -167,6 +167,7 @@ def compare(names: list[str], setting: Setting, folder: Path, probe: Probe) -> l
         for child in children:  # one after another: set-up is not to disturb set-up
             child.ask(None)
         for turn in range(setting.rounds + 1):
+            sys.stderr.write(f"{setting.case} {setting.task}: round {turn} of {setting.rounds}\n")
             probe.measure()
             for child in children:
                 one_turn(child, turn)
