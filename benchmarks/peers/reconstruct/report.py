@@ -77,7 +77,9 @@ def times(value: float) -> str:
 def write_rows(rows: list[Row]) -> None:
     """Write one table per size, axis and number of threads."""
     groups = dict.fromkeys((r.size, r.threads, r.axis_deg) for r in rows)
-    head = "task | program | wall s | CPU s | ours = 1 | GUPS | GUPS/core | of bound | peak MB | error | note"
+    head = (
+        "task | program | wall s | CPU s | ours = 1 | GUPS | GUPS/core | of bound | peak MB | error"
+    )
     for group in groups:
         chosen = [r for r in rows if (r.size, r.threads, r.axis_deg) == group]
         ours = {r.task: r.cpu_s for r in chosen if r.program == OURS}
@@ -90,6 +92,8 @@ def write_rows(rows: list[Row]) -> None:
         for program, reason in reasons:
             tasks = ", ".join(r.task for r in chosen if (r.program, r.failed) == (program, reason))
             print(f"\n{program} ({tasks}) has no numbers: {reason}")  # noqa: T201
+    notes = {r.program: r.note for r in rows if not r.failed}
+    print("\n" + "\n".join(f"- {program}: {note}" for program, note in notes.items()))  # noqa: T201
 
 
 def cells(row: Row, ours: float) -> list[object]:
@@ -104,7 +108,6 @@ def cells(row: Row, ours: float) -> list[object]:
         f"{100 * row.rate_core / row.bound:.2g} %",
         f"{row.peak_mb:.0f}",
         f"{row.error:.4f}" + " WRONG" * row.wrong,
-        row.note,
     ]
 
 
@@ -130,26 +133,30 @@ def plot(path: Path, facts: dict[str, str], rows: list[Row]) -> None:
     for r in rows:
         best = panels[r.size, r.task][1]
         best[r.program] = max(best.get(r.program, 0.0), r.rate_core)
-    tall = [0.5 + 0.2 * len(best) for _, best in panels.values()]
     matplotlib.rcParams.update({"font.size": 8, "svg.fonttype": "none", "svg.hashsalt": "cryolith"})
+    lines = (len(panels) + 1) // 2
+    most = max(len(best) for _, best in panels.values())
     figure, axes = pyplot.subplots(
-        len(panels),
-        sharex=True,
+        lines,
+        2,
         squeeze=False,
-        figsize=(6.4, sum(tall) + 0.6),
-        height_ratios=tall,
+        figsize=(8.5, lines * (0.6 + 0.17 * most) + 0.4),
         layout="constrained",
     )
-    for ax, ((size, task), (bound, best)) in zip(axes[:, 0], panels.items(), strict=True):
+    for ax in axes.flat[len(panels) :]:
+        ax.remove()
+    for ax, ((size, task), (bound, best)) in zip(axes.flat, panels.items(), strict=False):
         names = sorted(best, key=lambda name: best[name])
         colours = ["#c44" if n.startswith(OURS) else "#88a" for n in names]
         bars = ax.barh(names, [best[n] for n in names], color=colours)
         ax.bar_label(bars, [f" {best[n]:.2g}" for n in names], fontsize=7)
         ax.axvline(bound, color="k", lw=0.8, ls=":")
-        ax.set(xscale="log", xlim=(min(0.01, *best.values()), 4 * bound))
+        ax.set(xscale="log", xlim=(min(0.01, *best.values()), 2 * bound))
+        ax.set_ylim(len(names) - most - 0.6, len(names) - 0.4)
+        ax.tick_params(which="minor", bottom=False)
         ax.set_title(f"{TITLES[task]}, {size}", loc="left", fontsize=8)
         ax.spines[["top", "right"]].set_visible(False)
-    axes[-1, 0].set_xlabel(
+    figure.supxlabel(
         "1e9 voxel updates a CPU second (dotted: all that the core's multiply-adds allow)\n"
         f"{facts['machine'].split(', load')[0]}; cryolith {facts['cryolith']}",
         fontsize=7,
