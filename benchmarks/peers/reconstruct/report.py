@@ -146,19 +146,24 @@ def plot(path: Path, facts: dict[str, str], rows: list[Row]) -> None:
     for ax in axes.flat[len(panels) :]:
         ax.remove()
     for ax, ((size, task), (bound, best)) in zip(axes.flat, panels.items(), strict=False):
-        names = sorted(best, key=lambda name: best[name])
-        colours = ["#c44" if n.startswith(OURS) else "#88a" for n in names]
-        bars = ax.barh(names, [best[n] for n in names], color=colours)
-        ax.bar_label(bars, [f" {best[n]:.2g}" for n in names], fontsize=7)
-        ax.axvline(bound, color="k", lw=0.8, ls=":")
-        ax.set(xscale="log", xlim=(min(0.01, *best.values()), 2 * bound))
-        ax.set_ylim(len(names) - most - 0.6, len(names) - 0.4)
-        ax.tick_params(which="minor", bottom=False)
-        ax.set_title(f"{TITLES[task]}, {size}", loc="left", fontsize=8)
-        ax.spines[["top", "right"]].set_visible(False)
+        draw_panel(ax, f"{TITLES[task]}, {size}", bound, best, most)
     figure.supxlabel(
         "1e9 voxel updates a CPU second (dotted: all that the core's multiply-adds allow)\n"
         f"{facts['machine'].split(', load')[0]}; cryolith {facts['cryolith']}",
         fontsize=7,
     )
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=120)
+
+
+def draw_panel(ax: Any, title: str, bound: float, best: dict[str, float], lines: int) -> None:
+    """Draw one bar per program, the fastest on top, with room for ``lines`` of them."""
+    names = sorted(best, key=lambda name: best[name])
+    colours = ["#c44" if name.startswith(OURS) else "#88a" for name in names]
+    bars = ax.barh(names, [best[n] for n in names], color=colours)
+    ax.bar_label(bars, [f" {best[n]:.2g}" for n in names], fontsize=7)
+    ax.axvline(bound, color="k", lw=0.8, ls=":")
+    ax.set(xscale="log", xlim=(min(0.01, *best.values()), 2 * bound))
+    ax.set_ylim(len(names) - lines - 0.6, len(names) - 0.4)
+    ax.tick_params(which="minor", bottom=False)
+    ax.set_title(title, loc="left", fontsize=8)
+    ax.spines[["top", "right"]].set_visible(False)
