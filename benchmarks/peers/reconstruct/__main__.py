@@ -94,9 +94,10 @@ def main() -> None:
         if chosen.read:
             facts, rows = report.read_json(chosen.read)
         else:
+            at = report.commit()  # before the run: the tree may move on meanwhile
             probes = {t: Probe(folder, t) for t in chosen.threads}
             rows = run(chosen, probes, folder)
-            facts = report.header(probes[chosen.threads[-1]])
+            facts = report.header(probes[chosen.threads[-1]], at)
     for name, fact in facts.items():
         print(f"{name}: {fact}")  # noqa: T201
     report.write_rows(rows)

@@ -27,8 +27,8 @@ TITLES = {"backproject": "back-projection", "project": "projection", "wbp": "WBP
 OURS = "cryolith"
 
 
-def header(probe: Probe) -> dict[str, str]:
-    """Return machine, instruction set, commit, versions and bound in words."""
+def header(probe: Probe, at: str) -> dict[str, str]:
+    """Return machine, instruction set, commit (``at``), versions and bound in words."""
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
     bounds = ", ".join(
         f"{name} {probe.registers[name]:.1f} (from L1 {probe.cache[name]:.1f})"
@@ -36,7 +36,7 @@ def header(probe: Probe) -> dict[str, str]:
     )
     return {
         "machine": f"{processor()}, {os.cpu_count()} cores, load averages {load}",
-        "cryolith": f"{cryolith.__version__}, commit {commit()}, vector instructions {_core.isa()}",
+        "cryolith": f"{cryolith.__version__}, commit {at}, vector instructions {_core.isa()}",
         "versions": ", ".join(f"{p} {v}" for p in PACKAGES if (v := version(p))),
         "bound": f"multiply-adds of one core, 1e9 linear-interpolation updates/s: {bounds}",
     }
