@@ -40,7 +40,7 @@ Shape3 volume_shape(const ProjectionPlan& p) { return {p.volume().nz, p.volume()
 Shape3 images_shape(const ProjectionPlan& p) { return {p.tilts(), p.image().height, p.image().width}; }
 
 void project_array(const ProjectionPlan& plan, const Array<float>& volume, Array<float>& out, int threads,
-                   const CancelToken* cancel) {
+                   const CancelToken* cancel, bool add) {
   const auto v = read<float, 3>(volume, "volume");
   const auto o = write<float, 3>(out, "out");
   require_shape(v, "volume", volume_shape(plan));
@@ -48,7 +48,7 @@ void project_array(const ProjectionPlan& plan, const Array<float>& volume, Array
   require_disjoint(v, "volume", o, "out");
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
-  project(cpu, plan, v, o);
+  project(cpu, plan, v, o, add);
 }
 
 void backproject_array(const ProjectionPlan& plan, const Array<float>& stack, Array<float>& out, int threads,
@@ -61,6 +61,15 @@ void backproject_array(const ProjectionPlan& plan, const Array<float>& stack, Ar
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
   backproject(cpu, plan, s, o);
+}
+
+std::unique_ptr<ProjectionPlan> make_slab(const ProjectionPlan& plan, index_t first, index_t last) {
+  return std::make_unique<ProjectionPlan>(plan.slab({first, last}));
+}
+
+std::array<index_t, 4> window_of(const ProjectionPlan& plan) {
+  const ImageWindow w = plan.window();
+  return {w.row, w.row + w.height, w.column, w.column + w.width};
 }
 
 index_t count_missing_pixels(const Array<float>& stack, int threads, const CancelToken* cancel) {
@@ -78,9 +87,16 @@ void add_projection(py::module_& m) {
       .def(py::init(&make_plan), arg("poses").noconvert(), arg("volume_shape"), arg("image_shape"),
            "poses: (n_tilts, 7) cos tilt, sin tilt, cos axis, sin axis, shift row, shift column, axis offset [px].")
       .def("project", &project_array, arg("volume").noconvert(), arg("out").noconvert(), arg("threads") = 0,
-           arg("cancel") = py::none(), "Sets out (n_tilts, height, width) to the projections of volume.")
+           arg("cancel") = py::none(), arg("add") = false,
+           "Sets out (n_tilts, height, width) to the projections of volume, or adds them to it.")
       .def("backproject", &backproject_array, arg("stack").noconvert(), arg("out").noconvert(), arg("threads") = 0,
            arg("cancel") = py::none(), "Sets out (nz, ny, nx) to the back-projection of stack.")
+      .def("slab", &make_slab, arg("first"), arg("last"),
+           "The plan of the volume's rows first to last alone, on the images' pixels of window.")
+      .def_property_readonly("window", &window_of,
+                             "First row, last row, first column, last column of the pixels that it takes.")
+      .def_property_readonly_static(
+          "slab_rows", [](const py::object&) { return ProjectionPlan::kSlabRows; }, "Slabs begin at multiples of it.")
       .def("spacing", &ProjectionPlan::spacing, arg("tilt"), "Spacing of the samples of one tilt's rows [px].");
   m.def("count_missing", &count_missing_pixels, arg("stack").noconvert(), arg("threads") = 0,
         arg("cancel") = py::none(), "Number of NaN or infinite values.");
