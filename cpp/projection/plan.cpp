@@ -187,6 +187,41 @@ ProjectionPlan ProjectionPlan::slab(Range rows) const {
   return out;
 }
 
+bool ProjectionPlan::straight(index_t tilt) const {
+  const SampleGrid g = grid(tilt, 0);
+  const auto level = [](const SampleLine& along, const SampleLine& across) {
+    return along.lane == 0 && across.step == 0 && std::abs(across.lane) == index_t{1} << kPositionBits;
+  };
+  return level(g.column, g.row) || level(g.row, g.column);
+}
+
+StripGrid ProjectionPlan::strip(index_t tilt, index_t block) const {
+  const SampleGrid g = grid(tilt, 0);
+  StripGrid s = g.column.lane == 0 ? StripGrid{g.column, g.row, false} : StripGrid{g.row, g.column, true};
+  s.across.start += block * kLanes * s.across.lane;
+  return s;
+}
+
+Range ProjectionPlan::strip_pixels(index_t tilt, Range samples) const {
+  if (samples.begin == samples.end) return {0, 0};
+  const StripGrid g = strip(tilt, 0);
+  const auto pixel = [&](index_t i) { return (g.along.start + i * g.along.step) >> kPositionBits; };
+  const index_t a = pixel(samples.begin), b = pixel(samples.end - 1), extent = g.down ? window_.height : window_.width;
+  const index_t begin = std::max<index_t>(0, std::min(a, b) - kTaps / 2 + 1);
+  return {begin, std::max(begin, std::min(extent, std::max(a, b) + kTaps / 2 + 1))};
+}
+
+StripJob strip_job(const ProjectionPlan& plan, index_t tilt, Range blocks, float* strips) {
+  StripJob job = {};
+  job.blocks = blocks.end - blocks.begin;
+  for (index_t b = 0; b < job.blocks; ++b) {
+    job.grid[b] = plan.strip(tilt, blocks.begin + b);
+    job.lanes[b] = plan.lanes(blocks.begin + b);
+    job.strip[b] = strips + (b * plan.strip_rows() + kStripMargin) * kLanes;
+  }
+  return job;
+}
+
 void ProjectionPlan::fill(Bank& bank, index_t along, index_t across) {
   const index_t n = static_cast<index_t>(bank.tilts.size()), chunks = (across + kChunk - 1) / kChunk;
   bank.along = along;
@@ -223,7 +258,7 @@ void ProjectionPlan::fill(Bank& bank, index_t along, index_t across) {
     for (index_t line = 0; line < across; ++line) {
       const Shear s = shears[at(t * across + line)];
       const index_t back = (first_row(bank.tilts[at(t)]) + s.whole) * kLanes;
-      const index_t forward = (line * bank.stride + bank.pad - s.whole - 1) * kLanes;
+      const index_t forward = (line % kChunk * bank.stride + bank.pad - s.whole - 1) * kLanes;
       bank.back[at(line * n + t)] = {static_cast<std::int32_t>(back), s.rest};
       bank.forward[at(t * across + line)] = {static_cast<std::int32_t>(forward), 1.0f - s.rest};
     }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
+#include <algorithm>
 #include <vector>
 
 #include "core/buffer.hpp"
 #include "core/view.hpp"
 #include "projection/geometry.hpp"
 #include "projection/sampling.hpp"
+#include "projection/strips.hpp"
 
 namespace cryolith {
 
@@ -26,9 +28,9 @@ struct Bank {
   std::vector<index_t> tilts;         // in the order given
   index_t along = 0, across = 0;      // voxels along the rows and across them
   index_t runs = 0;                   // register runs along a row
-  index_t pad = 0, stride = 0;        // of the forward projector's copy of the volume: rows before, rows per line
+  index_t pad = 0, stride = 0;        // of the projector's copy of a chunk: rows before, rows per line
   std::vector<Tap> back;              // [across][tilt]: into the block's stretched rows
-  std::vector<Tap> forward;           // [tilt][across]: into the copy of the volume
+  std::vector<Tap> forward;           // [tilt][across]: into the copy of a chunk
   std::vector<index_t> middle, span;  // [tilt][chunk of kChunk lines]: shift in the middle and its largest deviation
 };
 
@@ -40,11 +42,11 @@ struct Bank {
 // (1 - f) q[x + k] + f q[x + k + 1] with k + f = (z - cz) tan(theta) (exchanged when steep).
 class ProjectionPlan {
  public:
-  // Lines of the volume that the forward projector adds to a row in one go (best of 16, 32, 48, 64: the rows stay
-  // in L1), and tilts that the back-projector adds in one go, for the same reason (field notes of the prototype).
+  // Lines of the volume that the forward projector adds to a row in one go: the rows stay in L1 (best of 16, 24, 32,
+  // 48, 64 at sizes S, M and L).
   static constexpr index_t kChunk = 32;
-  // |theta| up to which rows run along x.
-  static constexpr double kSteepTangent = 1.0;
+  // Up to this |tan(theta)|, 60.3 degrees, rows run along x: series to 60 degrees need no second pass over the volume.
+  static constexpr double kSteepTangent = 1.75;
 
   ProjectionPlan(const std::vector<TiltPose>& tilts, VolumeShape volume, ImageShape image);
 
@@ -68,6 +70,13 @@ class ProjectionPlan {
   double spacing(index_t tilt) const;                  // throws ArgumentError where there is no such tilt
   SampleGrid grid(index_t tilt, index_t block) const;  // positions in window()
   Range samples(index_t tilt, index_t block) const;    // those of the grid that can touch the image
+  // Whether a tilt's axis lies along an image axis, so that strip() says where its samples lie.
+  bool straight(index_t tilt) const;
+  StripGrid strip(index_t tilt, index_t block) const;
+  // Pixels of a strip that the given samples have weights in.
+  Range strip_pixels(index_t tilt, Range samples) const;
+  // Rows of kLanes that a strip and its margins take.
+  index_t strip_rows() const { return std::max(window_.height, window_.width) + 2 * kStripMargin; }
   const Bank& shallow() const { return shallow_; }
   const Bank& steep() const { return steep_; }
   TapTable table() const { return {table_.data()}; }
@@ -95,5 +104,8 @@ class ProjectionPlan {
   Bank shallow_, steep_;
   Buffer<float> table_;
 };
+
+// The strips of some blocks of one tilt, one after the other in `strips`; rows are still to be set.
+StripJob strip_job(const ProjectionPlan& plan, index_t tilt, Range blocks, float* strips);
 
 }  // namespace cryolith

@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'FftPlan', 'ProjectionPlan', 'available_threads', 'count_missing', 'despike', 'fft_good_size', 'fill_basins', 'filter_length', 'filter_stack', 'invert_step', 'isa', 'label', 'longest_row', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'update_step', 'wbp']
+__all__: list[str] = ['CancelToken', 'FftPlan', 'ProjectionPlan', 'available_threads', 'count_missing', 'despike', 'fft_good_size', 'fill_basins', 'filter_length', 'filter_lengths', 'filter_stack', 'invert_step', 'isa', 'label', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'update_step', 'wbp']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -112,6 +112,10 @@ def filter_length(count: typing.SupportsInt | typing.SupportsIndex) -> int:
     """
     Transform length that filters count samples without wrap.
     """
+def filter_lengths(plan: ProjectionPlan) -> list[int]:
+    """
+    Transform length that each tilt's rows need.
+    """
 def filter_stack(stack: numpy.typing.NDArray[numpy.float32], gains: numpy.typing.NDArray[numpy.float32], length: typing.SupportsInt | typing.SupportsIndex, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
     """
     Filters a stack along its last axis; gains (n_tilts, length/2 + 1).
@@ -127,10 +131,6 @@ def isa() -> str:
 def label(mask: numpy.typing.NDArray[numpy.uint8], connectivity: typing.SupportsInt | typing.SupportsIndex, labels: numpy.typing.NDArray[numpy.int32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> int:
     """
     Number the connected components of mask (nz, ny, nx) uint8 into labels int32; return how many.
-    """
-def longest_row(plan: ProjectionPlan) -> int:
-    """
-    Most samples that one stretched row has over an image.
     """
 def reduce_images(images: numpy.typing.NDArray[numpy.float32], row_weight: numpy.typing.NDArray[numpy.float32], row_source: numpy.typing.NDArray[numpy.int64], column_weight: numpy.typing.NDArray[numpy.float32], column_source: numpy.typing.NDArray[numpy.int64], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """
@@ -156,7 +156,7 @@ def update_step(correction: numpy.typing.NDArray[numpy.float32], weights: numpy.
     """
     volume <- max(lower, volume + weights correction).
     """
-def wbp(plan: ProjectionPlan, stack: numpy.typing.NDArray[numpy.float32], gains: numpy.typing.NDArray[numpy.float32], length: typing.SupportsInt | typing.SupportsIndex, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+def wbp(plan: ProjectionPlan, stack: numpy.typing.NDArray[numpy.float32], gains: numpy.typing.NDArray[numpy.float32], lengths: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
     """
     Filtered back-projection.
     """

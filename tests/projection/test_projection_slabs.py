@@ -55,13 +55,13 @@ def test_backprojection(axis, seed):
 @pytest.mark.parametrize("seed", range(6))
 def test_weighted_backprojection(axis, seed):
     plan, stack, like = case(axis, seed)
-    n = _core.filter_length(_core.longest_row(plan))
-    gains = np.random.default_rng(seed).random((len(stack), n // 2 + 1), dtype="f4")
+    lengths = _core.filter_lengths(plan)
+    gains = np.random.default_rng(seed).random((len(stack), max(lengths) // 2 + 1), dtype="f4")
     whole = np.empty_like(like)
-    _core.wbp(plan, stack, gains, n, whole)
+    _core.wbp(plan, stack, gains, lengths, whole)
     for a, b, slab in slabs(plan, like.shape[1]):
         out = np.empty((like.shape[0], b - a, like.shape[2]), "f4")
-        _core.wbp(slab, cut(stack, slab), gains, n, out)
+        _core.wbp(slab, cut(stack, slab), gains, lengths, out)
         assert out.tobytes() == whole[:, a:b].tobytes()
 
 

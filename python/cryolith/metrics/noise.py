@@ -117,14 +117,15 @@ def noise_variance(
     result = as_output(out, shape)
     plan = make_plan(geometry, shape, image_shape)
     gains, lengths = row_gains(plan, geometry, shape, window)
-    squares = np.empty_like(gains)
-    for i, (gain, n) in enumerate(zip(gains, lengths, strict=True)):
+    squares = np.zeros_like(gains)
+    for i, n in enumerate(lengths):
+        gain = gains[i, : n // 2 + 1]
         kernel = np.fft.irfft(gain.astype(np.float64) * n, n) ** 2
         spectrum = np.fft.rfft(kernel).real / kernel.sum() / n
         weights = _response(geometry.subset([i]), shape, image_shape, gain, n, threads, cancel)
-        squares[i] = spectrum * weights
+        squares[i, : n // 2 + 1] = spectrum * weights
     images = fill_missing(pixels, geometry, threads, cancel)
-    _core.wbp(plan, images, squares, lengths[0], result, threads, cancel)
+    _core.wbp(plan, images, squares, lengths, result, threads, cancel)
     np.maximum(result, 0.0, out=result)  # the interpolation rings at the images' edges
     return result
 
@@ -157,7 +158,7 @@ def _response(
     point[0, height // 2, width // 2] = 1.0
     plain, filtered = np.empty((2, nz, rows, nx), np.float32)
     plan.backproject(point, plain, threads, cancel)
-    _core.wbp(plan, point, gain[None], n, filtered, threads, cancel)
+    _core.wbp(plan, point, gain[None], [n], filtered, threads, cancel)
     voxels = float(plain.sum(dtype=np.float64))
     return float((filtered.astype(np.float64) ** 2).sum()) / voxels if voxels > 0 else 0.0
 

@@ -72,10 +72,9 @@ class Window:
         ``step`` is what one iteration of SIRT takes of a component of 1 cycle/px.
         """
         if callable(self.filter):
-            values = np.asarray(self.filter(frequency.ravel()), dtype=np.float64)
-            if values.shape != (frequency.size,) or not np.isfinite(values).all():
+            values = np.asarray(self.filter(frequency), dtype=np.float64)
+            if values.shape != frequency.shape or not np.isfinite(values).all():
                 raise InputError("filter: the function must return one finite number per frequency")
-            values = values.reshape(frequency.shape)
         elif self.filter == "sirt-like":
             rate = np.minimum(1.0, step / np.maximum(frequency, 1e-12))
             values = 1.0 - (1.0 - rate) ** self.n_iter
@@ -116,15 +115,18 @@ def filter_gains(
 ) -> Float32:
     """Return the spectra that the core multiplies with, 1/n included: (n_tilts, max(lengths)/2 + 1).
 
-    ``spacings`` [px] is the distance of the samples of each tilt's rows, ``lengths`` n the length of its transform;
-    row i holds the frequencies k / n_i, k <= n_i / 2. ``steps`` are those of :func:`sirt_steps`.
+    ``spacings`` [px] is the distance of the samples of each tilt's rows, ``lengths`` n the length of its transform,
+    ``steps`` that of :func:`sirt_steps`; row i holds the frequencies k / n_i, k <= n_i / 2.
     """
     out = np.zeros((len(spacings), max(lengths) // 2 + 1), np.float32)
-    for n in set(lengths):  # one call of the window for all tilts of one length
-        tilts = np.flatnonzero(np.asarray(lengths) == n)
+    tilts_of = {n: np.flatnonzero(np.asarray(lengths) == n) for n in set(lengths)}
+    for n, tilts in tilts_of.items():  # one call of the window for all tilts of one length
         spacing = spacings[tilts, None]
-        factors = window(np.arange(n // 2 + 1) / n / spacing, steps[tilts, None])
-        out[tilts, : n // 2 + 1] = factors * ramp_spectrum(n) * (weights[tilts, None] / spacing / n)
+        frequency = np.arange(n // 2 + 1) / n / spacing
+        step = np.repeat(steps[tilts], n // 2 + 1)
+        factors = window(frequency.ravel(), step).reshape(frequency.shape)
+        factors *= ramp_spectrum(n) * (weights[tilts, None] / spacing / n)
+        out[tilts, : n // 2 + 1] = factors
     return out
 
 

@@ -141,7 +141,8 @@ def wbp(
         else:
             geometry = whole.geometry
         images = fill_missing(job.images(), geometry, threads, cancel)
-        _core.wbp(plan, images, gains[job.index], lengths[0], target, threads, cancel)
+        own = [lengths[i] for i in job.index]
+        _core.wbp(plan, images, gains[job.index], own, target, threads, cancel)
         if progress:
             progress(done / len(jobs))
     if halves is None:
@@ -154,12 +155,13 @@ def wbp(
 def row_gains(
     plan: _core.ProjectionPlan, geometry: Geometry, shape: tuple[int, int, int], window: Window
 ) -> tuple[Float32, list[int]]:
-    """Return the spectra that filter the stretched rows of each tilt, and the length n of each tilt's transform."""
-    lengths = [_core.filter_length(_core.longest_row(plan))] * len(geometry)
+    """Return the spectra that filter the stretched rows of each tilt, as :func:`filter_gains`, and their lengths."""
+    lengths = _core.filter_lengths(plan)
     spacings = np.array([plan.spacing(i) for i in range(len(geometry))])
     steps = sirt_steps(geometry.angles_deg, float(shape[0]), float(shape[2]))
-    weights = tilt_weights(geometry.angles_deg)
-    return filter_gains(spacings, weights, lengths, window, steps), lengths
+    return filter_gains(
+        spacings, tilt_weights(geometry.angles_deg), lengths, window, steps
+    ), lengths
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
