@@ -33,6 +33,22 @@ double windowed_sinc(double distance) {
   return distance == 0.0 ? 1.0 : std::sin(x) / x * window;
 }
 
+// Positions are counted in 2^-32 pixel: this bound leaves 2^10 times the largest image before they overflow.
+void require_usable(const TiltPose& p) {
+  constexpr double rounding = 1e-6, farthest = 1 << 20;
+  const auto direction = [](double c, double s) { return std::abs(c * c + s * s - 1.0) <= rounding; };
+  require(direction(p.cos_tilt, p.sin_tilt) && direction(p.cos_axis, p.sin_axis),
+          "poses: found cosines and sines that belong to no angle: ", p.cos_tilt, ", ", p.sin_tilt, ", ", p.cos_axis,
+          ", ", p.sin_axis);
+  for (double length : {p.shift_row, p.shift_column, p.axis_offset})
+    require(std::abs(length) <= farthest, "poses: found a shift or offset of ", length, " px, expected at most ",
+            farthest);
+  require(p.scale >= kSmallestScale && p.scale <= kLargestScale, "poses: found a scale of ", p.scale,
+          " px per voxel, expected ", kSmallestScale, " to ", kLargestScale);
+}
+
+}  // namespace
+
 Buffer<float> tap_table() {
   Buffer<float> table((kPhases + 1) * kTaps);
   for (int p = 0; p <= kPhases; ++p) {
@@ -47,32 +63,12 @@ Buffer<float> tap_table() {
   return table;
 }
 
-// Whole voxels and the rest of a shear; the rest is a multiple of 2^-20, so that both weights, f and 1 - f, are
-// exact in float32 and the pair stays transposed to the last bit.
-struct Shear {
-  index_t whole;
-  float rest;
-};
 Shear shear(double slope, index_t line, index_t lines) {
   constexpr double unit = 1 << 20;
   const double s = std::round((static_cast<double>(line) - half(lines)) * slope * unit) / unit;
   const double whole = std::floor(s);
   return {static_cast<index_t>(whole), static_cast<float>(s - whole)};
 }
-
-// Positions are counted in 2^-32 pixel: this bound leaves 2^10 times the largest image before they overflow.
-void require_usable(const TiltPose& p) {
-  constexpr double rounding = 1e-6, farthest = 1 << 20;
-  const auto direction = [](double c, double s) { return std::abs(c * c + s * s - 1.0) <= rounding; };
-  require(direction(p.cos_tilt, p.sin_tilt) && direction(p.cos_axis, p.sin_axis),
-          "poses: found cosines and sines that belong to no angle: ", p.cos_tilt, ", ", p.sin_tilt, ", ", p.cos_axis,
-          ", ", p.sin_axis);
-  for (double length : {p.shift_row, p.shift_column, p.axis_offset})
-    require(std::abs(length) <= farthest, "poses: found a shift or offset of ", length, " px, expected at most ",
-            farthest);
-}
-
-}  // namespace
 
 ProjectionPlan::ProjectionPlan(const std::vector<TiltPose>& tilts, VolumeShape volume, ImageShape image)
     : volume_(volume),
@@ -99,7 +95,7 @@ ProjectionPlan::ProjectionPlan(const std::vector<TiltPose>& tilts, VolumeShape v
 void ProjectionPlan::add_tilt(const TiltPose& pose) {
   const bool steep = std::abs(pose.sin_tilt) > kSteepTangent * std::abs(pose.cos_tilt);
   const index_t along = steep ? volume_.nz : volume_.nx, across = steep ? volume_.nx : volume_.nz;
-  stretch_.push_back({steep, steep ? pose.sin_tilt : pose.cos_tilt, 0});
+  stretch_.push_back({steep, pose.scale * (steep ? pose.sin_tilt : pose.cos_tilt), 0});
   (steep ? steep_ : shallow_).tilts.push_back(static_cast<index_t>(stretch_.size()) - 1);
   // The forward projector writes whole runs: up to one run and one chunk's rounding beyond the voxels' shadow.
   const double reach = std::abs(slope(static_cast<index_t>(stretch_.size()) - 1)) * half(across);
@@ -126,14 +122,15 @@ SampleGrid ProjectionPlan::grid_of_detector(index_t tilt, index_t block) const {
   const Stretch& s = stretch_[at(tilt)];
   const double first = -half(s.steep ? volume_.nz : volume_.nx) - static_cast<double>(s.centre);
   const double u = first * s.step + p.axis_offset;
-  const double v = static_cast<double>(first_ + block * kLanes) - half(whole_ny_);
+  const double v = p.scale * (static_cast<double>(first_ + block * kLanes) - half(whole_ny_));
   const auto line = [](double start, double step, double lane) {
     const auto fixed = [](double x) { return static_cast<index_t>(std::llround(std::ldexp(x, kPositionBits))); };
     return SampleLine{fixed(start), fixed(step), fixed(lane)};
   };
-  return {
-      line(half(detector_.height) + u * p.sin_axis + v * p.cos_axis + p.shift_row, s.step * p.sin_axis, p.cos_axis),
-      line(half(detector_.width) + u * p.cos_axis - v * p.sin_axis + p.shift_column, s.step * p.cos_axis, -p.sin_axis)};
+  return {line(half(detector_.height) + u * p.sin_axis + v * p.cos_axis + p.shift_row, s.step * p.sin_axis,
+               p.scale * p.cos_axis),
+          line(half(detector_.width) + u * p.cos_axis - v * p.sin_axis + p.shift_column, s.step * p.cos_axis,
+               -p.scale * p.sin_axis)};
 }
 
 SampleGrid ProjectionPlan::grid(index_t tilt, index_t block) const {

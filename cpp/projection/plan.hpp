@@ -34,12 +34,26 @@ struct Bank {
   std::vector<index_t> middle, span;  // [tilt][chunk of kChunk lines]: shift in the middle and its largest deviation
 };
 
+// Whole voxels and the rest of a shear, slope times the line's distance from the middle one; the rest is a multiple of
+// 2^-20, so that both weights, f and 1 - f, are exact in float32 and the pair stays transposed to the last bit.
+struct Shear {
+  index_t whole;
+  float rest;
+};
+Shear shear(double slope, index_t line, index_t lines);
+
+// The weights of sampling.hpp's TapTable.
+Buffer<float> tap_table();
+
+// Detector pixels per voxel that a plan takes. Beyond 1.3 the sampling comb passes the kernel and shows as ripple.
+inline constexpr double kSmallestScale = 1.0 / 1024, kLargestScale = 1.25;
+
 // Everything about one geometry and one pair of shapes that does not depend on the data. Make once, run often.
 //
 // Definition (design/003-projector.md). Stretched row sample x' (x' counted from the volume's centre along the rows,
 // in voxels) of tilt t and volume row y is the image at u = x' cos(theta) + offset (shallow; z' sin(theta) when
-// steep), v = y, interpolated by the separable windowed sinc of sampling.hpp. Voxel (z, y, x) receives
-// (1 - f) q[x + k] + f q[x + k + 1] with k + f = (z - cz) tan(theta) (exchanged when steep).
+// steep), v = y, all times the scale, interpolated by the separable windowed sinc of sampling.hpp. Voxel (z, y, x)
+// receives (1 - f) q[x + k] + f q[x + k + 1] with k + f = (z - cz) tan(theta) (exchanged when steep).
 class ProjectionPlan {
  public:
   // Lines of the volume that the forward projector adds to a row in one go: the rows stay in L1 (best of 16, 24, 32,
@@ -66,7 +80,7 @@ class ProjectionPlan {
   index_t rows() const { return total_rows_; }  // stretched rows of one block, all tilts
   index_t first_row(index_t tilt) const { return first_row_[static_cast<std::size_t>(tilt)]; }
   index_t row_count(index_t tilt) const { return first_row(tilt + 1) - first_row(tilt); }
-  // Spacing of a tilt's samples in the image, in pixels: |cos(theta)|, or |sin(theta)| when steep.
+  // Spacing of a tilt's samples in the image, in pixels: scale |cos(theta)|, or scale |sin(theta)| when steep.
   double spacing(index_t tilt) const;                  // throws ArgumentError where there is no such tilt
   SampleGrid grid(index_t tilt, index_t block) const;  // positions in window()
   Range samples(index_t tilt, index_t block) const;    // those of the grid that can touch the image
@@ -84,7 +98,7 @@ class ProjectionPlan {
  private:
   struct Stretch {
     bool steep;
-    double step;     // of u per sample, signed
+    double step;     // of u per sample, in pixels, signed
     index_t centre;  // extension: samples before the first voxel
   };
   void add_tilt(const TiltPose& pose);

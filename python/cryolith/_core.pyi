@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'FftPlan', 'ProjectionPlan', 'available_threads', 'count_missing', 'despike', 'fft_good_size', 'fill_basins', 'filter_length', 'filter_lengths', 'filter_stack', 'invert_step', 'isa', 'label', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'update_step', 'wbp']
+__all__: list[str] = ['CancelToken', 'FftPlan', 'FreePlan', 'ProjectionPlan', 'available_threads', 'count_missing', 'despike', 'fft_good_size', 'fill_basins', 'filter_length', 'filter_lengths', 'filter_stack', 'invert_step', 'isa', 'label', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'update_step', 'wbp']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -65,7 +65,7 @@ class ProjectionPlan:
     slab_rows: typing.ClassVar[int] = 16
     def __init__(self, poses: numpy.typing.NDArray[numpy.float64], volume_shape: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(3)"], image_shape: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"]) -> None:
         """
-        poses: (n_tilts, 7) cos tilt, sin tilt, cos axis, sin axis, shift row, shift column, axis offset [px].
+        poses: (n_tilts, 8) cos tilt, sin tilt, cos axis, sin axis, shift row, shift column, axis offset [px], scale.
         """
     def backproject(self, stack: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
         """
@@ -87,6 +87,26 @@ class ProjectionPlan:
     def window(self) -> typing.Annotated[list[int], "FixedSize(4)"]:
         """
         First row, last row, first column, last column of the pixels that it takes.
+        """
+class FreePlan:
+    """
+    Views at free poses for one volume shape and one image shape.
+    """
+    def __init__(self, poses: numpy.typing.NDArray[numpy.float64], volume_shape: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(3)"], image_shape: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"]) -> None:
+        """
+        poses: (n_views, 2, 4), (row, column) from the image's centre [px] = pose (z, y, x, 1), voxels from the volume's centre.
+        """
+    def backproject(self, stack: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        """
+        Sets out (nz, ny, nx) to the back-projection of stack.
+        """
+    def project(self, volume: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        """
+        Sets out (n_views, height, width) to the projections of volume.
+        """
+    def scratch_bytes(self, threads: typing.SupportsInt | typing.SupportsIndex) -> int:
+        """
+        Memory that either holds besides its arguments.
         """
 def available_threads() -> int:
     """

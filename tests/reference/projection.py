@@ -21,11 +21,11 @@ def tap_weights(fraction):
 def resampling(pose, x_along, step, ny, image_shape):
     """S: (n_along, ny, height, width), the weight of each pixel in each sample of the stretched rows."""
     height, width = image_shape
-    _, _, ca, sa, shift_row, shift_column, offset = pose
+    _, _, ca, sa, shift_row, shift_column, offset, scale = pose
     s = np.zeros((len(x_along), ny, height + 2 * TAPS, width + 2 * TAPS))
     for i, x in enumerate(x_along):
         for y in range(ny):
-            u, v = x * step + offset, y - (ny - 1) / 2
+            u, v = scale * x * step + offset, scale * (y - (ny - 1) / 2)
             row = (height - 1) / 2 + u * sa + v * ca + shift_row
             column = (width - 1) / 2 + u * ca - v * sa + shift_column
             r, c = int(np.floor(row)), int(np.floor(column))
