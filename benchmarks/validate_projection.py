@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The error of the discrete projector pair against a band-limited truth, beside linear interpolation's.
 
-``python benchmarks/validate_projection.py`` prints the tables of design/003-projector.md. The truth is known everywhere:
-images are sums of plane waves (noise) or projections of Gaussian blobs, back-projected or integrated exactly.
+``python benchmarks/validate_projection.py`` prints the tables of design/003-projector.md. The truth is known
+everywhere: images are sums of plane waves (noise) or projections of Gaussian blobs.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ void project_array(const ProjectionPlan& plan, const Array<float>& volume, Array
 }
 
 void backproject_array(const ProjectionPlan& plan, const Array<float>& stack, Array<float>& out, int threads,
-                       const CancelToken* cancel) {
+                       const CancelToken* cancel, bool fixed16) {
   const auto s = read<float, 3>(stack, "stack");
   const auto o = write<float, 3>(out, "out");
   require_shape(s, "stack", images_shape(plan));
@@ -60,7 +60,7 @@ void backproject_array(const ProjectionPlan& plan, const Array<float>& stack, Ar
   require_disjoint(s, "stack", o, "out");
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
-  backproject(cpu, plan, s, o);
+  backproject(cpu, plan, s, o, {}, fixed16 ? Precision::fixed16 : Precision::float32);
 }
 
 index_t count_missing_pixels(const Array<float>& stack, int threads, const CancelToken* cancel) {
@@ -80,7 +80,7 @@ void add_projection(py::module_& m) {
       .def("project", &project_array, arg("volume").noconvert(), arg("out").noconvert(), arg("threads") = 0,
            arg("cancel") = py::none(), "Sets out (n_tilts, height, width) to the projections of volume.")
       .def("backproject", &backproject_array, arg("stack").noconvert(), arg("out").noconvert(), arg("threads") = 0,
-           arg("cancel") = py::none(), "Sets out (nz, ny, nx) to the back-projection of stack.")
+           arg("cancel") = py::none(), arg("fixed16") = false, "Sets out (nz, ny, nx) to the back-projection of stack.")
       .def("spacing", &ProjectionPlan::spacing, arg("tilt"), "Spacing of the samples of one tilt's rows [px].");
   m.def("count_missing", &count_missing_pixels, arg("stack").noconvert(), arg("threads") = 0,
         arg("cancel") = py::none(), "Number of NaN or infinite values.");

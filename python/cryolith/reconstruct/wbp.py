@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from .. import _core
 from .._arrays import as_output
-from ..projection.operators import make_plan
+from ..projection.operators import Precision, is_fixed16, make_plan
 from .filters import Filter, filter_gains, tilt_weights
 from .inputs import Float32, ProjectionsLike, ViewsLike, as_problem
 from .missing import fill_missing
@@ -28,6 +28,7 @@ def wbp(
     shape: tuple[int, int, int] | None = None,
     background: npt.ArrayLike | None = None,
     out: Float32 | None = None,
+    precision: Precision = "float32",
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
     progress: Callable[[float], None] | None = None,
@@ -49,6 +50,8 @@ def wbp(
     background : (n_tilts,), optional
         Subtracted from each image.
     out : (nz, ny, nx) float32, optional
+    precision : {"float32", "fixed16"}, default "float32"
+        As in :func:`cryolith.projection.backproject`.
     threads, cancel
         As in :func:`cryolith.projection.project`.
     progress : callable, optional
@@ -70,6 +73,7 @@ def wbp(
     ----------
     Kak & Slaney, Principles of Computerized Tomographic Imaging, section 3.3; weights by the local tilt increment.
     """
+    fixed16 = is_fixed16(precision)
     problem = as_problem(stack, angles_deg, thickness=thickness, shape=shape, background=background)
     geometry = problem.geometry
     volume = as_output(out, problem.shape)
@@ -81,7 +85,7 @@ def wbp(
     gains = filter_gains(spacings, weights, lengths, filter, n_iter, float(problem.shape[0]))
     if progress:
         progress(0.0)
-    _core.wbp(plan, images, gains, lengths, volume, threads, cancel)
+    _core.wbp(plan, images, gains, lengths, volume, threads, cancel, fixed16)
     if progress:
         progress(1.0)
     return volume
