@@ -179,7 +179,8 @@ volume, stack = (np.load(f)["a"] for f in sys.argv[1:3])
 g = Geometry.single_axis([0.0, 38.0, -70.0], tilt_axis_deg=12.0, shifts_px=[[0, 0], [0.4, -1.3], [2, 0.5]])
 np.savez(sys.argv[3], isa=_core.isa(), forward=project(volume, g, stack.shape[1:]),
          back=backproject(stack, g, volume.shape),
-         fixed=backproject(stack, g, volume.shape, precision="fixed16"), filtered=filter_projections(stack, g.angles_deg))
+         fixed=backproject(stack, g, volume.shape, precision="fixed16"),
+         filtered=filter_projections(stack, g.angles_deg))
 """
 
 
