@@ -2,7 +2,7 @@
 """The projector pair: voxel updates per second and core beside the machine's bound; results are checked too.
 
 ``pytest benchmarks/bench_projection.py --benchmark-only``; ``CRYOLITH_BENCH_LARGE=1`` adds M and L. For AVX2 on a
-newer processor set ``CRYOLITH_ISA=x86-64-v3``. Calls go from plain arrays to plain arrays that have been written before.
+newer processor set ``CRYOLITH_ISA=x86-64-v3``. Calls go from plain arrays to plain arrays that were written before.
 """
 
 from __future__ import annotations
