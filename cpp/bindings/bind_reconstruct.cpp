@@ -40,7 +40,8 @@ void filter_stack(const Array<float>& stack, const Array<float>& gains, index_t 
 }
 
 void wbp_stack(const ProjectionPlan& plan, const Array<float>& stack, const Array<float>& gains,
-               const std::vector<index_t>& lengths, Array<float>& out, int threads, const CancelToken* cancel) {
+               const std::vector<index_t>& lengths, Array<float>& out, int threads, const CancelToken* cancel,
+               bool fixed16) {
   const auto s = read<float, 3>(stack, "stack");
   const auto g = read<float, 2>(gains, "gains");
   const auto o = write<float, 3>(out, "out");
@@ -55,7 +56,7 @@ void wbp_stack(const ProjectionPlan& plan, const Array<float>& stack, const Arra
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
   RowFilter filter(lengths, g, resolve_threads(cpu));
-  filtered_backproject(cpu, plan, filter, s, o);
+  filtered_backproject(cpu, plan, filter, s, o, fixed16 ? Precision::fixed16 : Precision::float32);
 }
 
 std::pair<double, double> residual_step(const Array<float>& measured, const Array<float>& weights,
@@ -105,7 +106,8 @@ void add_reconstruct(py::module_& m) {
         arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(),
         "Filters a stack along its last axis; gains (n_tilts, length/2 + 1).");
   m.def("wbp", &wbp_stack, arg("plan"), arg("stack").noconvert(), arg("gains").noconvert(), arg("lengths"),
-        arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(), "Filtered back-projection.");
+        arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(), arg("fixed16") = false,
+        "Filtered back-projection.");
   m.def("residual_step", &residual_step, arg("measured").noconvert(), arg("weights").noconvert(),
         arg("projected").noconvert(), arg("threads") = 0, arg("cancel") = py::none(),
         "projected <- weights (measured - projected); returns the sums of r^2 and of b^2 where weights > 0.");

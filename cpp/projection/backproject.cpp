@@ -13,9 +13,6 @@ namespace {
 // Output tile that stays in L2 while all tilts are added: whole runs along either axis.
 constexpr index_t kTileZ = 5 * kRun, kTileX = 8 * kRun;
 
-// Tilts that are added in one go: their rows stay in L1 (field notes of the prototype).
-constexpr index_t kPart = 32;
-
 struct Scratch {
   std::vector<Buffer<float>> rows;  // of each block of a job
   Buffer<float> strips;             // of all blocks of a job
@@ -59,18 +56,30 @@ struct Sampler {
   }
 };
 
+// Stretched rows of a block: float32, or pairs of int16 that count `scale` a weighted unit.
+struct Rows {
+  const float* data;
+  float scale;
+};
+
 // Fills `tile` (lines of `width` voxels) with the bank's sums for the given voxels.
-void sum_tile(const Bank& bank, const float* rows, Range along, Range across, index_t width, float* tile) {
+void sum_tile(const Bank& bank, const Rows& rows, Range along, Range across, index_t width, float* tile) {
   const index_t n = static_cast<index_t>(bank.tilts.size());
   // Equal parts: a short last one would cost as much as a full one.
   const index_t parts = (n + kPart - 1) / kPart;
   const auto run = CRYOLITH_SELECT(shear_sum);
+  const auto run_fixed = CRYOLITH_SELECT(shear_sum_fixed);
   for (index_t x = along.begin; x < along.end; x += kRun)
     for (index_t part = 0; part < parts; ++part) {
       const index_t t0 = n * part / parts, t1 = n * (part + 1) / parts;
       for (index_t line = across.begin; line < across.end; ++line) {
         float* acc = tile + ((line - across.begin) * width + x - along.begin) * kLanes;
-        run(rows + x * kLanes, bank.back.data() + line * n + t0, t1 - t0, acc, part > 0);
+        const float* in = rows.data + x * kLanes;
+        const Tap* taps = bank.back.data() + line * n + t0;
+        if (rows.scale > 0.0f)
+          run_fixed(in, taps, t1 - t0, rows.scale, acc, part > 0);
+        else
+          run(in, taps, t1 - t0, acc, part > 0);
       }
     }
 }
@@ -98,7 +107,7 @@ void write_tile(const float* tile, Range z, Range x, index_t y, index_t lanes, V
     CRYOLITH_SELECT(from_lanes)(tile + iz * kTileX * kLanes, n, lanes, to + iz * ny * nx, nx);
 }
 
-void sum_block(const ProjectionPlan& plan, Scratch& scratch, const float* rows, index_t block, View3<float> volume) {
+void sum_block(const ProjectionPlan& plan, Scratch& scratch, const Rows& rows, index_t block, View3<float> volume) {
   const VolumeShape shape = plan.volume();
   for (index_t z0 = 0; z0 < shape.nz; z0 += kTileZ)
     for (index_t x0 = 0; x0 < shape.nx; x0 += kTileX) {
@@ -152,7 +161,8 @@ index_t blocks_per_job(const ProjectionPlan& plan, index_t threads) {
 }  // namespace
 
 void backproject(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> images, View3<float> volume,
-                 const RowStage& stage) {
+                 const RowStage& stage, Precision precision) {
+  const bool fixed = precision == Precision::fixed16;
   const index_t per_job = blocks_per_job(plan, resolve_threads(cpu)), jobs = (plan.blocks() + per_job - 1) / per_job;
   std::vector<Scratch> scratch(static_cast<std::size_t>(resolve_threads(cpu)));
   parallel_for(cpu, jobs, [&](index_t job, int worker) {
@@ -167,7 +177,9 @@ void backproject(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> 
     sample_job(plan, images, {first, first + count}, worker, stage, s);
     for (index_t b = 0; b < count; ++b) {
       if (cpu.cancel != nullptr && cpu.cancel->cancelled()) throw Cancelled();
-      sum_block(plan, s, s.rows[static_cast<std::size_t>(b)].data(), first + b, volume);
+      float* rows = s.rows[static_cast<std::size_t>(b)].data();
+      const float scale = fixed ? CRYOLITH_SELECT(pack_pairs)(plan.rows(), rows) : 0.0f;
+      sum_block(plan, s, {rows, scale}, first + b, volume);
     }
   });
 }

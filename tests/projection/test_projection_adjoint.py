@@ -87,3 +87,19 @@ def test_straight_axes_equal_the_definition(axis, shift):
     )
     assert_equals_the_definition(geometry, (7, 11, 10), (9, 12), 1)
     assert_equals_the_definition(geometry, (5, 6, 13), (14, 9), 2)
+
+
+@pytest.mark.parametrize("axis", [0.0, -90.0, 3.0])
+def test_slabs_of_stretched_rows_meet(axis):
+    """More rows than project() keeps at once (kSlabBytes): their shares of an image line add up, in one order."""
+    geometry = Geometry.single_axis(
+        np.linspace(-60, 60, 160), tilt_axis_deg=axis, shifts_px=np.full((160, 2), 0.3)
+    )
+    shape, image_shape = (2, 280, 400), (290, 400) if axis != -90.0 else (400, 290)
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=shape).astype("f4")
+    y = rng.normal(size=(160, *image_shape)).astype("f4")
+    ax, aty = project(x, geometry, image_shape, threads=1), backproject(y, geometry, shape)
+    scale = np.sqrt(dot(ax, ax) * dot(y, y)) + np.sqrt(dot(x, x) * dot(aty, aty))
+    assert abs(dot(ax, y) - dot(x, aty)) <= 1e-6 * scale
+    assert np.array_equal(ax, project(x, geometry, image_shape, threads=2))

@@ -14,7 +14,7 @@ from .. import _core
 from .._arrays import as_output
 from ..errors import InputError
 from ..projection import Geometry
-from ..projection.operators import make_plan
+from ..projection.operators import Precision, is_fixed16, make_plan
 from .filters import Filter, Window, filter_gains, sirt_steps
 from .halves import SPLITS, Halves, Split, dose_before, frame_stacks, split_tilts
 from .inputs import Float32, Problem, ProjectionsLike, ViewsLike, as_problem
@@ -39,6 +39,7 @@ def wbp(
     halves: None = None,
     dose: npt.ArrayLike | None = None,
     out: Float32 | None = None,
+    precision: Precision = "float32",
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
     progress: Callable[[float], None] | None = None,
@@ -58,6 +59,7 @@ def wbp(
     halves: Split,
     dose: npt.ArrayLike | None = None,
     out: Float32 | None = None,
+    precision: Precision = "float32",
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
     progress: Callable[[float], None] | None = None,
@@ -76,6 +78,7 @@ def wbp(
     halves: Split | None = None,
     dose: npt.ArrayLike | None = None,
     out: Float32 | None = None,
+    precision: Precision = "float32",
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
     progress: Callable[[float], None] | None = None,
@@ -104,6 +107,8 @@ def wbp(
         For ``halves="dose"``, as in :func:`split_tilts`; default from the tilt series.
     out : (nz, ny, nx) float32, optional
         Where to put the (full) volume; every voxel is overwritten.
+    precision : {"float32", "fixed16"}, default "float32"
+        As in :func:`cryolith.projection.backproject`.
     threads, cancel
         As in :func:`cryolith.projection.project`.
     progress : callable, optional
@@ -125,6 +130,7 @@ def wbp(
     ----------
     Kak & Slaney, Principles of Computerized Tomographic Imaging, section 3.3; weights by the local tilt increment.
     """
+    fixed16 = is_fixed16(precision)
     window = Window(filter=filter, n_iter=n_iter, cutoff=cutoff, order=order)
     jobs = _jobs(stack, angles_deg, thickness, shape, background, halves, dose)
     whole = jobs[0].whole
@@ -142,7 +148,7 @@ def wbp(
             geometry = whole.geometry
         images = fill_missing(job.images(), geometry, threads, cancel)
         own = [lengths[i] for i in job.index]
-        _core.wbp(plan, images, gains[job.index], own, target, threads, cancel)
+        _core.wbp(plan, images, gains[job.index], own, target, threads, cancel, fixed16)
         if progress:
             progress(done / len(jobs))
     if halves is None:
