@@ -56,7 +56,7 @@ class Cryolith(Program):
         if self.task == "wbp":
             return reconstruct.wbp(self.stack, geometry, shape=case.shape, filter="ramp", threads=1)
         return reconstruct.sirt(
-            self.stack, geometry, shape=case.shape, n_iter=N_ITER, positivity=False, threads=1
+            self.stack, geometry, shape=case.shape, n_iter=N_ITER, lower=-np.inf, threads=1
         )
 
 

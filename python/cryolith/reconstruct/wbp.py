@@ -14,6 +14,7 @@ from ..projection.operators import make_plan
 from .filters import Filter, filter_gains, tilt_weights
 from .inputs import Float32, ProjectionsLike, ViewsLike, as_problem
 from .missing import fill_missing
+from .settings import ITERATIONS
 
 __all__ = ["wbp"]
 
@@ -24,7 +25,7 @@ def wbp(
     *,
     thickness: int | None = None,
     filter: Filter = "hamming",
-    n_iter: int = 10,
+    n_iter: int = ITERATIONS["wbp"],
     shape: tuple[int, int, int] | None = None,
     background: npt.ArrayLike | None = None,
     out: Float32 | None = None,
