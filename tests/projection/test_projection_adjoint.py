@@ -76,10 +76,10 @@ def test_equals_the_definition(case):
     assert_equals_the_definition(*case)
 
 
-@pytest.mark.parametrize("axis", [0.0, 90.0, 180.0, 270.0])
+@pytest.mark.parametrize("axis", [0.0, 90.0, 180.0, 270.0, 2.8, 97.1, 175.3, 264.0, 7.2])
 @pytest.mark.parametrize("shift", [0.0, 2.0, -0.37])
-def test_straight_axes_equal_the_definition(axis, shift):
-    """Axes along an image axis take another path than those between: images smaller and larger than the volume."""
+def test_axes_along_and_near_an_image_axis_equal_the_definition(axis, shift):
+    """They take other paths than those between (from 7.125 degrees on): images smaller and larger than the volume."""
     geometry = Geometry.single_axis(
         [0.0, 33.0, -45.0, 57.0, 90.0],
         tilt_axis_deg=axis,
