@@ -221,14 +221,14 @@ void clear_image(const ProjectionPlan& plan, Way way, index_t tilt, View2<float>
 
 }  // namespace
 
-void project(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> volume, View3<float> images) {
+void project(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> volume, View3<float> images, bool add) {
   const index_t threads = resolve_threads(cpu);
   Slab slab(plan, threads);
   std::vector<Scratch> scratch(static_cast<std::size_t>(threads));
   parallel_for(cpu, plan.tilts(), [&](index_t tilt, int) {
     const Way way = slab.ways[static_cast<std::size_t>(tilt)];
     if (plan.straight(tilt)) slab.taps[static_cast<std::size_t>(tilt)] = make_taps(plan, tilt);
-    clear_image(plan, way, tilt, image_of(images, tilt));
+    if (!add) clear_image(plan, way, tilt, image_of(images, tilt));
   });
   const index_t bands = (std::max(images.extent[1], images.extent[2]) + kBand - 1) / kBand;
   for (index_t first = 0; first < plan.blocks(); first += slab.blocks) {

@@ -20,8 +20,8 @@ struct StripGrid {
 inline constexpr index_t kStripBlocks = 4;
 // Zero rows before and after each strip: taps of samples that only just touch the image.
 inline constexpr index_t kStripMargin = 2 * kTaps;
-// Largest tangent of the angle between axis and image axis. Positions of kLanes lanes then differ by less than a pixel
-// from whole steps: one more tap holds the weights of all.
+// Largest tangent of the angle between axis and image axis, and largest difference of the rows' distance from a pixel.
+// Positions of kLanes lanes then differ by less than a pixel from whole steps: one more tap holds the weights of all.
 inline constexpr double kLargestShear = 0.125;
 // Most samples that one pixel of a strip has a weight in: kTaps / cos(60.3 degrees) = 16.1, and some to spare.
 inline constexpr index_t kStripSamples = 18;

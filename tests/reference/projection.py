@@ -24,20 +24,21 @@ def tap_weights(fraction):
 def resampling(pose, x_along, step, ny, image_shape):
     """S: (n_along, ny, height, width), the weight of each pixel in each sample of the stretched rows."""
     height, width = image_shape
-    _, _, ca, sa, shift_row, shift_column, offset = pose
+    _, _, ca, sa, shift_row, shift_column, offset, scale = pose
     margin = 3 * TAPS
     s = np.zeros((len(x_along), ny, height + 2 * margin, width + 2 * margin))
+    near, turned = near_image_axis(ca, sa, scale), near_image_axis(sa, ca, scale)
     for i, x in enumerate(x_along):
         for y in range(ny):
-            u, v = x * step + offset, y - (ny - 1) / 2
+            u, v = scale * x * step + offset, scale * (y - (ny - 1) / 2)
             row = (height - 1) / 2 + u * sa + v * ca + shift_row
             column = (width - 1) / 2 + u * ca - v * sa + shift_column
             if not (-TAPS < row < height + TAPS and -TAPS < column < width + TAPS):
                 continue
-            if abs(sa) <= SHEAR * abs(ca):
+            if near:
                 for c, r, w in two_passes(column, row, sa / ca):
                     s[i, y, r + margin : r + margin + TAPS, c + margin] += w
-            elif abs(ca) <= SHEAR * abs(sa):
+            elif turned:
                 for r, c, w in two_passes(row, column, ca / sa):
                     s[i, y, r + margin, c + margin : c + margin + TAPS] += w
             else:
@@ -46,6 +47,14 @@ def resampling(pose, x_along, step, ny, image_shape):
                 r, c = r - 3 + margin, c - 3 + margin
                 s[i, y, r : r + TAPS, c : c + TAPS] = w
     return s[:, :, margin:-margin, margin:-margin]
+
+
+def near_image_axis(main, other, scale):
+    """Whether volume rows lie along lines of pixels, a pixel apart, but for SHEAR; main, other: cos, sin of the angle."""
+    if abs(other) > abs(main):
+        return False
+    spacing = scale / abs(main)
+    return max(abs(other / main), scale * abs(other), abs(spacing - 1)) <= SHEAR
 
 
 def two_passes(along, across, slope):
