@@ -4,18 +4,9 @@
 #include "bindings/numpy_view.hpp"
 #include "bindings/stages.hpp"
 #include "reconstruct/filter.hpp"
-#include "reconstruct/sirt.hpp"
 
 namespace cryolith::bind {
 namespace {
-
-template <class T>
-View1<T> flat(View<T, 3> v) {
-  View1<T> out;
-  out.data = v.data;
-  out.extent[0] = v.size();
-  return out;
-}
 
 template <class T, class U>
 void require_same_shape(const View<T, 3>& a, const char* a_name, const View<U, 3>& b, const char* b_name) {
@@ -59,43 +50,6 @@ void wbp_stack(const ProjectionPlan& plan, const Array<float>& stack, const Arra
   filtered_backproject(cpu, plan, filter, s, o, fixed16 ? Precision::fixed16 : Precision::float32);
 }
 
-std::pair<double, double> residual_step(const Array<float>& measured, const Array<float>& weights,
-                                        Array<float>& projected, int threads, const CancelToken* cancel) {
-  const auto b = read<float, 3>(measured, "measured"), w = read<float, 3>(weights, "weights");
-  const auto p = write<float, 3>(projected, "projected");
-  require_same_shape(b, "measured", w, "weights");
-  require_same_shape(b, "measured", p, "projected");
-  require_disjoint(b, "measured", p, "projected");
-  require_disjoint(w, "weights", p, "projected");
-  const Cpu cpu = cpu_from(threads, cancel);
-  ResidualSums sums;
-  {
-    py::gil_scoped_release no_gil;
-    sums = weigh_residual(cpu, flat(b), flat(w), flat(p));
-  }
-  return {sums.residual, sums.data};
-}
-
-void update_step(const Array<float>& correction, const Array<float>& weights, float lower, Array<float>& volume,
-                 int threads, const CancelToken* cancel) {
-  const auto c = read<float, 3>(correction, "correction"), w = read<float, 3>(weights, "weights");
-  const auto v = write<float, 3>(volume, "volume");
-  require_same_shape(c, "correction", w, "weights");
-  require_same_shape(c, "correction", v, "volume");
-  require_disjoint(c, "correction", v, "volume");
-  require_disjoint(w, "weights", v, "volume");
-  const Cpu cpu = cpu_from(threads, cancel);
-  py::gil_scoped_release no_gil;
-  update_volume(cpu, flat(c), flat(w), lower, flat(v));
-}
-
-void invert_step(Array<float>& sums, int threads) {
-  const auto s = write<float, 3>(sums, "sums");
-  const Cpu cpu = cpu_from(threads, nullptr);
-  py::gil_scoped_release no_gil;
-  invert_sums(cpu, flat(s));
-}
-
 }  // namespace
 
 void add_reconstruct(py::module_& m) {
@@ -108,14 +62,6 @@ void add_reconstruct(py::module_& m) {
   m.def("wbp", &wbp_stack, arg("plan"), arg("stack").noconvert(), arg("gains").noconvert(), arg("lengths"),
         arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(), arg("fixed16") = false,
         "Filtered back-projection.");
-  m.def("residual_step", &residual_step, arg("measured").noconvert(), arg("weights").noconvert(),
-        arg("projected").noconvert(), arg("threads") = 0, arg("cancel") = py::none(),
-        "projected <- weights (measured - projected); returns the sums of r^2 and of b^2 where weights > 0.");
-  m.def("update_step", &update_step, arg("correction").noconvert(), arg("weights").noconvert(), arg("lower"),
-        arg("volume").noconvert(), arg("threads") = 0, arg("cancel") = py::none(),
-        "volume <- max(lower, volume + weights correction).");
-  m.def("invert_step", &invert_step, arg("sums").noconvert(), arg("threads") = 0,
-        "sums <- 1 / max(sums, 1) where sums > 1/2, else 0.");
 }
 
 }  // namespace cryolith::bind

@@ -157,7 +157,7 @@ def test_a_sirt_of_astra_comes_out_where_ours_does():
         adapter.from_geometry(proj_geom),
         shape=(32, 1, 32),
         n_iter=50,
-        positivity=False,
+        lower=-np.inf,
     )
     # Near the border the two sum other pixels.
     inside = (slice(4, -4), slice(None), slice(4, -4))

@@ -150,7 +150,7 @@ def solve_halves(
     dose : (n_tilts,), optional
         As in :func:`split_tilts`; default from the tilt series.
     **options
-        Handed to ``solve``, both times: n_iter, positivity, mask, threads, cancel ... Not what has an entry per image.
+        Handed to ``solve``, both times: n_iter, lower, mask, threads, cancel ... Not what has an entry per image.
 
     Returns
     -------

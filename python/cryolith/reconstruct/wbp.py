@@ -19,6 +19,7 @@ from .filters import Filter, Window, filter_gains, sirt_steps
 from .halves import SPLITS, Halves, Split, dose_before, frame_stacks, split_tilts
 from .inputs import Float32, Problem, ProjectionsLike, ViewsLike, as_problem
 from .missing import fill_missing
+from .settings import ITERATIONS
 from .weights import tilt_weights
 
 __all__ = ["row_gains", "wbp"]
@@ -31,7 +32,7 @@ def wbp(
     *,
     thickness: int | None = None,
     filter: Filter = "hamming",
-    n_iter: int = 10,
+    n_iter: int = ITERATIONS["wbp"],
     cutoff: float = 0.25,
     order: int = 4,
     shape: tuple[int, int, int] | None = None,
@@ -51,7 +52,7 @@ def wbp(
     *,
     thickness: int | None = None,
     filter: Filter = "hamming",
-    n_iter: int = 10,
+    n_iter: int = ITERATIONS["wbp"],
     cutoff: float = 0.25,
     order: int = 4,
     shape: tuple[int, int, int] | None = None,
@@ -70,7 +71,7 @@ def wbp(
     *,
     thickness: int | None = None,
     filter: Filter = "hamming",
-    n_iter: int = 10,
+    n_iter: int = ITERATIONS["wbp"],
     cutoff: float = 0.25,
     order: int = 4,
     shape: tuple[int, int, int] | None = None,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any, ClassVar
 
 from cryolith import reconstruct
@@ -37,7 +38,7 @@ class Cryolith(Program):
             geometry,
             shape=case.shape,
             n_iter=self.n_iter,
-            positivity=False,
+            lower=-math.inf,
             **options,
         )
 
