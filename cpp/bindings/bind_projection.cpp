@@ -8,6 +8,7 @@
 #include "bindings/numpy_view.hpp"
 #include "bindings/stages.hpp"
 #include "projection/backproject.hpp"
+#include "projection/free_plan.hpp"
 #include "projection/missing.hpp"
 #include "projection/project.hpp"
 
@@ -19,14 +20,26 @@ using Shape2 = std::array<index_t, 2>;
 
 std::unique_ptr<ProjectionPlan> make_plan(const Array<double>& poses, Shape3 volume, Shape2 image) {
   const auto p = read<double, 2>(poses, "poses");
-  require(p.extent[1] == 7, "poses: found ", p.extent[1], " columns, expected 7");
+  require(p.extent[1] == 8, "poses: found ", p.extent[1], " columns, expected 8");
   std::vector<TiltPose> tilts;
   for (index_t i = 0; i < p.extent[0]; ++i) {
-    const double* row = p.data + 7 * i;
-    tilts.push_back({row[0], row[1], row[2], row[3], row[4], row[5], row[6]});
+    const double* row = p.data + 8 * i;
+    tilts.push_back({row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7]});
   }
   return std::make_unique<ProjectionPlan>(tilts, VolumeShape{volume[0], volume[1], volume[2]},
                                           ImageShape{image[0], image[1]});
+}
+
+std::unique_ptr<FreePlan> make_free_plan(const Array<double>& poses, Shape3 volume, Shape2 image) {
+  const auto p = read<double, 3>(poses, "poses");
+  require(p.extent[1] == 2 && p.extent[2] == 4, "poses: found ", p.extent[1], " x ", p.extent[2], ", expected 2 x 4");
+  std::vector<FreePose> views;
+  for (index_t i = 0; i < p.extent[0]; ++i) {
+    const double *row = p.data + 8 * i, *column = row + 4;
+    views.push_back({{row[0], row[1], row[2]}, {column[0], column[1], column[2]}, row[3], column[3]});
+  }
+  return std::make_unique<FreePlan>(views, VolumeShape{volume[0], volume[1], volume[2]},
+                                    ImageShape{image[0], image[1]});
 }
 
 template <class T>
@@ -37,10 +50,24 @@ void require_shape(const View<T, 3>& a, const char* name, Shape3 shape) {
 }
 
 Shape3 volume_shape(const ProjectionPlan& p) { return {p.volume().nz, p.volume().ny, p.volume().nx}; }
+Shape3 volume_shape(const FreePlan& p) { return {p.volume().nz, p.volume().ny, p.volume().nx}; }
 Shape3 images_shape(const ProjectionPlan& p) { return {p.tilts(), p.image().height, p.image().width}; }
+Shape3 images_shape(const FreePlan& p) { return {p.views(), p.image().height, p.image().width}; }
 
-void project_array(const ProjectionPlan& plan, const Array<float>& volume, Array<float>& out, int threads,
-                   const CancelToken* cancel) {
+void project_add(const ProjectionPlan& plan, const Array<float>& volume, Array<float>& out, int threads,
+                 const CancelToken* cancel, bool add) {
+  const auto v = read<float, 3>(volume, "volume");
+  const auto o = write<float, 3>(out, "out");
+  require_shape(v, "volume", volume_shape(plan));
+  require_shape(o, "out", images_shape(plan));
+  require_disjoint(v, "volume", o, "out");
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  project(cpu, plan, v, o, add);
+}
+
+void project_free(const FreePlan& plan, const Array<float>& volume, Array<float>& out, int threads,
+                  const CancelToken* cancel) {
   const auto v = read<float, 3>(volume, "volume");
   const auto o = write<float, 3>(out, "out");
   require_shape(v, "volume", volume_shape(plan));
@@ -51,8 +78,8 @@ void project_array(const ProjectionPlan& plan, const Array<float>& volume, Array
   project(cpu, plan, v, o);
 }
 
-void backproject_array(const ProjectionPlan& plan, const Array<float>& stack, Array<float>& out, int threads,
-                       const CancelToken* cancel) {
+void backproject_free(const FreePlan& plan, const Array<float>& stack, Array<float>& out, int threads,
+                      const CancelToken* cancel) {
   const auto s = read<float, 3>(stack, "stack");
   const auto o = write<float, 3>(out, "out");
   require_shape(s, "stack", images_shape(plan));
@@ -61,6 +88,27 @@ void backproject_array(const ProjectionPlan& plan, const Array<float>& stack, Ar
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
   backproject(cpu, plan, s, o);
+}
+
+void backproject_array(const ProjectionPlan& plan, const Array<float>& stack, Array<float>& out, int threads,
+                       const CancelToken* cancel, bool fixed16) {
+  const auto s = read<float, 3>(stack, "stack");
+  const auto o = write<float, 3>(out, "out");
+  require_shape(s, "stack", images_shape(plan));
+  require_shape(o, "out", volume_shape(plan));
+  require_disjoint(s, "stack", o, "out");
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  backproject(cpu, plan, s, o, {}, fixed16 ? Precision::fixed16 : Precision::float32);
+}
+
+std::unique_ptr<ProjectionPlan> make_slab(const ProjectionPlan& plan, index_t first, index_t last) {
+  return std::make_unique<ProjectionPlan>(plan.slab({first, last}));
+}
+
+std::array<index_t, 4> window_of(const ProjectionPlan& plan) {
+  const ImageWindow w = plan.window();
+  return {w.row, w.row + w.height, w.column, w.column + w.width};
 }
 
 index_t count_missing_pixels(const Array<float>& stack, int threads, const CancelToken* cancel) {
@@ -76,12 +124,29 @@ void add_projection(py::module_& m) {
   using py::arg;
   py::class_<ProjectionPlan>(m, "ProjectionPlan", "Tables of one geometry for one volume shape and one image shape.")
       .def(py::init(&make_plan), arg("poses").noconvert(), arg("volume_shape"), arg("image_shape"),
-           "poses: (n_tilts, 7) cos tilt, sin tilt, cos axis, sin axis, shift row, shift column, axis offset [px].")
-      .def("project", &project_array, arg("volume").noconvert(), arg("out").noconvert(), arg("threads") = 0,
-           arg("cancel") = py::none(), "Sets out (n_tilts, height, width) to the projections of volume.")
+           "poses: (n_tilts, 8) cos tilt, sin tilt, cos axis, sin axis, shift row, shift column, axis offset [px], "
+           "scale.")
+      .def("project", &project_add, arg("volume").noconvert(), arg("out").noconvert(), arg("threads") = 0,
+           arg("cancel") = py::none(), arg("add") = false,
+           "Sets out (n_tilts, height, width) to the projections of volume, or adds them to it.")
       .def("backproject", &backproject_array, arg("stack").noconvert(), arg("out").noconvert(), arg("threads") = 0,
-           arg("cancel") = py::none(), "Sets out (nz, ny, nx) to the back-projection of stack.")
+           arg("cancel") = py::none(), arg("fixed16") = false, "Sets out (nz, ny, nx) to the back-projection of stack.")
+      .def("slab", &make_slab, arg("first"), arg("last"),
+           "The plan of the volume's rows first to last alone, on the images' pixels of window.")
+      .def_property_readonly("window", &window_of,
+                             "First row, last row, first column, last column of the pixels that it takes.")
+      .def_property_readonly_static(
+          "slab_rows", [](const py::object&) { return ProjectionPlan::kSlabRows; }, "Slabs begin at multiples of it.")
       .def("spacing", &ProjectionPlan::spacing, arg("tilt"), "Spacing of the samples of one tilt's rows [px].");
+  py::class_<FreePlan>(m, "FreePlan", "Views at free poses for one volume shape and one image shape.")
+      .def(py::init(&make_free_plan), arg("poses").noconvert(), arg("volume_shape"), arg("image_shape"),
+           "poses: (n_views, 2, 4), (row, column) from the image's centre [px] = pose (z, y, x, 1), voxels from the "
+           "volume's centre.")
+      .def("project", &project_free, arg("volume").noconvert(), arg("out").noconvert(), arg("threads") = 0,
+           arg("cancel") = py::none(), "Sets out (n_views, height, width) to the projections of volume.")
+      .def("backproject", &backproject_free, arg("stack").noconvert(), arg("out").noconvert(), arg("threads") = 0,
+           arg("cancel") = py::none(), "Sets out (nz, ny, nx) to the back-projection of stack.")
+      .def("scratch_bytes", &free_scratch_bytes, arg("threads"), "Memory that either holds besides its arguments.");
   m.def("count_missing", &count_missing_pixels, arg("stack").noconvert(), arg("threads") = 0,
         arg("cancel") = py::none(), "Number of NaN or infinite values.");
 }

@@ -6,13 +6,15 @@
 
 namespace cryolith {
 
-// One image of a single-axis tilt series, lengths in pixels. It sees the specimen point (x, y, z), counted from
-// the centre of the volume, at
-//   u = x cos_tilt + z sin_tilt + axis_offset,   v = y,
+// One image of a single-axis tilt series. It sees the specimen point (x, y, z), in voxels from the centre of the
+// volume, at
+//   u = scale (x cos_tilt + z sin_tilt) + axis_offset,   v = scale y,
 //   column = (width - 1)/2 + u cos_axis - v sin_axis + shift_column,
-//   row    = (height - 1)/2 + u sin_axis + v cos_axis + shift_row          (docs/conventions.md).
+//   row    = (height - 1)/2 + u sin_axis + v cos_axis + shift_row          (docs/conventions.md),
+// in detector pixels.
 struct TiltPose {
   double cos_tilt, sin_tilt, cos_axis, sin_axis, shift_row, shift_column, axis_offset;
+  double scale = 1.0;  // pixels per voxel: magnification times the voxel's edge
 };
 
 // Samples of one image for one block of kLanes volume rows: sample i of lane j lies at

@@ -2,6 +2,7 @@
 #pragma once
 // One vector of kLanes float32, for files compiled once per instruction set. Everything is always inlined: a shared
 // copy of a function could be one that the processor cannot run. Compilers lower the vector to what they have.
+#include <cstdint>
 #include <cstring>
 
 namespace cryolith {
@@ -10,9 +11,31 @@ typedef float V8 __attribute__((vector_size(32)));
 
 #define CRYOLITH_INLINE static inline __attribute__((always_inline))
 
+typedef std::int32_t V8i __attribute__((vector_size(32)));
+
 CRYOLITH_INLINE void load8(V8& v, const float* p) { std::memcpy(&v, p, sizeof v); }
 CRYOLITH_INLINE void store8(float* p, const V8& v) { std::memcpy(p, &v, sizeof v); }
+// Past the caches, for memory that nobody reads soon: no line is fetched to be overwritten. p: aligned to 32 bytes.
+CRYOLITH_INLINE void stream8(float* p, const V8& v) {
+#if defined(__clang__)
+  __builtin_nontemporal_store(v, reinterpret_cast<V8*>(p));
+#elif defined(__AVX__)
+  __builtin_ia32_movntps256(p, v);
+#else
+  store8(p, v);
+#endif
+}
 CRYOLITH_INLINE void splat8(V8& v, float s) { v = V8{s, s, s, s, s, s, s, s}; }
+
+// out[i] = low half of a[i] times low half of b[i] plus the same of the high halves, halves being int16.
+CRYOLITH_INLINE void sum_pairs8(V8i& out, const V8i& a, const V8i& b) {
+#if defined(__AVX2__)
+  typedef std::int16_t V16s __attribute__((vector_size(32)));
+  out = (V8i)__builtin_ia32_pmaddwd256((V16s)a, (V16s)b);
+#else
+  out = ((a << 16) >> 16) * ((b << 16) >> 16) + (a >> 16) * (b >> 16);
+#endif
+}
 
 // In place, v[i][j] <-> v[j][i].
 CRYOLITH_INLINE void transpose8(V8 v[8]) {

@@ -45,17 +45,74 @@ void shear_sum(const float* in, const Tap* taps, index_t count, float* acc, bool
   for (int r = 0; r < kRun; ++r) store8(acc + r * kLanes, a[r]);
 }
 
-void to_lanes(const float* plain, index_t stride, index_t n, index_t lanes, float* rows) {
+void shear_sum_fixed(const float* in, const Tap* taps, index_t count, float scale, float* acc, bool add) {
+  std::int32_t pairs_of_weights[kPart];  // ahead of the loop: made inside, they are what its products wait for
+  for (index_t i = 0; i < count; ++i) {
+    const std::int32_t w1 = static_cast<std::int32_t>(taps[i].weight * kFixedOne + 0.5f);
+    pairs_of_weights[i] = (w1 << 16) | (kFixedOne - w1);
+  }
+  V8i a[kRun] = {};
+  for (index_t i = 0; i < count; ++i) {
+    const float* p = in + taps[i].offset;
+    const std::int32_t w = pairs_of_weights[i];
+    const V8i weights = V8i{w, w, w, w, w, w, w, w};
+#pragma GCC unroll 16
+    for (int r = 0; r < kRun; ++r) {
+      V8i pairs, sums;
+      std::memcpy(&pairs, p + r * kLanes, sizeof pairs);
+      sum_pairs8(sums, weights, pairs);
+      a[r] += sums;
+      CRYOLITH_PIN(a[r]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < kRun; ++r) {
+    V8 before = {};
+    if (add) load8(before, acc + r * kLanes);
+    store8(acc + r * kLanes, before + scale * __builtin_convertvector(a[r], V8));
+  }
+}
+
+float pack_pairs(index_t count, float* rows) {
+  V8 most = {};
+  for (index_t i = 0; i < count; ++i) {
+    V8 v;
+    load8(v, rows + i * kLanes);
+    v = v < 0.0f ? -v : v;
+    most = v > most ? v : most;
+  }
+  float largest = 0.0f;
+  for (int l = 0; l < kLanes; ++l) largest = most[l] > largest ? most[l] : largest;
+  const float scale = largest > 0.0f ? kFixedMost / largest : 0.0f;
+  V8i low = {};
+  for (index_t i = count; i-- > 0;) {
+    V8 v;
+    load8(v, rows + i * kLanes);
+    v *= scale;
+    v += v < 0.0f ? V8{} - 0.5f : V8{} + 0.5f;  // conversion cuts off
+    const V8i next = low;
+    low = __builtin_convertvector(v, V8i) & 0xffff;
+    const V8i pairs = low | (next << 16);
+    std::memcpy(rows + i * kLanes, &pairs, sizeof pairs);
+  }
+  return largest / (kFixedMost * static_cast<float>(kFixedOne));
+}
+
+void to_lanes(const float* plain, index_t stride, index_t n, index_t lanes, index_t ahead, float* rows,
+              index_t row_stride) {
   index_t x = 0;
   if (lanes == kLanes)
     for (; x + 8 <= n; x += 8) {
       V8 v[8];
-      for (int y = 0; y < 8; ++y) load8(v[y], plain + y * stride + x);
+      for (int y = 0; y < 8; ++y) {
+        load8(v[y], plain + y * stride + x);
+        __builtin_prefetch(plain + y * stride + x + ahead);
+      }
       transpose8(v);
-      for (int i = 0; i < 8; ++i) store8(rows + (x + i) * kLanes, v[i]);
+      for (int i = 0; i < 8; ++i) store8(rows + (x + i) * row_stride, v[i]);
     }
   for (; x < n; ++x)
-    for (index_t y = 0; y < kLanes; ++y) rows[x * kLanes + y] = y < lanes ? plain[y * stride + x] : 0.0f;
+    for (index_t y = 0; y < kLanes; ++y) rows[x * row_stride + y] = y < lanes ? plain[y * stride + x] : 0.0f;
 }
 
 void from_lanes(const float* rows, index_t n, index_t lanes, float* plain, index_t stride) {
@@ -69,6 +126,24 @@ void from_lanes(const float* rows, index_t n, index_t lanes, float* plain, index
     }
   for (; x < n; ++x)
     for (index_t y = 0; y < lanes; ++y) plain[y * stride + x] = rows[x * kLanes + y];
+}
+
+void stream_lanes(const float* rows, index_t line_rows, index_t lines, index_t n, float* plain, index_t plane,
+                  index_t stride) {
+  for (index_t line = 0; line < lines; ++line)
+    for (index_t x = 0; x < n; x += 16) {
+      V8 v[16];
+      for (int i = 0; i < 16; ++i) load8(v[i], rows + (line * line_rows + x + i) * kLanes);
+      transpose8(v);
+      transpose8(v + 8);
+      for (int y = 0; y < 8; ++y) {
+        stream8(plain + line * plane + y * stride + x, v[y]);
+        stream8(plain + line * plane + y * stride + x + 8, v[y + 8]);
+      }
+    }
+#if defined(__x86_64__)
+  __builtin_ia32_sfence();  // streamed stores are ordered by nothing else
+#endif
 }
 
 }  // namespace cryolith::CRYOLITH_VARIANT

@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'FftPlan', 'ProjectionPlan', 'ahead_step', 'available_threads', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'filter_length', 'filter_stack', 'free_step', 'gradient_step', 'invert_step', 'isa', 'label', 'longest_row', 'multiply_step', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'segment_step', 'smooth_step', 'square_step', 'subtract_step', 'update_step', 'uphill', 'variation_step', 'walk_step', 'wbp']
+__all__: list[str] = ['CancelToken', 'FftPlan', 'FreePlan', 'ProjectionPlan', 'ahead_step', 'available_threads', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gradient_step', 'invert_step', 'isa', 'label', 'multiply_step', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'segment_step', 'smooth_step', 'square_step', 'subtract_step', 'update_step', 'uphill', 'variation_step', 'walk_step', 'wbp']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -62,9 +62,39 @@ class ProjectionPlan:
     """
     Tables of one geometry for one volume shape and one image shape.
     """
+    slab_rows: typing.ClassVar[int] = 16
     def __init__(self, poses: numpy.typing.NDArray[numpy.float64], volume_shape: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(3)"], image_shape: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"]) -> None:
         """
-        poses: (n_tilts, 7) cos tilt, sin tilt, cos axis, sin axis, shift row, shift column, axis offset [px].
+        poses: (n_tilts, 8) cos tilt, sin tilt, cos axis, sin axis, shift row, shift column, axis offset [px], scale.
+        """
+    def backproject(self, stack: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, fixed16: bool = False) -> None:
+        """
+        Sets out (nz, ny, nx) to the back-projection of stack.
+        """
+    def project(self, volume: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, add: bool = False) -> None:
+        """
+        Sets out (n_tilts, height, width) to the projections of volume, or adds them to it.
+        """
+    def slab(self, first: typing.SupportsInt | typing.SupportsIndex, last: typing.SupportsInt | typing.SupportsIndex) -> ProjectionPlan:
+        """
+        The plan of the volume's rows first to last alone, on the images' pixels of window.
+        """
+    def spacing(self, tilt: typing.SupportsInt | typing.SupportsIndex) -> float:
+        """
+        Spacing of the samples of one tilt's rows [px].
+        """
+    @property
+    def window(self) -> typing.Annotated[list[int], "FixedSize(4)"]:
+        """
+        First row, last row, first column, last column of the pixels that it takes.
+        """
+class FreePlan:
+    """
+    Views at free poses for one volume shape and one image shape.
+    """
+    def __init__(self, poses: numpy.typing.NDArray[numpy.float64], volume_shape: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(3)"], image_shape: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"]) -> None:
+        """
+        poses: (n_views, 2, 4), (row, column) from the image's centre [px] = pose (z, y, x, 1), voxels from the volume's centre.
         """
     def backproject(self, stack: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
         """
@@ -72,11 +102,11 @@ class ProjectionPlan:
         """
     def project(self, volume: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
         """
-        Sets out (n_tilts, height, width) to the projections of volume.
+        Sets out (n_views, height, width) to the projections of volume.
         """
-    def spacing(self, tilt: typing.SupportsInt | typing.SupportsIndex) -> float:
+    def scratch_bytes(self, threads: typing.SupportsInt | typing.SupportsIndex) -> int:
         """
-        Spacing of the samples of one tilt's rows [px].
+        Memory that either holds besides its arguments.
         """
 def ahead_step(momentum: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], earlier: numpy.typing.NDArray[numpy.float32], ahead: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
@@ -118,6 +148,10 @@ def filter_length(count: typing.SupportsInt | typing.SupportsIndex) -> int:
     """
     Transform length that filters count samples without wrap.
     """
+def filter_lengths(plan: ProjectionPlan) -> list[int]:
+    """
+    Transform length that each tilt's rows need.
+    """
 def filter_stack(stack: numpy.typing.NDArray[numpy.float32], gains: numpy.typing.NDArray[numpy.float32], length: typing.SupportsInt | typing.SupportsIndex, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
     """
     Filters a stack along its last axis; gains (n_tilts, length/2 + 1).
@@ -141,10 +175,6 @@ def isa() -> str:
 def label(mask: numpy.typing.NDArray[numpy.uint8], connectivity: typing.SupportsInt | typing.SupportsIndex, labels: numpy.typing.NDArray[numpy.int32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> int:
     """
     Number the connected components of mask (nz, ny, nx) uint8 into labels int32; return how many.
-    """
-def longest_row(plan: ProjectionPlan) -> int:
-    """
-    Most samples that one stretched row has over an image.
     """
 def multiply_step(correction: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
@@ -210,7 +240,7 @@ def walk_step(direction: numpy.typing.NDArray[numpy.float32], step: typing.Suppo
     """
     volume <- clamp(volume + step direction); returns how many voxels a bound stopped.
     """
-def wbp(plan: ProjectionPlan, stack: numpy.typing.NDArray[numpy.float32], gains: numpy.typing.NDArray[numpy.float32], length: typing.SupportsInt | typing.SupportsIndex, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+def wbp(plan: ProjectionPlan, stack: numpy.typing.NDArray[numpy.float32], gains: numpy.typing.NDArray[numpy.float32], lengths: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, fixed16: bool = False) -> None:
     """
     Filtered back-projection.
     """

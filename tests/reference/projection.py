@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 TAPS, BETA = 8, 6.0
+STEEP = 1.75  # tangent: 60.3 degrees
 
 
 def tap_weights(fraction):
@@ -20,11 +21,11 @@ def tap_weights(fraction):
 def resampling(pose, x_along, step, ny, image_shape):
     """S: (n_along, ny, height, width), the weight of each pixel in each sample of the stretched rows."""
     height, width = image_shape
-    _, _, ca, sa, shift_row, shift_column, offset = pose
+    _, _, ca, sa, shift_row, shift_column, offset, scale = pose
     s = np.zeros((len(x_along), ny, height + 2 * TAPS, width + 2 * TAPS))
     for i, x in enumerate(x_along):
         for y in range(ny):
-            u, v = x * step + offset, y - (ny - 1) / 2
+            u, v = scale * x * step + offset, scale * (y - (ny - 1) / 2)
             row = (height - 1) / 2 + u * sa + v * ca + shift_row
             column = (width - 1) / 2 + u * ca - v * sa + shift_column
             r, c = int(np.floor(row)), int(np.floor(column))
@@ -50,7 +51,7 @@ def matrix(poses, shape, image_shape):
     out = np.zeros((len(poses), *image_shape, nz, ny, nx))
     for t, pose in enumerate(poses):
         ct, st = pose[:2]
-        steep = abs(st) > abs(ct)
+        steep = abs(st) > STEEP * abs(ct)
         along, across = (nz, nx) if steep else (nx, nz)
         step, slope = (st, ct / st) if steep else (ct, st / ct)
         whole, rest = shears(across, slope)

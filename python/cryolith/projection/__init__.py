@@ -2,6 +2,7 @@
 """The projector pair that alignment and reconstruction stand on, and the geometry it works in."""
 
 from .geometry import Geometry
+from .linear_operator import linear_operator
 from .operators import backproject, project
 
-__all__ = ["Geometry", "backproject", "project"]
+__all__ = ["Geometry", "backproject", "linear_operator", "project"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How the images of a tilt series look at the specimen."""
+"""How the images of one or more tilt series look at the specimen."""
 
 from __future__ import annotations
 
@@ -14,25 +14,34 @@ import numpy.typing as npt
 from .._arrays import as_angles, as_core
 from ..datamodel import Alignment
 from ..errors import InputError
+from .rotations import angles_of, as_rotation, cos_sin, rotation_matrix, split_poses
 
 __all__ = ["Geometry"]
 
 Float64 = npt.NDArray[np.float64]
 MAX_SHIFT_PX = 1e6
+# Magnifications and voxel edges beyond these factors are a unit mistaken for another.
+MAX_SCALE = 1e3
+# Largest y component of a beam that counts as none: 1e-3 px at the far end of the largest volume.
+IN_PLANE = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Geometry:
-    """Single-axis geometry: parallel rays, one tilt axis at any in-plane angle, a shift per image.
+    """Parallel rays, a pose for each image, and the volume that is looked at.
 
-    Make it with :meth:`single_axis` or :meth:`from_alignment`. Image ``i`` sees the specimen point
-    (x, y, z) [px from the volume's centre] at
+    Make it with :meth:`single_axis`, :meth:`from_alignment`, :meth:`conical` or :meth:`from_poses`; combine with
+    :meth:`oriented` and :meth:`joined`; choose the volume with :meth:`for_volume`. Image ``i`` sees the specimen
+    point (x, y, z) [px from the origin of the specimen frame] at
 
-        u = x cos(angle_i) + z sin(angle_i) + axis_offset_px,    v = y
-        column = (width - 1)/2 + u cos(psi_i) - v sin(psi_i) + shifts_px[i, 1]
-        row    = (height - 1)/2 + u sin(psi_i) + v cos(psi_i) + shifts_px[i, 0]
+        y' = y cos(alpha_i) - z sin(alpha_i),    z' = y sin(alpha_i) + z cos(alpha_i)
+        u = x cos(angle_i) + z' sin(angle_i) + axis_offset_px,    v = y'
+        column = (width - 1)/2 + m_i (u cos(psi_i) - v sin(psi_i)) + shifts_px[i, 1]
+        row    = (height - 1)/2 + m_i (u sin(psi_i) + v cos(psi_i)) + shifts_px[i, 0]
 
-    with psi_i = tilt_axis_deg + rotations_deg[i] (docs/conventions.md).
+    with psi_i = tilt_axis_deg + rotations_deg[i], alpha_i = x_tilts_deg[i], m_i = magnifications[i]
+    (docs/conventions.md). Every rigid pose has such angles, so this one form holds them all. Voxel (k, j, i) of a
+    volume (nz, ny, nx) lies at ``centre_px + sampling ((k, j, i) - (n - 1)/2)``.
 
     Attributes
     ----------
@@ -44,30 +53,51 @@ class Geometry:
         (row, column) shift of each raw image.
     rotations_deg : (n_tilts,) [deg]
         In-plane rotation of each image against ``tilt_axis_deg``.
+    x_tilts_deg : (n_tilts,) [deg]
+        Rotation of the specimen about +x before the tilt.
+    magnifications : (n_tilts,)
+        Detector pixels per pixel of the specimen frame.
     axis_offset_px : float [px]
         Constant offset of the axis across itself.
+    centre_px : (3,) [px]
+        (z, y, x) of the volume's centre in the specimen frame.
+    sampling : float [px]
+        Edge of a voxel.
     """
 
     angles_deg: Float64
     tilt_axis_deg: float
     shifts_px: Float64
     rotations_deg: Float64
-    axis_offset_px: float = 0.0
+    x_tilts_deg: Float64
+    magnifications: Float64
+    axis_offset_px: float
+    centre_px: Float64
+    sampling: float
 
     def __post_init__(self) -> None:
         n = len(self.angles_deg)
-        for name, shape in (("shifts_px", (n, 2)), ("rotations_deg", (n,))):
+        shapes: dict[str, tuple[int, ...]] = {"shifts_px": (n, 2), "centre_px": (3,)}
+        shapes |= dict.fromkeys(("rotations_deg", "x_tilts_deg", "magnifications"), (n,))
+        for name, shape in shapes.items():
             value = getattr(self, name)
             if value.shape != shape:
                 raise InputError(f"{name}: found shape {value.shape}, expected {shape}")
-        for name in ("angles_deg", "tilt_axis_deg", "shifts_px", "rotations_deg", "axis_offset_px"):
+        for name in (*shapes, "angles_deg", "tilt_axis_deg", "axis_offset_px", "sampling"):
             if not np.isfinite(getattr(self, name)).all():
                 raise InputError(f"{name}: found NaN or infinity, expected finite numbers")
-        largest = max(np.abs(self.shifts_px).max(), abs(self.axis_offset_px))
-        if largest > MAX_SHIFT_PX:
-            raise InputError(
-                f"shifts_px: found a shift of {largest:g} px, expected at most {MAX_SHIFT_PX:g} px"
-            )
+        for name in ("shifts_px", "axis_offset_px", "centre_px"):
+            largest = float(np.abs(getattr(self, name)).max())
+            if largest > MAX_SHIFT_PX:
+                raise InputError(
+                    f"{name}: found {largest:g} px, expected at most {MAX_SHIFT_PX:g} px"
+                )
+        for name in ("magnifications", "sampling"):
+            for value in np.atleast_1d(getattr(self, name)):
+                if not 1 / MAX_SCALE <= value <= MAX_SCALE:
+                    raise InputError(
+                        f"{name}: found {value:g}, expected {1 / MAX_SCALE:g} to {MAX_SCALE:g}"
+                    )
 
     def __len__(self) -> int:
         return len(self.angles_deg)
@@ -81,8 +111,12 @@ class Geometry:
         shifts_px: npt.ArrayLike | None = None,
         rotations_deg: npt.ArrayLike | None = None,
         axis_offset_px: float = 0.0,
+        x_tilts_deg: npt.ArrayLike = 0.0,
+        magnifications: npt.ArrayLike = 1.0,
     ) -> Geometry:
         """Return the geometry of images tilted about one axis; what is not given is zero.
+
+        ``x_tilts_deg`` and ``magnifications`` are (n_tilts,), or one number for all.
 
         Raises
         ------
@@ -98,7 +132,11 @@ class Geometry:
             tilt_axis_deg=float(tilt_axis_deg),
             shifts_px=as_core(shifts, "shifts_px", ("n_tilts", "2"), np.float64).copy(),
             rotations_deg=as_angles(rotations, "rotations_deg", n).copy(),
+            x_tilts_deg=_for_each(x_tilts_deg, "x_tilts_deg", n),
+            magnifications=_for_each(magnifications, "magnifications", n),
             axis_offset_px=float(axis_offset_px),
+            centre_px=np.zeros(3),
+            sampling=1.0,
         )
 
     @classmethod
@@ -121,20 +159,164 @@ class Geometry:
         )
         return geometry.subset(alignment.kept) if keep and alignment.flags else geometry
 
+    @classmethod
+    def from_poses(
+        cls, poses: npt.ArrayLike, *, shifts_px: npt.ArrayLike | None = None
+    ) -> Geometry:
+        """Return the geometry of free poses.
+
+        Parameters
+        ----------
+        poses : (n_views, 3, 3) or (n_views, 2, 3)
+            Magnification times rotation, in array order: (beam, row, column) = pose (z, y, x), or its last two rows
+            alone. A matrix that acts on (x, y, z) is turned into this order by ``m[:, ::-1, ::-1]``.
+        shifts_px : (n_views, 2) [px], optional
+            Where each image sees the specimen's origin: (row, column) from the image's centre.
+
+        Raises
+        ------
+        InputError
+            A wrong shape, a singular pose, one that mirrors, shears or scales unequally, or one whose ray lies in the
+            detector's plane, by index.
+        """
+        rotations, magnifications = split_poses(poses)
+        x, y, z = np.array([angles_of(r) for r in rotations]).T
+        return cls.single_axis(
+            y, rotations_deg=z, x_tilts_deg=x, magnifications=magnifications, shifts_px=shifts_px
+        )
+
+    @classmethod
+    def conical(
+        cls,
+        azimuths_deg: npt.ArrayLike,
+        cone_deg: float,
+        *,
+        tilt_axis_deg: float = 0.0,
+        shifts_px: npt.ArrayLike | None = None,
+    ) -> Geometry:
+        """Return the geometry of a specimen turned about its own z and then tilted by a fixed angle.
+
+        Conical tilting, and laminography: there ``cone_deg`` is the angle between the rotation axis and the beam.
+
+        Parameters
+        ----------
+        azimuths_deg : (n_views,) [deg]
+            Rotation of the specimen about +z.
+        cone_deg : float [deg]
+            Tilt about +y that follows it: the angle between the specimen's z and the beam.
+        tilt_axis_deg, shifts_px
+            As in :meth:`single_axis`.
+        """
+        azimuths = as_angles(azimuths_deg, "azimuths_deg")
+        if not math.isfinite(cone_deg):
+            raise InputError(f"cone_deg: found {cone_deg}, expected finite degrees")
+        tilt = rotation_matrix(y_deg=cone_deg, z_deg=tilt_axis_deg)
+        poses = [tilt @ rotation_matrix(z_deg=float(a)) for a in azimuths]
+        return replace(cls.from_poses(np.array(poses), shifts_px=shifts_px))._about(
+            float(tilt_axis_deg)
+        )
+
+    @classmethod
+    def joined(cls, *series: Geometry) -> Geometry:
+        """Return the geometry of several series of one specimen, to be solved together: views in the order given.
+
+        Their images are stacked in the same order and have one shape. A series whose specimen lay differently is
+        brought to the common frame by :meth:`oriented` first, so dual axis is
+
+            Geometry.joined(a, b.oriented(rotation_matrix(z_deg=90.3), displacement_px=(2, 0, -5)))
+
+        Raises
+        ------
+        InputError
+            No series, or series that were made for different volumes.
+        """
+        if not series:
+            raise InputError("series: found none, expected at least one geometry")
+        first = series[0]
+        for i, other in enumerate(series):
+            if other.sampling != first.sampling or (other.centre_px != first.centre_px).any():
+                raise InputError(
+                    f"series: found another centre_px or sampling at index {i}, expected one volume; "
+                    "join first, then choose it with for_volume"
+                )
+        parts = [other._about(first.tilt_axis_deg) for other in series]
+        names = ("angles_deg", "shifts_px", "rotations_deg", "x_tilts_deg", "magnifications")
+        arrays: dict[str, Any] = {
+            name: np.concatenate([getattr(p, name) for p in parts]) for name in names
+        }
+        return replace(parts[0], **arrays)
+
+    def oriented(
+        self, rotation: npt.ArrayLike, *, displacement_px: npt.ArrayLike = (0.0, 0.0, 0.0)
+    ) -> Geometry:
+        """Return the same images as views of a specimen that lay otherwise when they were taken.
+
+        Parameters
+        ----------
+        rotation : (3, 3)
+            Rotation in array order (:func:`rotation_matrix`): the specimen point p (z, y, x) of the new frame was at
+            ``rotation p + displacement_px`` in the frame of this geometry.
+        displacement_px : (3,) [px]
+            (z, y, x).
+        """
+        turn = as_rotation(rotation, "rotation")
+        move = as_core(displacement_px, "displacement_px", ("3",), np.float64)
+        if move.shape != (3,) or not np.isfinite(move).all():
+            raise InputError(f"displacement_px: found {move}, expected three finite numbers")
+        shifts = self._origins() + self.magnifications[:, None] * (self.rotations()[:, 1:] @ move)
+        poses = self.magnifications[:, None, None] * (self.rotations() @ turn)
+        free = Geometry.from_poses(poses, shifts_px=shifts)
+        return free.for_volume(centre_px=self.centre_px, sampling=self.sampling)
+
+    def for_volume(
+        self, *, centre_px: npt.ArrayLike = (0.0, 0.0, 0.0), sampling: float = 1.0
+    ) -> Geometry:
+        """Return the same images of a volume elsewhere, or with other voxels.
+
+        Parameters
+        ----------
+        centre_px : (3,) [px]
+            (z, y, x) of the volume's centre in the specimen frame.
+        sampling : float [px]
+            Edge of a voxel in pixels of the specimen frame: 2 for a volume binned twofold from unbinned images.
+        """
+        centre = as_core(centre_px, "centre_px", ("3",), np.float64).copy()
+        return replace(self, centre_px=centre, sampling=float(sampling))
+
+    def region(
+        self, shape: tuple[int, int, int], box: tuple[slice, slice, slice]
+    ) -> tuple[Geometry, tuple[int, int, int]]:
+        """Return the geometry and the shape of a part of the volume.
+
+        Parameters
+        ----------
+        shape : (int, int, int)
+            (nz, ny, nx) of the whole volume.
+        box : (slice, slice, slice)
+            Along (z, y, x), as in ``volume[box]``; a step is refused.
+        """
+        ends = [part.indices(n) for part, n in zip(box, shape, strict=True)]
+        if any(step != 1 or stop <= start for start, stop, step in ends):
+            raise InputError(f"box: found {box}, expected slices of at least one voxel, no step")
+        middle = np.array(
+            [(start + stop - n) / 2 for (start, stop, _), n in zip(ends, shape, strict=True)]
+        )
+        centre = self.centre_px + self.sampling * middle
+        nz, ny, nx = (stop - start for start, stop, _ in ends)
+        return replace(self, centre_px=centre), (nz, ny, nx)
+
     def subset(self, index: Sequence[int] | slice | npt.NDArray[Any]) -> Geometry:
         """Return the geometry of some images: indices, a slice or a mask, as in NumPy."""
         chosen = np.atleast_1d(np.arange(len(self))[index])
         if not len(chosen):
             raise InputError("index: found no tilt, expected at least one")
-        return replace(
-            self,
-            angles_deg=self.angles_deg[chosen],
-            shifts_px=self.shifts_px[chosen],
-            rotations_deg=self.rotations_deg[chosen],
-        )
+        names = ("angles_deg", "shifts_px", "rotations_deg", "x_tilts_deg", "magnifications")
+        return replace(self, **{name: getattr(self, name)[chosen] for name in names})
 
     def scaled(self, binning: float, image_shape: tuple[int, int] | None = None) -> Geometry:
         """Return the geometry of the same images binned by ``binning``.
+
+        The specimen frame is counted in the new pixels; a voxel keeps its edge in pixels (``sampling``).
 
         Parameters
         ----------
@@ -150,34 +332,96 @@ class Geometry:
         if image_shape is not None:
             full = np.array(image_shape, float) / binning
             shifts = shifts + (full - np.floor(full)) / 2
-        return replace(self, shifts_px=shifts, axis_offset_px=self.axis_offset_px / binning)
+        return replace(
+            self,
+            shifts_px=shifts,
+            axis_offset_px=self.axis_offset_px / binning,
+            centre_px=self.centre_px / binning,
+        )
 
     def volume_shape(self, image_shape: tuple[int, int], thickness: int) -> tuple[int, int, int]:
         """Return (nz, ny, nx) of the volume that the images look at: y along the tilt axis.
 
-        With the axis nearer to the horizontal, ny is the images' width and nx their height.
+        With the axis nearer to the horizontal, ny spans the images' width and nx their height. ``thickness`` is nz,
+        in voxels.
         """
-        height, width = image_shape
-        c, s = _cos_sin(self.tilt_axis_deg)
+        height, width = (max(1, math.ceil(n / self.sampling - 1e-9)) for n in image_shape)
+        c, s = cos_sin(self.tilt_axis_deg)
         ny, nx = (height, width) if abs(c) >= abs(s) else (width, height)
         return (int(thickness), int(ny), int(nx))
 
-    def poses(self) -> Float64:
-        """Return (n_tilts, 7): cos, sin of the tilt, of the axis, shift row, column, axis offset."""
-        out = np.empty((len(self), 7))
-        for i, (angle, rotation) in enumerate(
-            zip(self.angles_deg, self.rotations_deg, strict=True)
-        ):
-            out[i, 0:2] = _cos_sin(angle)
-            out[i, 2:4] = _cos_sin(self.tilt_axis_deg + rotation)
-        out[:, 4:6] = self.shifts_px
-        out[:, 6] = self.axis_offset_px
+    def rotations(self) -> Float64:
+        """Return (n_tilts, 3, 3): (beam, row, column) = rotation (z, y, x), before magnification and shift."""
+        psi = self.tilt_axis_deg + self.rotations_deg
+        angles = zip(self.x_tilts_deg, self.angles_deg, psi, strict=True)
+        return np.array([rotation_matrix(x_deg=x, y_deg=y, z_deg=z) for x, y, z in angles])
+
+    def matrices(self) -> Float64:
+        """Return (n_tilts, 2, 4): (row, column) from the image's centre = m (z, y, x, 1), voxels from the volume's."""
+        out = np.empty((len(self), 2, 4))
+        seen = self.magnifications[:, None, None] * self.rotations()[:, 1:]
+        out[:, :, :3] = self.sampling * seen
+        out[:, :, 3] = self._origins() + seen @ self.centre_px
         return out
 
+    def weights(self) -> Float64:
+        """Return (n_tilts,): what a voxel of value 1 adds to the sum of an image, ``sampling^3 magnification^2``.
 
-def _cos_sin(degrees: float) -> tuple[float, float]:
-    """Cosine and sine, exact at multiples of 90 degrees (where nothing needs interpolation)."""
-    quarter = round(degrees / 90.0)
-    rest = math.radians(degrees - 90.0 * quarter)
-    c, s = math.cos(rest), math.sin(rest)
-    return ((c, s), (-s, c), (-c, -s), (s, -c))[quarter % 4]
+        A projection is the line integral of the density, in pixels of the specimen frame; a voxel holds
+        sampling^3 of them, and an image pixel is 1 / magnification wide.
+        """
+        return np.asarray(self.sampling**3 * self.magnifications**2)
+
+    @property
+    def crosses_y(self) -> bool:
+        """False where all rays are perpendicular to the volume's y: what the fast projector needs."""
+        return bool(np.abs(self.rotations()[:, 0, 1]).max() > IN_PLANE)
+
+    def poses(self) -> Float64:
+        """Return (n_tilts, 8) for rays perpendicular to the volume's y: what :class:`ProjectionPlan` takes.
+
+        cos, sin of the tilt, of the axis, shift row, column (of the volume's centre), axis offset, scale: detector
+        pixels per voxel.
+
+        Raises
+        ------
+        InputError
+            Rays that cross y: take :meth:`matrices`.
+        """
+        if self.crosses_y:
+            raise InputError(
+                "geometry: found rays that are not perpendicular to the volume's y, expected a common tilt axis "
+                "along it; use matrices()"
+            )
+        rotations, scale = self.rotations(), self.magnifications
+        out = np.empty((len(self), 8))
+        out[:, 0], out[:, 1] = rotations[:, 0, 0], -rotations[:, 0, 2]
+        out[:, 2], out[:, 3] = rotations[:, 1, 1], -rotations[:, 2, 1]
+        out[:, 4:6] = self.shifts_px + scale[:, None] * (rotations[:, 1:] @ self.centre_px)
+        out[:, 6] = scale * self.axis_offset_px
+        out[:, 7] = scale * self.sampling
+        return out
+
+    def _origins(self) -> Float64:
+        """Return (n_tilts, 2): where each image sees the specimen's origin, from the image's centre [px]."""
+        psi = [cos_sin(a) for a in self.tilt_axis_deg + self.rotations_deg]
+        along_u = np.array([(s, c) for c, s in psi])
+        return np.asarray(
+            self.shifts_px + self.axis_offset_px * self.magnifications[:, None] * along_u
+        )
+
+    def _about(self, tilt_axis_deg: float) -> Geometry:
+        """Return the same geometry counted from another tilt axis, its offset put into the shifts."""
+        return replace(
+            self,
+            tilt_axis_deg=tilt_axis_deg,
+            rotations_deg=self.rotations_deg + (self.tilt_axis_deg - tilt_axis_deg),
+            shifts_px=self._origins(),
+            axis_offset_px=0.0,
+        )
+
+
+def _for_each(value: npt.ArrayLike, name: str, n: int) -> Float64:
+    """Return (n,) float64 from n numbers or one for all."""
+    numbers = np.full(n, value, np.float64) if np.ndim(value) == 0 else value
+    return as_angles(numbers, name, n).copy()

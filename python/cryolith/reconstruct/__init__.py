@@ -2,7 +2,8 @@
 """From images to a volume: weighted back-projection, and iterative solvers for what it cannot do."""
 
 from .dart import dart
-from .filters import filter_projections, tilt_weights
+from .filters import filter_projections
+from .halves import Halves, solve_halves, split_tilts
 from .iterate import Reconstruction, State
 from .krylov import cgls, lsqr
 from .mlem import mlem
@@ -14,8 +15,10 @@ from .stage import reconstruct
 from .thickness import estimate_thickness_px
 from .variation import tv
 from .wbp import wbp
+from .weights import tilt_weights
 
 __all__ = [
+    "Halves",
     "Options",
     "Plan",
     "ReconstructSettings",
@@ -31,6 +34,8 @@ __all__ = [
     "reconstruct",
     "sart",
     "sirt",
+    "solve_halves",
+    "split_tilts",
     "tilt_weights",
     "tv",
     "wbp",

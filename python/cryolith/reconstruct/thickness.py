@@ -73,7 +73,7 @@ def _support(
 ) -> tuple[float, float, float]:
     """Return first and last u of the specimen's shadow, and how much of u the image covers [px]."""
     height, width = image.shape
-    _, _, ca, sa, shift_row, shift_column, offset = pose
+    _, _, ca, sa, shift_row, shift_column, offset, _ = pose
     rows = np.arange(height) - (height - 1) / 2 - shift_row
     columns = np.arange(width) - (width - 1) / 2 - shift_column
     u = np.rint(rows[:, None] * sa + columns[None, :] * ca - offset).astype(np.int64)
