@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <vector>
@@ -106,9 +107,15 @@ std::unique_ptr<ProjectionPlan> make_slab(const ProjectionPlan& plan, index_t fi
   return std::make_unique<ProjectionPlan>(plan.slab({first, last}));
 }
 
-std::array<index_t, 4> window_of(const ProjectionPlan& plan) {
-  const ImageWindow w = plan.window();
-  return {w.row, w.row + w.height, w.column, w.column + w.width};
+std::array<index_t, 4> edges(ImageWindow w) { return {w.row, w.row + w.height, w.column, w.column + w.width}; }
+std::array<index_t, 4> window_of(const ProjectionPlan& plan) { return edges(plan.window()); }
+std::array<index_t, 4> seen_by(const ProjectionPlan& plan, index_t first, index_t last) {
+  return edges(plan.window({first, last}));
+}
+
+index_t scratch_bytes(const ProjectionPlan& plan, index_t threads) {
+  require(threads >= 1, "threads: found ", threads, ", expected at least 1");
+  return std::max(project_scratch_bytes(plan, threads), backproject_scratch_bytes(plan, threads));
 }
 
 index_t count_missing_pixels(const Array<float>& stack, int threads, const CancelToken* cancel) {
@@ -133,6 +140,10 @@ void add_projection(py::module_& m) {
            arg("cancel") = py::none(), arg("fixed16") = false, "Sets out (nz, ny, nx) to the back-projection of stack.")
       .def("slab", &make_slab, arg("first"), arg("last"),
            "The plan of the volume's rows first to last alone, on the images' pixels of window.")
+      .def("seen_by", &seen_by, arg("first"), arg("last"), "The window of the slab of those rows.")
+      .def("scratch_bytes", &scratch_bytes, arg("threads"), "Memory that either holds besides its arguments.")
+      .def("backproject_bytes", &backproject_scratch_bytes, arg("threads"),
+           "Memory that backproject holds besides its arguments.")
       .def_property_readonly("window", &window_of,
                              "First row, last row, first column, last column of the pixels that it takes.")
       .def_property_readonly_static(
