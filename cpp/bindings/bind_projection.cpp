@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <vector>
@@ -56,7 +57,7 @@ Shape3 images_shape(const FreePlan& p) { return {p.views(), p.image().height, p.
 
 template <class Plan>
 void project_array(const Plan& plan, const Array<float>& volume, Array<float>& out, int threads,
-                   const CancelToken* cancel) {
+                   const CancelToken* cancel, bool add) {
   const auto v = read<float, 3>(volume, "volume");
   const auto o = write<float, 3>(out, "out");
   require_shape(v, "volume", volume_shape(plan));
@@ -64,7 +65,7 @@ void project_array(const Plan& plan, const Array<float>& volume, Array<float>& o
   require_disjoint(v, "volume", o, "out");
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
-  project(cpu, plan, v, o);
+  project(cpu, plan, v, o, add);
 }
 
 template <class Plan>
@@ -78,6 +79,15 @@ void backproject_array(const Plan& plan, const Array<float>& stack, Array<float>
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
   backproject(cpu, plan, s, o);
+}
+
+std::unique_ptr<ProjectionPlan> make_slab(const ProjectionPlan& plan, index_t first, index_t last) {
+  return std::make_unique<ProjectionPlan>(plan.slab({first, last}));
+}
+
+std::array<index_t, 4> window_of(const ProjectionPlan& plan) {
+  const ImageWindow w = plan.window();
+  return {w.row, w.row + w.height, w.column, w.column + w.width};
 }
 
 index_t count_missing_pixels(const Array<float>& stack, int threads, const CancelToken* cancel) {
@@ -96,20 +106,32 @@ void add_projection(py::module_& m) {
            "poses: (n_tilts, 8) cos tilt, sin tilt, cos axis, sin axis, shift row, shift column, axis offset [px], "
            "scale.")
       .def("project", &project_array<ProjectionPlan>, arg("volume").noconvert(), arg("out").noconvert(),
-           arg("threads") = 0, arg("cancel") = py::none(),
-           "Sets out (n_tilts, height, width) to the projections of volume.")
+           arg("threads") = 0, arg("cancel") = py::none(), arg("add") = false,
+           "Sets out (n_tilts, height, width) to the projections of volume, or adds them to it.")
       .def("backproject", &backproject_array<ProjectionPlan>, arg("stack").noconvert(), arg("out").noconvert(),
            arg("threads") = 0, arg("cancel") = py::none(), "Sets out (nz, ny, nx) to the back-projection of stack.")
+      .def("slab", &make_slab, arg("first"), arg("last"),
+           "The plan of the volume's rows first to last alone, on the images' pixels of window.")
+      .def_property_readonly("window", &window_of,
+                             "First row, last row, first column, last column of the pixels that it takes.")
+      .def_property_readonly_static(
+          "slab_rows", [](const py::object&) { return ProjectionPlan::kSlabRows; }, "Slabs begin at multiples of it.")
       .def("spacing", &ProjectionPlan::spacing, arg("tilt"), "Spacing of the samples of one tilt's rows [px].");
   py::class_<FreePlan>(m, "FreePlan", "Views at free poses for one volume shape and one image shape.")
       .def(py::init(&make_free_plan), arg("poses").noconvert(), arg("volume_shape"), arg("image_shape"),
            "poses: (n_views, 2, 4), (row, column) from the image's centre [px] = pose (z, y, x, 1), voxels from the "
            "volume's centre.")
       .def("project", &project_array<FreePlan>, arg("volume").noconvert(), arg("out").noconvert(), arg("threads") = 0,
-           arg("cancel") = py::none(), "Sets out (n_views, height, width) to the projections of volume.")
+           arg("cancel") = py::none(), arg("add") = false,
+           "Sets out (n_views, height, width) to the projections of volume, or adds them to it.")
       .def("backproject", &backproject_array<FreePlan>, arg("stack").noconvert(), arg("out").noconvert(),
            arg("threads") = 0, arg("cancel") = py::none(), "Sets out (nz, ny, nx) to the back-projection of stack.")
-      .def("scratch_bytes", &free_scratch_bytes, arg("threads"), "Memory that either holds besides its arguments.");
+      .def(
+          "scratch_bytes",
+          [](const FreePlan& plan, index_t threads) {
+            return std::max(project_scratch_bytes(plan, threads), backproject_scratch_bytes(plan, threads));
+          },
+          arg("threads"), "Memory that either holds besides its arguments.");
   m.def("count_missing", &count_missing_pixels, arg("stack").noconvert(), arg("threads") = 0,
         arg("cancel") = py::none(), "Number of NaN or infinite values.");
 }

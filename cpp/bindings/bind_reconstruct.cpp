@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include <pybind11/stl.h>
+
 #include "bindings/numpy_view.hpp"
 #include "bindings/stages.hpp"
 #include "reconstruct/filter.hpp"
@@ -33,16 +35,17 @@ void filter_stack(const Array<float>& stack, const Array<float>& gains, index_t 
   require_disjoint(g, "gains", o, "out");
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
-  RowFilter filter(length, g, resolve_threads(cpu));
+  RowFilter filter(std::vector<index_t>(static_cast<std::size_t>(s.extent[0]), length), g, resolve_threads(cpu));
   filter_images(cpu, filter, s, o);
 }
 
-void wbp_stack(const ProjectionPlan& plan, const Array<float>& stack, const Array<float>& gains, index_t length,
-               Array<float>& out, int threads, const CancelToken* cancel) {
+void wbp_stack(const ProjectionPlan& plan, const Array<float>& stack, const Array<float>& gains,
+               const std::vector<index_t>& lengths, Array<float>& out, int threads, const CancelToken* cancel) {
   const auto s = read<float, 3>(stack, "stack");
   const auto g = read<float, 2>(gains, "gains");
   const auto o = write<float, 3>(out, "out");
-  require(g.extent[0] == plan.tilts(), "gains: found ", g.extent[0], " rows, expected ", plan.tilts());
+  require(static_cast<index_t>(lengths.size()) == plan.tilts(), "lengths: found ", lengths.size(), ", expected ",
+          plan.tilts());
   require(s.extent[0] == plan.tilts() && s.extent[1] == plan.image().height && s.extent[2] == plan.image().width,
           "stack: its shape differs from the plan's images");
   require(o.extent[0] == plan.volume().nz && o.extent[1] == plan.volume().ny && o.extent[2] == plan.volume().nx,
@@ -51,7 +54,7 @@ void wbp_stack(const ProjectionPlan& plan, const Array<float>& stack, const Arra
   require_disjoint(g, "gains", o, "out");
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
-  RowFilter filter(length, g, resolve_threads(cpu));
+  RowFilter filter(lengths, g, resolve_threads(cpu));
   filtered_backproject(cpu, plan, filter, s, o);
 }
 
@@ -97,11 +100,11 @@ void invert_step(Array<float>& sums, int threads) {
 void add_reconstruct(py::module_& m) {
   using py::arg;
   m.def("filter_length", &filter_length, arg("count"), "Transform length that filters count samples without wrap.");
-  m.def("longest_row", &longest_row, arg("plan"), "Most samples that one stretched row has over an image.");
+  m.def("filter_lengths", &filter_lengths, arg("plan"), "Transform length that each tilt's rows need.");
   m.def("filter_stack", &filter_stack, arg("stack").noconvert(), arg("gains").noconvert(), arg("length"),
         arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(),
         "Filters a stack along its last axis; gains (n_tilts, length/2 + 1).");
-  m.def("wbp", &wbp_stack, arg("plan"), arg("stack").noconvert(), arg("gains").noconvert(), arg("length"),
+  m.def("wbp", &wbp_stack, arg("plan"), arg("stack").noconvert(), arg("gains").noconvert(), arg("lengths"),
         arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(), "Filtered back-projection.");
   m.def("residual_step", &residual_step, arg("measured").noconvert(), arg("weights").noconvert(),
         arg("projected").noconvert(), arg("threads") = 0, arg("cancel") = py::none(),

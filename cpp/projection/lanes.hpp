@@ -12,6 +12,16 @@ typedef float V8 __attribute__((vector_size(32)));
 
 CRYOLITH_INLINE void load8(V8& v, const float* p) { std::memcpy(&v, p, sizeof v); }
 CRYOLITH_INLINE void store8(float* p, const V8& v) { std::memcpy(p, &v, sizeof v); }
+// Past the caches, for memory that nobody reads soon: no line is fetched to be overwritten. p: aligned to 32 bytes.
+CRYOLITH_INLINE void stream8(float* p, const V8& v) {
+#if defined(__clang__)
+  __builtin_nontemporal_store(v, reinterpret_cast<V8*>(p));
+#elif defined(__AVX__)
+  __builtin_ia32_movntps256(p, v);
+#else
+  store8(p, v);
+#endif
+}
 CRYOLITH_INLINE void splat8(V8& v, float s) { v = V8{s, s, s, s, s, s, s, s}; }
 
 // In place, v[i][j] <-> v[j][i].

@@ -71,7 +71,12 @@ Shear shear(double slope, index_t line, index_t lines) {
 }
 
 ProjectionPlan::ProjectionPlan(const std::vector<TiltPose>& tilts, VolumeShape volume, ImageShape image)
-    : volume_(volume), image_(image), tilts_(tilts), table_(tap_table()) {
+    : volume_(volume),
+      detector_(image),
+      window_{0, 0, image.height, image.width},
+      whole_ny_(volume.ny),
+      tilts_(tilts),
+      table_(tap_table()) {
   require(!tilts.empty(), "geometry: found no tilts, expected at least one");
   for (index_t extent : {volume.nz, volume.ny, volume.nx, image.height, image.width})
     require(extent > 0 && extent <= (1 << 20), "shape: found an extent of ", extent, ", expected 1 to 1048576");
@@ -112,24 +117,106 @@ double ProjectionPlan::spacing(index_t tilt) const {
 
 index_t ProjectionPlan::lanes(index_t block) const { return std::min<index_t>(kLanes, volume_.ny - block * kLanes); }
 
-SampleGrid ProjectionPlan::grid(index_t tilt, index_t block) const {
+SampleGrid ProjectionPlan::grid_of_detector(index_t tilt, index_t block) const {
   const TiltPose& p = tilts_[at(tilt)];
   const Stretch& s = stretch_[at(tilt)];
   const double first = -half(s.steep ? volume_.nz : volume_.nx) - static_cast<double>(s.centre);
   const double u = first * s.step + p.axis_offset;
-  const double v = p.scale * (static_cast<double>(block * kLanes) - half(volume_.ny));
+  const double v = p.scale * (static_cast<double>(first_ + block * kLanes) - half(whole_ny_));
   const auto line = [](double start, double step, double lane) {
     const auto fixed = [](double x) { return static_cast<index_t>(std::llround(std::ldexp(x, kPositionBits))); };
     return SampleLine{fixed(start), fixed(step), fixed(lane)};
   };
-  return {line(half(image_.height) + u * p.sin_axis + v * p.cos_axis + p.shift_row, s.step * p.sin_axis,
+  return {line(half(detector_.height) + u * p.sin_axis + v * p.cos_axis + p.shift_row, s.step * p.sin_axis,
                p.scale * p.cos_axis),
-          line(half(image_.width) + u * p.cos_axis - v * p.sin_axis + p.shift_column, s.step * p.cos_axis,
+          line(half(detector_.width) + u * p.cos_axis - v * p.sin_axis + p.shift_column, s.step * p.cos_axis,
                -p.scale * p.sin_axis)};
 }
 
+SampleGrid ProjectionPlan::grid(index_t tilt, index_t block) const {
+  SampleGrid g = grid_of_detector(tilt, block);
+  g.row.start -= window_.row << kPositionBits;  // whole pixels: the rest, and so every weight, stays as it is
+  g.column.start -= window_.column << kPositionBits;
+  return g;
+}
+
 Range ProjectionPlan::samples(index_t tilt, index_t block) const {
-  return touching(grid(tilt, block), row_count(tilt), lanes(block), {0, image_.height}, {0, image_.width});
+  return touching(grid_of_detector(tilt, block), row_count(tilt), lanes(block), {0, detector_.height},
+                  {0, detector_.width});
+}
+
+// Widens `window` by the pixels under the taps of a block's samples.
+void ProjectionPlan::widen(ImageWindow& window, index_t tilt, index_t block) const {
+  const Range range = samples(tilt, block);
+  if (range.begin == range.end) return;
+  const SampleGrid g = grid_of_detector(tilt, block);
+  const auto seen = [&](const SampleLine& line, index_t extent, index_t& begin, index_t& count) {
+    index_t low = std::numeric_limits<index_t>::max(), high = std::numeric_limits<index_t>::min();
+    for (index_t i : {range.begin, range.end - 1})  // positions are linear: the corners hold the extremes
+      for (index_t lane : {index_t{0}, lanes(block) - 1}) {
+        const index_t pixel = (line.start + i * line.step + lane * line.lane) >> kPositionBits;
+        low = std::min(low, pixel - (kTaps / 2 - 1));
+        high = std::max(high, pixel + kTaps / 2 + 1);
+      }
+    low = std::clamp<index_t>(low, 0, extent - 1);
+    high = std::clamp<index_t>(high, low + 1, extent);
+    const index_t end = count == 0 ? high : std::max(begin + count, high);
+    begin = count == 0 ? low : std::min(begin, low);
+    count = end - begin;
+  };
+  seen(g.row, detector_.height, window.row, window.height);
+  seen(g.column, detector_.width, window.column, window.width);
+}
+
+ProjectionPlan ProjectionPlan::slab(Range rows) const {
+  const Range mine{rows.begin + first_, rows.end + first_};
+  require(rows.begin >= 0 && rows.begin < rows.end && rows.end <= volume_.ny, "slab: found rows ", rows.begin, " to ",
+          rows.end, ", expected part of 0 to ", volume_.ny);
+  require(mine.begin % kSlabRows == 0 && (mine.end % kSlabRows == 0 || mine.end == whole_ny_), "slab: found rows ",
+          rows.begin, " to ", rows.end, ", expected multiples of ", kSlabRows, " or the volume's last row");
+  ProjectionPlan out(tilts_, {volume_.nz, rows.end - rows.begin, volume_.nx}, detector_);
+  out.first_ = mine.begin;
+  out.whole_ny_ = whole_ny_;
+  out.window_ = {0, 0, 0, 0};
+  for (index_t tilt = 0; tilt < tilts(); ++tilt)
+    for (index_t block = 0; block < out.blocks(); ++block) out.widen(out.window_, tilt, block);
+  if (out.window_.height == 0) out.window_ = {0, 0, 1, 1};  // sees nothing
+  return out;
+}
+
+bool ProjectionPlan::straight(index_t tilt) const {
+  const SampleGrid g = grid(tilt, 0);
+  const auto level = [](const SampleLine& along, const SampleLine& across) {
+    return along.lane == 0 && across.step == 0 && std::abs(across.lane) == index_t{1} << kPositionBits;
+  };
+  return level(g.column, g.row) || level(g.row, g.column);
+}
+
+StripGrid ProjectionPlan::strip(index_t tilt, index_t block) const {
+  const SampleGrid g = grid(tilt, 0);
+  StripGrid s = g.column.lane == 0 ? StripGrid{g.column, g.row, false} : StripGrid{g.row, g.column, true};
+  s.across.start += block * kLanes * s.across.lane;
+  return s;
+}
+
+Range ProjectionPlan::strip_pixels(index_t tilt, Range samples) const {
+  if (samples.begin == samples.end) return {0, 0};
+  const StripGrid g = strip(tilt, 0);
+  const auto pixel = [&](index_t i) { return (g.along.start + i * g.along.step) >> kPositionBits; };
+  const index_t a = pixel(samples.begin), b = pixel(samples.end - 1), extent = g.down ? window_.height : window_.width;
+  const index_t begin = std::max<index_t>(0, std::min(a, b) - kTaps / 2 + 1);
+  return {begin, std::max(begin, std::min(extent, std::max(a, b) + kTaps / 2 + 1))};
+}
+
+StripJob strip_job(const ProjectionPlan& plan, index_t tilt, Range blocks, float* strips) {
+  StripJob job = {};
+  job.blocks = blocks.end - blocks.begin;
+  for (index_t b = 0; b < job.blocks; ++b) {
+    job.grid[b] = plan.strip(tilt, blocks.begin + b);
+    job.lanes[b] = plan.lanes(blocks.begin + b);
+    job.strip[b] = strips + (b * plan.strip_rows() + kStripMargin) * kLanes;
+  }
+  return job;
 }
 
 void ProjectionPlan::fill(Bank& bank, index_t along, index_t across) {
@@ -168,7 +255,7 @@ void ProjectionPlan::fill(Bank& bank, index_t along, index_t across) {
     for (index_t line = 0; line < across; ++line) {
       const Shear s = shears[at(t * across + line)];
       const index_t back = (first_row(bank.tilts[at(t)]) + s.whole) * kLanes;
-      const index_t forward = (line * bank.stride + bank.pad - s.whole - 1) * kLanes;
+      const index_t forward = (line % kChunk * bank.stride + bank.pad - s.whole - 1) * kLanes;
       bank.back[at(line * n + t)] = {static_cast<std::int32_t>(back), s.rest};
       bank.forward[at(t * across + line)] = {static_cast<std::int32_t>(forward), 1.0f - s.rest};
     }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
+#include <algorithm>
 #include <vector>
 
 #include "core/buffer.hpp"
 #include "core/view.hpp"
 #include "projection/geometry.hpp"
 #include "projection/sampling.hpp"
+#include "projection/strips.hpp"
 
 namespace cryolith {
 
@@ -15,6 +17,10 @@ struct VolumeShape {
 struct ImageShape {
   index_t height, width;
 };
+// Part of every image: the pixels from (row, column) on.
+struct ImageWindow {
+  index_t row, column, height, width;
+};
 
 // The tilts that are summed along one axis of the volume: rows run along x and tilts shear them with z (shallow
 // tilts), or rows run along z and tilts shear them with x (steep ones). Tables for back-projection and its transpose.
@@ -22,9 +28,9 @@ struct Bank {
   std::vector<index_t> tilts;         // in the order given
   index_t along = 0, across = 0;      // voxels along the rows and across them
   index_t runs = 0;                   // register runs along a row
-  index_t pad = 0, stride = 0;        // of the forward projector's copy of the volume: rows before, rows per line
+  index_t pad = 0, stride = 0;        // of the projector's copy of a chunk: rows before, rows per line
   std::vector<Tap> back;              // [across][tilt]: into the block's stretched rows
-  std::vector<Tap> forward;           // [tilt][across]: into the copy of the volume
+  std::vector<Tap> forward;           // [tilt][across]: into the copy of a chunk
   std::vector<index_t> middle, span;  // [tilt][chunk of kChunk lines]: shift in the middle and its largest deviation
 };
 
@@ -50,16 +56,24 @@ inline constexpr double kSmallestScale = 1.0 / 1024, kLargestScale = 1.25;
 // receives (1 - f) q[x + k] + f q[x + k + 1] with k + f = (z - cz) tan(theta) (exchanged when steep).
 class ProjectionPlan {
  public:
-  // Lines of the volume that the forward projector adds to a row in one go (best of 16, 32, 48, 64: the rows stay
-  // in L1), and tilts that the back-projector adds in one go, for the same reason (field notes of the prototype).
+  // Lines of the volume that the forward projector adds to a row in one go: the rows stay in L1 (best of 16, 24, 32,
+  // 48, 64 at sizes S, M and L).
   static constexpr index_t kChunk = 32;
-  // |theta| up to which rows run along x.
-  static constexpr double kSteepTangent = 1.0;
+  // Up to this |tan(theta)|, 60.3 degrees, rows run along x: series to 60 degrees need no second pass over the volume.
+  static constexpr double kSteepTangent = 1.75;
 
   ProjectionPlan(const std::vector<TiltPose>& tilts, VolumeShape volume, ImageShape image);
 
+  // The plan of the volume's rows [rows.begin, rows.end) alone, on no more of the images than those rows see: window().
+  // Every position is rounded as in the whole, so that a volume made in slabs has the bytes of one made whole.
+  // Slabs begin at multiples of kSlabRows and end there or with the volume; else ArgumentError.
+  ProjectionPlan slab(Range rows) const;
+  static constexpr index_t kSlabRows = 2 * kLanes;  // a row filter sees blocks in pairs
+
   VolumeShape volume() const { return volume_; }
-  ImageShape image() const { return image_; }
+  // Of the images in memory: the whole detector, or window().
+  ImageShape image() const { return {window_.height, window_.width}; }
+  ImageWindow window() const { return window_; }
   index_t tilts() const { return static_cast<index_t>(tilts_.size()); }
   index_t blocks() const { return (volume_.ny + kLanes - 1) / kLanes; }  // of kLanes volume rows
   index_t lanes(index_t block) const;
@@ -67,9 +81,16 @@ class ProjectionPlan {
   index_t first_row(index_t tilt) const { return first_row_[static_cast<std::size_t>(tilt)]; }
   index_t row_count(index_t tilt) const { return first_row(tilt + 1) - first_row(tilt); }
   // Spacing of a tilt's samples in the image, in pixels: scale |cos(theta)|, or scale |sin(theta)| when steep.
-  double spacing(index_t tilt) const;  // throws ArgumentError where there is no such tilt
-  SampleGrid grid(index_t tilt, index_t block) const;
-  Range samples(index_t tilt, index_t block) const;  // those of the grid that can touch the image
+  double spacing(index_t tilt) const;                  // throws ArgumentError where there is no such tilt
+  SampleGrid grid(index_t tilt, index_t block) const;  // positions in window()
+  Range samples(index_t tilt, index_t block) const;    // those of the grid that can touch the image
+  // Whether a tilt's axis lies along an image axis, so that strip() says where its samples lie.
+  bool straight(index_t tilt) const;
+  StripGrid strip(index_t tilt, index_t block) const;
+  // Pixels of a strip that the given samples have weights in.
+  Range strip_pixels(index_t tilt, Range samples) const;
+  // Rows of kLanes that a strip and its margins take.
+  index_t strip_rows() const { return std::max(window_.height, window_.width) + 2 * kStripMargin; }
   const Bank& shallow() const { return shallow_; }
   const Bank& steep() const { return steep_; }
   TapTable table() const { return {table_.data()}; }
@@ -81,11 +102,15 @@ class ProjectionPlan {
     index_t centre;  // extension: samples before the first voxel
   };
   void add_tilt(const TiltPose& pose);
+  SampleGrid grid_of_detector(index_t tilt, index_t block) const;
+  void widen(ImageWindow& window, index_t tilt, index_t block) const;
   void fill(Bank& bank, index_t along, index_t across);
   double slope(index_t tilt) const;
 
   VolumeShape volume_;
-  ImageShape image_;
+  ImageShape detector_;
+  ImageWindow window_;
+  index_t first_ = 0, whole_ny_;  // of this slab's rows in the whole volume
   std::vector<TiltPose> tilts_;
   std::vector<Stretch> stretch_;
   std::vector<index_t> first_row_;
@@ -93,5 +118,8 @@ class ProjectionPlan {
   Bank shallow_, steep_;
   Buffer<float> table_;
 };
+
+// The strips of some blocks of one tilt, one after the other in `strips`; rows are still to be set.
+StripJob strip_job(const ProjectionPlan& plan, index_t tilt, Range blocks, float* strips);
 
 }  // namespace cryolith

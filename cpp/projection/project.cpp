@@ -2,7 +2,6 @@
 #include "projection/project.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
 #include "core/error.hpp"
@@ -10,94 +9,242 @@
 namespace cryolith {
 namespace {
 
-// kLanes volume rows in the layouts of both banks, with zeros around every line.
+constexpr index_t kJobBlocks = 2;  // blocks that share the weights of the strips
+// Image lines are owned in bands, so that even one tilt keeps several threads busy.
+constexpr index_t kBand = 64;
+
+// What one thread needs: a chunk of lines of kLanes volume rows in the layout of each bank, with zeros around every
+// line; the stretched rows of a job, unless the slab holds them; its strips and their weights.
 struct Scratch {
-  Buffer<float> shallow, steep, line;
+  Buffer<float> shallow, steep, rows, strips;
 };
 
-void load_block(const ProjectionPlan& plan, View3<const float> volume, index_t block, Scratch& s) {
-  const VolumeShape shape = plan.volume();
-  const index_t lanes = plan.lanes(block);
-  const Bank &shallow = plan.shallow(), &steep = plan.steep();
-  for (index_t z = 0; z < shape.nz; ++z) {
-    const float* from = volume.data + (z * shape.ny + block * kLanes) * shape.nx;
-    float* line =
-        shallow.tilts.empty() ? s.line.data() : s.shallow.data() + (z * shallow.stride + shallow.pad) * kLanes;
-    CRYOLITH_SELECT(to_lanes)(from, shape.nx, shape.nx, lanes, line);
-    if (steep.tilts.empty()) continue;
-    for (index_t x = 0; x < shape.nx; ++x)
-      std::memcpy(s.steep.data() + (x * steep.stride + steep.pad + z) * kLanes, line + x * kLanes,
-                  kLanes * sizeof(float));
+// How the stretched rows of a tilt reach its image.
+enum class Way {
+  store,   // straight axis, whole pixels across: every image pixel belongs to one block, which writes it
+  spread,  // straight axis between lines: strips are kept in the slab, bands of image lines collect them
+  scatter  // any other: stretched rows are kept in the slab, bands of image rows collect them
+};
+
+Way way(const ProjectionPlan& plan, index_t tilt) {
+  if (!plan.straight(tilt)) return Way::scatter;
+  const index_t start = plan.strip(tilt, 0).across.start;
+  return start % (index_t{1} << kPositionBits) == 0 ? Way::store : Way::spread;
+}
+
+// The weights of one straight tilt, by pixel.
+struct OwnedTaps {
+  Buffer<float> weights;
+  Buffer<std::int32_t> first;
+  PixelTaps view = {};
+};
+
+OwnedTaps make_taps(const ProjectionPlan& plan, index_t tilt) {
+  const StripGrid strip = plan.strip(tilt, 0);
+  const index_t pixels = strip.down ? plan.image().height : plan.image().width;
+  OwnedTaps taps{Buffer<float>(pixels * kStripSamples), Buffer<std::int32_t>(pixels), {}};
+  taps.view = {taps.weights.data(), taps.first.data(), 0};
+  CRYOLITH_SELECT(pixel_taps)(plan.table(), strip.along, plan.row_count(tilt), pixels, taps.view);
+  return taps;
+}
+
+// Rows that some blocks leave for the bands of image lines.
+struct Slab {
+  std::vector<Way> ways;       // of each tilt
+  std::vector<index_t> first;  // first pixel of each tilt's strips, if it is spread
+  bool scatters = false;
+  index_t pixels = 0;              // of the strips of all tilts
+  index_t blocks = 0, stride = 0;  // stride: floats from pixel to pixel, all blocks and kMargin at either end
+  Buffer<float> rows, strips;
+  std::vector<OwnedTaps> taps;  // of each tilt, if it is straight
+
+  Slab(const ProjectionPlan& plan, index_t threads) {
+    for (index_t tilt = 0; tilt < plan.tilts(); ++tilt) {
+      ways.push_back(way(plan, tilt));
+      first.push_back(pixels);
+      scatters = scatters || ways.back() == Way::scatter;
+      if (ways.back() == Way::spread) pixels += plan.strip(tilt, 0).down ? plan.image().height : plan.image().width;
+    }
+    const index_t block_rows = pixels + (scatters ? plan.rows() : 0);
+    const index_t fitting = kSlabBytes / (kLanes * index_t{sizeof(float)} * std::max<index_t>(1, block_rows));
+    blocks = block_rows == 0 ? plan.blocks() : std::min(plan.blocks(), std::max(kJobBlocks * threads, fitting));
+    blocks = (blocks + kJobBlocks - 1) / kJobBlocks * kJobBlocks;
+    stride = blocks * kLanes + 2 * kLineMargin;
+    if (scatters) rows = Buffer<float>(blocks * plan.rows() * kLanes);
+    strips = Buffer<float>(pixels * stride);
+    taps.resize(ways.size());
+  }
+  float* strip(index_t tilt, index_t block) {
+    return strips.data() + first[static_cast<std::size_t>(tilt)] * stride + kLineMargin + block * kLanes;
+  }
+};
+
+View2<float> image_of(View3<float> images, index_t tilt) {
+  View2<float> image;
+  image.data = images.data + tilt * images.extent[1] * images.extent[2];
+  image.extent[0] = images.extent[1];
+  image.extent[1] = images.extent[2];
+  return image;
+}
+
+// Copies one block's voxels of some lines into the layout of the bank. Planes of the volume lie far apart: the next
+// is asked for early.
+void load_shallow(View3<const float> volume, index_t block, index_t lanes, Range z, const Bank& bank, float* copy) {
+  const index_t nz = volume.extent[0], ny = volume.extent[1], nx = volume.extent[2];
+  float* to = copy + bank.pad * kLanes;
+  for (index_t line = z.begin; line < z.end; ++line, to += bank.stride * kLanes) {
+    const float* from = volume.data + (line * ny + block * kLanes) * nx;
+    CRYOLITH_SELECT(to_lanes)(from, nx, nx, lanes, line + 1 < nz ? ny * nx : 0, to, kLanes);
   }
 }
 
-// rows += the bank's sums over its copy of the volume. Runs that only see padding are skipped.
-void sum_bank(const ProjectionPlan& plan, const Bank& bank, const float* volume, float* rows) {
-  constexpr index_t chunk = ProjectionPlan::kChunk;
-  const index_t chunks = (bank.across + chunk - 1) / chunk;
+void load_steep(View3<const float> volume, index_t block, index_t lanes, Range x, const Bank& bank, float* copy) {
+  const index_t nz = volume.extent[0], ny = volume.extent[1], nx = volume.extent[2];
+  for (index_t z = 0; z < nz; ++z) {
+    const float* from = volume.data + (z * ny + block * kLanes) * nx + x.begin;
+    float* to = copy + (bank.pad + z) * kLanes;
+    CRYOLITH_SELECT(to_lanes)
+    (from, nx, x.end - x.begin, lanes, z + 1 < nz ? ny * nx : 0, to, bank.stride * kLanes);
+  }
+}
+
+// rows += the bank's sums over a chunk of lines. Runs that only see padding are skipped. All tilts visit one run
+// before the next: the volume's rows stay in L1, the stretched rows pass by once a chunk.
+void sum_chunk(const ProjectionPlan& plan, const Bank& bank, index_t chunk, const float* copy, float* rows) {
+  constexpr index_t most = ProjectionPlan::kChunk;
+  const std::size_t chunks = static_cast<std::size_t>((bank.across + most - 1) / most);
+  const index_t line = chunk * most, lines = std::min(bank.across, line + most) - line;
+  const auto before = [](index_t span) { return (span + kRun - 1) / kRun; };
+  const auto after = [&](index_t span) { return (bank.along + span + 1 + kRun - 1) / kRun; };
+  index_t widest = 0;
+  for (std::size_t t = 0; t < bank.tilts.size(); ++t)
+    widest = std::max(widest, bank.span[t * chunks + static_cast<std::size_t>(chunk)]);
   const auto run = CRYOLITH_SELECT(shear_sum);
-  for (index_t c = 0; c < chunks; ++c) {
-    const index_t line = c * chunk, lines = std::min(bank.across, line + chunk) - line;
+  for (index_t b = -before(widest); b < after(widest); ++b)
     for (std::size_t t = 0; t < bank.tilts.size(); ++t) {
-      const std::size_t entry = t * static_cast<std::size_t>(chunks) + static_cast<std::size_t>(c);
-      const index_t span = bank.span[entry], middle = bank.middle[entry];
-      const index_t first = -((span + kRun - 1) / kRun), last = (bank.along + span + 1 + kRun - 1) / kRun;
+      const std::size_t entry = t * chunks + static_cast<std::size_t>(chunk);
+      if (b < -before(bank.span[entry]) || b >= after(bank.span[entry])) continue;
+      const index_t r = b * kRun + bank.middle[entry];
       const Tap* taps = bank.forward.data() + static_cast<index_t>(t) * bank.across + line;
-      float* out = rows + plan.first_row(bank.tilts[t]) * kLanes;
-      for (index_t b = first; b < last; ++b) {
-        const index_t r = b * kRun + middle;
-        run(volume + r * kLanes, taps, lines, out + r * kLanes, true);
-      }
+      run(copy + r * kLanes, taps, lines, rows + (plan.first_row(bank.tilts[t]) + r) * kLanes, true);
+    }
+}
+
+// Sets the stretched rows of all tilts of one block.
+void sum_block(const ProjectionPlan& plan, View3<const float> volume, index_t block, Scratch& s, float* rows) {
+  constexpr index_t chunk = ProjectionPlan::kChunk;
+  const index_t lanes = plan.lanes(block);
+  const Bank &shallow = plan.shallow(), &steep = plan.steep();
+  std::fill(rows, rows + plan.rows() * kLanes, 0.0f);
+  for (index_t i = 0; !shallow.tilts.empty() && i * chunk < shallow.across; ++i) {
+    load_shallow(volume, block, lanes, {i * chunk, std::min(shallow.across, (i + 1) * chunk)}, shallow,
+                 s.shallow.data());
+    sum_chunk(plan, shallow, i, s.shallow.data(), rows);
+  }
+  for (index_t i = 0; !steep.tilts.empty() && i * chunk < steep.across; ++i) {
+    load_steep(volume, block, lanes, {i * chunk, std::min(steep.across, (i + 1) * chunk)}, steep, s.steep.data());
+    sum_chunk(plan, steep, i, s.steep.data(), rows);
+  }
+}
+
+void prepare(const ProjectionPlan& plan, const Slab& slab, Scratch& s) {
+  constexpr index_t chunk = ProjectionPlan::kChunk;
+  const auto copy = [](const Bank& b) { return Buffer<float>(b.tilts.empty() ? 0 : chunk * b.stride * kLanes); };
+  s.shallow = copy(plan.shallow());
+  s.steep = copy(plan.steep());
+  if (!slab.scatters) s.rows = Buffer<float>((kJobBlocks * plan.rows() + kStripSamples) * kLanes);
+  s.strips = Buffer<float>(kJobBlocks * plan.strip_rows() * kLanes);
+}
+
+// Stretched rows of one straight tilt -> its image, or its strips in the slab.
+void collect_tilt(const ProjectionPlan& plan, index_t tilt, Range blocks, index_t slab_begin, Slab& slab, Scratch& s,
+                  float* rows, View2<float> image) {
+  StripJob job = strip_job(plan, tilt, blocks, s.strips.data());
+  for (index_t b = 0; b < job.blocks; ++b) job.rows[b] = rows + (b * plan.rows() + plan.first_row(tilt)) * kLanes;
+  const index_t extent = image.extent[job.grid[0].down ? 0 : 1];
+  CRYOLITH_SELECT(collect_strips)(slab.taps[static_cast<std::size_t>(tilt)].view, job, extent);
+  if (slab.ways[static_cast<std::size_t>(tilt)] == Way::store) return CRYOLITH_SELECT(store_strips)(image, job);
+  for (index_t b = 0; b < job.blocks; ++b) {
+    float* to = slab.strip(tilt, blocks.begin + b - slab_begin);
+    const bool last = blocks.begin + b + 1 == plan.blocks();
+    for (index_t j = 0; j < extent; ++j, to += slab.stride) {
+      std::copy_n(job.strip[b] + j * kLanes, kLanes, to);
+      if (last) std::fill_n(to + kLanes, kLineMargin, 0.0f);
     }
   }
 }
 
-// Image rows are owned in bands, so that even one tilt keeps several threads busy.
-constexpr index_t kBand = 64;
-
-void scatter_band(const ProjectionPlan& plan, const float* rows, Range blocks, index_t tilt, Range band,
-                  View3<float> images) {
-  const index_t height = images.extent[1], width = images.extent[2];
-  View2<float> image;
-  image.data = images.data + tilt * height * width;
-  image.extent[0] = height;
-  image.extent[1] = width;
+void collect_band(const ProjectionPlan& plan, Slab& slab, Range blocks, index_t tilt, index_t band,
+                  View2<float> image) {
+  const bool spread = slab.ways[static_cast<std::size_t>(tilt)] == Way::spread;
+  const StripGrid strip = plan.strip(tilt, 0);
+  const index_t lines = image.extent[spread && strip.down ? 1 : 0];
+  const Range own{band * kBand, std::min(lines, (band + 1) * kBand)};
+  if (own.begin >= own.end) return;
+  if (spread) {
+    const Range rows{blocks.begin * kLanes, blocks.end * kLanes};
+    return CRYOLITH_SELECT(spread_strips)(plan.table(), image, strip, own, rows, slab.strip(tilt, 0), slab.stride);
+  }
   for (index_t block = blocks.begin; block < blocks.end; ++block) {
     const SampleGrid grid = plan.grid(tilt, block);
-    const Range range = touching(grid, plan.row_count(tilt), plan.lanes(block), band, {0, width});
-    const float* from = rows + ((block - blocks.begin) * plan.rows() + plan.first_row(tilt)) * kLanes;
-    CRYOLITH_SELECT(scatter_rows)(plan.table(), image, band, grid, range, plan.lanes(block), from);
+    const Range range = touching(grid, plan.row_count(tilt), plan.lanes(block), own, {0, image.extent[1]});
+    const float* from = slab.rows.data() + ((block - blocks.begin) * plan.rows() + plan.first_row(tilt)) * kLanes;
+    CRYOLITH_SELECT(scatter_rows)(plan.table(), image, own, grid, range, plan.lanes(block), from);
+  }
+}
+
+// Zeros where nothing will be written or where sums start.
+void clear_image(const ProjectionPlan& plan, Way way, index_t tilt, View2<float> image) {
+  if (way != Way::store) {
+    std::fill_n(image.data, image.size(), 0.0f);
+    return;
+  }
+  const StripGrid strip = plan.strip(tilt, 0);
+  const index_t ny = plan.volume().ny, start = strip.across.start >> kPositionBits;
+  const Range seen = strip.across.lane > 0 ? Range{start, start + ny} : Range{start - ny + 1, start + 1};
+  const index_t height = image.extent[0], width = image.extent[1], lines = strip.down ? width : height;
+  const index_t begin = std::clamp<index_t>(seen.begin, 0, lines), end = std::clamp<index_t>(seen.end, begin, lines);
+  const index_t line = strip.down ? 1 : width, rows = strip.down ? height : 1;
+  for (index_t row = 0; row < rows; ++row) {
+    float* p = image.data + row * width;
+    std::fill(p, p + begin * line, 0.0f);
+    std::fill(p + end * line, p + lines * line, 0.0f);
   }
 }
 
 }  // namespace
 
-void project(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> volume, View3<float> images) {
-  std::memset(images.data, 0, static_cast<std::size_t>(images.size()) * sizeof(float));
-  const index_t threads = resolve_threads(cpu), block_bytes = plan.rows() * kLanes * index_t{sizeof(float)};
-  const index_t slab = std::min(plan.blocks(), std::max(threads, kSlabBytes / block_bytes));
-  const index_t height = images.extent[1], bands = (height + kBand - 1) / kBand;
-  Buffer<float> rows(slab * plan.rows() * kLanes);
+void project(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> volume, View3<float> images, bool add) {
+  const index_t threads = resolve_threads(cpu);
+  Slab slab(plan, threads);
   std::vector<Scratch> scratch(static_cast<std::size_t>(threads));
-  for (index_t first = 0; first < plan.blocks(); first += slab) {
-    const Range blocks{first, std::min(plan.blocks(), first + slab)};
-    parallel_for(cpu, blocks.end - blocks.begin, [&](index_t i, int worker) {
+  parallel_for(cpu, plan.tilts(), [&](index_t tilt, int) {
+    const Way way = slab.ways[static_cast<std::size_t>(tilt)];
+    if (way != Way::scatter) slab.taps[static_cast<std::size_t>(tilt)] = make_taps(plan, tilt);
+    if (!add) clear_image(plan, way, tilt, image_of(images, tilt));
+  });
+  const index_t bands = (std::max(images.extent[1], images.extent[2]) + kBand - 1) / kBand;
+  for (index_t first = 0; first < plan.blocks(); first += slab.blocks) {
+    const Range blocks{first, std::min(plan.blocks(), first + slab.blocks)};
+    const index_t jobs = (blocks.end - blocks.begin + kJobBlocks - 1) / kJobBlocks;
+    parallel_for(cpu, jobs, [&](index_t i, int worker) {
       Scratch& s = scratch[static_cast<std::size_t>(worker)];
-      const Bank &shallow = plan.shallow(), &steep = plan.steep();
-      if (s.line.size() == 0) {
-        s.line = Buffer<float>(plan.volume().nx * kLanes);
-        if (!shallow.tilts.empty()) s.shallow = Buffer<float>(shallow.across * shallow.stride * kLanes);
-        if (!steep.tilts.empty()) s.steep = Buffer<float>(steep.across * steep.stride * kLanes);
+      if (s.strips.size() == 0) prepare(plan, slab, s);
+      const Range own{first + i * kJobBlocks, std::min(blocks.end, first + (i + 1) * kJobBlocks)};
+      float* rows = slab.scatters ? slab.rows.data() + i * kJobBlocks * plan.rows() * kLanes : s.rows.data();
+      for (index_t b = own.begin; b < own.end; ++b) {
+        if (cpu.cancel != nullptr && cpu.cancel->cancelled()) throw Cancelled();
+        sum_block(plan, volume, b, s, rows + (b - own.begin) * plan.rows() * kLanes);
       }
-      load_block(plan, volume, first + i, s);
-      float* out = rows.data() + i * plan.rows() * kLanes;
-      std::memset(out, 0, static_cast<std::size_t>(plan.rows() * kLanes) * sizeof(float));
-      sum_bank(plan, shallow, s.shallow.data(), out);
-      sum_bank(plan, steep, s.steep.data(), out);
+      for (index_t tilt = 0; tilt < plan.tilts(); ++tilt)
+        if (slab.ways[static_cast<std::size_t>(tilt)] != Way::scatter)
+          collect_tilt(plan, tilt, own, first, slab, s, rows, image_of(images, tilt));
     });
+    if (!slab.scatters && slab.pixels == 0) continue;
     parallel_for(cpu, plan.tilts() * bands, [&](index_t job, int) {
-      const index_t band = job % bands * kBand;
-      scatter_band(plan, rows.data(), blocks, job / bands, {band, std::min(height, band + kBand)}, images);
+      const index_t tilt = job / bands;
+      if (slab.ways[static_cast<std::size_t>(tilt)] != Way::store)
+        collect_band(plan, slab, blocks, tilt, job % bands, image_of(images, tilt));
     });
   }
 }

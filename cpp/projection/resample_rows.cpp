@@ -3,6 +3,7 @@
 // scatter_rows use the same weights in the same order: transposes of each other.
 #include "projection/lanes.hpp"
 #include "projection/sampling.hpp"
+#include "projection/tap_weights.hpp"
 
 namespace cryolith::CRYOLITH_VARIANT {
 namespace {
@@ -13,19 +14,6 @@ struct Sample {
   alignas(32) float row_weights[kTaps];
   V8 column_weights;
 };
-
-// First tap and weights of a position.
-CRYOLITH_INLINE index_t tap_weights(TapTable table, index_t position, V8& w) {
-  constexpr int rest_bits = kPositionBits - kPhaseBits;
-  constexpr float unit = 1.0f / static_cast<float>(index_t{1} << rest_bits);
-  const index_t phase = (position >> rest_bits) & (kPhases - 1), rest = position & ((index_t{1} << rest_bits) - 1);
-  V8 low, high, between;
-  load8(low, table.weights + phase * kTaps);
-  load8(high, table.weights + (phase + 1) * kTaps);
-  splat8(between, static_cast<float>(static_cast<std::int32_t>(rest)) * unit);
-  w = low + between * (high - low);
-  return (position >> kPositionBits) - (kTaps / 2 - 1);
-}
 
 CRYOLITH_INLINE index_t position(const SampleLine& line, index_t i, index_t lane) {
   return line.start + i * line.step + lane * line.lane;

@@ -34,19 +34,26 @@ struct TapTable {
   const float* weights;
 };
 
-#define CRYOLITH_DECLARE_SAMPLING(ns)                                                                            \
-  namespace ns {                                                                                                 \
-  /* acc[r] (+)= sum over taps of (1 - w) in[offset + r] + w in[offset + r + 1], r < kRun, rows of kLanes. */    \
-  void shear_sum(const float* in, const Tap* taps, index_t count, float* acc, bool add);                         \
-  /* rows[i][lane] = sum over taps of weight * image, for i in range; zero outside the image. */                 \
-  void gather_rows(TapTable table, View2<const float> image, const SampleGrid& grid, Range range, index_t lanes, \
-                   float* rows);                                                                                 \
-  /* The transpose: adds rows to the image's rows [band.begin, band.end). */                                     \
-  void scatter_rows(TapTable table, View2<float> image, Range band, const SampleGrid& grid, Range range,         \
-                    index_t lanes, const float* rows);                                                           \
-  /* lanes images rows (stride floats apart) of n pixels <-> n rows of kLanes; missing lanes read as 0. */       \
-  void to_lanes(const float* plain, index_t stride, index_t n, index_t lanes, float* rows);                      \
-  void from_lanes(const float* rows, index_t n, index_t lanes, float* plain, index_t stride);                    \
+#define CRYOLITH_DECLARE_SAMPLING(ns)                                                                             \
+  namespace ns {                                                                                                  \
+  /* acc[r] (+)= sum over taps of (1 - w) in[offset + r] + w in[offset + r + 1], r < kRun, rows of kLanes. */     \
+  void shear_sum(const float* in, const Tap* taps, index_t count, float* acc, bool add);                          \
+  /* rows[i][lane] = sum over taps of weight * image, for i in range; zero outside the image. */                  \
+  void gather_rows(TapTable table, View2<const float> image, const SampleGrid& grid, Range range, index_t lanes,  \
+                   float* rows);                                                                                  \
+  /* The transpose: adds rows to the image's rows [band.begin, band.end). */                                      \
+  void scatter_rows(TapTable table, View2<float> image, Range band, const SampleGrid& grid, Range range,          \
+                    index_t lanes, const float* rows);                                                            \
+  /* lanes image rows (stride floats apart) of n pixels -> n rows of kLanes (row_stride floats apart), missing */ \
+  /* lanes as 0; asks for the pixels `ahead` of them. */                                                          \
+  void to_lanes(const float* plain, index_t stride, index_t n, index_t lanes, index_t ahead, float* rows,         \
+                index_t row_stride);                                                                              \
+  /* n rows of kLanes -> lanes image rows. */                                                                     \
+  void from_lanes(const float* rows, index_t n, index_t lanes, float* plain, index_t stride);                     \
+  /* The same for some lines, line_rows rows and plane floats apart, past the caches and in whole cache lines: */ \
+  /* kLanes lanes, n, plane and stride multiples of 16, plain aligned to 64 bytes. */                             \
+  void stream_lanes(const float* rows, index_t line_rows, index_t lines, index_t n, float* plain, index_t plane,  \
+                    index_t stride);                                                                              \
   }
 CRYOLITH_FOR_EACH_VARIANT(CRYOLITH_DECLARE_SAMPLING)
 

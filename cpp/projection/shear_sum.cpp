@@ -45,17 +45,21 @@ void shear_sum(const float* in, const Tap* taps, index_t count, float* acc, bool
   for (int r = 0; r < kRun; ++r) store8(acc + r * kLanes, a[r]);
 }
 
-void to_lanes(const float* plain, index_t stride, index_t n, index_t lanes, float* rows) {
+void to_lanes(const float* plain, index_t stride, index_t n, index_t lanes, index_t ahead, float* rows,
+              index_t row_stride) {
   index_t x = 0;
   if (lanes == kLanes)
     for (; x + 8 <= n; x += 8) {
       V8 v[8];
-      for (int y = 0; y < 8; ++y) load8(v[y], plain + y * stride + x);
+      for (int y = 0; y < 8; ++y) {
+        load8(v[y], plain + y * stride + x);
+        __builtin_prefetch(plain + y * stride + x + ahead);
+      }
       transpose8(v);
-      for (int i = 0; i < 8; ++i) store8(rows + (x + i) * kLanes, v[i]);
+      for (int i = 0; i < 8; ++i) store8(rows + (x + i) * row_stride, v[i]);
     }
   for (; x < n; ++x)
-    for (index_t y = 0; y < kLanes; ++y) rows[x * kLanes + y] = y < lanes ? plain[y * stride + x] : 0.0f;
+    for (index_t y = 0; y < kLanes; ++y) rows[x * row_stride + y] = y < lanes ? plain[y * stride + x] : 0.0f;
 }
 
 void from_lanes(const float* rows, index_t n, index_t lanes, float* plain, index_t stride) {
@@ -69,6 +73,24 @@ void from_lanes(const float* rows, index_t n, index_t lanes, float* plain, index
     }
   for (; x < n; ++x)
     for (index_t y = 0; y < lanes; ++y) plain[y * stride + x] = rows[x * kLanes + y];
+}
+
+void stream_lanes(const float* rows, index_t line_rows, index_t lines, index_t n, float* plain, index_t plane,
+                  index_t stride) {
+  for (index_t line = 0; line < lines; ++line)
+    for (index_t x = 0; x < n; x += 16) {
+      V8 v[16];
+      for (int i = 0; i < 16; ++i) load8(v[i], rows + (line * line_rows + x + i) * kLanes);
+      transpose8(v);
+      transpose8(v + 8);
+      for (int y = 0; y < 8; ++y) {
+        stream8(plain + line * plane + y * stride + x, v[y]);
+        stream8(plain + line * plane + y * stride + x + 8, v[y + 8]);
+      }
+    }
+#if defined(__x86_64__)
+  __builtin_ia32_sfence();  // streamed stores are ordered by nothing else
+#endif
 }
 
 }  // namespace cryolith::CRYOLITH_VARIANT

@@ -12,10 +12,12 @@ namespace cryolith {
 namespace {
 
 constexpr index_t kLongest = index_t{1} << 30;  // passes count in 32 bits
+constexpr index_t kLeast = 16;                  // two passes of radix 4
 
 // 4 first: fewest operations per sample.
 std::vector<int> radices(index_t n) {
-  require(n >= 1 && n <= kLongest, "filter: found a length of ", n, ", expected 1 to ", kLongest);
+  require(n >= kLeast && n <= kLongest && n % kLeast == 0, "filter: found a length of ", n, ", expected a multiple of ",
+          kLeast, " to ", kLongest);
   std::vector<int> out;
   for (int radix : {4, 2, 3, 5})
     while (n % radix == 0) {
@@ -31,7 +33,7 @@ std::vector<int> radices(index_t n) {
 index_t filter_length(index_t count) {
   require(count >= 1 && count <= kLongest / 4, "filter_length: found ", count, " samples, expected 1 to ",
           kLongest / 4);
-  for (index_t n = std::max<index_t>(2, 2 * count - 1);; ++n) {
+  for (index_t n = (2 * count + kLeast - 1) / kLeast * kLeast;; n += kLeast) {
     index_t rest = n;
     for (index_t radix : {2, 3, 5})
       while (rest % radix == 0) rest /= radix;
@@ -39,19 +41,23 @@ index_t filter_length(index_t count) {
   }
 }
 
-RowFilter::RowFilter(index_t n, View2<const float> gains, int workers) : gains_(gains) {
-  require(gains.extent[1] == n / 2 + 1, "gains: found ", gains.extent[1], " frequencies, expected ", n / 2 + 1);
+FftLength::FftLength(index_t n) {
   const std::vector<int> order = radices(n);
+  std::vector<float> roots(static_cast<std::size_t>(2 * n));
+  for (index_t k = 0; k < n; ++k) {
+    const double turn = -2.0 * std::numbers::pi * static_cast<double>(k) / static_cast<double>(n);
+    roots[static_cast<std::size_t>(2 * k)] = static_cast<float>(std::cos(turn));
+    roots[static_cast<std::size_t>(2 * k + 1)] = static_cast<float>(std::sin(turn));
+  }
   index_t length = n;
-  std::vector<index_t> first;
+  std::vector<std::size_t> first;
   for (int radix : order) {
-    first.push_back(static_cast<index_t>(twiddles_.size()));
+    first.push_back(twiddles_.size());
     passes_.push_back({radix, static_cast<std::int32_t>(length), nullptr});
     for (index_t j = 0; j < length / radix; ++j)
       for (int q = 1; q < radix; ++q) {
-        const double turn = -2.0 * std::numbers::pi * static_cast<double>(j * q) / static_cast<double>(length);
-        twiddles_.push_back(static_cast<float>(std::cos(turn)));
-        twiddles_.push_back(static_cast<float>(std::sin(turn)));
+        const auto root = roots.begin() + 2 * (j * q * (n / length) % n);
+        twiddles_.insert(twiddles_.end(), root, root + 2);
       }
     length /= radix;
   }
@@ -66,26 +72,39 @@ RowFilter::RowFilter(index_t n, View2<const float> gains, int workers) : gains_(
     }
     frequency_.push_back(static_cast<std::int32_t>(std::min(k, n - k)));
   }
-  for (int i = 0; i < workers; ++i) work_.emplace_back(0);
   tables_ = {n, static_cast<std::int32_t>(passes_.size()), passes_.data(), frequency_.data()};
 }
 
-void RowFilter::apply(int worker, index_t tilt, index_t count, float* a, float* b) {
-  Buffer<float>& work = work_[static_cast<std::size_t>(worker)];
-  if (work.size() == 0) work = Buffer<float>(2 * kLanes * tables_.n);
-  require(2 * count - 1 <= tables_.n, "filter: ", count, " samples need a longer transform than ", tables_.n);
-  CRYOLITH_SELECT(filter_rows)(tables_, gains_.data + tilt * gains_.extent[1], count, a, b, work.data());
+RowFilter::RowFilter(const std::vector<index_t>& lengths, View2<const float> gains, int workers)
+    : lengths_(lengths), gains_(gains), work_(static_cast<std::size_t>(workers)) {
+  require(gains.extent[0] == static_cast<index_t>(lengths.size()), "gains: found ", gains.extent[0], " rows, expected ",
+          lengths.size());
+  for (index_t n : lengths) {
+    require(n / 2 + 1 <= gains.extent[1], "gains: found ", gains.extent[1], " frequencies, expected ", n / 2 + 1);
+    if (!plans_.contains(n)) plans_.emplace(n, std::make_unique<FftLength>(n));
+  }
 }
 
-index_t longest_row(const ProjectionPlan& plan) {
-  index_t longest = 1;
-  for (index_t tilt = 0; tilt < plan.tilts(); ++tilt)
+void RowFilter::apply(int worker, index_t tilt, index_t count, float* a, float* b) {
+  const FftTables& tables = plans_.at(lengths_[static_cast<std::size_t>(tilt)])->tables();
+  Buffer<float>& work = work_[static_cast<std::size_t>(worker)];
+  if (work.size() == 0) work = Buffer<float>(2 * kLanes * std::ranges::max(lengths_));
+  require(2 * count <= tables.n, "filter: ", count, " samples need a longer transform than ", tables.n);
+  CRYOLITH_SELECT(filter_rows)(tables, gains_.data + tilt * gains_.extent[1], count, a, b, work.data());
+}
+
+std::vector<index_t> filter_lengths(const ProjectionPlan& plan) {
+  std::vector<index_t> lengths;
+  for (index_t tilt = 0; tilt < plan.tilts(); ++tilt) {
+    index_t longest = 1;
     for (index_t block = 0; block < plan.blocks(); block += 2) {
       const bool pair = block + 1 < plan.blocks();
       const Range r = united(plan.samples(tilt, block), pair ? plan.samples(tilt, block + 1) : Range{0, 0});
       longest = std::max(longest, r.end - r.begin);
     }
-  return longest;
+    lengths.push_back(filter_length(longest));
+  }
+  return lengths;
 }
 
 void filter_images(const Cpu& cpu, RowFilter& filter, View3<const float> images, View3<float> out) {
@@ -99,8 +118,8 @@ void filter_images(const Cpu& cpu, RowFilter& filter, View3<const float> images,
                   lanes_b = std::min<index_t>(kLanes, height - y - lanes_a);
     float *a = rows.data(), *b = lanes_b > 0 ? a + width * kLanes : nullptr;
     const index_t start = (tilt * height + y) * width, next = start + kLanes * width;
-    CRYOLITH_SELECT(to_lanes)(images.data + start, width, width, lanes_a, a);
-    if (b != nullptr) CRYOLITH_SELECT(to_lanes)(images.data + next, width, width, lanes_b, b);
+    CRYOLITH_SELECT(to_lanes)(images.data + start, width, width, lanes_a, 0, a, kLanes);
+    if (b != nullptr) CRYOLITH_SELECT(to_lanes)(images.data + next, width, width, lanes_b, 0, b, kLanes);
     filter.apply(worker, tilt, width, a, b);
     CRYOLITH_SELECT(from_lanes)(a, width, lanes_a, out.data + start, width);
     if (b != nullptr) CRYOLITH_SELECT(from_lanes)(b, width, lanes_b, out.data + next, width);

@@ -72,6 +72,7 @@ CRYOLITH_INLINE void dft(C8 x[]) {
   if constexpr (kRadix == 5) dft5<kInverse>(x);
 }
 
+// One pass over n samples, whole blocks of the pass's length.
 template <int kRadix, bool kInverse>
 void run_pass(const FftPass& pass, index_t n, C8* data) {
   const index_t length = pass.length, part = length / kRadix;
@@ -104,23 +105,92 @@ void run_any(const FftPass& pass, index_t n, C8* data) {
   }
 }
 
+// The innermost pass there and back with the multiplication in between: its blocks stay in registers, its twiddle
+// factors are 1.
+template <int kRadix>
+void innermost(index_t n, const std::int32_t* frequency, const float* gain, C8* data) {
+  for (index_t block = 0; block < n; block += kRadix) {
+    C8 x[kRadix];
+    for (int q = 0; q < kRadix; ++q) x[q] = data[block + q];
+    dft<kRadix, false>(x);
+    for (int q = 0; q < kRadix; ++q) x[q] = scaled(x[q], gain[frequency[block + q]]);
+    dft<kRadix, true>(x);
+    for (int q = 0; q < kRadix; ++q) data[block + q] = x[q];
+  }
+}
+
+// From pass `first` on, there and back, over one of its blocks, which starts at `at`. Long blocks are cut before they
+// are passed over again, so that the rest happens in L1.
+void convolve(const FftTables& tables, std::int32_t first, index_t at, const float* gain, C8* data) {
+  constexpr index_t in_l1 = 256;
+  const index_t n = tables.pass[first].length, last = tables.passes - 1;
+  if (n > in_l1 && first < last) {
+    run_any<false>(tables.pass[first], n, data + at);
+    const index_t part = tables.pass[first + 1].length;
+    for (index_t block = 0; block < n; block += part) convolve(tables, first + 1, at + block, gain, data);
+    return run_any<true>(tables.pass[first], n, data + at);
+  }
+  for (std::int32_t p = first; p < last; ++p) run_any<false>(tables.pass[p], n, data + at);
+  const std::int32_t* frequency = tables.frequency + at;
+  switch (tables.pass[last].radix) {
+    case 2:
+      innermost<2>(n, frequency, gain, data + at);
+      break;
+    case 3:
+      innermost<3>(n, frequency, gain, data + at);
+      break;
+    case 4:
+      innermost<4>(n, frequency, gain, data + at);
+      break;
+    default:
+      innermost<5>(n, frequency, gain, data + at);
+  }
+  for (std::int32_t p = static_cast<std::int32_t>(last); p-- > first;) run_any<true>(tables.pass[p], n, data + at);
+}
+
+// The outermost pass, of radix 4, from and to the rows themselves: count <= n/2, so that the second half is 0 and
+// not wanted.
+void outermost_forward(const FftPass& pass, index_t count, const float* a, const float* b, C8* data) {
+  const index_t part = pass.length / 4;
+  const auto sample = [&](index_t i) {
+    C8 x = {V8{}, V8{}};
+    if (i < count) load8(x.re, a + 8 * i);
+    if (i < count && b != nullptr) load8(x.im, b + 8 * i);
+    return x;
+  };
+  for (index_t j = 0; j < part; ++j) {
+    const float* w = pass.twiddles + 6 * j;
+    const C8 x = sample(j), y = sample(j + part), t = turned<false>(y);
+    data[j] = sum(x, y);
+    data[j + part] = product(sum(x, t), w[0], w[1]);
+    data[j + 2 * part] = product(difference(x, y), w[2], w[3]);
+    data[j + 3 * part] = product(difference(x, t), w[4], w[5]);
+  }
+}
+
+void outermost_inverse(const FftPass& pass, index_t count, const C8* data, float* a, float* b) {
+  const index_t part = pass.length / 4;
+  const auto put = [&](index_t i, const C8& x) {
+    if (i >= count) return;
+    store8(a + 8 * i, x.re);
+    if (b != nullptr) store8(b + 8 * i, x.im);
+  };
+  for (index_t j = 0; j < part; ++j) {
+    const float* w = pass.twiddles + 6 * j;
+    const C8 x0 = data[j], x1 = product(data[j + part], w[0], -w[1]);
+    const C8 x2 = product(data[j + 2 * part], w[2], -w[3]), x3 = product(data[j + 3 * part], w[4], -w[5]);
+    put(j, sum(sum(x0, x2), sum(x1, x3)));
+    put(j + part, sum(difference(x0, x2), turned<true>(difference(x1, x3))));
+  }
+}
+
 }  // namespace
 
 void filter_rows(FftTables tables, const float* gain, index_t count, float* a, float* b, float* work) {
   C8* data = reinterpret_cast<C8*>(work);
-  const C8 zero = {V8{}, V8{}};
-  for (index_t i = 0; i < tables.n; ++i) {
-    data[i] = zero;
-    if (i < count) load8(data[i].re, a + 8 * i);
-    if (i < count && b != nullptr) load8(data[i].im, b + 8 * i);
-  }
-  for (int p = 0; p < tables.passes; ++p) run_any<false>(tables.pass[p], tables.n, data);
-  for (index_t i = 0; i < tables.n; ++i) data[i] = scaled(data[i], gain[tables.frequency[i]]);
-  for (int p = tables.passes; p-- > 0;) run_any<true>(tables.pass[p], tables.n, data);
-  for (index_t i = 0; i < count; ++i) {
-    store8(a + 8 * i, data[i].re);
-    if (b != nullptr) store8(b + 8 * i, data[i].im);
-  }
+  outermost_forward(tables.pass[0], count, a, b, data);
+  for (index_t block = 0; block < tables.n; block += tables.n / 4) convolve(tables, 1, block, gain, data);
+  outermost_inverse(tables.pass[0], count, data, a, b);
 }
 
 }  // namespace cryolith::CRYOLITH_VARIANT

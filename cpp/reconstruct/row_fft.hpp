@@ -15,7 +15,7 @@ struct FftPass {
   const float* twiddles;
 };
 // Decimation in frequency, in place: position p then holds frequency `frequency[p]` (folded into 0 ... n/2). The
-// inverse runs the passes backwards, so nothing is ever reordered.
+// inverse runs the passes backwards, so nothing is ever reordered. The first pass has radix 4, and there is a second.
 struct FftTables {
   index_t n;
   std::int32_t passes;
@@ -26,7 +26,7 @@ struct FftTables {
 #define CRYOLITH_DECLARE_ROW_FFT(ns)                                                                            \
   namespace ns {                                                                                                \
   /* Convolves `count` rows of kLanes, a and b (b may be null), with the real even kernel of spectrum `gain` */ \
-  /* (n/2 + 1, 1/n included). Rows outside count read as zero. work: 16 n floats. */                            \
+  /* (n/2 + 1, 1/n included). count <= n/2; work: 16 n floats. */                                               \
   void filter_rows(FftTables tables, const float* gain, index_t count, float* a, float* b, float* work);        \
   }
 CRYOLITH_FOR_EACH_VARIANT(CRYOLITH_DECLARE_ROW_FFT)

@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'FftPlan', 'ProjectionPlan', 'available_threads', 'count_missing', 'despike', 'fft_good_size', 'fill_basins', 'filter_length', 'filter_stack', 'invert_step', 'isa', 'label', 'longest_row', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'update_step', 'wbp']
+__all__: list[str] = ['CancelToken', 'FftPlan', 'ProjectionPlan', 'available_threads', 'count_missing', 'despike', 'fft_good_size', 'fill_basins', 'filter_length', 'filter_lengths', 'filter_stack', 'invert_step', 'isa', 'label', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'update_step', 'wbp']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -62,6 +62,7 @@ class ProjectionPlan:
     """
     Tables of one geometry for one volume shape and one image shape.
     """
+    slab_rows: typing.ClassVar[int] = 16
     def __init__(self, poses: numpy.typing.NDArray[numpy.float64], volume_shape: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(3)"], image_shape: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"]) -> None:
         """
         poses: (n_tilts, 7) cos tilt, sin tilt, cos axis, sin axis, shift row, shift column, axis offset [px].
@@ -70,13 +71,22 @@ class ProjectionPlan:
         """
         Sets out (nz, ny, nx) to the back-projection of stack.
         """
-    def project(self, volume: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    def project(self, volume: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, add: bool = False) -> None:
         """
-        Sets out (n_tilts, height, width) to the projections of volume.
+        Sets out (n_tilts, height, width) to the projections of volume, or adds them to it.
+        """
+    def slab(self, first: typing.SupportsInt | typing.SupportsIndex, last: typing.SupportsInt | typing.SupportsIndex) -> ProjectionPlan:
+        """
+        The plan of the volume's rows first to last alone, on the images' pixels of window.
         """
     def spacing(self, tilt: typing.SupportsInt | typing.SupportsIndex) -> float:
         """
         Spacing of the samples of one tilt's rows [px].
+        """
+    @property
+    def window(self) -> typing.Annotated[list[int], "FixedSize(4)"]:
+        """
+        First row, last row, first column, last column of the pixels that it takes.
         """
 def available_threads() -> int:
     """
@@ -102,6 +112,10 @@ def filter_length(count: typing.SupportsInt | typing.SupportsIndex) -> int:
     """
     Transform length that filters count samples without wrap.
     """
+def filter_lengths(plan: ProjectionPlan) -> list[int]:
+    """
+    Transform length that each tilt's rows need.
+    """
 def filter_stack(stack: numpy.typing.NDArray[numpy.float32], gains: numpy.typing.NDArray[numpy.float32], length: typing.SupportsInt | typing.SupportsIndex, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
     """
     Filters a stack along its last axis; gains (n_tilts, length/2 + 1).
@@ -117,10 +131,6 @@ def isa() -> str:
 def label(mask: numpy.typing.NDArray[numpy.uint8], connectivity: typing.SupportsInt | typing.SupportsIndex, labels: numpy.typing.NDArray[numpy.int32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> int:
     """
     Number the connected components of mask (nz, ny, nx) uint8 into labels int32; return how many.
-    """
-def longest_row(plan: ProjectionPlan) -> int:
-    """
-    Most samples that one stretched row has over an image.
     """
 def reduce_images(images: numpy.typing.NDArray[numpy.float32], row_weight: numpy.typing.NDArray[numpy.float32], row_source: numpy.typing.NDArray[numpy.int64], column_weight: numpy.typing.NDArray[numpy.float32], column_source: numpy.typing.NDArray[numpy.int64], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """
@@ -146,7 +156,7 @@ def update_step(correction: numpy.typing.NDArray[numpy.float32], weights: numpy.
     """
     volume <- max(lower, volume + weights correction).
     """
-def wbp(plan: ProjectionPlan, stack: numpy.typing.NDArray[numpy.float32], gains: numpy.typing.NDArray[numpy.float32], length: typing.SupportsInt | typing.SupportsIndex, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+def wbp(plan: ProjectionPlan, stack: numpy.typing.NDArray[numpy.float32], gains: numpy.typing.NDArray[numpy.float32], lengths: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
     """
     Filtered back-projection.
     """

@@ -29,7 +29,7 @@ TEST(RowFilter, SpectrumOfOneIsTheIdentity) {
     g.data = gains.data();
     g.extent[0] = 1;
     g.extent[1] = n / 2 + 1;
-    RowFilter filter(n, g, 1);
+    RowFilter filter({n}, g, 1);
     std::vector<float> a(static_cast<std::size_t>(count * kLanes)), b(a.size());
     for (float& x : a) x = normal(generator);
     for (float& x : b) x = normal(generator);
@@ -45,14 +45,14 @@ TEST(RowFilter, SpectrumOfOneIsTheIdentity) {
 }
 
 TEST(RowFilter, RefusesRowsThatWouldWrapAround) {
-  std::vector<float> gains(5, 0.125f), rows(8 * kLanes);
+  std::vector<float> gains(9, 0.0625f), rows(16 * kLanes);
   View2<const float> g;
   g.data = gains.data();
   g.extent[0] = 1;
-  g.extent[1] = 5;
-  RowFilter filter(8, g, 1);
-  EXPECT_THROW(filter.apply(0, 0, 5, rows.data(), nullptr), ArgumentError);
-  EXPECT_THROW(RowFilter(14, g, 1), ArgumentError);
+  g.extent[1] = 9;
+  RowFilter filter({16}, g, 1);
+  EXPECT_THROW(filter.apply(0, 0, 9, rows.data(), nullptr), ArgumentError);
+  for (index_t n : {8, 14, 32, 16 * 7}) EXPECT_THROW(RowFilter({n}, g, 1), ArgumentError) << n;
 }
 
 TEST(Sirt, StepsAreWhatTheySay) {

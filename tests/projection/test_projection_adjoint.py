@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hypothesis.strategies as st
 import numpy as np
+import pytest
 from hypothesis import given, settings
 
 from cryolith.projection import Geometry, backproject, project
@@ -54,10 +55,7 @@ def test_adjoint(case):
     assert abs(dot(ax, y) - dot(x, aty)) <= 1e-6 * scale
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
-@given(case=cases(largest=9, tilts=3))
-def test_equals_the_definition(case):
-    geometry, shape, image_shape, seed = case
+def assert_equals_the_definition(geometry, shape, image_shape, seed):
     rng = np.random.default_rng(seed)
     x = rng.uniform(-1, 1, size=shape).astype("f4")
     y = rng.uniform(-1, 1, size=(len(geometry), *image_shape)).astype("f4")
@@ -70,3 +68,22 @@ def test_equals_the_definition(case):
     ):
         bound = roundings * np.abs(a).sum(axes) + table * np.count_nonzero(a, axis=axes)
         assert (np.abs(got - want) <= bound).all()
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(case=cases(largest=9, tilts=3))
+def test_equals_the_definition(case):
+    assert_equals_the_definition(*case)
+
+
+@pytest.mark.parametrize("axis", [0.0, 90.0, 180.0, 270.0])
+@pytest.mark.parametrize("shift", [0.0, 2.0, -0.37])
+def test_straight_axes_equal_the_definition(axis, shift):
+    """Axes along an image axis take another path than those between: images smaller and larger than the volume."""
+    geometry = Geometry.single_axis(
+        [0.0, 33.0, -45.0, 57.0, 90.0],
+        tilt_axis_deg=axis,
+        shifts_px=[[shift, 0.0], [0.0, shift], [shift, 1.0], [1.0, shift], [shift, shift]],
+    )
+    assert_equals_the_definition(geometry, (7, 11, 10), (9, 12), 1)
+    assert_equals_the_definition(geometry, (5, 6, 13), (14, 9), 2)

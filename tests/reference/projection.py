@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 TAPS, BETA = 8, 6.0
+STEEP = 1.75  # tangent: 60.3 degrees
 
 
 def tap_weights(fraction):
@@ -50,7 +51,7 @@ def matrix(poses, shape, image_shape):
     out = np.zeros((len(poses), *image_shape, nz, ny, nx))
     for t, pose in enumerate(poses):
         ct, st = pose[:2]
-        steep = abs(st) > abs(ct)
+        steep = abs(st) > STEEP * abs(ct)
         along, across = (nz, nx) if steep else (nx, nz)
         step, slope = (st, ct / st) if steep else (ct, st / ct)
         whole, rest = shears(across, slope)

@@ -15,7 +15,7 @@ from .mdoc import Mdoc, read_mdoc
 from .sample import sample_path
 from .series import read_tilt_series
 from .table import write_table
-from .volume import read_volume, write_volume
+from .volume import open_slabs, read_volume, write_volume
 
 __all__ = [
     "Finding",
@@ -23,6 +23,7 @@ __all__ = [
     "atomic",
     "check",
     "info",
+    "open_slabs",
     "read_alignment",
     "read_angle_file",
     "read_defects",

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from .atomic import publish
 from .findings import fail
 from .mrc_header import HEADER_BYTES
 
-__all__ = ["OWN_LABEL", "mrc_dtype", "write_mrc"]
+__all__ = ["OWN_LABEL", "MrcSlabs", "mrc_dtype", "open_mrc_slabs", "write_mrc"]
 
 OWN_LABEL = "cryolith"
 _MODE = {"i1": 0, "i2": 1, "f4": 2, "u2": 6, "f2": 12}
@@ -56,7 +58,76 @@ def write_mrc(
         Texts for the ten labels; long ones run over several.
     """
     target = os.fspath(path)
-    for name, size in zip(("nz", "ny", "nx"), data.shape, strict=True):
+    _check_sizes(data.shape, target)
+    dtype = mrc_dtype(data, target)
+    lines = label_lines(labels, target)
+    statistics = _statistics(data, dtype)
+    header = _header(data.shape, dtype, statistics, pixel_size, first_voxel, lines)
+    with (
+        publish(path, need=HEADER_BYTES + data.size * dtype.itemsize) as partial,
+        open(partial, "wb") as out,
+    ):
+        out.write(header)
+        for section in data:
+            out.write(np.ascontiguousarray(section, dtype).tobytes())
+
+
+class MrcSlabs:
+    """A float32 MRC volume on its way to disk, some rows (y) of every section at a time."""
+
+    def __init__(self, path: Path, shape: tuple[int, int, int]) -> None:
+        self._shape, self._file = shape, open(path, "w+b", buffering=0)  # noqa: SIM115
+        self._file.truncate(HEADER_BYTES + 4 * math.prod(shape))
+
+    def write(self, first: int, slab: npt.NDArray[np.float32]) -> None:
+        """Write rows ``first`` to ``first + slab.shape[1]`` of all sections."""
+        _, ny, nx = self._shape
+        for z, rows in enumerate(np.asarray(slab, "<f4")):
+            place = HEADER_BYTES + 4 * nx * (z * ny + first)
+            os.pwrite(self._file.fileno(), np.ascontiguousarray(rows).data, place)
+
+    def __iter__(self) -> Iterator[npt.NDArray[np.float32]]:
+        """Read the sections back, one at a time."""
+        nz, ny, nx = self._shape
+        for z in range(nz):
+            raw = os.pread(self._file.fileno(), 4 * ny * nx, HEADER_BYTES + 4 * nx * ny * z)
+            yield np.frombuffer(raw, "<f4").reshape(ny, nx)
+
+    def finish(self, header: bytes) -> None:
+        """Write the header; the file is then complete."""
+        os.pwrite(self._file.fileno(), header, 0)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+@contextmanager
+def open_mrc_slabs(
+    path: str | os.PathLike[str],
+    shape: tuple[int, int, int],
+    *,
+    pixel_size: float | None,
+    first_voxel: npt.NDArray[np.float64],
+    labels: Sequence[str],
+) -> Iterator[MrcSlabs]:
+    """Give a writer of slabs; leaving the block gives the file :func:`write_mrc` would have written."""
+    target = os.fspath(path)
+    _check_sizes(shape, target)
+    lines, dtype = label_lines(labels, target), np.dtype("<f4")
+    with publish(path, need=HEADER_BYTES + 4 * math.prod(shape)) as partial:
+        slabs = MrcSlabs(partial, shape)
+        try:
+            yield slabs
+            statistics = _statistics(slabs, dtype)
+            slabs.finish(_header(shape, dtype, statistics, pixel_size, first_voxel, lines))
+        finally:
+            slabs.close()
+
+
+def _check_sizes(shape: tuple[int, ...], target: str) -> None:
+    for name, size in zip(("nz", "ny", "nx"), shape, strict=True):
         if not 0 < size < 2**31:
             fail(
                 target,
@@ -65,16 +136,6 @@ def write_mrc(
                 "1 to 2147483647",
                 "an MRC header cannot hold that size; use .zarr",
             )
-    dtype = mrc_dtype(data, target)
-    lines = label_lines(labels, target)
-    header = _header(data, dtype, _statistics(data, dtype), pixel_size, first_voxel, lines)
-    with (
-        publish(path, need=HEADER_BYTES + data.size * dtype.itemsize) as partial,
-        open(partial, "wb") as out,
-    ):
-        out.write(header)
-        for section in data:
-            out.write(np.ascontiguousarray(section, dtype).tobytes())
 
 
 def mrc_dtype(data: npt.NDArray[Any], target: str) -> np.dtype[Any]:
@@ -108,8 +169,11 @@ def mrc_dtype(data: npt.NDArray[Any], target: str) -> np.dtype[Any]:
     return np.dtype("<f4")
 
 
-def _statistics(data: npt.NDArray[Any], dtype: np.dtype[Any]) -> _Statistics:
-    """Of the finite values as written; summed section by section in float64, in little memory."""
+def _statistics(data: Iterable[npt.NDArray[Any]], dtype: np.dtype[Any]) -> _Statistics:
+    """Of the finite values as written; summed section by section in float64, in little memory.
+
+    ``data`` gives its sections each time it is iterated.
+    """
     low, high, total, squares, count = math.inf, -math.inf, 0.0, 0.0, 0
     for section in data:
         values = np.ascontiguousarray(section, dtype).astype(np.float64)
@@ -145,7 +209,7 @@ def label_lines(labels: Sequence[str], target: str) -> list[bytes]:
 
 
 def _header(
-    data: npt.NDArray[Any],
+    shape: tuple[int, ...],
     dtype: np.dtype[Any],
     statistics: _Statistics,
     pixel_size: float | None,
@@ -154,7 +218,7 @@ def _header(
 ) -> bytes:
     record = np.zeros((), HEADER_DTYPE.newbyteorder("<"))
     record["mode"] = _MODE[dtype.str[1:]]
-    sizes = data.shape[::-1]
+    sizes = shape[::-1]
     for axis, size, low in zip("xyz", sizes, first_voxel[::-1], strict=True):
         record[f"n{axis}"] = record[f"m{axis}"] = size
         record["cella"][axis] = size * (pixel_size or 0.0)

@@ -13,7 +13,8 @@ import json
 import math
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,14 @@ from ..errors import InputError
 from .atomic import publish_folder
 from .findings import Notes, fail
 
-__all__ = ["ZarrHead", "open_ome_zarr", "read_ome_zarr", "write_ome_zarr"]
+__all__ = [
+    "ZarrHead",
+    "ZarrSlabs",
+    "open_ome_zarr",
+    "open_zarr_slabs",
+    "read_ome_zarr",
+    "write_ome_zarr",
+]
 
 # Labels shrink twenty-fold at the fastest level; float densities hardly shrink at any, so they stay
 # raw.
@@ -49,28 +57,62 @@ def write_ome_zarr(
     chunks: tuple[int, int, int],
 ) -> None:
     """Write ``data`` (nz, ny, nx) with its position [angstrom] as one resolution level."""
+    with open_zarr_slabs(
+        path, data.shape, data.dtype, pixel_size, first_voxel, labels, chunks
+    ) as slabs:
+        slabs.write(0, data)
+
+
+@dataclass(frozen=True)
+class ZarrSlabs:
+    """A volume on its way to disk, whole rows of chunks at a time."""
+
+    folder: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    chunks: tuple[int, ...]
+    squeeze: bool
+
+    def write(self, first: int, slab: npt.NDArray[Any]) -> None:
+        """Write rows ``first`` to ``first + slab.shape[1]``; both ends lie on edges of chunks or of the volume."""
+        place = first // self.chunks[1]
+        _write_chunks(self.folder, slab, place, self.dtype, self.chunks, self.squeeze)
+
+
+@contextmanager
+def open_zarr_slabs(
+    path: str | os.PathLike[str],
+    shape: tuple[int, ...],
+    kind: np.dtype[Any],
+    pixel_size: float | None,
+    first_voxel: npt.NDArray[np.float64],
+    labels: Sequence[str],
+    chunks: tuple[int, int, int],
+) -> Iterator[ZarrSlabs]:
+    """Give a writer of slabs; leaving the block gives the folder :func:`write_ome_zarr` would have written."""
     if len(chunks) != 3 or any(int(c) != c or c < 1 for c in chunks):
         raise InputError(f"chunks: found {chunks}, expected three whole numbers of at least 1")
-    dtype = data.dtype.newbyteorder("<")
-    sizes = tuple(min(int(c), n) for c, n in zip(chunks, data.shape, strict=True))
-    squeeze = data.dtype.kind in "biu"
+    dtype = kind.newbyteorder("<")
+    sizes = tuple(min(int(c), n) for c, n in zip(chunks, shape, strict=True))
+    squeeze = kind.kind in "biu"
     array = {
         "chunks": list(sizes),
         "compressor": {"id": "zlib", "level": _ZLIB_LEVEL} if squeeze else None,
         "dimension_separator": "/",
         "dtype": dtype.str,
-        "fill_value": False if data.dtype.kind == "b" else 0,
+        "fill_value": False if kind.kind == "b" else 0,
         "filters": None,
         "order": "C",
-        "shape": list(data.shape),
+        "shape": list(shape),
         "zarr_format": 2,
     }
-    with publish_folder(path, need=0 if squeeze else data.nbytes) as folder:
+    need = 0 if squeeze else math.prod(shape) * kind.itemsize
+    with publish_folder(path, need=need) as folder:
         _write_json(folder / ".zgroup", {"zarr_format": 2})
         _write_json(folder / ".zattrs", _attributes(pixel_size, first_voxel, labels))
         (folder / "0").mkdir()
         _write_json(folder / "0" / ".zarray", array)
-        _write_chunks(folder / "0", data, dtype, sizes, squeeze)
+        yield ZarrSlabs(folder / "0", shape, dtype, sizes, squeeze)
 
 
 def _write_json(path: Path, value: Any) -> None:
@@ -101,10 +143,12 @@ def _attributes(
 def _write_chunks(
     folder: Path,
     data: npt.NDArray[Any],
+    first: int,
     dtype: np.dtype[Any],
     sizes: tuple[int, ...],
     squeeze: bool,
 ) -> None:
+    """Write the chunks of ``data``, of which the first along y is number ``first``."""
     counts = [math.ceil(n / c) for n, c in zip(data.shape, sizes, strict=True)]
     for index in itertools.product(*map(range, counts)):
         where = tuple(slice(i * c, (i + 1) * c) for i, c in zip(index, sizes, strict=True))
@@ -112,7 +156,8 @@ def _write_chunks(
         part = data[where]
         block[tuple(slice(0, n) for n in part.shape)] = part
         raw = block.tobytes()
-        target = folder.joinpath(*map(str, index))
+        z, y, x = index
+        target = folder.joinpath(str(z), str(first + y), str(x))
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(zlib.compress(raw, _ZLIB_LEVEL) if squeeze else raw)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +18,18 @@ from ..errors import InputError
 from .findings import Notes, fail
 from .image_file import open_image
 from .mrc_read import MrcFile
-from .mrc_write import OWN_LABEL, write_mrc
-from .ome_zarr import open_ome_zarr, read_ome_zarr, write_ome_zarr
+from .mrc_write import OWN_LABEL, open_mrc_slabs, write_mrc
+from .ome_zarr import open_ome_zarr, open_zarr_slabs, read_ome_zarr, write_ome_zarr
 
-__all__ = ["assemble_volume", "describe_volume", "is_zarr", "read_volume", "write_volume"]
+__all__ = [
+    "SlabWriter",
+    "assemble_volume",
+    "describe_volume",
+    "is_zarr",
+    "open_slabs",
+    "read_volume",
+    "write_volume",
+]
 
 _MRC_SUFFIXES = (".mrc", ".rec", ".map", ".st")
 _SAME_EDGE = 0.01  # of the voxel size
@@ -198,16 +207,121 @@ def write_volume(
     _check_place(given)
     if 0 in data.shape:
         raise InputError(f"data: found shape {data.shape}, expected at least one voxel per axis")
-    first = np.asarray(given.origin, np.float64) - (np.array(data.shape) - 1) / 2 * (
-        given.pixel_size or 0.0
-    )
-    suffix = Path(path).suffix.lower()
-    if suffix in _MRC_SUFFIXES:
+    first = _first_of(data.shape, given)
+    if _is_mrc(path):
         write_mrc(path, data, pixel_size=given.pixel_size, first_voxel=first, labels=labels)
-    elif suffix == ".zarr":
-        write_ome_zarr(path, data, given.pixel_size, first, labels, chunks)
     else:
+        write_ome_zarr(path, data, given.pixel_size, first, labels, chunks)
+
+
+class SlabWriter(Protocol):
+    """What takes a volume slab by slab."""
+
+    def write(self, first: int, slab: npt.NDArray[np.float32], /) -> None:
+        """Write rows ``first`` to ``first + slab.shape[1]`` of a slab (nz, rows, nx)."""
+
+
+@contextmanager
+def open_slabs(
+    path: str | os.PathLike[str],
+    shape: tuple[int, int, int],
+    *,
+    pixel_size: float | None = None,
+    origin: npt.ArrayLike = (0.0, 0.0, 0.0),
+    labels: Sequence[str] = (),
+    chunks: tuple[int, int, int] = (64, 64, 64),
+) -> Iterator[SlabWriter]:
+    """Write a float32 volume that is larger than the memory, some of its rows (y) at a time.
+
+    The file appears under its name when the block is left, and then has the bytes that :func:`write_volume`
+    would have given it; on any exception nothing is left.
+
+    Parameters
+    ----------
+    path, labels, chunks
+        As in :func:`write_volume`. Slabs of a ``.zarr`` begin at multiples of ``chunks[1]``.
+    shape : (int, int, int)
+        (nz, ny, nx) of the whole volume.
+    pixel_size : float, optional [angstrom]
+    origin : (3,) [angstrom]
+        As in :class:`cryolith.Volume`.
+
+    Yields
+    ------
+    SlabWriter
+        Its ``write(first, slab)`` takes each row once, in any order.
+
+    Raises
+    ------
+    InputError
+        As in :func:`write_volume`; rows that lie outside, twice or not at all.
+    FileFormatError
+        The folder is missing or not writable, or the disk is too full.
+    """
+    if len(shape) != 3 or min(shape) < 1:
+        raise InputError(f"shape: found {shape}, expected three positive numbers of voxels")
+    place = Volume(
+        data=np.broadcast_to(np.float32(0), shape),
+        pixel_size=pixel_size,
+        origin=np.asarray(origin, np.float64),
+    )
+    _check_place(place)
+    first = _first_of(shape, place)
+    opened: AbstractContextManager[SlabWriter] = (
+        open_mrc_slabs(path, shape, pixel_size=pixel_size, first_voxel=first, labels=labels)
+        if _is_mrc(path)
+        else open_zarr_slabs(path, shape, np.dtype("f4"), pixel_size, first, labels, chunks)
+    )
+    with opened as slabs:
+        checked = _Checked(slabs, shape, 1 if _is_mrc(path) else min(chunks[1], shape[1]))
+        yield checked
+        checked.require_all()
+
+
+class _Checked:
+    """Refuses slabs that do not fit, and knows which rows are still missing."""
+
+    def __init__(self, inner: SlabWriter, shape: tuple[int, int, int], edge: int) -> None:
+        self._inner, self._shape, self._edge = inner, shape, edge
+        self._written = np.zeros(shape[1], bool)
+
+    def write(self, first: int, slab: npt.NDArray[np.float32]) -> None:
+        nz, ny, nx = self._shape
+        rows = slab.shape[1] if slab.ndim == 3 else 0
+        last = first + rows
+        if slab.shape != (nz, rows, nx) or not (0 <= first < last <= ny):
+            raise InputError(
+                f"slab: found shape {slab.shape} at row {first}, expected ({nz}, rows, {nx}) within {ny} rows"
+            )
+        if first % self._edge or (last % self._edge and last != ny):
+            raise InputError(
+                f"slab: found rows {first} to {last}, expected multiples of the chunk's {self._edge} rows"
+            )
+        if self._written[first:last].any():
+            raise InputError(
+                f"slab: rows {first} to {last} were written before, expected each once"
+            )
+        self._inner.write(first, slab)
+        self._written[first:last] = True
+
+    def require_all(self) -> None:
+        """Raise unless every row has been written."""
+        missing = int((~self._written).sum())
+        if missing:
+            raise InputError(f"slab: found {missing} rows that were never written, expected none")
+
+
+def _is_mrc(path: str | os.PathLike[str]) -> bool:
+    suffix = Path(path).suffix.lower()
+    if suffix not in (*_MRC_SUFFIXES, ".zarr"):
         raise InputError(
             f"path: found suffix {suffix!r} in {os.fspath(path)}, expected one of "
             f"{', '.join(_MRC_SUFFIXES)} or .zarr"
         )
+    return suffix != ".zarr"
+
+
+def _first_of(shape: tuple[int, ...], volume: Volume) -> npt.NDArray[np.float64]:
+    """Position (z, y, x) of the first voxel [angstrom]."""
+    centre = (np.array(shape) - 1) / 2 * (volume.pixel_size or 0.0)
+    return np.asarray(volume.origin, np.float64) - centre

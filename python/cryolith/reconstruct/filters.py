@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -98,19 +98,24 @@ def ramp_spectrum(n: int) -> Float64:
 def filter_gains(
     spacings: npt.NDArray[np.float64],
     weights: Float64,
-    n: int,
+    lengths: Sequence[int],
     name: Filter,
     n_iter: int,
     path: float,
 ) -> Float32:
-    """Return the spectra (n_tilts, n/2 + 1) that the core multiplies with, 1/n included.
+    """Return the spectra that the core multiplies with, 1/n included: (n_tilts, max(lengths)/2 + 1).
 
-    ``spacings`` [px] is the distance of the samples of each tilt's rows.
+    ``spacings`` [px] is the distance of the samples of each tilt's rows, ``lengths`` n the length of its transform;
+    row i holds the frequencies k / n_i, k <= n_i / 2.
     """
-    ramp, out = ramp_spectrum(n), np.empty((len(spacings), n // 2 + 1), np.float32)
-    for i, (spacing, weight) in enumerate(zip(spacings, weights, strict=True)):
+    out = np.zeros((len(spacings), max(lengths) // 2 + 1), np.float32)
+    tilts_of = {n: np.flatnonzero(np.asarray(lengths) == n) for n in set(lengths)}
+    for n, tilts in tilts_of.items():  # one call of the window for all tilts of one length
+        spacing = spacings[tilts, None]
         frequency = np.arange(n // 2 + 1) / n / spacing
-        out[i] = weight * ramp / spacing * window(name, frequency, n_iter, path) / n
+        factors = window(name, frequency.ravel(), n_iter, path).reshape(frequency.shape)
+        factors *= ramp_spectrum(n) * (weights[tilts, None] / spacing / n)
+        out[tilts, : n // 2 + 1] = factors
     return out
 
 
@@ -174,7 +179,7 @@ def filter_projections(
     n = _core.filter_length(width)
     factors = tilt_weights(geometry.angles_deg) if weights else np.ones(len(images))
     path = float(width if thickness is None else thickness)
-    gains = filter_gains(np.ones(len(images)), factors, n, filter, n_iter, path)
+    gains = filter_gains(np.ones(len(images)), factors, [n] * len(images), filter, n_iter, path)
     target = np.empty_like(images) if turned else result
     _core.filter_stack(images, gains, n, target, threads, cancel)
     if turned:

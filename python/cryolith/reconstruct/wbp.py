@@ -75,13 +75,13 @@ def wbp(
     volume = as_output(out, problem.shape)
     images = fill_missing(problem.stack, geometry, threads, cancel)
     plan = make_plan(geometry, problem.shape, images.shape[1:])
-    n = _core.filter_length(_core.longest_row(plan))
+    lengths = _core.filter_lengths(plan)
     spacings = np.array([plan.spacing(i) for i in range(len(geometry))])
     weights = tilt_weights(geometry.angles_deg)
-    gains = filter_gains(spacings, weights, n, filter, n_iter, float(problem.shape[0]))
+    gains = filter_gains(spacings, weights, lengths, filter, n_iter, float(problem.shape[0]))
     if progress:
         progress(0.0)
-    _core.wbp(plan, images, gains, n, volume, threads, cancel)
+    _core.wbp(plan, images, gains, lengths, volume, threads, cancel)
     if progress:
         progress(1.0)
     return volume
