@@ -11,7 +11,7 @@ from cryolith import InputError, _core
 
 def plan(**changed):
     pose = {"cos": 1.0, "sin": 0.0, "axis_cos": 1.0, "axis_sin": 0.0, "row": 0.0, "column": 0.0}
-    values = [*{**pose, **changed}.values(), 0.0]
+    values = [*{**pose, **changed}.values(), 0.0, 1.0]
     return _core.ProjectionPlan(np.array([values]), (4, 4, 4), (4, 4))
 
 

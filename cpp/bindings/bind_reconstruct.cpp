@@ -4,6 +4,7 @@
 #include "bindings/numpy_view.hpp"
 #include "bindings/stages.hpp"
 #include "reconstruct/filter.hpp"
+#include "reconstruct/overlap.hpp"
 #include "reconstruct/sirt.hpp"
 
 namespace cryolith::bind {
@@ -58,6 +59,16 @@ void wbp_stack(const ProjectionPlan& plan, const Array<float>& stack, const Arra
   filtered_backproject(cpu, plan, filter, s, o);
 }
 
+void overlap_array(const Array<double>& slope, const Array<double>& length, index_t columns, Array<float>& out,
+                   int threads, const CancelToken* cancel) {
+  const auto s = read<double, 2>(slope, "slope");
+  const auto l = read<double, 1>(length, "length");
+  const auto o = write<float, 2>(out, "out");
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  overlap_weights(cpu, s, l, columns, o);
+}
+
 std::pair<double, double> residual_step(const Array<float>& measured, const Array<float>& weights,
                                         Array<float>& projected, int threads, const CancelToken* cancel) {
   const auto b = read<float, 3>(measured, "measured"), w = read<float, 3>(weights, "weights");
@@ -106,6 +117,9 @@ void add_reconstruct(py::module_& m) {
         "Filters a stack along its last axis; gains (n_tilts, length/2 + 1).");
   m.def("wbp", &wbp_stack, arg("plan"), arg("stack").noconvert(), arg("gains").noconvert(), arg("lengths"),
         arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(), "Filtered back-projection.");
+  m.def("overlap_weights", &overlap_array, arg("slope").noconvert(), arg("length").noconvert(), arg("columns"),
+        arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(),
+        "How much views measure at the frequencies (rows, columns/2 + 1) of one view's section.");
   m.def("residual_step", &residual_step, arg("measured").noconvert(), arg("weights").noconvert(),
         arg("projected").noconvert(), arg("threads") = 0, arg("cancel") = py::none(),
         "projected <- weights (measured - projected); returns the sums of r^2 and of b^2 where weights > 0.");

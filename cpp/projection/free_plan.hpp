@@ -95,7 +95,7 @@ class FreePlan {
 };
 
 // Memory for the sheared images of a group of views: more groups read and write the volume more often.
-inline constexpr index_t kSheetBytes = index_t{256} << 20;
+inline constexpr index_t kSheetBytes = index_t{128} << 20;
 
 // The pair for free poses, each the exact transpose of the other; as project() and backproject() of a ProjectionPlan.
 void project(const Cpu& cpu, const FreePlan& plan, View3<const float> volume, View3<float> images, bool add = false);

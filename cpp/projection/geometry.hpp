@@ -6,8 +6,8 @@
 
 namespace cryolith {
 
-// One image of a single-axis tilt series. It sees the specimen point (x, y, z), in voxels from the centre of the volume,
-// at
+// One image of a single-axis tilt series. It sees the specimen point (x, y, z), in voxels from the centre of the
+// volume, at
 //   u = scale (x cos_tilt + z sin_tilt) + axis_offset,   v = scale y,
 //   column = (width - 1)/2 + u cos_axis - v sin_axis + shift_column,
 //   row    = (height - 1)/2 + u sin_axis + v cos_axis + shift_row          (docs/conventions.md),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from . import align, detect, files, metrics, projection, reconstruct, report, simulate
+    from . import adapters, align, detect, files, metrics, projection, reconstruct, report, simulate
     from ._core import CancelToken
     from ._devices import devices
     from .datamodel import Alignment, Defects, Source, TiltSeries, Volume
@@ -42,6 +42,7 @@ __all__ = [
     "TiltSeries",
     "Volume",
     "__version__",
+    "adapters",
     "align",
     "detect",
     "devices",
@@ -56,7 +57,7 @@ __all__ = [
 ]
 
 _STAGES = (
-    "align", "detect", "files", "metrics", "projection", "reconstruct", "report", "simulate"
+    "adapters", "align", "detect", "files", "metrics", "projection", "reconstruct", "report", "simulate"
 )  # fmt: skip
 _HOME = {
     **dict.fromkeys(("Alignment", "Defects", "Source", "TiltSeries", "Volume"), "datamodel"),

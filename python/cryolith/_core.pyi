@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'FftPlan', 'ProjectionPlan', 'available_threads', 'count_missing', 'despike', 'fft_good_size', 'fill_basins', 'filter_length', 'filter_lengths', 'filter_stack', 'invert_step', 'isa', 'label', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'update_step', 'wbp']
+__all__: list[str] = ['CancelToken', 'FftPlan', 'FreePlan', 'ProjectionPlan', 'available_threads', 'count_missing', 'despike', 'fft_good_size', 'fill_basins', 'filter_length', 'filter_lengths', 'filter_stack', 'invert_step', 'isa', 'label', 'overlap_weights', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'update_step', 'wbp']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -65,7 +65,7 @@ class ProjectionPlan:
     slab_rows: typing.ClassVar[int] = 16
     def __init__(self, poses: numpy.typing.NDArray[numpy.float64], volume_shape: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(3)"], image_shape: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"]) -> None:
         """
-        poses: (n_tilts, 7) cos tilt, sin tilt, cos axis, sin axis, shift row, shift column, axis offset [px].
+        poses: (n_tilts, 8) cos tilt, sin tilt, cos axis, sin axis, shift row, shift column, axis offset [px], scale.
         """
     def backproject(self, stack: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
         """
@@ -87,6 +87,26 @@ class ProjectionPlan:
     def window(self) -> typing.Annotated[list[int], "FixedSize(4)"]:
         """
         First row, last row, first column, last column of the pixels that it takes.
+        """
+class FreePlan:
+    """
+    Views at free poses for one volume shape and one image shape.
+    """
+    def __init__(self, poses: numpy.typing.NDArray[numpy.float64], volume_shape: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(3)"], image_shape: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"]) -> None:
+        """
+        poses: (n_views, 2, 4), (row, column) from the image's centre [px] = pose (z, y, x, 1), voxels from the volume's centre.
+        """
+    def backproject(self, stack: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        """
+        Sets out (nz, ny, nx) to the back-projection of stack.
+        """
+    def project(self, volume: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, add: bool = False) -> None:
+        """
+        Sets out (n_views, height, width) to the projections of volume, or adds them to it.
+        """
+    def scratch_bytes(self, threads: typing.SupportsInt | typing.SupportsIndex) -> int:
+        """
+        Memory that either holds besides its arguments.
         """
 def available_threads() -> int:
     """
@@ -131,6 +151,10 @@ def isa() -> str:
 def label(mask: numpy.typing.NDArray[numpy.uint8], connectivity: typing.SupportsInt | typing.SupportsIndex, labels: numpy.typing.NDArray[numpy.int32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> int:
     """
     Number the connected components of mask (nz, ny, nx) uint8 into labels int32; return how many.
+    """
+def overlap_weights(slope: numpy.typing.NDArray[numpy.float64], length: numpy.typing.NDArray[numpy.float64], columns: typing.SupportsInt | typing.SupportsIndex, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    """
+    How much views measure at the frequencies (rows, columns/2 + 1) of one view's section.
     """
 def reduce_images(images: numpy.typing.NDArray[numpy.float32], row_weight: numpy.typing.NDArray[numpy.float32], row_source: numpy.typing.NDArray[numpy.int64], column_weight: numpy.typing.NDArray[numpy.float32], column_source: numpy.typing.NDArray[numpy.int64], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Filters against their definition, and the weight of each tilt."""
+"""Filters against their definition, their limits, and SIRT."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 
 from cryolith import _core
 from cryolith.errors import InputError
-from cryolith.projection import Geometry
-from cryolith.reconstruct import filter_projections, tilt_weights
+from cryolith.projection import Geometry, project
+from cryolith.reconstruct import filter_projections, sirt, wbp
+from cryolith.reconstruct.filters import FILTERS, Window
 
 
 def ramp_by_definition(rows):
@@ -97,29 +98,92 @@ def test_bad_filters_are_refused():
         filter_projections(stack, [0.0], "haming")
     with pytest.raises(InputError, match="one finite number"):
         filter_projections(stack, [0.0], lambda f: f[:2])
+    with pytest.raises(InputError, match="thickness: found -1"):
+        filter_projections(stack, [0.0], "sirt-like", thickness=-1.0)
     with pytest.raises(InputError, match="stack: found 1 images, expected 2"):
         filter_projections(stack, [0.0, 1.0])
 
 
-def degrees(angles):
-    return np.rad2deg(tilt_weights(angles))
+def slab_series(tilts, nz, nx, width):
+    """Exact rows (n_tilts, 4, width) of a block of density 1, ``nz`` x ``nx`` px across the tilt axis."""
+    u = (np.arange(width * 8) + 0.5) / 8 - width / 2
+    out = np.empty((len(tilts), 4, width), np.float32)
+    for row, theta in zip(out, np.deg2rad(tilts), strict=True):
+        c, s = abs(np.cos(theta)) * nx / 2, abs(np.sin(theta)) * nz / 2
+        top = nx * nz / (2 * max(c, s))
+        chord = np.clip((c + s - np.abs(u)) / max(2 * min(c, s), 1e-9), 0, 1) * top
+        row[:] = chord.reshape(width, 8).mean(1)
+    return out
 
 
-def test_weights_of_even_tilts():
-    assert np.allclose(degrees(np.arange(0, 180, 2.0)), 2)
-    assert np.allclose(degrees(np.arange(-60, 61, 2.0)), 2)  # the wedge belongs to nobody
-    full = degrees(np.arange(-90, 91, 2.0))  # -90 and 90 are the same view
-    assert np.allclose(full[1:-1], 2)
-    assert np.allclose(full[[0, -1]], 1)
-    assert full.sum() == pytest.approx(180)
+@pytest.mark.parametrize("name", ["ramp", "hamming", "butterworth"])
+def test_a_block_comes_back_at_its_value_on_a_level_of_zero(name):
+    tilts = np.arange(0.0, 180.0, 1.0)
+    stack = slab_series(tilts, 40, 72, 128)
+    got = wbp(stack, tilts, thickness=128, filter=name)[:, 2]
+    z, x = np.abs(np.indices((128, 128)) - 63.5)
+    inside, outside = (z < 16) & (x < 30), ((z > 24) | (x > 42)) & (np.hypot(x, z) < 60)
+    assert got[inside].mean() == pytest.approx(1.0, abs=0.001)
+    assert got[outside].mean() == pytest.approx(0.0, abs=0.001)
 
 
-def test_weights_of_uneven_unsorted_duplicate_and_missing_tilts():
-    assert np.allclose(degrees([-50, -48, -46, -45, -44, -43]), [2, 2, 1.5, 1, 1, 1])
-    order = np.random.default_rng(3).permutation(61)
-    angles = np.arange(-60, 61, 2.0)
-    assert np.allclose(degrees(angles[order]), degrees(angles)[order])
-    assert np.allclose(degrees([-4, -2, 0, 0, 2, 4]), [2, 2, 1, 1, 2, 2])
-    holes = np.delete(angles, [10, 30, 31])
-    assert degrees(holes).sum() == pytest.approx(122)  # neighbours take over
-    assert degrees([12.0]).sum() == pytest.approx(180)
+@pytest.mark.parametrize("name", [*FILTERS, "butterworth", "sirt-like"])
+def test_zero_padding_leaves_no_wrap_around(name, rng):
+    """One end of a row knows nothing of the other: the same row in a detector 16 times as wide."""
+    row = rng.normal(size=(1, 1, 200)).astype("f4")
+    row[..., 150:] = 0
+    wide = np.zeros((1, 1, 3200), "f4")
+    wide[..., 1400:1600] = row
+    short = filter_projections(row, [0.0], name, weights=False, thickness=200)
+    long = filter_projections(wide, [0.0], name, weights=False, thickness=200)[..., 1400:1600]
+    # Windows with an edge at 1/2 have a kernel that outlasts the padding: 1.2e-4 of the peak for the cosine.
+    assert np.abs(short - long).max() < 2e-4 * np.abs(long).max()
+
+
+def test_butterworth_falls_to_the_root_of_a_half_at_its_cutoff_and_then_by_its_order(rng):
+    f = np.array([0.0, 0.1, 0.2, 0.4])
+    got = Window(filter="butterworth", cutoff=0.1, order=3)(f, 1.0)
+    assert got == pytest.approx(1 / np.sqrt([1, 2, 1 + 2**6, 1 + 4**6]))
+    row = rng.normal(size=(1, 3, 50)).astype("f4")
+    named = filter_projections(row, [0.0], "butterworth", cutoff=0.1, order=3)
+    own = filter_projections(row, [0.0], lambda g: 1 / np.sqrt(1 + (g / 0.1) ** 6))
+    assert np.array_equal(named, own)
+
+
+@pytest.mark.parametrize(
+    "tilts",
+    [np.arange(-60, 61, 2.0), np.concatenate([np.arange(-60, 0, 3.0), np.arange(0, 61, 1.5)])],
+    ids=["even", "uneven"],
+)
+def test_sirt_like_is_sirt_of_as_many_iterations(tilts, rng):
+    """A slab of smooth noise: nearer to its SIRT than with any other number, and than any other filter."""
+    shape = (32, 8, 192)
+    z, x = np.ogrid[:32, :192]
+    frequency = np.hypot(np.fft.fftfreq(32)[:, None], np.fft.rfftfreq(192)[None])
+    smooth = np.fft.irfft2(np.fft.rfft2(rng.normal(size=(32, 192))) * (frequency < 0.3), (32, 192))
+    smooth *= np.sin(np.pi * (z + 0.5) / 32) * np.clip((76 - np.abs(x - 95.5)) / 20, 0, 1)
+    volume = np.repeat(smooth[:, None], 8, 1).astype("f4")
+    geometry = Geometry.single_axis(tilts)
+    stack = project(volume, geometry, (8, 192))
+
+    def distance(n_sirt, **options):
+        iterated = sirt(stack, geometry, shape=shape, n_iter=n_sirt, positivity=False)
+        at_once = wbp(stack, geometry, shape=shape, **options)
+        inside = (slice(None), 4, slice(30, -30))
+        return np.linalg.norm((at_once - iterated)[inside]) / np.linalg.norm(iterated[inside])
+
+    for n in (3, 10):
+        right = distance(n, filter="sirt-like", n_iter=n)
+        assert right < 0.15
+        assert right < 0.5 * distance(n, filter="sirt-like", n_iter=round(n / 1.6))
+        assert right < 0.5 * distance(n, filter="sirt-like", n_iter=round(n * 1.6))
+        assert right < 0.4 * distance(n, filter="hamming")
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [({"order": 0}, "order"), ({"cutoff": 0.0}, "cutoff"), ({"n_iter": 0}, "n_iter")],
+)
+def test_bad_numbers_of_a_filter_are_refused_by_name(options, word):
+    with pytest.raises(InputError, match=f"{word}: found 0"):
+        wbp(np.zeros((1, 4, 4), "f4"), [0.0], **options)

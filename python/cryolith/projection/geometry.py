@@ -160,7 +160,9 @@ class Geometry:
         return geometry.subset(alignment.kept) if keep and alignment.flags else geometry
 
     @classmethod
-    def from_poses(cls, poses: npt.ArrayLike, *, shifts_px: npt.ArrayLike | None = None) -> Geometry:
+    def from_poses(
+        cls, poses: npt.ArrayLike, *, shifts_px: npt.ArrayLike | None = None
+    ) -> Geometry:
         """Return the geometry of free poses.
 
         Parameters
@@ -210,9 +212,9 @@ class Geometry:
             raise InputError(f"cone_deg: found {cone_deg}, expected finite degrees")
         tilt = rotation_matrix(y_deg=cone_deg, z_deg=tilt_axis_deg)
         poses = [tilt @ rotation_matrix(z_deg=float(a)) for a in azimuths]
-        return replace(
-            cls.from_poses(np.array(poses), shifts_px=shifts_px)
-        )._about(float(tilt_axis_deg))
+        return replace(cls.from_poses(np.array(poses), shifts_px=shifts_px))._about(
+            float(tilt_axis_deg)
+        )
 
     @classmethod
     def joined(cls, *series: Geometry) -> Geometry:
@@ -239,7 +241,9 @@ class Geometry:
                 )
         parts = [other._about(first.tilt_axis_deg) for other in series]
         names = ("angles_deg", "shifts_px", "rotations_deg", "x_tilts_deg", "magnifications")
-        arrays = {name: np.concatenate([getattr(p, name) for p in parts]) for name in names}
+        arrays: dict[str, Any] = {
+            name: np.concatenate([getattr(p, name) for p in parts]) for name in names
+        }
         return replace(parts[0], **arrays)
 
     def oriented(
@@ -294,7 +298,9 @@ class Geometry:
         ends = [part.indices(n) for part, n in zip(box, shape, strict=True)]
         if any(step != 1 or stop <= start for start, stop, step in ends):
             raise InputError(f"box: found {box}, expected slices of at least one voxel, no step")
-        middle = np.array([(start + stop - n) / 2 for (start, stop, _), n in zip(ends, shape, strict=True)])
+        middle = np.array(
+            [(start + stop - n) / 2 for (start, stop, _), n in zip(ends, shape, strict=True)]
+        )
         centre = self.centre_px + self.sampling * middle
         nz, ny, nx = (stop - start for start, stop, _ in ends)
         return replace(self, centre_px=centre), (nz, ny, nx)
@@ -400,7 +406,18 @@ class Geometry:
         """Return (n_tilts, 2): where each image sees the specimen's origin, from the image's centre [px]."""
         psi = [cos_sin(a) for a in self.tilt_axis_deg + self.rotations_deg]
         along_u = np.array([(s, c) for c, s in psi])
-        return np.asarray(self.shifts_px + self.axis_offset_px * self.magnifications[:, None] * along_u)
+        return np.asarray(
+            self.shifts_px + self.axis_offset_px * self.magnifications[:, None] * along_u
+        )
+
+    def moved_to_shifts(self) -> Geometry:
+        """Return the same geometry with the axis offset and the volume's centre put into the shifts."""
+        return replace(
+            self,
+            shifts_px=self.matrices()[:, :, 3],
+            axis_offset_px=0.0,
+            centre_px=np.zeros(3),
+        )
 
     def _about(self, tilt_axis_deg: float) -> Geometry:
         """Return the same geometry counted from another tilt axis, its offset put into the shifts."""

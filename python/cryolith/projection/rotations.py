@@ -107,9 +107,13 @@ def _rotation_of(pose: Float64, i: int) -> Float64:
     if len(pose) == 3:
         given = float(pose[0] @ beam[0])
         if abs(given) <= ROUNDING:
-            raise InputError(f"poses: found a ray in the detector's plane at index {i}, expected one across it")
+            raise InputError(
+                f"poses: found a ray in the detector's plane at index {i}, expected one across it"
+            )
         if given < 0:
-            raise InputError(f"poses: found a pose at index {i} that mirrors the specimen, expected a rotation")
+            raise InputError(
+                f"poses: found a pose at index {i} that mirrors the specimen, expected a rotation"
+            )
         if np.abs(pose[0] - beam[0]).max() > ROUNDING:
             raise InputError(
                 f"poses: found a beam at index {i} that is not perpendicular to the detector or not as long as its "

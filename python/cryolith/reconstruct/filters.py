@@ -1,22 +1,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Filters of weighted back-projection: exact discrete ramp, windows, and the weight of each tilt."""
+"""Filters of weighted back-projection: exact discrete ramp and windows."""
 
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _core
-from .._arrays import as_angles, as_core, as_output
+from .._arrays import as_core, as_output
 from ..errors import InputError
 from ..projection import Geometry
 from .inputs import Float32
 from .missing import fill_missing
+from .weights import tilt_weights
 
-__all__ = ["FILTERS", "Filter", "filter_gains", "filter_projections", "tilt_weights"]
+__all__ = ["FILTERS", "Filter", "Window", "filter_gains", "filter_projections", "sirt_steps"]
 
 Float64 = npt.NDArray[np.float64]
 Filter = str | Callable[[Float64], Float64]
@@ -28,57 +31,69 @@ FILTERS: dict[str, Callable[[Float64], Float64]] = {
     "hann": lambda f: 0.5 + 0.5 * np.cos(2 * np.pi * f),
     "hamming": lambda f: 0.54 + 0.46 * np.cos(2 * np.pi * f),
 }
-# A gap between tilts beyond this many median gaps is a missing wedge, not tilts that were left out.
-WEDGE_GAP = 2.5
 
 
-def tilt_weights(angles_deg: npt.ArrayLike) -> Float64:
-    """Return how much of the half circle each tilt stands for [rad].
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """The factor to the ramp: a name or function, with what the name needs.
 
-    A tilt's weight is half the distance to its neighbours on either side, modulo 180 degrees: uneven, unsorted
-    and missing tilts come out right, and tilts at the same angle share one weight. A full range (0 to 180, -90 to
-    90) closes on itself and its weights sum to pi. The missing wedge of a limited range belongs to nobody: its two
-    border tilts count their inner distance twice.
-
-    Parameters
+    Attributes
     ----------
-    angles_deg : (n_tilts,) [deg]
-
-    Returns
-    -------
-    (n_tilts,) float64 [rad]
+    filter : str or callable
+        As in :func:`filter_projections`, as are the rest.
+    n_iter : int
+    cutoff : float [cycles/px]
+    order : int
     """
-    angles = np.round(np.mod(as_angles(angles_deg, "angles_deg"), 180.0), 9) % 180.0
-    unique, inverse, counts = np.unique(angles, return_inverse=True, return_counts=True)
-    gaps = np.diff(unique, append=unique[:1] + 180.0)  # gaps[i] lies after unique[i]
-    if len(unique) > 2:
-        widest = int(np.argmax(gaps))
-        if gaps[widest] > WEDGE_GAP * np.median(gaps):
-            before, after = gaps[widest - 1], gaps[(widest + 1) % len(gaps)]
-            left, right = gaps.copy(), gaps.copy()
-            left[widest], right[widest] = before, after
-            gaps_before = np.roll(right, 1)
-            return np.asarray(np.deg2rad((left + gaps_before) / 2 / counts)[inverse])
-    return np.asarray(np.deg2rad((gaps + np.roll(gaps, 1)) / 2 / counts)[inverse])
+
+    filter: Filter = "ramp"
+    n_iter: int = 10
+    cutoff: float = 0.25
+    order: int = 4
+
+    def __post_init__(self) -> None:
+        known = [*FILTERS, "butterworth", "sirt-like"]
+        if not (callable(self.filter) or self.filter in known):
+            near = difflib.get_close_matches(str(self.filter), known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise InputError(
+                f"filter: found {self.filter!r}, expected one of {', '.join(known)}{hint}"
+            )
+        if not self.n_iter >= 1:
+            raise InputError(f"n_iter: found {self.n_iter}, expected at least 1")
+        if not (math.isfinite(self.cutoff) and self.cutoff > 0.0):
+            raise InputError(f"cutoff: found {self.cutoff}, expected cycles per pixel above 0")
+        if not self.order >= 1:
+            raise InputError(f"order: found {self.order}, expected at least 1")
+
+    def __call__(self, frequency: Float64, step: float | Float64) -> Float64:
+        """Return the factor at ``frequency`` [cycles/px]; 0 above the detector's 1/2.
+
+        ``step`` is what one iteration of SIRT takes of a component of 1 cycle/px.
+        """
+        if callable(self.filter):
+            values = np.asarray(self.filter(frequency), dtype=np.float64)
+            if values.shape != frequency.shape or not np.isfinite(values).all():
+                raise InputError("filter: the function must return one finite number per frequency")
+        elif self.filter == "sirt-like":
+            rate = np.minimum(1.0, step / np.maximum(frequency, 1e-12))
+            values = 1.0 - (1.0 - rate) ** self.n_iter
+        elif self.filter == "butterworth":
+            values = 1.0 / np.sqrt(1.0 + (frequency / self.cutoff) ** (2 * self.order))
+        else:
+            values = FILTERS[self.filter](frequency)
+        return np.where(frequency <= 0.5 + 1e-9, values, 0.0)
 
 
-def window(name: Filter, frequency: Float64, n_iter: int, path: float) -> Float64:
-    """Return the window of a filter at ``frequency`` [cycles/px]; 0 above the detector's 1/2."""
-    if callable(name):
-        values = np.asarray(name(frequency), dtype=np.float64)
-        if values.shape != frequency.shape or not np.isfinite(values).all():
-            raise InputError("filter: the function must return one finite number per frequency")
-    elif name == "sirt-like":
-        rate = np.minimum(1.0, 1.0 / np.maximum(np.pi * frequency * path, 1e-12))
-        values = 1.0 - (1.0 - rate) ** n_iter
-    elif name in FILTERS:
-        values = FILTERS[name](frequency)
-    else:
-        known = [*FILTERS, "sirt-like"]
-        near = difflib.get_close_matches(str(name), known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise InputError(f"filter: found {name!r}, expected one of {', '.join(known)}{hint}")
-    return np.where(frequency <= 0.5 + 1e-9, values, 0.0)
+def sirt_steps(angles_deg: Float64, thickness: float, width: float) -> Float64:
+    """Return what one iteration of SIRT takes of a component of 1 cycle/px that each tilt measures.
+
+    A'A acts on a component of frequency f as the density of tilts there, 1 / (weight f) with the tilt's share of
+    the half circle; SIRT divides by the ray length in a box of ``thickness`` x ``width`` px and the number of tilts.
+    """
+    angles = np.deg2rad(angles_deg)
+    across = np.maximum(np.abs(np.cos(angles)) / thickness, np.abs(np.sin(angles)) / width)
+    return np.asarray(across / (len(angles) * tilt_weights(angles_deg)))
 
 
 def ramp_spectrum(n: int) -> Float64:
@@ -96,24 +111,20 @@ def ramp_spectrum(n: int) -> Float64:
 
 
 def filter_gains(
-    spacings: npt.NDArray[np.float64],
-    weights: Float64,
-    lengths: Sequence[int],
-    name: Filter,
-    n_iter: int,
-    path: float,
+    spacings: Float64, weights: Float64, lengths: Sequence[int], window: Window, steps: Float64
 ) -> Float32:
     """Return the spectra that the core multiplies with, 1/n included: (n_tilts, max(lengths)/2 + 1).
 
-    ``spacings`` [px] is the distance of the samples of each tilt's rows, ``lengths`` n the length of its transform;
-    row i holds the frequencies k / n_i, k <= n_i / 2.
+    ``spacings`` [px] is the distance of the samples of each tilt's rows, ``lengths`` n the length of its transform,
+    ``steps`` that of :func:`sirt_steps`; row i holds the frequencies k / n_i, k <= n_i / 2.
     """
     out = np.zeros((len(spacings), max(lengths) // 2 + 1), np.float32)
     tilts_of = {n: np.flatnonzero(np.asarray(lengths) == n) for n in set(lengths)}
     for n, tilts in tilts_of.items():  # one call of the window for all tilts of one length
         spacing = spacings[tilts, None]
         frequency = np.arange(n // 2 + 1) / n / spacing
-        factors = window(name, frequency.ravel(), n_iter, path).reshape(frequency.shape)
+        step = np.repeat(steps[tilts], n // 2 + 1)
+        factors = window(frequency.ravel(), step).reshape(frequency.shape)
         factors *= ramp_spectrum(n) * (weights[tilts, None] / spacing / n)
         out[tilts, : n // 2 + 1] = factors
     return out
@@ -125,6 +136,8 @@ def filter_projections(
     filter: Filter = "ramp",
     *,
     n_iter: int = 10,
+    cutoff: float = 0.25,
+    order: int = 4,
     thickness: float | None = None,
     weights: bool = True,
     out: Float32 | None = None,
@@ -141,12 +154,16 @@ def filter_projections(
         Angles mean a tilt axis along the image's y. The axis of a geometry must be a multiple of
         90 degrees; for any other :func:`wbp` filters inside the projector.
     filter : str or callable
-        ``ramp``, ``shepp-logan``, ``cosine``, ``hann``, ``hamming``, ``sirt-like``, or a function that returns
-        the factor to the ramp at frequencies (n,) [cycles/px].
+        ``ramp``, ``shepp-logan``, ``cosine``, ``hann``, ``hamming``, ``butterworth``, ``sirt-like``, or a
+        function that returns the factor to the ramp at frequencies (n,) [cycles/px].
     n_iter : int, default 10
         Iterations that ``sirt-like`` imitates.
+    cutoff : float, default 0.25 [cycles/px]
+        Where ``butterworth`` falls to 1 / sqrt(2).
+    order : int, default 4
+        Of ``butterworth``: beyond the cutoff it falls as the frequency to this power.
     thickness : float, optional [px]
-        Length of the rays in the specimen for ``sirt-like``; default the images' extent.
+        Of the volume, for ``sirt-like``; default the images' extent across the axis.
     weights : bool, default True
         Multiply each tilt with its :func:`tilt_weights`.
     out, threads, cancel
@@ -158,13 +175,21 @@ def filter_projections(
 
     Notes
     -----
-    ``sirt-like`` is the ramp times 1 - (1 - 1 / (pi f L))^n, what n SIRT iterations leave of frequency f for rays
-    of length L: eigenvalues of the normalised A'A in a full range of tilts.
+    ``sirt-like`` is the ramp times 1 - (1 - s)^n, what n iterations of SIRT reach of frequency f: s = 1 / (N w f L)
+    is the eigenvalue of the normalised A'A for N tilts of weight w [rad] and rays of length L in the volume.
+    ``butterworth`` is the ramp times (1 + (f / cutoff)^(2 order))^(-1/2).
     """
+    window = Window(filter=filter, n_iter=n_iter, cutoff=cutoff, order=order)
     images = as_core(stack, "stack", ("n_tilts", "height", "width"))
     geometry = angles_deg if isinstance(angles_deg, Geometry) else Geometry.single_axis(angles_deg)
     if len(geometry) != len(images):
         raise InputError(f"stack: found {len(images)} images, expected {len(geometry)}, one a tilt")
+    if thickness is not None and not thickness > 0:
+        raise InputError(f"thickness: found {thickness}, expected a length above 0 px")
+    if geometry.crosses_y:
+        raise InputError(
+            "geometry: found rays that are not perpendicular to one tilt axis, expected a single-axis series; use wbp"
+        )
     axis = geometry.tilt_axis_deg + geometry.rotations_deg
     if np.any(axis % 90.0 != 0.0) or np.ptp(axis % 180.0) != 0.0:
         raise InputError(
@@ -178,8 +203,8 @@ def filter_projections(
     width = images.shape[2]
     n = _core.filter_length(width)
     factors = tilt_weights(geometry.angles_deg) if weights else np.ones(len(images))
-    path = float(width if thickness is None else thickness)
-    gains = filter_gains(np.ones(len(images)), factors, [n] * len(images), filter, n_iter, path)
+    steps = sirt_steps(geometry.angles_deg, float(thickness or width), float(width))
+    gains = filter_gains(np.ones(len(images)), factors, [n] * len(images), window, steps)
     target = np.empty_like(images) if turned else result
     _core.filter_stack(images, gains, n, target, threads, cancel)
     if turned:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from .. import _core
 from .._arrays import as_core, as_output
 from ..errors import InputError
-from ..projection.operators import finite_stack, make_plan
+from ..projection.operators import ProjectorPair, finite_stack, make_plan
 from .inputs import Float32, Problem, ProjectionsLike, ViewsLike, as_problem
 
 __all__ = ["SirtCallback", "sirt"]
@@ -119,7 +119,7 @@ def _of_shape(value: npt.ArrayLike, name: str, shape: tuple[int, int, int]) -> F
 
 
 def _normalisation(
-    plan: _core.ProjectionPlan,
+    plan: ProjectorPair,
     problem: Problem,
     weights: npt.ArrayLike | None,
     threads: int,
@@ -129,7 +129,10 @@ def _normalisation(
     w = _ray_weights(problem, weights)
     voxels = np.empty(problem.shape, np.float32)
     plan.backproject(w, voxels, threads, cancel)
+    unit = np.float32(problem.geometry.weights().mean())  # of one ray through a voxel
+    voxels /= unit
     _core.invert_step(voxels, threads)
+    voxels /= unit
     rays = np.empty_like(w)
     plan.project(np.ones(problem.shape, np.float32), rays, threads, cancel)
     _core.invert_step(rays, threads)

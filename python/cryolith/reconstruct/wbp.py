@@ -3,21 +3,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import cast, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _core
 from .._arrays import as_output
+from ..errors import InputError
+from ..projection import Geometry
+from ..projection.detector import DetectorPlan
 from ..projection.operators import make_plan
-from .filters import Filter, filter_gains, tilt_weights
-from .inputs import Float32, ProjectionsLike, ViewsLike, as_problem
+from .exact_filter import exact_filter
+from .filters import Filter, Window, filter_gains, sirt_steps
+from .halves import SPLITS, Halves, Split, dose_before, frame_stacks, split_tilts
+from .inputs import Float32, Problem, ProjectionsLike, ViewsLike, as_problem
 from .missing import fill_missing
+from .weights import tilt_weights
 
-__all__ = ["wbp"]
+__all__ = ["row_gains", "wbp"]
 
 
+@overload
 def wbp(
     stack: ProjectionsLike,
     angles_deg: ViewsLike = None,
@@ -25,13 +35,54 @@ def wbp(
     thickness: int | None = None,
     filter: Filter = "hamming",
     n_iter: int = 10,
+    cutoff: float = 0.25,
+    order: int = 4,
     shape: tuple[int, int, int] | None = None,
     background: npt.ArrayLike | None = None,
+    halves: None = None,
+    dose: npt.ArrayLike | None = None,
     out: Float32 | None = None,
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
     progress: Callable[[float], None] | None = None,
-) -> Float32:
+) -> Float32: ...
+@overload
+def wbp(
+    stack: ProjectionsLike | Sequence[npt.ArrayLike],
+    angles_deg: ViewsLike = None,
+    *,
+    thickness: int | None = None,
+    filter: Filter = "hamming",
+    n_iter: int = 10,
+    cutoff: float = 0.25,
+    order: int = 4,
+    shape: tuple[int, int, int] | None = None,
+    background: npt.ArrayLike | None = None,
+    halves: Split,
+    dose: npt.ArrayLike | None = None,
+    out: Float32 | None = None,
+    threads: int = 0,
+    cancel: _core.CancelToken | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Halves: ...
+def wbp(
+    stack: ProjectionsLike | Sequence[npt.ArrayLike],
+    angles_deg: ViewsLike = None,
+    *,
+    thickness: int | None = None,
+    filter: Filter = "hamming",
+    n_iter: int = 10,
+    cutoff: float = 0.25,
+    order: int = 4,
+    shape: tuple[int, int, int] | None = None,
+    background: npt.ArrayLike | None = None,
+    halves: Split | None = None,
+    dose: npt.ArrayLike | None = None,
+    out: Float32 | None = None,
+    threads: int = 0,
+    cancel: _core.CancelToken | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Float32 | Halves:
     """Reconstruct by weighted back-projection.
 
     Parameters
@@ -42,13 +93,20 @@ def wbp(
         Angles alone mean a tilt axis along y through the centre. None takes them from the series.
     thickness : int, optional [px]
         nz; default as wide as the volume (a needle or particle).
-    filter, n_iter
-        As in :func:`filter_projections`; ``sirt-like`` takes rays of length nz.
+    filter, n_iter, cutoff, order
+        As in :func:`filter_projections`.
     shape : (int, int, int), optional
         (nz, ny, nx); overrides ``thickness``.
     background : (n_tilts,), optional
         Subtracted from each image.
+    halves : {"tilts", "frames", "dose"}, optional
+        Also return the volumes of two halves of the data: ``tilts`` and ``dose`` divide the images as
+        :func:`split_tilts` says, at the cost of one back-projection; ``frames`` takes a pair of stacks, sums of
+        the odd and of the even frames of each image, at the cost of two. Every image keeps its weight in the full set.
+    dose : (n_tilts,), optional
+        For ``halves="dose"``, as in :func:`split_tilts`; default from the tilt series.
     out : (nz, ny, nx) float32, optional
+        Where to put the (full) volume; every voxel is overwritten.
     threads, cancel
         As in :func:`cryolith.projection.project`.
     progress : callable, optional
@@ -57,7 +115,7 @@ def wbp(
     Returns
     -------
     (nz, ny, nx) float32
-        In the units of density: from a full range of tilts, the specimen's own values.
+        In the units of density: from a full range of tilts, the specimen's own values. With ``halves``: Halves.
 
     Raises
     ------
@@ -69,19 +127,141 @@ def wbp(
     References
     ----------
     Kak & Slaney, Principles of Computerized Tomographic Imaging, section 3.3; weights by the local tilt increment.
+    For rays that are not perpendicular to the volume's y: Harauz & van Heel, Optik 73 (1986) 146 (exact_filter.py).
     """
-    problem = as_problem(stack, angles_deg, thickness=thickness, shape=shape, background=background)
-    geometry = problem.geometry
-    volume = as_output(out, problem.shape)
-    images = fill_missing(problem.stack, geometry, threads, cancel)
-    plan = make_plan(geometry, problem.shape, images.shape[1:])
-    lengths = _core.filter_lengths(plan)
-    spacings = np.array([plan.spacing(i) for i in range(len(geometry))])
-    weights = tilt_weights(geometry.angles_deg)
-    gains = filter_gains(spacings, weights, lengths, filter, n_iter, float(problem.shape[0]))
+    window = Window(filter=filter, n_iter=n_iter, cutoff=cutoff, order=order)
+    jobs = _jobs(stack, angles_deg, thickness, shape, background, halves, dose)
+    whole = jobs[0].whole
+    volume = as_output(out, whole.shape)
+    back = _filtered_backprojector(whole, window)
+    targets = [volume] if halves is None else [np.empty_like(volume) for _ in jobs]
     if progress:
         progress(0.0)
-    _core.wbp(plan, images, gains, lengths, volume, threads, cancel)
-    if progress:
-        progress(1.0)
-    return volume
+    for done, (job, target) in enumerate(zip(jobs, targets, strict=True), start=1):
+        back(job, target, threads, cancel)
+        if progress:
+            progress(done / len(jobs))
+    if halves is None:
+        return volume
+    np.add(targets[0], targets[1], out=volume)
+    index = (whole.index[jobs[0].index], whole.index[jobs[1].index])
+    return Halves(first=targets[0], second=targets[1], full=volume, split=halves, index=index)
+
+
+def _filtered_backprojector(whole: Problem, window: Window) -> Callable[..., None]:
+    """Return the function that sets a target to the filtered back-projection of a job's images."""
+    plan = make_plan(whole.geometry, whole.shape, whole.stack.shape[1:])
+    inner = plan.plan if isinstance(plan, DetectorPlan) else plan
+    if isinstance(inner, _core.FreePlan):
+        return functools.partial(_backproject_exact, window)
+    detector = plan.detector if isinstance(plan, DetectorPlan) else None
+    factor = 1.0 if detector is None else detector.factor
+    gains, lengths = row_gains(inner, whole.geometry, whole.shape, window, factor)
+    return functools.partial(_backproject_rows, gains, lengths)
+
+
+def _backproject_rows(
+    gains: Float32,
+    lengths: list[int],
+    job: _Job,
+    target: Float32,
+    threads: int,
+    cancel: _core.CancelToken | None,
+) -> None:
+    whole, geometry = job.whole, job.geometry
+    plan = make_plan(geometry, whole.shape, whole.stack.shape[1:])
+    images = fill_missing(job.images(), geometry, threads, cancel)
+    if isinstance(plan, DetectorPlan):
+        if plan.detector is not None:
+            images = plan.detector.reduce(images, threads, cancel)
+        plan = plan.plan
+    own = [lengths[i] for i in job.index]
+    rows = cast("_core.ProjectionPlan", plan)
+    _core.wbp(rows, images, gains[job.index], own, target, threads, cancel)
+
+
+def _backproject_exact(
+    window: Window,
+    job: _Job,
+    target: Float32,
+    threads: int,
+    cancel: _core.CancelToken | None,
+) -> None:
+    whole, geometry = job.whole, job.geometry
+    images = fill_missing(job.images(), geometry, threads, cancel)
+    filtered = exact_filter(
+        images, whole.geometry, whole.shape, window, index=job.index, threads=threads, cancel=cancel
+    )
+    filtered /= geometry.weights().astype(np.float32)[:, None, None]
+    plan = make_plan(geometry, whole.shape, whole.stack.shape[1:])
+    plan.backproject(filtered, target, threads, cancel)
+
+
+def row_gains(
+    plan: _core.ProjectionPlan,
+    geometry: Geometry,
+    shape: tuple[int, int, int],
+    window: Window,
+    factor: float = 1.0,
+) -> tuple[Float32, list[int]]:
+    """Return the spectra that filter the stretched rows of each tilt, as :func:`filter_gains`, and their lengths.
+
+    ``factor`` is the width of the pixels that the plan sees, in pixels of the detector.
+    """
+    lengths = _core.filter_lengths(plan)
+    spacings = np.array([plan.spacing(i) for i in range(len(geometry))])
+    poses = geometry.poses()
+    turned = geometry.x_tilts_deg.any()
+    angles = np.rad2deg(np.arctan2(poses[:, 1], poses[:, 0])) if turned else geometry.angles_deg
+    seen = geometry.magnifications / factor  # pixels of the plan per pixel of the specimen frame
+    edges = [float(n) * geometry.sampling for n in (shape[0], shape[2])]
+    steps = sirt_steps(angles, *edges) * seen
+    return filter_gains(spacings, tilt_weights(angles) * seen, lengths, window, steps), lengths
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Job:
+    """The images of one back-projection among those of the whole problem."""
+
+    whole: Problem
+    index: npt.NDArray[np.int64]
+
+    @property
+    def geometry(self) -> Geometry:
+        whole = self.whole.geometry
+        return whole if len(self.index) == len(whole) else whole.subset(self.index)
+
+    def images(self) -> Float32:
+        stack = self.whole.stack
+        return stack if len(self.index) == len(stack) else stack[self.index]
+
+
+def _jobs(
+    stack: ProjectionsLike | Sequence[npt.ArrayLike],
+    views: ViewsLike,
+    thickness: int | None,
+    shape: tuple[int, int, int] | None,
+    background: npt.ArrayLike | None,
+    halves: Split | None,
+    dose: npt.ArrayLike | None,
+) -> list[_Job]:
+    if halves not in (None, *SPLITS):
+        raise InputError(f"halves: found {halves!r}, expected one of {', '.join(SPLITS)}, or None")
+    stacks = frame_stacks(stack) if halves == "frames" else (stack,)
+    if background is not None:
+        background = np.asarray(background, np.float64) / len(stacks)
+    problems = [
+        as_problem(
+            cast("ProjectionsLike", s),
+            views,
+            thickness=thickness,
+            shape=shape,
+            background=background,
+        )
+        for s in stacks
+    ]
+    if halves not in ("tilts", "dose"):
+        return [_Job(whole=p, index=np.arange(len(p.stack))) for p in problems]
+    suffered = dose_before(stack, dose, problems[0].index)
+    index = split_tilts(problems[0].geometry.angles_deg, halves, dose=suffered)
+    return [_Job(whole=problems[0], index=i) for i in index]

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Half volumes: how the data are divided, and that the halves add up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ellipses import head_series
+
+from cryolith.datamodel import Alignment, TiltSeries
+from cryolith.errors import InputError
+from cryolith.projection import Geometry
+from cryolith.reconstruct import Halves, sirt, solve_halves, split_tilts, wbp
+
+TILTS = np.arange(-60, 61, 3.0)
+SHAPE = (24, 5, 48)
+DOSE_SYMMETRIC = np.argsort(np.argsort(np.abs(TILTS) + 0.1 * (TILTS < 0)))
+
+
+@pytest.fixture(scope="module")
+def frames():
+    rng = np.random.default_rng(6)
+    clean = np.repeat(head_series(48, TILTS), 5, 1)
+    return [(clean + rng.normal(size=clean.shape)).astype("f4") for _ in range(2)]
+
+
+def test_neighbours_in_angle_go_to_different_halves(rng):
+    shuffled = rng.permutation(TILTS)
+    first, second = split_tilts(shuffled)
+    assert sorted([*first, *second]) == list(range(len(TILTS)))
+    assert list(np.sort(shuffled[first])) == list(TILTS[::2])
+    assert list(np.sort(shuffled[second])) == list(TILTS[1::2])
+    assert (np.diff(first) > 0).all()
+
+
+def test_dose_halves_share_directions_and_suffering():
+    """Turns in time would give all positive tilts of a dose-symmetric series to one half."""
+    first, second = split_tilts(TILTS, "dose", dose=DOSE_SYMMETRIC)
+    assert sorted([*first, *second]) == list(range(len(TILTS)))
+    for half in (first, second):
+        assert np.diff(TILTS[half]).max() <= 9.0  # never both of a pair of neighbours
+        assert abs(TILTS[half].mean()) < 3.0
+    n = len(TILTS)
+    assert abs(DOSE_SYMMETRIC[first].sum() - DOSE_SYMMETRIC[second].sum()) <= n
+    in_turns = TILTS[np.argsort(DOSE_SYMMETRIC)]
+    assert abs(in_turns[1::2].mean() - in_turns[::2].mean()) > 30.0
+
+
+@pytest.mark.parametrize("halves", ["tilts", "dose"])
+def test_halves_add_up_to_the_volume_of_all_tilts(frames, halves):
+    stack = frames[0]
+    found = wbp(stack, TILTS, shape=SHAPE, halves=halves, dose=DOSE_SYMMETRIC)
+    assert isinstance(found, Halves)
+    assert np.array_equal(found.first + found.second, found.full)
+    whole = wbp(stack, TILTS, shape=SHAPE)
+    assert np.abs(found.full - whole).max() < len(TILTS) * np.finfo("f4").eps * np.abs(whole).max()
+    assert found.first.std() > 0.2 * whole.std()
+    # The first half is the back-projection of its own images with the weights that they have among all.
+    muted = stack.copy()
+    muted[found.index[1]] = 0
+    alone = wbp(muted, TILTS, shape=SHAPE)
+    assert np.abs(found.first - alone).max() < len(TILTS) * np.finfo("f4").eps * np.abs(whole).max()
+
+
+def test_frame_halves_add_up_to_the_volume_of_the_summed_frames(frames):
+    found = wbp(frames, TILTS, shape=SHAPE, halves="frames", background=np.full(len(TILTS), 2.0))
+    odd = wbp(frames[0], TILTS, shape=SHAPE, background=np.full(len(TILTS), 1.0))
+    assert np.array_equal(found.first, odd)
+    assert np.array_equal(found.first + found.second, found.full)
+    whole = wbp(frames[0] + frames[1], TILTS, shape=SHAPE, background=np.full(len(TILTS), 2.0))
+    assert (
+        np.abs(found.full - whole).max() < 4 * len(TILTS) * np.finfo("f4").eps * np.abs(whole).max()
+    )
+    assert np.array_equal(found.index[0], found.index[1])
+
+
+def test_out_takes_the_full_volume_and_missing_pixels_are_allowed(frames):
+    stack, out = frames[0].copy(), np.empty(SHAPE, "f4")
+    stack[3, 2, 10:13] = np.nan
+    found = wbp(stack, TILTS, shape=SHAPE, halves="tilts", out=out)
+    assert found.full is out
+    assert np.isfinite(out).all()
+    for threads in (1, 2):
+        again = wbp(stack, TILTS, shape=SHAPE, halves="tilts", threads=threads)
+        assert np.array_equal(again.second, found.second)
+
+
+def test_a_series_knows_its_order_and_flagged_tilts_stay_out(frames):
+    series = TiltSeries(images=frames[0], angles_deg=TILTS, order=DOSE_SYMMETRIC)
+    alignment = Alignment(
+        angles_deg=TILTS, tilt_axis_deg=0.0, shifts_px=np.zeros((len(TILTS), 2)), flags={4: "bad"}
+    )
+    found = wbp(series, alignment, shape=SHAPE, halves="dose")
+    assert sorted([*found.index[0], *found.index[1]]) == [i for i in range(len(TILTS)) if i != 4]
+    kept = alignment.kept
+    direct = wbp(
+        frames[0][kept], TILTS[kept], shape=SHAPE, halves="dose", dose=DOSE_SYMMETRIC[kept]
+    )
+    assert np.array_equal(found.first, direct.first)
+    # With unequal doses it is the dose before an image that counts, not its rank.
+    dose = np.where(DOSE_SYMMETRIC == 0, 100.0, 1.0)
+    with_dose = TiltSeries(images=frames[0], angles_deg=TILTS, order=DOSE_SYMMETRIC, dose=dose)
+    before = np.array([dose[rank > DOSE_SYMMETRIC].sum() for rank in DOSE_SYMMETRIC])
+    direct = wbp(frames[0], TILTS, shape=SHAPE, halves="dose", dose=before)
+    assert np.array_equal(wbp(with_dose, shape=SHAPE, halves="dose").first, direct.first)
+
+
+def test_iterative_solvers_solve_both_halves(frames):
+    found = solve_halves(sirt, frames[0], TILTS, "tilts", shape=SHAPE, n_iter=5)
+    first, second = found.index
+    alone = sirt(frames[0][first], TILTS[first], shape=SHAPE, n_iter=5)
+    assert np.array_equal(found.first, alone / 2)
+    assert np.array_equal(found.first + found.second, found.full)
+    assert second.size == len(TILTS) // 2
+    pair = solve_halves(sirt, frames, TILTS, "frames", shape=SHAPE, n_iter=5)
+    assert np.array_equal(pair.second, sirt(frames[1], TILTS, shape=SHAPE, n_iter=5))
+
+
+@pytest.mark.parametrize(
+    ("call", "word"),
+    [
+        (lambda s: wbp(s, TILTS, halves="odd"), "halves: found 'odd'"),
+        (lambda s: wbp(s, TILTS, halves="frames"), "stack: found one stack"),
+        (lambda s: wbp((s, s[:, :2]), TILTS, halves="frames"), "stack: found frame sums"),
+        (lambda s: wbp(s, TILTS, halves="dose"), "dose: found None"),
+        (lambda s: wbp(s, TILTS, halves="dose", dose=[1.0]), "dose: found 1"),
+        (lambda s: wbp(s[:1], TILTS[:1], halves="tilts"), "angles_deg: found 1 tilt"),
+        (lambda s: solve_halves(sirt, s, TILTS, "frame"), "halves: found 'frame'"),
+    ],
+)
+def test_what_cannot_be_halved_is_refused(frames, call, word):
+    with pytest.raises(InputError, match=word):
+        call(frames[0])
+
+
+def test_geometries_are_halved_as_well(frames):
+    geometry = Geometry.single_axis(TILTS, shifts_px=np.random.default_rng(1).normal(size=(41, 2)))
+    found = wbp(frames[0], geometry, shape=SHAPE, halves="tilts")
+    whole = wbp(frames[0], geometry, shape=SHAPE)
+    assert (
+        np.abs(found.full - whole).max() < 4 * len(TILTS) * np.finfo("f4").eps * np.abs(whole).max()
+    )
