@@ -68,9 +68,9 @@ void project_array(const Plan& plan, const Array<float>& volume, Array<float>& o
   project(cpu, plan, v, o, add);
 }
 
-template <class Plan>
-void backproject_array(const Plan& plan, const Array<float>& stack, Array<float>& out, int threads,
-                       const CancelToken* cancel) {
+void backproject_free(const FreePlan& plan, const Array<float>& stack, Array<float>& out, int threads,
+                      const CancelToken* cancel, bool fixed16) {
+  require(!fixed16, "precision: found fixed16 with rays that cross the volume's y, expected float32");
   const auto s = read<float, 3>(stack, "stack");
   const auto o = write<float, 3>(out, "out");
   require_shape(s, "stack", images_shape(plan));
@@ -79,6 +79,18 @@ void backproject_array(const Plan& plan, const Array<float>& stack, Array<float>
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
   backproject(cpu, plan, s, o);
+}
+
+void backproject_array(const ProjectionPlan& plan, const Array<float>& stack, Array<float>& out, int threads,
+                       const CancelToken* cancel, bool fixed16) {
+  const auto s = read<float, 3>(stack, "stack");
+  const auto o = write<float, 3>(out, "out");
+  require_shape(s, "stack", images_shape(plan));
+  require_shape(o, "out", volume_shape(plan));
+  require_disjoint(s, "stack", o, "out");
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  backproject(cpu, plan, s, o, {}, fixed16 ? Precision::fixed16 : Precision::float32);
 }
 
 std::unique_ptr<ProjectionPlan> make_slab(const ProjectionPlan& plan, index_t first, index_t last) {
@@ -108,8 +120,8 @@ void add_projection(py::module_& m) {
       .def("project", &project_array<ProjectionPlan>, arg("volume").noconvert(), arg("out").noconvert(),
            arg("threads") = 0, arg("cancel") = py::none(), arg("add") = false,
            "Sets out (n_tilts, height, width) to the projections of volume, or adds them to it.")
-      .def("backproject", &backproject_array<ProjectionPlan>, arg("stack").noconvert(), arg("out").noconvert(),
-           arg("threads") = 0, arg("cancel") = py::none(), "Sets out (nz, ny, nx) to the back-projection of stack.")
+      .def("backproject", &backproject_array, arg("stack").noconvert(), arg("out").noconvert(), arg("threads") = 0,
+           arg("cancel") = py::none(), arg("fixed16") = false, "Sets out (nz, ny, nx) to the back-projection of stack.")
       .def("slab", &make_slab, arg("first"), arg("last"),
            "The plan of the volume's rows first to last alone, on the images' pixels of window.")
       .def_property_readonly("window", &window_of,
@@ -124,8 +136,8 @@ void add_projection(py::module_& m) {
       .def("project", &project_array<FreePlan>, arg("volume").noconvert(), arg("out").noconvert(), arg("threads") = 0,
            arg("cancel") = py::none(), arg("add") = false,
            "Sets out (n_views, height, width) to the projections of volume, or adds them to it.")
-      .def("backproject", &backproject_array<FreePlan>, arg("stack").noconvert(), arg("out").noconvert(),
-           arg("threads") = 0, arg("cancel") = py::none(), "Sets out (nz, ny, nx) to the back-projection of stack.")
+      .def("backproject", &backproject_free, arg("stack").noconvert(), arg("out").noconvert(), arg("threads") = 0,
+           arg("cancel") = py::none(), arg("fixed16") = false, "Sets out (nz, ny, nx) to the back-projection of stack.")
       .def(
           "scratch_bytes",
           [](const FreePlan& plan, index_t threads) {

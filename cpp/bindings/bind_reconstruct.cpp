@@ -5,18 +5,9 @@
 #include "bindings/stages.hpp"
 #include "reconstruct/filter.hpp"
 #include "reconstruct/overlap.hpp"
-#include "reconstruct/sirt.hpp"
 
 namespace cryolith::bind {
 namespace {
-
-template <class T>
-View1<T> flat(View<T, 3> v) {
-  View1<T> out;
-  out.data = v.data;
-  out.extent[0] = v.size();
-  return out;
-}
 
 template <class T, class U>
 void require_same_shape(const View<T, 3>& a, const char* a_name, const View<U, 3>& b, const char* b_name) {
@@ -41,7 +32,8 @@ void filter_stack(const Array<float>& stack, const Array<float>& gains, index_t 
 }
 
 void wbp_stack(const ProjectionPlan& plan, const Array<float>& stack, const Array<float>& gains,
-               const std::vector<index_t>& lengths, Array<float>& out, int threads, const CancelToken* cancel) {
+               const std::vector<index_t>& lengths, Array<float>& out, int threads, const CancelToken* cancel,
+               bool fixed16) {
   const auto s = read<float, 3>(stack, "stack");
   const auto g = read<float, 2>(gains, "gains");
   const auto o = write<float, 3>(out, "out");
@@ -56,7 +48,7 @@ void wbp_stack(const ProjectionPlan& plan, const Array<float>& stack, const Arra
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
   RowFilter filter(lengths, g, resolve_threads(cpu));
-  filtered_backproject(cpu, plan, filter, s, o);
+  filtered_backproject(cpu, plan, filter, s, o, fixed16 ? Precision::fixed16 : Precision::float32);
 }
 
 void overlap_array(const Array<double>& slope, const Array<double>& length, index_t columns, Array<float>& out,
@@ -69,43 +61,6 @@ void overlap_array(const Array<double>& slope, const Array<double>& length, inde
   overlap_weights(cpu, s, l, columns, o);
 }
 
-std::pair<double, double> residual_step(const Array<float>& measured, const Array<float>& weights,
-                                        Array<float>& projected, int threads, const CancelToken* cancel) {
-  const auto b = read<float, 3>(measured, "measured"), w = read<float, 3>(weights, "weights");
-  const auto p = write<float, 3>(projected, "projected");
-  require_same_shape(b, "measured", w, "weights");
-  require_same_shape(b, "measured", p, "projected");
-  require_disjoint(b, "measured", p, "projected");
-  require_disjoint(w, "weights", p, "projected");
-  const Cpu cpu = cpu_from(threads, cancel);
-  ResidualSums sums;
-  {
-    py::gil_scoped_release no_gil;
-    sums = weigh_residual(cpu, flat(b), flat(w), flat(p));
-  }
-  return {sums.residual, sums.data};
-}
-
-void update_step(const Array<float>& correction, const Array<float>& weights, float lower, Array<float>& volume,
-                 int threads, const CancelToken* cancel) {
-  const auto c = read<float, 3>(correction, "correction"), w = read<float, 3>(weights, "weights");
-  const auto v = write<float, 3>(volume, "volume");
-  require_same_shape(c, "correction", w, "weights");
-  require_same_shape(c, "correction", v, "volume");
-  require_disjoint(c, "correction", v, "volume");
-  require_disjoint(w, "weights", v, "volume");
-  const Cpu cpu = cpu_from(threads, cancel);
-  py::gil_scoped_release no_gil;
-  update_volume(cpu, flat(c), flat(w), lower, flat(v));
-}
-
-void invert_step(Array<float>& sums, int threads) {
-  const auto s = write<float, 3>(sums, "sums");
-  const Cpu cpu = cpu_from(threads, nullptr);
-  py::gil_scoped_release no_gil;
-  invert_sums(cpu, flat(s));
-}
-
 }  // namespace
 
 void add_reconstruct(py::module_& m) {
@@ -116,18 +71,11 @@ void add_reconstruct(py::module_& m) {
         arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(),
         "Filters a stack along its last axis; gains (n_tilts, length/2 + 1).");
   m.def("wbp", &wbp_stack, arg("plan"), arg("stack").noconvert(), arg("gains").noconvert(), arg("lengths"),
-        arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(), "Filtered back-projection.");
+        arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(), arg("fixed16") = false,
+        "Filtered back-projection.");
   m.def("overlap_weights", &overlap_array, arg("slope").noconvert(), arg("length").noconvert(), arg("columns"),
         arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(),
         "How much views measure at the frequencies (rows, columns/2 + 1) of one view's section.");
-  m.def("residual_step", &residual_step, arg("measured").noconvert(), arg("weights").noconvert(),
-        arg("projected").noconvert(), arg("threads") = 0, arg("cancel") = py::none(),
-        "projected <- weights (measured - projected); returns the sums of r^2 and of b^2 where weights > 0.");
-  m.def("update_step", &update_step, arg("correction").noconvert(), arg("weights").noconvert(), arg("lower"),
-        arg("volume").noconvert(), arg("threads") = 0, arg("cancel") = py::none(),
-        "volume <- max(lower, volume + weights correction).");
-  m.def("invert_step", &invert_step, arg("sums").noconvert(), arg("threads") = 0,
-        "sums <- 1 / max(sums, 1) where sums > 1/2, else 0.");
 }
 
 }  // namespace cryolith::bind

@@ -7,5 +7,6 @@ void add_core(pybind11::module_& m);
 void add_projection(pybind11::module_& m);
 void add_align(pybind11::module_& m);
 void add_reconstruct(pybind11::module_& m);
+void add_solvers(pybind11::module_& m);
 void add_detect(pybind11::module_& m);
 }  // namespace cryolith::bind

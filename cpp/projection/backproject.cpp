@@ -13,9 +13,6 @@ namespace {
 // Output tile that stays in L2 while all tilts are added: whole runs along either axis.
 constexpr index_t kTileZ = 5 * kRun, kTileX = 8 * kRun;
 
-// Tilts that are added in one go: their rows stay in L1 (field notes of the prototype).
-constexpr index_t kPart = 32;
-
 struct Scratch {
   std::vector<Buffer<float>> rows;  // of each block of a job
   Buffer<float> strips;             // of all blocks of a job
@@ -54,23 +51,38 @@ struct Sampler {
     StripJob job = strip_job(plan, tilt, blocks, strips);
     for (index_t b = 0; b < job.blocks; ++b) job.rows[b] = rows[b];
     const index_t next = tilt + 1 < plan.tilts() ? image.extent[0] * image.extent[1] : 0;
-    CRYOLITH_SELECT(load_strips)(plan.table(), image, job, plan.strip_pixels(tilt, range), next);
-    CRYOLITH_SELECT(stretch_strips)(plan.table(), job, range);
+    const bool straight = plan.straight(tilt);
+    const auto load = straight ? CRYOLITH_SELECT(load_strips) : CRYOLITH_SELECT(load_sheared);
+    const auto stretch = straight ? CRYOLITH_SELECT(stretch_strips) : CRYOLITH_SELECT(stretch_sheared);
+    load(plan.table(), image, job, plan.strip_pixels(tilt, blocks, range), next);
+    stretch(plan.table(), job, range);
   }
 };
 
+// Stretched rows of a block: float32, or pairs of int16 that count `scale` a weighted unit.
+struct Rows {
+  const float* data;
+  float scale;
+};
+
 // Fills `tile` (lines of `width` voxels) with the bank's sums for the given voxels.
-void sum_tile(const Bank& bank, const float* rows, Range along, Range across, index_t width, float* tile) {
+void sum_tile(const Bank& bank, const Rows& rows, Range along, Range across, index_t width, float* tile) {
   const index_t n = static_cast<index_t>(bank.tilts.size());
   // Equal parts: a short last one would cost as much as a full one.
   const index_t parts = (n + kPart - 1) / kPart;
   const auto run = CRYOLITH_SELECT(shear_sum);
+  const auto run_fixed = CRYOLITH_SELECT(shear_sum_fixed);
   for (index_t x = along.begin; x < along.end; x += kRun)
     for (index_t part = 0; part < parts; ++part) {
       const index_t t0 = n * part / parts, t1 = n * (part + 1) / parts;
       for (index_t line = across.begin; line < across.end; ++line) {
         float* acc = tile + ((line - across.begin) * width + x - along.begin) * kLanes;
-        run(rows + x * kLanes, bank.back.data() + line * n + t0, t1 - t0, acc, part > 0);
+        const float* in = rows.data + x * kLanes;
+        const Tap* taps = bank.back.data() + line * n + t0;
+        if (rows.scale > 0.0f)
+          run_fixed(in, taps, t1 - t0, rows.scale, acc, part > 0);
+        else
+          run(in, taps, t1 - t0, acc, part > 0);
       }
     }
 }
@@ -98,7 +110,7 @@ void write_tile(const float* tile, Range z, Range x, index_t y, index_t lanes, V
     CRYOLITH_SELECT(from_lanes)(tile + iz * kTileX * kLanes, n, lanes, to + iz * ny * nx, nx);
 }
 
-void sum_block(const ProjectionPlan& plan, Scratch& scratch, const float* rows, index_t block, View3<float> volume) {
+void sum_block(const ProjectionPlan& plan, Scratch& scratch, const Rows& rows, index_t block, View3<float> volume) {
   const VolumeShape shape = plan.volume();
   for (index_t z0 = 0; z0 < shape.nz; z0 += kTileZ)
     for (index_t x0 = 0; x0 < shape.nx; x0 += kTileX) {
@@ -128,11 +140,11 @@ void sample_job(const ProjectionPlan& plan, View3<const float> images, Range blo
       ranges[b] = plan.samples(tilt, blocks.begin + b);
       all = united(all, ranges[b]);
     }
-    const bool straight = plan.straight(tilt);
-    if (straight) sampler.stretch(all, s.strips.data());
+    const bool near = plan.near(tilt);
+    if (near) sampler.stretch(all, s.strips.data());
     for (index_t b = 0; b < count; ++b) {
-      sampler.clear_outside(b, straight ? all : ranges[b]);
-      if (!straight) sampler.gather(b, ranges[b]);
+      sampler.clear_outside(b, near ? all : ranges[b]);
+      if (!near) sampler.gather(b, ranges[b]);
     }
     for (index_t b = 0; stage && b < count; b += 2) {
       const Range both = united(ranges[b], ranges[b + 1]);
@@ -152,7 +164,8 @@ index_t blocks_per_job(const ProjectionPlan& plan, index_t threads) {
 }  // namespace
 
 void backproject(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> images, View3<float> volume,
-                 const RowStage& stage) {
+                 const RowStage& stage, Precision precision) {
+  const bool fixed = precision == Precision::fixed16;
   const index_t per_job = blocks_per_job(plan, resolve_threads(cpu)), jobs = (plan.blocks() + per_job - 1) / per_job;
   std::vector<Scratch> scratch(static_cast<std::size_t>(resolve_threads(cpu)));
   parallel_for(cpu, jobs, [&](index_t job, int worker) {
@@ -167,7 +180,9 @@ void backproject(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> 
     sample_job(plan, images, {first, first + count}, worker, stage, s);
     for (index_t b = 0; b < count; ++b) {
       if (cpu.cancel != nullptr && cpu.cancel->cancelled()) throw Cancelled();
-      sum_block(plan, s, s.rows[static_cast<std::size_t>(b)].data(), first + b, volume);
+      float* rows = s.rows[static_cast<std::size_t>(b)].data();
+      const float scale = fixed ? CRYOLITH_SELECT(pack_pairs)(plan.rows(), rows) : 0.0f;
+      sum_block(plan, s, {rows, scale}, first + b, volume);
     }
   });
 }

@@ -2,6 +2,7 @@
 #pragma once
 // One vector of kLanes float32, for files compiled once per instruction set. Everything is always inlined: a shared
 // copy of a function could be one that the processor cannot run. Compilers lower the vector to what they have.
+#include <cstdint>
 #include <cstring>
 
 namespace cryolith {
@@ -9,6 +10,8 @@ namespace cryolith {
 typedef float V8 __attribute__((vector_size(32)));
 
 #define CRYOLITH_INLINE static inline __attribute__((always_inline))
+
+typedef std::int32_t V8i __attribute__((vector_size(32)));
 
 CRYOLITH_INLINE void load8(V8& v, const float* p) { std::memcpy(&v, p, sizeof v); }
 CRYOLITH_INLINE void store8(float* p, const V8& v) { std::memcpy(p, &v, sizeof v); }
@@ -23,6 +26,16 @@ CRYOLITH_INLINE void stream8(float* p, const V8& v) {
 #endif
 }
 CRYOLITH_INLINE void splat8(V8& v, float s) { v = V8{s, s, s, s, s, s, s, s}; }
+
+// out[i] = low half of a[i] times low half of b[i] plus the same of the high halves, halves being int16.
+CRYOLITH_INLINE void sum_pairs8(V8i& out, const V8i& a, const V8i& b) {
+#if defined(__AVX2__)
+  typedef std::int16_t V16s __attribute__((vector_size(32)));
+  out = (V8i)__builtin_ia32_pmaddwd256((V16s)a, (V16s)b);
+#else
+  out = ((a << 16) >> 16) * ((b << 16) >> 16) + (a >> 16) * (b >> 16);
+#endif
+}
 
 // In place, v[i][j] <-> v[j][i].
 CRYOLITH_INLINE void transpose8(V8 v[8]) {
@@ -42,6 +55,8 @@ CRYOLITH_INLINE void transpose8(V8 v[8]) {
     v[i + 4] = __builtin_shufflevector(u[i], u[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
   }
 }
+
+CRYOLITH_INLINE void reverse8(V8& v) { v = __builtin_shufflevector(v, v, 7, 6, 5, 4, 3, 2, 1, 0); }
 
 // out[i] = sum of v[i], pairwise in a fixed order.
 CRYOLITH_INLINE void sums8(V8& out, const V8 v[8]) {

@@ -28,6 +28,13 @@ struct Tap {
   float weight;
 };
 
+// Fixed point: rows of 16 bits, weights of 11, so that the sum over kPart tilts fits 32 bits.
+inline constexpr std::int32_t kFixedOne = 1 << 11;
+inline constexpr float kFixedMost = 32000.0f;
+// Tilts that are added in one go: their rows stay in L1 (field notes of the prototype).
+inline constexpr index_t kPart = 32;
+static_assert(kPart * index_t{kFixedOne} * 32768 <= index_t{1} << 31);
+
 // A (kPhases + 1, kTaps) table: row p holds the weights of the pixels floor(X) - 3 ... floor(X) + 4 for
 // X - floor(X) = p / kPhases.
 struct TapTable {
@@ -38,6 +45,10 @@ struct TapTable {
   namespace ns {                                                                                                  \
   /* acc[r] (+)= sum over taps of (1 - w) in[offset + r] + w in[offset + r + 1], r < kRun, rows of kLanes. */     \
   void shear_sum(const float* in, const Tap* taps, index_t count, float* acc, bool add);                          \
+  /* The same in fixed point, for at most kPart taps: `in` as pack_pairs leaves it, scale what it returned. */    \
+  void shear_sum_fixed(const float* in, const Tap* taps, index_t count, float scale, float* acc, bool add);       \
+  /* Packs each row and the next, rounded to int16, into one row of pairs; returns a weighted unit's value. */    \
+  float pack_pairs(index_t count, float* rows);                                                                   \
   /* rows[i][lane] = sum over taps of weight * image, for i in range; zero outside the image. */                  \
   void gather_rows(TapTable table, View2<const float> image, const SampleGrid& grid, Range range, index_t lanes,  \
                    float* rows);                                                                                  \

@@ -45,6 +45,59 @@ void shear_sum(const float* in, const Tap* taps, index_t count, float* acc, bool
   for (int r = 0; r < kRun; ++r) store8(acc + r * kLanes, a[r]);
 }
 
+void shear_sum_fixed(const float* in, const Tap* taps, index_t count, float scale, float* acc, bool add) {
+  std::int32_t pairs_of_weights[kPart];  // ahead of the loop: made inside, they are what its products wait for
+  for (index_t i = 0; i < count; ++i) {
+    const std::int32_t w1 = static_cast<std::int32_t>(taps[i].weight * kFixedOne + 0.5f);
+    pairs_of_weights[i] = (w1 << 16) | (kFixedOne - w1);
+  }
+  V8i a[kRun] = {};
+  for (index_t i = 0; i < count; ++i) {
+    const float* p = in + taps[i].offset;
+    const std::int32_t w = pairs_of_weights[i];
+    const V8i weights = V8i{w, w, w, w, w, w, w, w};
+#pragma GCC unroll 16
+    for (int r = 0; r < kRun; ++r) {
+      V8i pairs, sums;
+      std::memcpy(&pairs, p + r * kLanes, sizeof pairs);
+      sum_pairs8(sums, weights, pairs);
+      a[r] += sums;
+      CRYOLITH_PIN(a[r]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < kRun; ++r) {
+    V8 before = {};
+    if (add) load8(before, acc + r * kLanes);
+    store8(acc + r * kLanes, before + scale * __builtin_convertvector(a[r], V8));
+  }
+}
+
+float pack_pairs(index_t count, float* rows) {
+  V8 most = {};
+  for (index_t i = 0; i < count; ++i) {
+    V8 v;
+    load8(v, rows + i * kLanes);
+    v = v < 0.0f ? -v : v;
+    most = v > most ? v : most;
+  }
+  float largest = 0.0f;
+  for (int l = 0; l < kLanes; ++l) largest = most[l] > largest ? most[l] : largest;
+  const float scale = largest > 0.0f ? kFixedMost / largest : 0.0f;
+  V8i low = {};
+  for (index_t i = count; i-- > 0;) {
+    V8 v;
+    load8(v, rows + i * kLanes);
+    v *= scale;
+    v += v < 0.0f ? V8{} - 0.5f : V8{} + 0.5f;  // conversion cuts off
+    const V8i next = low;
+    low = __builtin_convertvector(v, V8i) & 0xffff;
+    const V8i pairs = low | (next << 16);
+    std::memcpy(rows + i * kLanes, &pairs, sizeof pairs);
+  }
+  return largest / (kFixedMost * static_cast<float>(kFixedOne));
+}
+
 void to_lanes(const float* plain, index_t stride, index_t n, index_t lanes, index_t ahead, float* rows,
               index_t row_stride) {
   index_t x = 0;

@@ -127,12 +127,12 @@ void filter_images(const Cpu& cpu, RowFilter& filter, View3<const float> images,
 }
 
 void filtered_backproject(const Cpu& cpu, const ProjectionPlan& plan, RowFilter& filter, View3<const float> images,
-                          View3<float> volume) {
+                          View3<float> volume, Precision precision) {
   const auto stage = [&](int worker, index_t tilt, Range range, float* a, float* b) {
     const index_t skip = range.begin * kLanes;
     filter.apply(worker, tilt, range.end - range.begin, a + skip, b == nullptr ? nullptr : b + skip);
   };
-  backproject(cpu, plan, images, volume, stage);
+  backproject(cpu, plan, images, volume, stage, precision);
 }
 
 }  // namespace cryolith

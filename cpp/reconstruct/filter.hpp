@@ -7,6 +7,7 @@
 #include "core/buffer.hpp"
 #include "core/parallel.hpp"
 #include "core/view.hpp"
+#include "projection/backproject.hpp"
 #include "projection/plan.hpp"
 #include "reconstruct/row_fft.hpp"
 
@@ -55,6 +56,6 @@ void filter_images(const Cpu& cpu, RowFilter& filter, View3<const float> images,
 
 // Back-projects `images` after filtering their stretched rows: weighted back-projection.
 void filtered_backproject(const Cpu& cpu, const ProjectionPlan& plan, RowFilter& filter, View3<const float> images,
-                          View3<float> volume);
+                          View3<float> volume, Precision precision = Precision::float32);
 
 }  // namespace cryolith

@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'FftPlan', 'FreePlan', 'ProjectionPlan', 'available_threads', 'count_missing', 'despike', 'fft_good_size', 'fill_basins', 'filter_length', 'filter_lengths', 'filter_stack', 'invert_step', 'isa', 'label', 'overlap_weights', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'update_step', 'wbp']
+__all__: list[str] = ['CancelToken', 'ExactSum', 'FftPlan', 'FreePlan', 'ProjectionPlan', 'ahead_step', 'available_threads', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gradient_step', 'invert_step', 'isa', 'label', 'multiply_step', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'segment_step', 'smooth_step', 'square_step', 'subtract_step', 'update_step', 'uphill', 'variation_step', 'walk_step', 'wbp']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -67,7 +67,7 @@ class ProjectionPlan:
         """
         poses: (n_tilts, 8) cos tilt, sin tilt, cos axis, sin axis, shift row, shift column, axis offset [px], scale.
         """
-    def backproject(self, stack: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    def backproject(self, stack: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, fixed16: bool = False) -> None:
         """
         Sets out (nz, ny, nx) to the back-projection of stack.
         """
@@ -96,7 +96,7 @@ class FreePlan:
         """
         poses: (n_views, 2, 4), (row, column) from the image's centre [px] = pose (z, y, x, 1), voxels from the volume's centre.
         """
-    def backproject(self, stack: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    def backproject(self, stack: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, fixed16: bool = False) -> None:
         """
         Sets out (nz, ny, nx) to the back-projection of stack.
         """
@@ -108,17 +108,43 @@ class FreePlan:
         """
         Memory that either holds besides its arguments.
         """
+class ExactSum:
+    """
+    A sum without rounding: sums of pieces add up to that of the whole, in any order.
+    """
+    def __add__(self, arg0: ExactSum) -> ExactSum:
+        ...
+    def __float__(self) -> float:
+        ...
+    def __init__(self) -> None:
+        ...
+def ahead_step(momentum: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], earlier: numpy.typing.NDArray[numpy.float32], ahead: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    """
+    ahead <- volume + momentum (volume - earlier), earlier <- volume.
+    """
 def available_threads() -> int:
     """
     Processors this process may use.
+    """
+def conjugate_step(descent: numpy.typing.NDArray[numpy.float32], factor: typing.SupportsFloat | typing.SupportsIndex, direction: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[ExactSum, ExactSum]:
+    """
+    direction <- descent + factor direction where the descent is not 0; returns <p, p> and <descent, p>.
     """
 def count_missing(stack: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> int:
     """
     Number of NaN or infinite values.
     """
+def descent_step(volume: numpy.typing.NDArray[numpy.float32], mask: numpy.typing.NDArray[numpy.float32] | None, damping: typing.SupportsFloat | typing.SupportsIndex, lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, descent: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> ExactSum:
+    """
+    descent <- descent - damping volume where it may move; returns the sum of its squares.
+    """
 def despike(images: numpy.typing.NDArray[numpy.float32], replaced: numpy.typing.NDArray[numpy.int64], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """
     Replace hot pixels by the median of their neighbours, in place.
+    """
+def extrapolate_step(measured: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], projected: numpy.typing.NDArray[numpy.float32], momentum: typing.SupportsFloat | typing.SupportsIndex, earlier: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[ExactSum, ExactSum]:
+    """
+    earlier <- W (b - projected - momentum (projected - earlier)); returns the sums of W (b - projected)^2 and W b^2.
     """
 def fft_good_size(n: typing.SupportsInt | typing.SupportsIndex) -> int:
     """
@@ -140,6 +166,14 @@ def filter_stack(stack: numpy.typing.NDArray[numpy.float32], gains: numpy.typing
     """
     Filters a stack along its last axis; gains (n_tilts, length/2 + 1).
     """
+def free_step(labels: numpy.typing.NDArray[numpy.uint8], chance: typing.SupportsFloat | typing.SupportsIndex, seed: typing.SupportsInt | typing.SupportsIndex, free: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    """
+    free <- 1 at the borders of the labels and at voxels drawn by chance, else 0.
+    """
+def gradient_step(ahead: numpy.typing.NDArray[numpy.float32], metric: numpy.typing.NDArray[numpy.float32], z: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    """
+    z <- ahead + metric z.
+    """
 def invert_step(sums: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
     sums <- 1 / max(sums, 1) where sums > 1/2, else 0.
@@ -152,9 +186,17 @@ def label(mask: numpy.typing.NDArray[numpy.uint8], connectivity: typing.Supports
     """
     Number the connected components of mask (nz, ny, nx) uint8 into labels int32; return how many.
     """
+def multiply_step(correction: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    """
+    volume <- clamp(volume weights max(correction, 0)) where weights > 0.
+    """
 def overlap_weights(slope: numpy.typing.NDArray[numpy.float64], length: numpy.typing.NDArray[numpy.float64], columns: typing.SupportsInt | typing.SupportsIndex, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
     """
     How much views measure at the frequencies (rows, columns/2 + 1) of one view's section.
+    """
+def poisson_step(measured: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], least: typing.SupportsFloat | typing.SupportsIndex, projected: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[ExactSum, ExactSum]:
+    """
+    projected <- W max(b, 0) / max(projected, least); returns the sums of residual_step.
     """
 def reduce_images(images: numpy.typing.NDArray[numpy.float32], row_weight: numpy.typing.NDArray[numpy.float32], row_source: numpy.typing.NDArray[numpy.int64], column_weight: numpy.typing.NDArray[numpy.float32], column_source: numpy.typing.NDArray[numpy.int64], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """
@@ -172,15 +214,47 @@ def resample_images(images: numpy.typing.NDArray[numpy.float32], map: numpy.typi
     """
     Resample each image through an affine map, bilinear.
     """
-def residual_step(measured: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], projected: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> tuple[float, float]:
+def residual_step(measured: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], gain: numpy.typing.NDArray[numpy.float32] | None, projected: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[ExactSum, ExactSum]:
     """
-    projected <- weights (measured - projected); returns the sums of r^2 and of b^2 where weights > 0.
+    projected <- gain W (b - projected); returns the sums of W (b - projected)^2 and W b^2.
     """
-def update_step(correction: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], lower: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+def roughness_step(factor: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], descent: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> ExactSum:
     """
-    volume <- max(lower, volume + weights correction).
+    descent <- descent - factor D'D volume; returns |D volume|^2.
     """
-def wbp(plan: ProjectionPlan, stack: numpy.typing.NDArray[numpy.float32], gains: numpy.typing.NDArray[numpy.float32], lengths: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+def segment_step(volume: numpy.typing.NDArray[numpy.float32], thresholds: numpy.typing.NDArray[numpy.float32], labels: numpy.typing.NDArray[numpy.uint8], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    """
+    labels <- how many thresholds lie below each voxel.
+    """
+def smooth_step(volume: numpy.typing.NDArray[numpy.float32], free: numpy.typing.NDArray[numpy.float32], share: typing.SupportsFloat | typing.SupportsIndex, smoothed: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    """
+    smoothed <- volume, with a share of the neighbours' mean where free > 0.
+    """
+def square_step(weights: numpy.typing.NDArray[numpy.float32], values: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> ExactSum:
+    """
+    Returns the sum of W v^2.
+    """
+def subtract_step(weights: numpy.typing.NDArray[numpy.float32], step: typing.SupportsFloat | typing.SupportsIndex, residual: numpy.typing.NDArray[numpy.float32], projected: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> ExactSum:
+    """
+    residual <- residual - step projected, projected <- W residual; returns the sum of W residual^2.
+    """
+def update_step(correction: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], step: typing.SupportsFloat | typing.SupportsIndex, lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    """
+    volume <- clamp(volume + step weights correction) where weights > 0.
+    """
+def uphill(ahead: numpy.typing.NDArray[numpy.float32], volume: numpy.typing.NDArray[numpy.float32], earlier: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> ExactSum:
+    """
+    Returns <ahead - volume, volume - earlier>.
+    """
+def variation_step(axis: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], strength: typing.SupportsFloat | typing.SupportsIndex, huber: typing.SupportsFloat | typing.SupportsIndex, metric: numpy.typing.NDArray[numpy.float32], z: numpy.typing.NDArray[numpy.float32], lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, rounds: typing.SupportsInt | typing.SupportsIndex, dual: numpy.typing.NDArray[numpy.float32], volume: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    """
+    volume <- the proximal map of total variation at z, from dual.
+    """
+def walk_step(direction: numpy.typing.NDArray[numpy.float32], step: typing.SupportsFloat | typing.SupportsIndex, lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> int:
+    """
+    volume <- clamp(volume + step direction); returns how many voxels a bound stopped.
+    """
+def wbp(plan: ProjectionPlan, stack: numpy.typing.NDArray[numpy.float32], gains: numpy.typing.NDArray[numpy.float32], lengths: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, fixed16: bool = False) -> None:
     """
     Filtered back-projection.
     """

@@ -51,8 +51,10 @@ Axis = Annotated[
     float | None,
     typer.Option(help="Nominal tilt axis [deg], counter-clockwise from the image's +y."),
 ]
-Method = Annotated[str | None, typer.Option(help="Reconstruction: wbp or sirt.")]
-Iterations = Annotated[int | None, typer.Option(help="Iterations of sirt.")]
+Method = Annotated[
+    str | None, typer.Option(help="Reconstruction: sirt, wbp, tv, sart, cgls, lsqr, mlem or dart.")
+]
+Iterations = Annotated[int | None, typer.Option(help="Iterations; default: the method's own.")]
 Thickness = Annotated[
     str | None, typer.Option(help='Thickness of the volume, as in "120 nm"; default automatic.')
 ]

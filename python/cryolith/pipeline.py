@@ -16,7 +16,7 @@ from .align import align_tilt_series, estimate_background
 from .config import Job, job_from_mapping, job_to_toml, read_toml
 from .datamodel import Alignment, Defects, TiltSeries, Volume
 from .detect import detect
-from .errors import InputError
+from .errors import Cancelled, InputError
 from .files import (
     read_alignment,
     read_tilt_series,
@@ -27,7 +27,7 @@ from .files import (
 from .files.atomic import sha256, write_text
 from .files.defects import read_defects, write_defects
 from .planning import Plan, plan_job
-from .reconstruct import ReconstructSettings, reconstruct
+from .reconstruct import Reconstruction, ReconstructSettings, reconstruct
 from .settings import to_mapping
 
 if TYPE_CHECKING:
@@ -300,12 +300,16 @@ def reconstruct_series(
 
     ``how`` takes ``threads``, ``max_memory``, ``cancel`` and ``progress``.
     """
-    convergence: list[float] = []
     background = estimate_background(series.images)
-    volume = reconstruct(
-        series, alignment, settings, background=background, history=convergence, **how
-    )
-    return volume, convergence
+    volume = reconstruct(series, alignment, settings, background=background, **how)
+    data = volume.data
+    if not isinstance(data, Reconstruction):
+        return volume, []
+    if (
+        data.stopped == "cancelled"
+    ):  # a file is whole or absent: part of the iterations is for callers with arrays
+        raise Cancelled("cancelled by the caller")
+    return volume, list(data.history)
 
 
 def _reconstruct(state: _Run) -> tuple[list[str], dict[str, Any]]:

@@ -59,7 +59,7 @@ def test_its_reconstruction_comes_out_where_ours_does():
         adapter.from_geometry(stack.tilts),
         shape=SHAPE,
         n_iter=30,
-        positivity=False,
+        lower=-np.inf,
     )
     assert error(found, theirs) < 0.03
     assert error(theirs, volume) < 0.3

@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "reconstruct/filter.hpp"
-#include "reconstruct/sirt.hpp"
+#include "reconstruct/segments.hpp"
+#include "reconstruct/steps.hpp"
+#include "reconstruct/variation.hpp"
 
 namespace cryolith {
 namespace {
@@ -55,19 +57,118 @@ TEST(RowFilter, RefusesRowsThatWouldWrapAround) {
   for (index_t n : {8, 14, 32, 16 * 7}) EXPECT_THROW(RowFilter({n}, g, 1), ArgumentError) << n;
 }
 
-TEST(Sirt, StepsAreWhatTheySay) {
-  std::vector<float> measured{4, 1, 2}, weights{0.5f, 0, 1}, projected{1, 7, 3};
-  const ResidualSums sums =
-      weigh_residual(Cpu{}, view<const float>(measured), view<const float>(weights), view<float>(projected));
+template <class T>
+View3<T> volume(std::vector<std::remove_const_t<T>>& values, index_t nz, index_t ny, index_t nx) {
+  View3<T> v;
+  v.data = values.data();
+  v.extent[0] = nz;
+  v.extent[1] = ny;
+  v.extent[2] = nx;
+  return v;
+}
+
+constexpr Bounds kFree{-HUGE_VALF, HUGE_VALF};
+
+TEST(Steps, OfTheRays) {
+  std::vector<float> measured{4, 1, 2}, weights{0.5f, 0, 1}, gain{2, 2, 2}, projected{1, 7, 3};
+  const ResidualSums sums = weigh_residual(Cpu{}, view<const float>(measured), view<const float>(weights),
+                                           view<const float>(gain), view<float>(projected));
+  EXPECT_EQ(projected, (std::vector<float>{3, 0, -2}));
+  EXPECT_EQ(sums.residual, 5.5);  // the ray of weight 0 is missing
+  EXPECT_EQ(sums.data, 12.0);
+  projected = {1, 7, 3};
+  weigh_residual(Cpu{}, view<const float>(measured), view<const float>(weights), {}, view<float>(projected));
   EXPECT_EQ(projected, (std::vector<float>{1.5f, 0, -1}));
-  EXPECT_EQ(sums.residual, 10.0);  // the ray of weight 0 is missing
-  EXPECT_EQ(sums.data, 20.0);
-  std::vector<float> volume{1, 1}, correction{-4, 2}, gain{0.5f, 0.5f};
-  update_volume(Cpu{}, view<const float>(correction), view<const float>(gain), 0.0f, view<float>(volume));
-  EXPECT_EQ(volume, (std::vector<float>{0, 2}));
-  std::vector<float> path{0.4f, 0.8f, 4, -1};
-  invert_sums(Cpu{}, view<float>(path));
-  EXPECT_EQ(path, (std::vector<float>{0, 1, 0.25f, 0}));
+  std::vector<float> earlier{0, 0, 5};
+  projected = {1, 7, 3};
+  const ResidualSums same = extrapolate_residual(Cpu{}, view<const float>(measured), view<const float>(weights),
+                                                 view<const float>(projected), 0.5f, view<float>(earlier));
+  EXPECT_EQ(same.residual, 5.5);
+  EXPECT_EQ(earlier, (std::vector<float>{1.25f, 0, 0}));
+  projected = {0.1f, 7, 4};
+  poisson_ratio(Cpu{}, view<const float>(measured), view<const float>(weights), 0.5f, view<float>(projected));
+  EXPECT_EQ(projected, (std::vector<float>{4, 0, 0.5f}));
+  EXPECT_EQ(weighted_square(Cpu{}, view<const float>(weights), view<const float>(measured)), 12.0);
+  std::vector<float> residual{3, 0, -1};
+  projected = {1, 1, 1};
+  EXPECT_EQ(subtract_projection(Cpu{}, view<const float>(weights), 1.0f, view<float>(residual), view<float>(projected)),
+            6.0);
+  EXPECT_EQ(residual, (std::vector<float>{2, -1, -2}));
+  EXPECT_EQ(projected, (std::vector<float>{1, 0, -2}));
+}
+
+TEST(Steps, OfTheVolume) {
+  std::vector<float> x{1, 1, 1}, correction{-4, 2, 9}, gain{0.5f, 0.5f, 0};
+  update_volume(Cpu{}, view<const float>(correction), view<const float>(gain), 1.0f, {0, 1.5f}, view<float>(x));
+  EXPECT_EQ(x, (std::vector<float>{0, 1.5f, 1}));  // a voxel of weight 0 stays
+  x = {2, 2, 2};
+  multiply_volume(Cpu{}, view<const float>(correction), view<const float>(gain), {0.5f, 3}, view<float>(x));
+  EXPECT_EQ(x, (std::vector<float>{0.5f, 2, 2}));
+  std::vector<float> sums{0.4f, 0.8f, 4, -1};
+  invert_sums(Cpu{}, view<float>(sums));
+  EXPECT_EQ(sums, (std::vector<float>{0, 1, 0.25f, 0}));
+}
+
+TEST(Steps, OfTheGradients) {
+  std::vector<float> x{0, 2, 1, 1}, mask{1, 1, 0, 1}, descent{-1, 5, 5, 2};
+  EXPECT_EQ(free_descent(Cpu{}, view<const float>(x), view<const float>(mask), 0.5, {0, 2}, view<float>(descent)),
+            2.25);
+  EXPECT_EQ(descent, (std::vector<float>{0, 0, 0, 1.5f}));  // on a bound, on a bound, outside, free
+  std::vector<float> direction{7, 7, 7, 1};
+  const DirectionSums sums = conjugate_direction(Cpu{}, view<const float>(descent), 0.5f, view<float>(direction));
+  EXPECT_EQ(direction, (std::vector<float>{0, 0, 0, 2}));
+  EXPECT_EQ(sums.square, 4.0);
+  EXPECT_EQ(sums.slope, 3.0);
+  EXPECT_EQ(walk_volume(Cpu{}, view<const float>(direction), 1.0f, {0, 2}, view<float>(x)), 1);
+  EXPECT_EQ(x, (std::vector<float>{0, 2, 1, 2}));
+}
+
+TEST(Variation, MovesAndFindsTheProximalMap) {
+  std::vector<float> x{3, 4}, earlier{1, 6}, ahead{4, 1}, z{1, 1}, metric{2, 0.5f};
+  EXPECT_EQ(uphill(Cpu{}, view<const float>(ahead), view<const float>(x), view<const float>(earlier)), 8.0);
+  gradient_step(Cpu{}, view<const float>(ahead), view<const float>(metric), view<float>(z));
+  EXPECT_EQ(z, (std::vector<float>{6, 1.5f}));
+  move_ahead(Cpu{}, 0.5f, view<const float>(x), view<float>(earlier), view<float>(ahead));
+  EXPECT_EQ(ahead, (std::vector<float>{4, 3}));
+  EXPECT_EQ(earlier, x);
+
+  // Two voxels beside each other: the proximal map moves each by strength times its metric towards the other.
+  std::vector<float> near{0, 10}, gain{1, 2}, dual(6), found{0, 0};
+  View<float, 4> q;
+  q.data = dual.data();
+  q.extent[0] = 3;
+  q.extent[1] = q.extent[2] = 1;
+  q.extent[3] = 2;
+  View<const float, 4> fixed = q;
+  const Variation variation{{1, 1, 1}, 1.5f, 0.0f};
+  for (int round = 0; round < 200; ++round) {
+    primal_from_dual(Cpu{}, variation, volume<const float>(gain, 1, 1, 2), volume<const float>(near, 1, 1, 2), fixed,
+                     kFree, volume<float>(found, 1, 1, 2));
+    ascend_dual(Cpu{}, variation, volume<const float>(gain, 1, 1, 2), volume<const float>(found, 1, 1, 2), q);
+  }
+  EXPECT_NEAR(found[0], 1.5f, 1e-5f);
+  EXPECT_NEAR(found[1], 7.0f, 1e-5f);
+
+  std::vector<float> cube{0, 1, 0, 0, 2, 0, 0, 0}, descent(8);
+  EXPECT_EQ(add_roughness(Cpu{}, 1.0, volume<const float>(cube, 2, 2, 2), volume<float>(descent, 2, 2, 2)), 15.0);
+  EXPECT_EQ(descent, (std::vector<float>{3, -3, 0, 1, -6, 3, 2, 0}));
+}
+
+TEST(Segments, AreCutFreedAndSmoothed) {
+  std::vector<float> grey{0, 0.4f, 0.6f, 3}, thresholds{0.5f, 2};
+  std::vector<std::uint8_t> labels(4);
+  segment(Cpu{}, view<const float>(grey), view<const float>(thresholds), view<std::uint8_t>(labels));
+  EXPECT_EQ(labels, (std::vector<std::uint8_t>{0, 0, 1, 2}));
+  std::vector<float> free(4), drawn(4), smoothed(4);
+  free_voxels(Cpu{}, volume<const std::uint8_t>(labels, 1, 1, 4), 0.0, 0, volume<float>(free, 1, 1, 4));
+  EXPECT_EQ(free, (std::vector<float>{0, 1, 1, 1}));
+  free_voxels(Cpu{}, volume<const std::uint8_t>(labels, 1, 1, 4), 1.0, 0, volume<float>(drawn, 1, 1, 4));
+  EXPECT_EQ(drawn, (std::vector<float>{1, 1, 1, 1}));
+  smooth_free(Cpu{}, volume<const float>(grey, 1, 1, 4), volume<const float>(free, 1, 1, 4), 0.5f,
+              volume<float>(smoothed, 1, 1, 4));
+  EXPECT_EQ(smoothed[0], 0.0f);
+  EXPECT_FLOAT_EQ(smoothed[1], 0.2f + 0.15f);
+  EXPECT_FLOAT_EQ(smoothed[3], 1.5f + 0.3f);
 }
 
 }  // namespace

@@ -111,6 +111,27 @@ def test_the_core_refuses_what_it_would_have_to_convert():
         square.project(same, same, 1, None)
 
 
+def test_fixed_point_is_as_close_as_it_says(rng):
+    """Rows are rounded to 1/64000 of the largest sample, weights to 1/4096 (twice a half unit of 2^-11)."""
+    stack = rng.normal(size=(61, 40, 48)).astype("f4")
+    for axis in (0.0, 84.0):
+        geometry = Geometry.single_axis(np.linspace(-75, 75, 61), tilt_axis_deg=axis)
+        exact = backproject(stack, geometry, (30, 20, 44))
+        fixed = backproject(stack, geometry, (30, 20, 44), precision="fixed16")
+        error = fixed - exact
+        largest = 1.6**2 * np.abs(stack).max()  # sums of |weight| reach 1.595 along each image axis
+        assert np.abs(error).max() <= 61 * largest * (1 / 64000 + 2 / 4096)
+        assert np.linalg.norm(error) <= 4e-4 * np.linalg.norm(exact)
+        assert np.linalg.norm(error) > 0
+        for threads in (1, 2, 3):
+            again = backproject(stack, geometry, (30, 20, 44), precision="fixed16", threads=threads)
+            assert np.array_equal(again, fixed)
+    silent = np.zeros_like(stack)
+    assert not backproject(silent, geometry, (30, 20, 44), precision="fixed16").any()
+    with pytest.raises(cryolith.InputError, match="precision: found 'half'"):
+        backproject(stack, geometry, (3, 4, 5), precision="half")
+
+
 LARGE = Geometry.single_axis(np.linspace(-60, 60, 61), tilt_axis_deg=30.0)
 
 
@@ -157,7 +178,9 @@ from cryolith.reconstruct import filter_projections
 volume, stack = (np.load(f)["a"] for f in sys.argv[1:3])
 g = Geometry.single_axis([0.0, 38.0, -70.0], tilt_axis_deg=12.0, shifts_px=[[0, 0], [0.4, -1.3], [2, 0.5]])
 np.savez(sys.argv[3], isa=_core.isa(), forward=project(volume, g, stack.shape[1:]),
-         back=backproject(stack, g, volume.shape), filtered=filter_projections(stack, g.angles_deg))
+         back=backproject(stack, g, volume.shape),
+         fixed=backproject(stack, g, volume.shape, precision="fixed16"),
+         filtered=filter_projections(stack, g.angles_deg))
 """
 
 
@@ -189,6 +212,7 @@ def test_every_instruction_set_equals_the_definition(tmp_path):
         for name, want, axes in (("forward", forward, (3, 4, 5)), ("back", back, (0, 1, 2))):
             bound = 130 * EPS * np.abs(a).sum(axes) + 3.4e-6 * np.count_nonzero(a, axis=axes)
             assert (np.abs(got[name] - want) <= bound).all()  # as in test_equals_the_definition
+        assert np.linalg.norm(got["fixed"] - back) <= 4e-4 * np.linalg.norm(back)
         # two transforms of 25 samples, each pass rounding a few times
         assert np.abs(got["filtered"] - filtered).max() < 64 * EPS * np.abs(filtered).max()
     assert "baseline" in seen

@@ -167,7 +167,7 @@ def test_sirt_like_is_sirt_of_as_many_iterations(tilts, rng):
     stack = project(volume, geometry, (8, 192))
 
     def distance(n_sirt, **options):
-        iterated = sirt(stack, geometry, shape=shape, n_iter=n_sirt, positivity=False)
+        iterated = sirt(stack, geometry, shape=shape, n_iter=n_sirt, lower=-np.inf)
         at_once = wbp(stack, geometry, shape=shape, **options)
         inside = (slice(None), 4, slice(30, -30))
         return np.linalg.norm((at_once - iterated)[inside]) / np.linalg.norm(iterated[inside])

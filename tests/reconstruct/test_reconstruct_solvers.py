@@ -1,11 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""wbp and sirt on phantoms with known values."""
+"""wbp and sirt on phantoms with known values; what all iterative solvers share: test_reconstruct_options.py."""
 
 from __future__ import annotations
-
-import itertools
-import threading
-import time
 
 import numpy as np
 import pytest
@@ -122,57 +118,6 @@ def test_same_bits_for_any_number_of_threads_and_inputs_stay():
     assert np.array_equal(before, stack, equal_nan=True)
 
 
-def test_sirt_converges_to_the_data():
-    stack, geometry = series(np.arange(-70, 71, 3.0))
-    history = []
-    got = sirt(stack, geometry, shape=VOLUME.shape, n_iter=40, history=history)
-    assert len(history) == 40
-    assert history[0] == 1.0
-    assert all(b < a for a, b in itertools.pairwise(history))
-    assert history[-1] < 0.02
-    assert got.min() >= 0
-    assert rms(got) < 0.6 * rms(wbp(stack, geometry, shape=VOLUME.shape))
-
-
-def test_sirt_positivity_mask_init_and_bounds():
-    stack, geometry = series(np.arange(-60, 61, 6.0))
-    assert sirt(stack, geometry, shape=VOLUME.shape, n_iter=5, positivity=False).min() < 0
-    mask = np.hypot(X, Z)[:, None] < 0.42 * N
-    got = sirt(
-        stack, geometry, shape=VOLUME.shape, n_iter=5, mask=np.broadcast_to(mask, VOLUME.shape)
-    )
-    assert not got[~np.broadcast_to(mask, VOLUME.shape)].any()
-    history = []
-    sirt(stack, geometry, shape=VOLUME.shape, n_iter=1, init=VOLUME, history=history)
-    assert history[0] < 1e-6  # the data are the projections of the start volume
-
-
-def test_sirt_stops_early_and_keeps_the_result():
-    stack, geometry = series(np.arange(-60, 61, 6.0))
-    seen = []
-
-    def callback(iteration, volume, residual):
-        assert not volume.flags.writeable
-        seen.append((iteration, residual))
-        return iteration == 3
-
-    got = sirt(stack, geometry, shape=VOLUME.shape, n_iter=50, callback=callback)
-    assert [i for i, _ in seen] == [1, 2, 3]
-    assert np.array_equal(got, sirt(stack, geometry, shape=VOLUME.shape, n_iter=3))
-
-
-def test_weight_zero_is_a_missing_tilt():
-    stack, geometry = series(np.arange(-60, 61, 6.0))
-    spoiled = stack.copy()
-    spoiled[5] = 1e3
-    weights = np.ones(len(stack))
-    weights[5] = 0
-    got = sirt(spoiled, geometry, shape=VOLUME.shape, n_iter=4, weights=weights)
-    keep = weights > 0
-    want = sirt(stack[keep], geometry.subset(keep), shape=VOLUME.shape, n_iter=4)
-    assert np.abs(got - want).max() < 1e-4
-
-
 def test_background_is_subtracted():
     stack, geometry = series(np.arange(-60, 61, 6.0))
     level = np.linspace(3, 5, len(stack))
@@ -180,37 +125,6 @@ def test_background_is_subtracted():
     for solve in (wbp, lambda *a, **k: sirt(*a, n_iter=3, **k)):
         got = solve(lifted, geometry, shape=VOLUME.shape, background=level)
         assert np.abs(got - solve(stack, geometry, shape=VOLUME.shape)).max() < 1e-4
-
-
-def test_cancel_and_progress():
-    stack = np.zeros((61, 200, 200), "f4")
-    token = cryolith.CancelToken()
-    threading.Timer(0.2, token.cancel).start()
-    start = time.perf_counter()
-    with pytest.raises(cryolith.Cancelled):
-        sirt(stack, np.linspace(-60, 60, 61), n_iter=1000, cancel=token)
-    assert time.perf_counter() - start < 2.0
-    fractions = []
-    sirt(stack[:3, :8, :8], [0, 1, 2], n_iter=4, progress=fractions.append)
-    assert fractions == [0.25, 0.5, 0.75, 1.0]
-
-
-@pytest.mark.parametrize(
-    ("kwargs", "word"),
-    [
-        ({"n_iter": 0}, "n_iter"),
-        ({"mask": np.ones((2, 2, 2))}, "mask"),
-        ({"init": np.full((6, 4, 6), np.nan)}, "init"),
-        ({"weights": [1.0]}, "weights"),
-        ({"weights": [-1.0, 1.0, 1.0]}, "weights"),
-        ({"background": [1.0]}, "background"),
-        ({"shape": (0, 4, 6)}, "shape"),
-        ({"out": np.zeros((6, 4, 5), "f4")}, "out"),
-    ],
-)
-def test_bad_arguments_are_refused_by_name(kwargs, word):
-    with pytest.raises(InputError, match=word):
-        sirt(np.zeros((3, 4, 6), "f4"), [0.0, 1.0, 2.0], **kwargs)
 
 
 def test_limits():

@@ -10,7 +10,7 @@ import cryolith
 from cryolith.datamodel import Alignment, TiltSeries
 from cryolith.errors import ConfigError, CryolithWarning, InputError
 from cryolith.projection import Geometry, project
-from cryolith.reconstruct import ReconstructSettings, estimate_thickness_px, plan, reconstruct
+from cryolith.reconstruct import ReconstructSettings, estimate_thickness_px, plan, reconstruct, wbp
 from cryolith.settings import from_mapping, to_mapping
 
 ANGLES = np.arange(-70, 71, 5.0)
@@ -38,16 +38,15 @@ def case():
     return series, alignment
 
 
-@pytest.mark.parametrize("method", ["sirt", "wbp"])
+@pytest.mark.parametrize("method", ["sirt", "wbp", "sart", "cgls", "lsqr", "tv", "mlem", "dart"])
 def test_a_needle_comes_back(case, method):
     series, alignment = case
-    history = []
+    iterations = {"sart": 2, "tv": 60, "dart": 3}.get(method, 15)
     volume = reconstruct(
         series,
         alignment,
-        ReconstructSettings(method=method, n_iter=15),
+        ReconstructSettings(method=method, n_iter=iterations),
         background=np.full(29, 500.0),
-        history=history,
     )
     assert volume.pixel_size == 33.6
     assert volume.data.shape[1:] == (48, 64)
@@ -55,9 +54,28 @@ def test_a_needle_comes_back(case, method):
     assert 28 <= nz <= 40
     core = volume.data[nz // 2 - 5 : nz // 2 + 5, 10:38, 27:37]
     # wbp leaves the missing wedge empty: of 180 degrees, 29 tilts 5 degrees apart were seen.
-    assert core.mean() == pytest.approx(100 if method == "sirt" else 100 * 145 / 180, rel=0.05)
-    assert len(history) == (15 if method == "sirt" else 0)
+    assert core.mean() == pytest.approx(100 * 145 / 180 if method == "wbp" else 100, rel=0.05)
+    if method == "wbp":
+        assert "iterations" not in volume.source.facts
+    else:
+        assert volume.data.iterations == iterations
+        assert volume.data.history[-1] < 0.1
+        assert volume.source.facts["iterations"] == f"{iterations} of {iterations}"
     assert volume.source.facts["tilts"] == "28 of 29 used"
+
+
+def test_the_filter_of_the_settings_is_the_filter_of_wbp(case):
+    series, alignment = case
+    settings = ReconstructSettings(
+        method="wbp", filter="butterworth", cutoff=0.1, order=2, thickness="1 um", background="none"
+    )
+    found = reconstruct(series, alignment, settings)
+    direct = wbp(
+        series, alignment, shape=found.data.shape, filter="butterworth", cutoff=0.1, order=2
+    )
+    assert np.array_equal(found.data, direct)
+    with pytest.raises(ConfigError, match="cutoff"):
+        ReconstructSettings(cutoff=0.7)
 
 
 def test_binning_and_thickness_in_words(case):
@@ -90,6 +108,47 @@ def test_settings_round_trip_and_typos():
         ReconstructSettings(n_iter=0)
 
 
+@pytest.mark.parametrize(
+    ("settings", "solve"),
+    [
+        ({"method": "sart", "subsets": 4, "n_iter": 2}, {"subsets": 4, "n_iter": 2}),
+        ({"method": "lsqr", "damp": 7.0}, {"damp": 7.0}),
+        ({"method": "tv", "strength": 0.2, "n_iter": 5}, {"strength": 0.2, "n_iter": 5}),
+        ({"method": "mlem", "subsets": 3, "n_iter": 2}, {"subsets": 3, "n_iter": 2}),
+        ({"method": "dart", "levels": [0.0, 90.0], "n_iter": 1}, {"levels": [0, 90], "n_iter": 1}),
+        (
+            {"lower": -np.inf, "upper": 80.0, "n_iter": 3},
+            {"lower": -np.inf, "upper": 80, "n_iter": 3},
+        ),
+        ({"noise": 400.0}, {"noise": 400.0}),
+    ],
+)
+def test_settings_reach_the_solver(case, settings, solve):
+    series, alignment = case
+    made = from_mapping(ReconstructSettings, {**settings, "thickness": 32 * 33.6})
+    got = reconstruct(series, alignment, made, background=np.full(29, 500.0)).data
+    solver = getattr(cryolith.reconstruct, made.method)
+    want = solver(series, alignment, shape=got.shape, background=np.full(29, 500.0), **solve)
+    assert np.array_equal(got, want)
+    assert got.stopped == want.stopped == ("noise" if "noise" in settings else "iterations")
+
+
+def test_cancelled_work_is_kept_or_says_so(case):
+    series, alignment = case
+    token = cryolith.CancelToken()
+    settings = ReconstructSettings(n_iter=500)
+
+    def stop(iteration, state):
+        if iteration == 3:
+            token.cancel()
+
+    volume = reconstruct(series, alignment, settings, cancel=token, callback=stop)
+    assert volume.data.iterations == 3
+    assert volume.source.facts["iterations"] == "3 of 500, cancelled"
+    with pytest.raises(cryolith.Cancelled):
+        reconstruct(series, alignment, settings, cancel=token)
+
+
 def test_memory_is_planned_and_obeyed(case):
     series, alignment = case
     need = plan((64, 48), 28, ReconstructSettings(), volume_shape=(32, 48, 64), threads=2)
@@ -119,11 +178,8 @@ def test_real_needle(shared_data):
         shifts_px=-table[:, 1:],
         axis_offset_px=2.51,
     )
-    history = []
-    volume = reconstruct(
-        series, alignment, ReconstructSettings(binning=4, n_iter=15), history=history
-    )
-    assert history[-1] < 0.13
+    volume = reconstruct(series, alignment, ReconstructSettings(binning=4, n_iter=15))
+    assert volume.data.history[-1] < 0.13
     assert volume.pixel_size == pytest.approx(4 * 33.6)
     nz, _, nx = volume.data.shape
     assert 15 <= nz <= 40

@@ -99,6 +99,7 @@ class DetectorPlan:
         out: Float32,
         threads: int = 0,
         cancel: _core.CancelToken | None = None,
+        fixed16: bool = False,
     ) -> None:
         """Set ``out`` (nz, ny, nx) to the back-projection of ``stack``."""
         if self.detector is None:
@@ -106,7 +107,7 @@ class DetectorPlan:
         else:
             images = self.detector.reduce(stack, threads, cancel)
             images *= self.weights
-        self.plan.backproject(images, out, threads, cancel)
+        self.plan.backproject(images, out, threads, cancel, fixed16)
 
 
 def reduced(

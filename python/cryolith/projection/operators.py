@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,9 +14,18 @@ from ..errors import InputError
 from .detector import DetectorPlan, reduced
 from .geometry import Geometry
 
-__all__ = ["ProjectorPair", "backproject", "finite_stack", "make_plan", "project"]
+__all__ = [
+    "Precision",
+    "ProjectorPair",
+    "backproject",
+    "finite_stack",
+    "is_fixed16",
+    "make_plan",
+    "project",
+]
 
 Float32 = npt.NDArray[np.float32]
+Precision = Literal["float32", "fixed16"]
 ProjectorPair = _core.ProjectionPlan | _core.FreePlan | DetectorPlan
 
 
@@ -74,6 +85,7 @@ def backproject(
     shape: tuple[int, int, int],
     *,
     out: Float32 | None = None,
+    precision: Precision = "float32",
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
 ) -> Float32:
@@ -88,6 +100,10 @@ def backproject(
         (nz, ny, nx) of the volume.
     out : (nz, ny, nx) float32, optional
         Where to put the result; every voxel is overwritten.
+    precision : {"float32", "fixed16"}, default "float32"
+        ``fixed16`` sums in 16-bit fixed point: faster, for previews and large jobs. Its rms error is 2e-4 of the
+        result's for white noise and 2e-5 and less for specimens; a tilt adds at most 5.1e-4 of the largest sample
+        that its eight volume rows see. The result is then not the exact transpose of :func:`project`.
     threads, cancel
         As in :func:`project`.
 
@@ -107,8 +123,16 @@ def backproject(
         raise InputError(f"stack: found {len(images)} images, expected {len(geometry)}, one a tilt")
     volume = as_output(out, shape)
     plan = make_plan(geometry, shape, images.shape[1:])
-    plan.backproject(finite_stack(images, threads, cancel), volume, threads, cancel)
+    fixed16 = is_fixed16(precision)
+    plan.backproject(finite_stack(images, threads, cancel), volume, threads, cancel, fixed16)
     return volume
+
+
+def is_fixed16(precision: str) -> bool:
+    """Return whether sums are to be made in fixed point; refuse an unknown precision."""
+    if precision not in ("float32", "fixed16"):
+        raise InputError(f"precision: found {precision!r}, expected 'float32' or 'fixed16'")
+    return precision == "fixed16"
 
 
 def make_plan(

@@ -1,27 +1,42 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From aligned images to a volume: weighted back-projection and SIRT."""
+"""From images to a volume: weighted back-projection, and iterative solvers for what it cannot do."""
 
+from .dart import dart
 from .filters import filter_projections
 from .halves import Halves, solve_halves, split_tilts
+from .iterate import Reconstruction, State
+from .krylov import cgls, lsqr
+from .mlem import mlem
+from .options import Options
 from .planning import Plan, plan
 from .settings import ReconstructSettings
-from .sirt import sirt
+from .sirt import sart, sirt
 from .stage import reconstruct
 from .thickness import estimate_thickness_px
+from .variation import tv
 from .wbp import wbp
 from .weights import tilt_weights
 
 __all__ = [
     "Halves",
+    "Options",
     "Plan",
     "ReconstructSettings",
+    "Reconstruction",
+    "State",
+    "cgls",
+    "dart",
     "estimate_thickness_px",
     "filter_projections",
+    "lsqr",
+    "mlem",
     "plan",
     "reconstruct",
+    "sart",
     "sirt",
     "solve_halves",
     "split_tilts",
     "tilt_weights",
+    "tv",
     "wbp",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .. import _core
 from ..errors import InputError
-from .settings import ReconstructSettings
+from .settings import FIRST, INNER, ReconstructSettings
 
 __all__ = ["Plan", "plan"]
 
@@ -80,15 +80,47 @@ def plan(
     block = n_tilts * (volume_shape[0] + along + 80) * LANES * 4
     if settings.method == "wbp":
         peak = 4 * (2 * pixels + voxels) + 4 * workers * block
-        updates = float(voxels) * n_tilts
-    else:  # measured, weights, rays, projected; volume, correction, voxel weights
+        passes = 1
+    else:
+        stacks, volumes = _copies(settings)
         lines = 2 * LANES * 4 * volume_shape[0] * (along + 200)
         slab = max(SLAB_BYTES, workers * block)
-        peak = 4 * (4 * pixels + 3 * voxels) + max(4 * workers * block, slab + workers * lines)
-        updates = 2.0 * voxels * n_tilts * (settings.n_iter + 1)
+        peak = int(4 * (stacks * pixels + volumes * voxels))
+        peak += max(4 * workers * block, slab + workers * lines)
+        passes = _passes(settings)
+    updates = float(passes) * voxels * n_tilts
     return Plan(
         volume_shape=volume_shape,
         bytes_peak=peak,
         bytes_output=4 * voxels,
         seconds=updates / UPDATES_PER_SECOND / workers,
     )
+
+
+def _copies(settings: ReconstructSettings) -> tuple[int, float]:
+    """Return how many arrays of the size of the images and of the volume an iterative method holds at once."""
+    subsets = settings.subsets or 1
+    split = (
+        2 if settings.method == "sart" or subsets > 1 else 0
+    )  # images and weights in the subsets' order
+    levels = (
+        settings.levels if isinstance(settings.levels, int) else 0
+    )  # given levels are not fitted
+    needs = {
+        "sirt": (4, 3.0),  # images, weights, rays, projected; volume, its weights, correction
+        "sart": (4 + split, 3.0),
+        "cgls": (4, 3.0),  # images, weights, residual, projected; volume, descent, direction
+        "lsqr": (4, 3.0),
+        "mlem": (3 + split, 2.0 + subsets),  # the weights of the voxels for each subset
+        "tv": (4, 8.0),  # volume, the one before, with momentum, gradient step, metric, dual (3)
+        "dart": (max(5, 2 + levels), 6.25),  # those of sirt; grey, free, smoothed and labels
+    }
+    return needs[settings.method]
+
+
+def _passes(settings: ReconstructSettings) -> int:
+    """Return how often an iterative method projects and back-projects, its preparation included."""
+    n = settings.iterations
+    if settings.method == "dart":
+        return 2 * (FIRST + 1 + n * (INNER + 2))
+    return 2 * (n + 1)

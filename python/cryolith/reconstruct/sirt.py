@@ -1,158 +1,162 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Simultaneous iterative reconstruction."""
+"""Simultaneous iterative reconstruction, and its ordered-subsets form down to one tilt at a time."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
+from typing_extensions import Unpack
 
 from .. import _core
-from .._arrays import as_core, as_output
-from ..errors import InputError
-from ..projection.operators import ProjectorPair, finite_stack, make_plan
-from .inputs import Float32, Problem, ProjectionsLike, ViewsLike, as_problem
+from .cut import Part
+from .fields import Field
+from .inputs import Float32, ProjectionsLike, ViewsLike
+from .iterate import Exact, Reconstruction, Setup, Sums, added, iterate
+from .options import Options, checked_count, checked_number
+from .settings import ITERATIONS
+from .setup import as_setup
+from .subsets import Subset, ordered_subsets, take_turns
 
-__all__ = ["SirtCallback", "sirt"]
-
-SirtCallback = Callable[[int, Float32, float], bool | None]
+__all__ = ["sart", "sirt"]
 
 
 def sirt(
     stack: ProjectionsLike,
     angles_deg: ViewsLike = None,
     *,
-    thickness: int | None = None,
-    n_iter: int = 30,
-    positivity: bool = True,
-    mask: npt.ArrayLike | None = None,
-    init: npt.ArrayLike | None = None,
-    weights: npt.ArrayLike | None = None,
-    shape: tuple[int, int, int] | None = None,
-    background: npt.ArrayLike | None = None,
-    callback: SirtCallback | None = None,
-    history: list[float] | None = None,
-    out: Float32 | None = None,
-    threads: int = 0,
-    cancel: _core.CancelToken | None = None,
-    progress: Callable[[float], None] | None = None,
-) -> Float32:
-    """Reconstruct by SIRT: x <- x + C A' R W (b - A x).
+    n_iter: int = ITERATIONS["sirt"],
+    relaxation: float = 1.0,
+    **options: Unpack[Options],
+) -> Reconstruction:
+    """Reconstruct by SIRT: x <- x + relaxation C A' R W (b - A x).
 
     Parameters
     ----------
-    stack, angles_deg, thickness, shape, background
-        As in :func:`wbp`. Missing pixels (NaN) are left out of the sums.
+    stack : (n_tilts, height, width) array_like or TiltSeries
+        Raw images: shifts and rotations are applied inside the projector. NaN is a missing pixel.
+    angles_deg : (n_tilts,) [deg], Geometry or Alignment
+        Angles alone mean a tilt axis along y through the centre. None takes them from the series.
     n_iter : int, default 30
-    positivity : bool, default True
-        Set negative voxels to 0 after each iteration; needs data whose background is 0.
-    mask : (nz, ny, nx), optional
-        Voxels where it is 0 (False) stay 0.
-    init : (nz, ny, nx), optional
-        Volume to start from; default 0.
-    weights : (n_tilts,) or (n_tilts, height, width), optional
-        W, not negative; 0 is a missing ray.
-    callback : callable, optional
-        ``callback(iteration, volume, residual)`` after each iteration, counted from 1, with a read-only view of
-        the volume; True stops early and keeps the result.
-    history : list, optional
-        The residual of each iteration is appended: |b - Ax| / |b| of the volume that the iteration started from.
-    out, threads, cancel, progress
-        As in :func:`wbp`.
+    relaxation : float, default 1
+        Factor to each step, at most 2.
+    **options
+        Those of :class:`Options`. The default of ``lower`` is 0, which needs data whose background is 0.
 
     Returns
     -------
-    (nz, ny, nx) float32
+    Reconstruction
+        (nz, ny, nx) float32.
 
     Raises
     ------
     InputError
         A wrong shape or value, by name.
-    Cancelled
-        ``cancel`` was set; to keep the result, stop by the callback.
 
     References
     ----------
     Gregor & Benson, IEEE Trans. Med. Imaging 27 (2008) 918, eq. 3: C and R are the inverse column and row sums of
     W A and A; rays and voxels whose sum is below 1/2 are left out, those below 1 count as 1.
     """
-    problem = as_problem(stack, angles_deg, thickness=thickness, shape=shape, background=background)
-    if n_iter < 1:
-        raise InputError(f"n_iter: found {n_iter}, expected at least 1")
-    volume = as_output(out, problem.shape)
-    volume[:] = 0.0 if init is None else _of_shape(init, "init", problem.shape)
-    plan = make_plan(problem.geometry, problem.shape, problem.stack.shape[1:])
-    rays, voxels = _normalisation(plan, problem, weights, threads, cancel)
-    if mask is not None:
-        inside = _of_shape(mask, "mask", problem.shape) != 0
-        voxels *= inside
-        volume *= inside
-    measured = finite_stack(problem.stack, threads, cancel)
-    projected, correction = np.empty_like(measured), np.empty(problem.shape, np.float32)
-    lower = 0.0 if positivity else -math.inf
-    view = volume.view()
-    view.flags.writeable = False
-    for iteration in range(1, n_iter + 1):
-        plan.project(volume, projected, threads, cancel)
-        sums = _core.residual_step(measured, rays, projected, threads, cancel)
-        plan.backproject(projected, correction, threads, cancel)
-        _core.update_step(correction, voxels, lower, volume, threads, cancel)
-        residual = math.sqrt(sums[0] / sums[1]) if sums[1] > 0 else 0.0
-        if history is not None:
-            history.append(residual)
-        if progress:
-            progress(iteration / n_iter)
-        if callback and callback(iteration, view, residual):
-            break
-    return volume
+    setup = as_setup(stack, angles_deg, options)
+    step = checked_number(relaxation, "relaxation", 0.0, 2.0)
+    return iterate(setup, checked_count(n_iter, "n_iter"), sirt_steps(setup, 1, step))
 
 
-def _of_shape(value: npt.ArrayLike, name: str, shape: tuple[int, int, int]) -> Float32:
-    array: Float32 = as_core(value, name, ("nz", "ny", "nx"))
-    if array.shape != shape:
-        raise InputError(f"{name}: found shape {array.shape}, expected {shape}")
-    if not np.isfinite(array).all():
-        raise InputError(f"{name}: found NaN or infinity, expected finite values")
-    return array
+def sart(
+    stack: ProjectionsLike,
+    angles_deg: ViewsLike = None,
+    *,
+    n_iter: int = ITERATIONS["sart"],
+    subsets: int | None = None,
+    relaxation: float = 0.5,
+    **options: Unpack[Options],
+) -> Reconstruction:
+    """Reconstruct by ordered subsets: a SIRT step with each subset of the tilts in turn.
+
+    Parameters
+    ----------
+    stack, angles_deg
+        As in :func:`sirt`.
+    n_iter : int, default 5
+        Rounds over all subsets.
+    subsets : int, optional
+        How many; 1 is SIRT, a few are OS-SIRT. Default one a tilt: SART.
+    relaxation : float, default 0.5
+        Factor to each step, at most 2. Smaller ones end nearer to the least-squares solution of noisy data.
+    **options
+        Those of :class:`Options`. The default of ``lower`` is 0.
+
+    Returns
+    -------
+    Reconstruction
+        The residual in its history is that which each subset found in its turn.
+
+    Raises
+    ------
+    InputError
+        A wrong shape or value, by name.
+
+    References
+    ----------
+    Andersen & Kak, Ultrasonic Imaging 6 (1984) 81, eq. 29; blocks: Censor & Elfving, SIAM J. Matrix Anal. Appl. 24
+    (2002) 40, algorithm 3.1. C is the inverse of the largest column sum that a subset has: no voxel is over-relaxed,
+    and one volume of them suffices.
+    """
+    setup = as_setup(stack, angles_deg, options)
+    count = setup.measured.shape[0] if subsets is None else subsets
+    step = checked_number(relaxation, "relaxation", 0.0, 2.0)
+    return iterate(setup, checked_count(n_iter, "n_iter"), sirt_steps(setup, count, step))
 
 
-def _normalisation(
-    plan: ProjectorPair,
-    problem: Problem,
-    weights: npt.ArrayLike | None,
-    threads: int,
-    cancel: _core.CancelToken | None,
-) -> tuple[Float32, Float32]:
-    """Return R W of each ray and C of each voxel."""
-    w = _ray_weights(problem, weights)
-    voxels = np.empty(problem.shape, np.float32)
-    plan.backproject(w, voxels, threads, cancel)
-    unit = np.float32(problem.geometry.weights().mean())  # of one ray through a voxel
-    voxels /= unit
-    _core.invert_step(voxels, threads)
-    voxels /= unit
-    rays = np.empty_like(w)
-    plan.project(np.ones(problem.shape, np.float32), rays, threads, cancel)
-    _core.invert_step(rays, threads)
-    rays *= w
+def sirt_steps(setup: Setup, count: int, relaxation: float) -> Iterator[Sums]:
+    """Yield the residual sums of SIRT with ``count`` subsets, for :func:`iterate`."""
+    subsets = ordered_subsets(setup, count)
+    rays, voxels = _inverse_sums(setup, subsets)
+    low, high = setup.lower, setup.upper
+
+    def residual(measured: Float32, weights: Float32, gain: Float32, projected: Float32) -> Exact:
+        return _core.residual_step(measured, weights, gain, projected, setup.threads)
+
+    def compare(k: int) -> Sums:
+        s = subsets[k]
+        return added(setup.over_layers(residual, [s.measured, s.weights, rays[k]], s.projected))
+
+    def update(k: int, part: Part, correction: Float32, rows: Float32) -> None:
+        weights = part.rows_of(voxels)
+        _core.update_step(correction, weights, relaxation, low, high, rows, setup.threads)
+
+    yield from take_turns(setup, subsets, compare, update, started=setup.started)
+
+
+def _inverse_sums(setup: Setup, subsets: list[Subset]) -> tuple[list[Field], Field]:
+    """Return R of each subset's rays, and C of each voxel, 0 outside the mask."""
+    voxels = setup.cut.volume(setup.volume.shape)
+    for part in subsets[0].pair.parts:
+        part.put_rows(voxels, np.ones(part.shape, np.float32))
+    rays = []
+    for s in subsets:
+        rays.append(setup.cut.stack(s.projected.shape))
+        setup.project(s.pair, voxels, rays[-1])
+        setup.over_layers(lambda sums: _core.invert_step(sums, setup.threads), [], rays[-1])
+    scratch = subsets[0].pair.scratch()
+    for i in range(len(subsets[0].pair.parts)):
+        _invert_columns(setup, subsets, i, scratch, voxels)
     return rays, voxels
 
 
-def _ray_weights(problem: Problem, weights: npt.ArrayLike | None) -> Float32:
-    """Return W (n_tilts, height, width): the caller's weights, 0 where a pixel is missing."""
-    out = np.isfinite(problem.stack).astype(np.float32)
-    if weights is None:
-        return out
-    given = np.asarray(weights, dtype=np.float32)
-    if given.ndim == 1:
-        given = given[:, None, None]
-    if given.shape not in (out.shape, (len(out), 1, 1)):
-        raise InputError(
-            f"weights: found shape {np.shape(weights)}, expected ({len(out)},) or {out.shape}"
-        )
-    if not (np.isfinite(given).all() and (given >= 0).all()):
-        raise InputError("weights: found a negative or non-finite weight, expected 0 or more")
-    out *= given
-    return out
+def _invert_columns(
+    setup: Setup, subsets: list[Subset], i: int, scratch: Float32, voxels: Field
+) -> None:
+    """Set slab ``i`` of ``voxels`` to the inverse of the largest column sum that a subset has there."""
+    part = subsets[0].pair.parts[i]
+    largest = part.rows_of(voxels)
+    largest[:] = 0.0
+    for s in subsets:
+        sums = setup.backproject(s.pair, s.pair.parts[i], s.weights, scratch)
+        np.maximum(largest, sums, out=largest)
+    subsets[0].pair.invert_columns(largest, setup.threads)
+    mask = setup.mask_rows(part)
+    if mask is not None:
+        largest *= mask
+    part.put_rows(voxels, largest)

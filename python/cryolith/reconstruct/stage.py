@@ -11,13 +11,19 @@ import numpy.typing as npt
 
 from .. import _core
 from ..datamodel import Alignment, Source, TiltSeries, Volume
-from ..errors import InputError
+from ..errors import Cancelled, InputError
 from ..projection import Geometry
+from .dart import dart
 from .inputs import Float32
+from .iterate import Callback, Reconstruction
+from .krylov import cgls, lsqr
+from .mlem import mlem
+from .options import Options
 from .planning import plan
 from .settings import ReconstructSettings
-from .sirt import SirtCallback, sirt
+from .sirt import sart, sirt
 from .thickness import estimate_thickness_px
+from .variation import tv
 from .wbp import wbp
 
 __all__ = ["bin_images", "reconstruct"]
@@ -30,12 +36,11 @@ def reconstruct(
     *,
     background: npt.ArrayLike | None = None,
     mask: npt.ArrayLike | None = None,
-    history: list[float] | None = None,
     max_memory: int | None = None,
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
     progress: Callable[[float], None] | None = None,
-    callback: SirtCallback | None = None,
+    callback: Callback | None = None,
 ) -> Volume:
     """Reconstruct the volume of a tilt series; flagged tilts of the alignment are left out.
 
@@ -49,25 +54,28 @@ def reconstruct(
         Level of the empty area of every image of the series, subtracted when ``settings.background`` is "auto";
         default the 2nd percentile of each image. Positivity is only right on data whose background is 0.
     mask : (nz, ny, nx), optional
-        For ``sirt``: voxels where it is 0 stay 0.
-    history : list, optional
-        The residual of each ``sirt`` iteration is appended.
+        For the iterative methods: voxels where it is 0 are 0.
     max_memory : int, optional [bytes]
         Refuse, before anything is allocated, what would need more.
-    threads, cancel, progress
+    threads, progress
         As in :func:`wbp`.
+    cancel : CancelToken, optional
+        The iterative methods keep the volume of the last whole iteration; the facts say so.
     callback : callable, optional
-        As in :func:`sirt`.
+        As in :class:`Options`, for the iterative methods.
 
     Returns
     -------
     Volume
-        y along the tilt axis; the centre of the array is the origin of the alignment's frame.
+        y along the tilt axis; the centre of the array is the origin of the alignment's frame. From an iterative method
+        its data are a :class:`Reconstruction`, with the residuals.
 
     Raises
     ------
     InputError
         The alignment does not belong to the series, or ``max_memory`` does not suffice.
+    Cancelled
+        ``cancel`` was set before there was a volume to keep.
     """
     settings = settings or ReconstructSettings()
     if len(alignment.angles_deg) != len(series):
@@ -84,25 +92,31 @@ def reconstruct(
     shape = geometry.volume_shape((height, width), nz)
     _check_memory(full, len(kept), settings, shape, max_memory, threads)
     images -= levels.astype(np.float32)[:, None, None]
-    common: dict[str, Any] = {
-        "shape": shape,
-        "threads": threads,
-        "cancel": cancel,
-        "progress": progress,
-    }
+    data: Float32
     if settings.method == "wbp":
-        data = wbp(images, geometry, filter=settings.filter, n_iter=settings.n_iter, **common)
-    else:
-        data = sirt(
+        n = settings.iterations
+        data = wbp(
             images,
             geometry,
-            n_iter=settings.n_iter,
-            positivity=settings.positivity,
-            mask=mask,
-            history=history,
-            callback=callback,
-            **common,
+            filter=settings.filter,
+            n_iter=n,
+            cutoff=settings.cutoff,
+            order=settings.order,
+            shape=shape,
+            threads=threads,
+            cancel=cancel,
+            progress=progress,
         )
+    else:
+        options: Options = {
+            "shape": shape,
+            "mask": mask,
+            "callback": callback,
+            "threads": threads,
+            "cancel": cancel,
+            "progress": progress,
+        }
+        data = _iterate(images, geometry, settings, options)
     pixel = None if series.pixel_size is None else series.pixel_size * settings.binning
     facts = {
         "method": settings.method,
@@ -110,7 +124,46 @@ def reconstruct(
         + ("given" if settings.thickness else "estimated from the images"),
         "tilts": f"{len(kept)} of {len(series)} used",
     }
+    if isinstance(data, Reconstruction):
+        facts["iterations"] = _iterations(data, settings)
     return Volume(data=data, pixel_size=pixel, source=Source(path=series.source.path, facts=facts))
+
+
+def _iterate(
+    images: Float32, geometry: Geometry, settings: ReconstructSettings, options: Options
+) -> Reconstruction:
+    """Run the iterative method of the settings."""
+    if settings.lower is not None:
+        options["lower"] = settings.lower
+    if settings.upper is not None:
+        options["upper"] = settings.upper
+    if settings.noise is not None:
+        options["noise"] = settings.noise
+    n, subsets = settings.iterations, settings.subsets
+    solvers: dict[str, Callable[[], Reconstruction]] = {
+        "sirt": lambda: sirt(images, geometry, n_iter=n, **options),
+        "sart": lambda: sart(images, geometry, n_iter=n, subsets=subsets, **options),
+        "cgls": lambda: cgls(images, geometry, n_iter=n, **options),
+        "lsqr": lambda: lsqr(images, geometry, n_iter=n, damp=settings.damp, **options),
+        "tv": lambda: tv(images, geometry, n_iter=n, strength=settings.strength, **options),
+        "mlem": lambda: mlem(images, geometry, n_iter=n, subsets=subsets or 1, **options),
+        "dart": lambda: dart(images, geometry, n_iter=n, levels=settings.levels, **options),
+    }
+    data = solvers[settings.method]()
+    if data.stopped == "cancelled" and not data.iterations:
+        raise Cancelled("cancelled by the caller")
+    return data
+
+
+def _iterations(data: Reconstruction, settings: ReconstructSettings) -> str:
+    why = {
+        "iterations": "",
+        "noise": ", stopped at the noise",
+        "tolerance": ", stopped at the tolerance",
+        "callback": ", stopped by the caller",
+        "cancelled": ", cancelled",
+    }
+    return f"{data.iterations} of {settings.iterations}{why[data.stopped]}"
 
 
 def bin_images(images: npt.NDArray[Any], index: npt.NDArray[np.int64], binning: int) -> Float32:

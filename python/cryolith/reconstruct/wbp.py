@@ -16,12 +16,13 @@ from .._arrays import as_output
 from ..errors import InputError
 from ..projection import Geometry
 from ..projection.detector import DetectorPlan
-from ..projection.operators import make_plan
+from ..projection.operators import Precision, is_fixed16, make_plan
 from .exact_filter import exact_filter
 from .filters import Filter, Window, filter_gains, sirt_steps
 from .halves import SPLITS, Halves, Split, dose_before, frame_stacks, split_tilts
 from .inputs import Float32, Problem, ProjectionsLike, ViewsLike, as_problem
 from .missing import fill_missing
+from .settings import ITERATIONS
 from .weights import tilt_weights
 
 __all__ = ["row_gains", "wbp"]
@@ -34,7 +35,7 @@ def wbp(
     *,
     thickness: int | None = None,
     filter: Filter = "hamming",
-    n_iter: int = 10,
+    n_iter: int = ITERATIONS["wbp"],
     cutoff: float = 0.25,
     order: int = 4,
     shape: tuple[int, int, int] | None = None,
@@ -42,6 +43,7 @@ def wbp(
     halves: None = None,
     dose: npt.ArrayLike | None = None,
     out: Float32 | None = None,
+    precision: Precision = "float32",
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
     progress: Callable[[float], None] | None = None,
@@ -53,7 +55,7 @@ def wbp(
     *,
     thickness: int | None = None,
     filter: Filter = "hamming",
-    n_iter: int = 10,
+    n_iter: int = ITERATIONS["wbp"],
     cutoff: float = 0.25,
     order: int = 4,
     shape: tuple[int, int, int] | None = None,
@@ -61,6 +63,7 @@ def wbp(
     halves: Split,
     dose: npt.ArrayLike | None = None,
     out: Float32 | None = None,
+    precision: Precision = "float32",
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
     progress: Callable[[float], None] | None = None,
@@ -71,7 +74,7 @@ def wbp(
     *,
     thickness: int | None = None,
     filter: Filter = "hamming",
-    n_iter: int = 10,
+    n_iter: int = ITERATIONS["wbp"],
     cutoff: float = 0.25,
     order: int = 4,
     shape: tuple[int, int, int] | None = None,
@@ -79,6 +82,7 @@ def wbp(
     halves: Split | None = None,
     dose: npt.ArrayLike | None = None,
     out: Float32 | None = None,
+    precision: Precision = "float32",
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
     progress: Callable[[float], None] | None = None,
@@ -107,6 +111,8 @@ def wbp(
         For ``halves="dose"``, as in :func:`split_tilts`; default from the tilt series.
     out : (nz, ny, nx) float32, optional
         Where to put the (full) volume; every voxel is overwritten.
+    precision : {"float32", "fixed16"}, default "float32"
+        As in :func:`cryolith.projection.backproject`.
     threads, cancel
         As in :func:`cryolith.projection.project`.
     progress : callable, optional
@@ -129,11 +135,12 @@ def wbp(
     Kak & Slaney, Principles of Computerized Tomographic Imaging, section 3.3; weights by the local tilt increment.
     For rays that are not perpendicular to the volume's y: Harauz & van Heel, Optik 73 (1986) 146 (exact_filter.py).
     """
+    fixed16 = is_fixed16(precision)
     window = Window(filter=filter, n_iter=n_iter, cutoff=cutoff, order=order)
     jobs = _jobs(stack, angles_deg, thickness, shape, background, halves, dose)
     whole = jobs[0].whole
     volume = as_output(out, whole.shape)
-    back = _filtered_backprojector(whole, window)
+    back = _filtered_backprojector(whole, window, fixed16)
     targets = [volume] if halves is None else [np.empty_like(volume) for _ in jobs]
     if progress:
         progress(0.0)
@@ -148,21 +155,22 @@ def wbp(
     return Halves(first=targets[0], second=targets[1], full=volume, split=halves, index=index)
 
 
-def _filtered_backprojector(whole: Problem, window: Window) -> Callable[..., None]:
+def _filtered_backprojector(whole: Problem, window: Window, fixed16: bool) -> Callable[..., None]:
     """Return the function that sets a target to the filtered back-projection of a job's images."""
     plan = make_plan(whole.geometry, whole.shape, whole.stack.shape[1:])
     inner = plan.plan if isinstance(plan, DetectorPlan) else plan
     if isinstance(inner, _core.FreePlan):
-        return functools.partial(_backproject_exact, window)
+        return functools.partial(_backproject_exact, window, fixed16)
     detector = plan.detector if isinstance(plan, DetectorPlan) else None
     factor = 1.0 if detector is None else detector.factor
     gains, lengths = row_gains(inner, whole.geometry, whole.shape, window, factor)
-    return functools.partial(_backproject_rows, gains, lengths)
+    return functools.partial(_backproject_rows, gains, lengths, fixed16)
 
 
 def _backproject_rows(
     gains: Float32,
     lengths: list[int],
+    fixed16: bool,
     job: _Job,
     target: Float32,
     threads: int,
@@ -177,11 +185,12 @@ def _backproject_rows(
         plan = plan.plan
     own = [lengths[i] for i in job.index]
     rows = cast("_core.ProjectionPlan", plan)
-    _core.wbp(rows, images, gains[job.index], own, target, threads, cancel)
+    _core.wbp(rows, images, gains[job.index], own, target, threads, cancel, fixed16)
 
 
 def _backproject_exact(
     window: Window,
+    fixed16: bool,
     job: _Job,
     target: Float32,
     threads: int,
@@ -194,7 +203,7 @@ def _backproject_exact(
     )
     filtered /= geometry.weights().astype(np.float32)[:, None, None]
     plan = make_plan(geometry, whole.shape, whole.stack.shape[1:])
-    plan.backproject(filtered, target, threads, cancel)
+    plan.backproject(filtered, target, threads, cancel, fixed16)
 
 
 def row_gains(

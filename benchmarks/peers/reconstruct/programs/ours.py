@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any, ClassVar
 
 from cryolith import reconstruct
@@ -37,11 +38,12 @@ class Cryolith(Program):
             geometry,
             shape=case.shape,
             n_iter=self.n_iter,
-            positivity=False,
+            lower=-math.inf,
             **options,
         )
 
 
 class CryolithFixed16(Cryolith):
+    tasks = ("backproject", "wbp")
     note = "the same, sums in 16-bit fixed point"
     options: ClassVar[dict[str, Any]] = {"precision": "fixed16"}

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Discrete reconstruction: a specimen of few grey levels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import Unpack
+
+from .. import _core
+from .._arrays import as_core
+from ..errors import InputError
+from .fields import MemoryField
+from .inputs import Float32, ProjectionsLike, ViewsLike
+from .iterate import Exact, Reconstruction, Setup, Sums, added, iterate, weighted_dot
+from .options import Options, checked_count, checked_number
+from .settings import FIRST, INNER, ITERATIONS
+from .setup import as_setup
+from .sirt import sirt_steps
+
+__all__ = ["dart"]
+
+MOST_LEVELS = 256
+LLOYD_ROUNDS = 50
+
+
+def dart(
+    stack: ProjectionsLike,
+    angles_deg: ViewsLike = None,
+    *,
+    n_iter: int = ITERATIONS["dart"],
+    levels: npt.ArrayLike | int = 2,
+    first: int = FIRST,
+    inner: int = INNER,
+    chance: float = 0.15,
+    smoothing: float = 0.1,
+    seed: int = 0,
+    **options: Unpack[Options],
+) -> Reconstruction:
+    """Reconstruct a specimen of few grey levels: only borders between them move (DART).
+
+    Parameters
+    ----------
+    stack, angles_deg
+        As in :func:`sirt`.
+    n_iter : int, default 20
+        Rounds of segmenting and correcting.
+    levels : (n,) or int, default 2
+        The grey levels, empty space (0) included; or how many there are: then they are estimated, the lowest is 0, and
+        each round fits the others to the data.
+    first : int, default 50
+        SIRT iterations before the first segmentation.
+    inner : int, default 10
+        SIRT iterations of each round on the free voxels: those beside another level, and some drawn by chance.
+    chance : float, default 0.15
+        Share of the other voxels that are free.
+    smoothing : float, default 0.1
+        Share of the neighbours' mean in each free voxel after a round.
+    seed : int, default 0
+        Of the draws.
+    **options
+        Those of :class:`Options`. The default of ``lower`` is 0; bounds hold for SIRT, the result has the levels
+        themselves.
+
+    Returns
+    -------
+    Reconstruction
+        Every voxel is one of the levels, or 0 outside the mask; ``cancel`` in the first SIRT leaves its grey volume.
+
+    Raises
+    ------
+    InputError
+        A wrong shape or value, by name.
+
+    References
+    ----------
+    Batenburg & Sijbers, IEEE Trans. Image Process. 20 (2011) 2542, section III; levels: van Aarle, Batenburg &
+    Sijbers, ibid. 21 (2012) 4608, eq. 8 (the levels that fit the data best for a given segmentation).
+    """
+    setup = as_setup(stack, angles_deg, options)
+    solver = _Dart(
+        setup,
+        levels,
+        checked_count(inner, "inner"),
+        checked_number(chance, "chance", 0.0, 1.0),
+        checked_number(smoothing, "smoothing", 0.0, 1.0),
+        checked_count(seed, "seed", 0),
+    )
+    return iterate(
+        setup, checked_count(n_iter, "n_iter"), solver.steps(checked_count(first, "first"))
+    )
+
+
+class _Dart:
+    """The grey volume that SIRT works on, its segments and their levels."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        levels: npt.ArrayLike | int,
+        inner: int,
+        chance: float,
+        smoothing: float,
+        seed: int,
+    ) -> None:
+        if setup.cut.on_disk:
+            raise InputError(
+                "max_memory: dart works on the whole volume, which does not fit; allow more memory or take tv"
+            )
+        self.setup, self.inner = setup, inner
+        self.chance, self.smoothing, self.seed = chance, smoothing, seed
+        self.given = np.ndim(levels) > 0
+        self.levels = _given_levels(levels) if self.given else np.zeros(_count(levels))
+        self.volume = setup.volume.whole()
+        self.support = None if setup.mask is None else np.asarray(setup.mask) != 0
+
+    def steps(self, first: int) -> Iterator[Sums]:
+        """Yield the residual sums of the segmented volume, for :func:`iterate`."""
+        setup = self.setup
+        self._sirt(self.volume, self.support, first)
+        grey = self.volume.copy()
+        self.pair = setup.pair()
+        self.labels = np.empty(grey.shape, np.uint8)
+        self.projected = setup.cut.stack(setup.measured.shape)
+        free, smoothed = np.empty_like(grey), np.empty_like(grey)
+        if not self.given:
+            inside = grey if self.support is None else grey[self.support]
+            self.levels = _lloyd(inside, len(self.levels))
+        self._segment(grey)
+        round_ = 0
+        while True:
+            setup.project(self.pair, setup.volume, self.projected)
+            yield self._residual()
+            _core.free_step(self.labels, self.chance, self.seed + round_, free, setup.threads)
+            if self.support is not None:
+                free *= self.support
+            np.copyto(grey, self.volume, where=free == 0)
+            self._sirt(grey, free, self.inner)
+            _core.smooth_step(grey, free, self.smoothing, smoothed, setup.threads)
+            grey, smoothed = smoothed, grey
+            self._segment(grey)
+            round_ += 1
+
+    def _residual(self) -> Sums:
+        setup = self.setup
+
+        def step(measured: Float32, weights: Float32, projected: Float32) -> Exact:
+            return _core.residual_step(measured, weights, None, projected, setup.threads)
+
+        return added(setup.over_layers(step, [setup.measured, setup.weights], self.projected))
+
+    def _sirt(self, volume: Float32, mask: npt.NDArray[Any] | None, n_iter: int) -> None:
+        """Run SIRT in ``volume`` on the voxels of the mask."""
+        field, started = MemoryField(volume), bool(volume.any())
+        part = sirt_steps(replace(self.setup, volume=field, started=started, mask=mask), 1, 1.0)
+        for _ in range(n_iter + 1):
+            next(part)
+
+    def _segment(self, grey: Float32) -> None:
+        """Set the volume to the level nearest to each grey voxel; estimated levels are fitted to the data first."""
+        self._label(grey)
+        if not self.given:
+            self._fit_levels()
+            self._label(grey)
+        np.take(self.levels.astype(np.float32), self.labels, out=self.volume)
+        if self.support is not None:
+            self.volume *= self.support
+
+    def _label(self, grey: Float32) -> None:
+        thresholds = ((self.levels[1:] + self.levels[:-1]) / 2).astype(np.float32)
+        _core.segment_step(grey, thresholds, self.labels, self.setup.threads)
+
+    def _fit_levels(self) -> None:
+        """Find the levels above the lowest, 0, whose projections fit the data best, if they keep their order."""
+        setup = self.setup
+        count = len(self.levels) - 1
+        parts = []
+        for k in range(1, count + 1):
+            segment = (self.labels == k).astype(np.float32)
+            if self.support is not None:
+                segment *= self.support
+            parts.append(setup.cut.stack(setup.measured.shape))
+            setup.project(self.pair, MemoryField(segment), parts[-1])
+        normal = np.array([[weighted_dot(setup.weights, a, b) for b in parts] for a in parts])
+        right = np.array([weighted_dot(setup.weights, a, setup.measured) for a in parts])
+        fitted = np.concatenate([[0.0], np.linalg.lstsq(normal, right, rcond=None)[0]])
+        if (np.diff(fitted) > 0).all():
+            self.levels = fitted
+
+
+def _count(levels: npt.ArrayLike | int) -> int:
+    count = checked_count(levels, "levels", 2)  # type: ignore[arg-type]
+    if count > MOST_LEVELS:
+        raise InputError(f"levels: found {count}, expected at most {MOST_LEVELS}")
+    return count
+
+
+def _given_levels(levels: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    given: npt.NDArray[np.float64] = as_core(levels, "levels", ("n",), np.float64)
+    sorted_ = np.sort(given)
+    if (
+        not 2 <= len(given) <= MOST_LEVELS
+        or not np.isfinite(given).all()
+        or not np.diff(sorted_).all()
+    ):
+        raise InputError(
+            f"levels: found {levels!r}, expected 2 to {MOST_LEVELS} different finite numbers"
+        )
+    return sorted_
+
+
+def _lloyd(values: Float32, count: int) -> npt.NDArray[np.float64]:
+    """Return ``count`` levels, the lowest 0, that are the means of the values nearest to them (Lloyd's algorithm)."""
+    flat = np.sort(values.reshape(-1)[:: max(1, values.size // 10**6)]).astype(np.float64)
+    levels = np.linspace(0.0, max(float(np.quantile(flat, 0.99)), 1e-30), count)
+    total = np.concatenate([[0.0], np.cumsum(flat)])
+    for _ in range(LLOYD_ROUNDS):
+        cuts = np.searchsorted(flat, (levels[1:] + levels[:-1]) / 2, side="right")
+        ends = np.append(cuts[1:], len(flat))
+        n = ends - cuts
+        means = np.divide(total[ends] - total[cuts], n, out=levels[1:].copy(), where=n > 0)
+        levels = np.concatenate([[0.0], means])
+    return levels

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What every iterative solver shares: its options, its loop, when it stops, and what it returns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _core
+from ..errors import Cancelled
+from .cut import Cut, Pair, Part, over_layers
+from .fields import Field
+from .inputs import Float32, Problem
+
+__all__ = [
+    "Callback",
+    "Exact",
+    "Reconstruction",
+    "Setup",
+    "State",
+    "Sums",
+    "added",
+    "iterate",
+    "weighted_dot",
+]
+
+Sum = TypeVar("Sum")
+Sums = tuple[float, float]
+"""The sums of W (b - Ax)^2 and of W b^2."""
+Exact = tuple[_core.ExactSum, _core.ExactSum]
+"""The same of a part of the rays."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class State:
+    """What a callback sees after an iteration.
+
+    Attributes
+    ----------
+    volume : (nz, ny, nx) float32
+        A read-only view of the volume so far.
+    residual : float
+        |b - Ax| / |b|, in the norm of the ray weights.
+    sigma : float
+        Standard deviation of b - Ax for a ray of weight 1, in the units of the images.
+    """
+
+    volume: Float32
+    residual: float
+    sigma: float
+
+
+Callback = Callable[[int, State], bool | None]
+
+
+class Reconstruction(np.ndarray[Any, np.dtype[np.float32]]):
+    """A volume that knows how it was found. Its slices and copies know it too; what is computed from it is a plain
+    array.
+
+    Attributes
+    ----------
+    history : tuple of float
+        |b - Ax| / |b| of the start volume and after each iteration, in the norm of the ray weights: the last is that
+        of the volume.
+    iterations : int
+        How many were done.
+    stopped : str
+        What ended them: "iterations", "tolerance", "noise", "callback" or "cancelled".
+    """
+
+    history: tuple[float, ...]
+    iterations: int
+    stopped: str
+
+    @classmethod
+    def of(
+        cls, volume: Float32, history: list[float], iterations: int, stopped: str
+    ) -> Reconstruction:
+        """Return a view of ``volume`` with these facts."""
+        made = volume.view(cls)
+        made.history, made.iterations, made.stopped = tuple(history), iterations, stopped
+        return made
+
+    def __array_finalize__(self, parent: Any) -> None:
+        self.history = getattr(parent, "history", ())
+        self.iterations = getattr(parent, "iterations", 0)
+        self.stopped = getattr(parent, "stopped", "")
+
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        plain = np.asarray(array)
+        return plain[()] if return_scalar else plain
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (
+            type(self).of,
+            (np.asarray(self), list(self.history), self.iterations, self.stopped),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Setup:
+    """One reconstruction, checked and ready to be iterated on.
+
+    Attributes
+    ----------
+    problem : Problem
+    cut : Cut
+        What of the fields is in memory at once.
+    measured : Field of (n_tilts, height, width)
+        b, with 0 for missing pixels.
+    weights : Field of (n_tilts, height, width)
+        W, 0 for missing rays, 1 at most.
+    heaviest : float
+        What the largest of the caller's weights was before the division that made it 1.
+    rays : int
+        How many weights are above 0.
+    volume : Field of (nz, ny, nx)
+        The start volume inside mask and bounds; the solver works in it.
+    started : bool
+        Whether the start volume has a voxel that is not 0.
+    mask : (nz, ny, nx) or None
+        1 where the volume may differ from 0, else 0; any type.
+    """
+
+    problem: Problem
+    cut: Cut
+    measured: Field
+    weights: Field
+    heaviest: float
+    rays: int
+    volume: Field
+    started: bool
+    mask: npt.NDArray[Any] | None
+    lower: float
+    upper: float
+    tol: float
+    noise: float
+    callback: Callback | None
+    threads: int
+    cancel: _core.CancelToken | None
+    progress: Callable[[float], None] | None
+
+    def pair(self, index: Any = slice(None)) -> Pair:
+        """Return the projector pair of some of the images."""
+        height, width = self.measured.shape[1:]
+        geometry = self.problem.geometry.subset(index)
+        return Pair(geometry, self.problem.shape, (height, width), self.cut)
+
+    def project(self, pair: Pair, volume: Field, out: Field) -> None:
+        """Set ``out`` to the projections of ``volume``."""
+        pair.project(volume, out, self.threads, self.cancel)
+
+    def backproject(self, pair: Pair, part: Part, stack: Field, scratch: Float32) -> Float32:
+        """Return the back-projection of ``stack`` in a slab of the volume, in part of ``scratch``."""
+        rows = pair.rows(scratch, part)
+        pair.backproject(part, stack, rows, self.threads, self.cancel)
+        return rows
+
+    def mask_rows(self, part: Part) -> Float32 | None:
+        """Return the mask in a slab of the volume."""
+        if self.mask is None:
+            return None
+        inside = self.mask[:, part.first : part.last] != 0
+        return np.ascontiguousarray(inside, np.float32)
+
+    def over_layers(
+        self, step: Callable[..., Sum], inputs: list[Field | None], target: Field
+    ) -> list[Sum]:
+        """Run ``step(*parts of the inputs, part of the target)`` over stacks; return what it returns for each."""
+        return list(over_layers(self.cut, step, inputs, target))
+
+
+def added(sums: Iterable[Exact]) -> Sums:
+    """Return the residual sums of all parts."""
+    residual, data = _core.ExactSum(), _core.ExactSum()
+    for r, d in sums:
+        residual, data = residual + r, data + d
+    return float(residual), float(data)
+
+
+def iterate(setup: Setup, n_iter: int, solver: Iterator[Sums]) -> Reconstruction:
+    """Run a solver until something stops it.
+
+    ``solver`` yields the residual sums of the start volume, then those after each iteration. What it does between
+    leaves ``setup.volume`` whole at every place where a cancel token may stop it.
+    """
+    history: list[float] = []
+    stopped = "iterations"
+    try:
+        for iteration in range(n_iter + 1):
+            residual, data = next(solver)
+            history.append(math.sqrt(residual / data) if data > 0 else 0.0)
+            if setup.progress and iteration:
+                setup.progress(iteration / n_iter)
+            why = _stop(setup, iteration, history[-1], residual)
+            if why:
+                stopped = why
+                break
+    except Cancelled:
+        stopped = "cancelled"
+    return Reconstruction.of(setup.volume.whole(), history, max(0, len(history) - 1), stopped)
+
+
+def _stop(setup: Setup, iteration: int, relative: float, residual: float) -> str:
+    """Return why to stop after this iteration, or nothing."""
+    sigma = math.sqrt(residual * setup.heaviest / max(1, setup.rays))
+    if setup.callback and iteration:
+        view = setup.volume.whole().view()
+        view.flags.writeable = False
+        if setup.callback(iteration, State(volume=view, residual=relative, sigma=sigma)):
+            return "callback"
+    if setup.noise and sigma <= setup.noise:
+        return "noise"
+    if setup.tol and relative <= setup.tol:
+        return "tolerance"
+    return ""
+
+
+def weighted_dot(weights: Field, a: Field, b: Field | None = None) -> float:
+    """Return sum W a b in float64 (sum W a without ``b``), image by image: no temporary of the size of the stack."""
+    total = 0.0
+    for i in range(weights.shape[0]):
+        product = weights.layers(i, i + 1) * a.layers(i, i + 1).astype(np.float64)
+        total += float((product if b is None else product * b.layers(i, i + 1)).sum())
+    return total
