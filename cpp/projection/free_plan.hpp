@@ -33,7 +33,7 @@ struct PlaneShift {
 
 // Everything about views at free poses and one pair of shapes that does not depend on the data. Make once, run often.
 //
-// Definition (design/007-general-geometry.md). One axis of the volume is summed across: z, or for beams
+// Definition (design/009-general-geometry.md). One axis of the volume is summed across: z, or for beams
 // steeper than kSteepTangent the one nearest to the beam. Sample (j, i) of a
 // view's sheared image is the image where the view sees voxel (row j, lane i) of the middle plane, interpolated by the
 // separable windowed sinc of sampling.hpp. Plane p of the volume lies sheared by p slope along both axes: a voxel

@@ -95,6 +95,7 @@ def test_a_free_pose_that_is_a_tilt_takes_the_fast_path_to_the_same_image(rng):
     poses = single.rotations()
     free = Geometry.from_poses(poses, shifts_px=single.matrices()[:, :, 3])
     assert not free.crosses_y
+    assert (free.weights() == 1.0).all()
     volume = rng.normal(size=(20, 30, 26)).astype("f4")
     one, other = project(volume, single, (40, 44)), project(volume, free, (40, 44))
     assert np.abs(one - other).max() < 2e-5 * np.abs(one).max()

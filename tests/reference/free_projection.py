@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The projector of free poses as it is defined (design/007-general-geometry.md): slow, obvious, float64."""
+"""The projector of free poses as it is defined (design/009-general-geometry.md): slow, obvious, float64."""
 
 from __future__ import annotations
 

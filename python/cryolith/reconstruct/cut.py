@@ -128,6 +128,7 @@ class Pair:
         self, geometry: Geometry, shape: Shape3, image_shape: tuple[int, int], cut: Cut
     ) -> None:
         self.plan: ProjectorPair = make_plan(geometry, shape, image_shape)
+        self.unit = np.float32(geometry.weights().mean())  # of one ray through one voxel
         nz, ny, nx = shape
         self.parts = [
             Part(first=first, last=last, shape=(nz, last - first, nx))
@@ -144,6 +145,12 @@ class Pair:
         if not isinstance(self.plan, _core.ProjectionPlan):
             raise AssertionError("only single-axis plans are cut")
         return self.plan.slab(part.first, part.last)
+
+    def invert_columns(self, sums: Float32, threads: int) -> None:
+        """Set column sums of A to their inverse, 0 where less than half a ray meets a voxel."""
+        sums /= self.unit
+        _core.invert_step(sums, threads)
+        sums /= self.unit
 
     def project(
         self, volume: Field, out: Field, threads: int, cancel: _core.CancelToken | None

@@ -101,16 +101,11 @@ def _leave_out_grazing(setup: Setup, subsets: list[Subset]) -> None:
         part.put_rows(ones, np.ones(part.shape, np.float32) if mask is None else mask)
     for s in subsets:
         setup.project(s.pair, ones, s.projected)
-        setup.over_layers(partial(_graze, LEAST_RAY * _unit(setup)), [s.projected], s.weights)
+        setup.over_layers(partial(_graze, LEAST_RAY * s.pair.unit), [s.projected], s.weights)
 
 
 def _graze(least: np.float32, sums: Float32, weights: Float32) -> None:
     weights *= sums >= least
-
-
-def _unit(setup: Setup) -> np.float32:
-    """Return what a voxel of value 1 adds to the sum of an image."""
-    return np.float32(setup.problem.geometry.weights().mean())
 
 
 def _inverse_sums(setup: Setup, subset: Subset) -> Field:
@@ -119,9 +114,7 @@ def _inverse_sums(setup: Setup, subset: Subset) -> Field:
     for part in subset.pair.parts:
         sums = part.rows_of(voxels)
         subset.pair.backproject(part, subset.weights, sums, setup.threads, setup.cancel)
-        sums /= _unit(setup)
-        _core.invert_step(sums, setup.threads)
-        sums /= _unit(setup)
+        subset.pair.invert_columns(sums, setup.threads)
         mask = setup.mask_rows(part)
         if mask is not None:
             sums *= mask

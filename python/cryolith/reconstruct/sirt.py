@@ -150,15 +150,12 @@ def _invert_columns(
 ) -> None:
     """Set slab ``i`` of ``voxels`` to the inverse of the largest column sum that a subset has there."""
     part = subsets[0].pair.parts[i]
-    unit = np.float32(setup.problem.geometry.weights().mean())  # of one ray through a voxel
     largest = part.rows_of(voxels)
     largest[:] = 0.0
     for s in subsets:
         sums = setup.backproject(s.pair, s.pair.parts[i], s.weights, scratch)
         np.maximum(largest, sums, out=largest)
-    largest /= unit
-    _core.invert_step(largest, setup.threads)
-    largest /= unit
+    subsets[0].pair.invert_columns(largest, setup.threads)
     mask = setup.mask_rows(part)
     if mask is not None:
         largest *= mask

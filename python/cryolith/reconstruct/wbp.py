@@ -160,11 +160,7 @@ def _filtered_backprojector(whole: Problem, window: Window, fixed16: bool) -> Ca
     plan = make_plan(whole.geometry, whole.shape, whole.stack.shape[1:])
     inner = plan.plan if isinstance(plan, DetectorPlan) else plan
     if isinstance(inner, _core.FreePlan):
-        if fixed16:
-            raise InputError(
-                "precision: found fixed16 for views whose rays cross the volume's rows, expected float32"
-            )
-        return functools.partial(_backproject_exact, window)
+        return functools.partial(_backproject_exact, window, fixed16)
     detector = plan.detector if isinstance(plan, DetectorPlan) else None
     factor = 1.0 if detector is None else detector.factor
     gains, lengths = row_gains(inner, whole.geometry, whole.shape, window, factor)
@@ -194,6 +190,7 @@ def _backproject_rows(
 
 def _backproject_exact(
     window: Window,
+    fixed16: bool,
     job: _Job,
     target: Float32,
     threads: int,
@@ -206,7 +203,7 @@ def _backproject_exact(
     )
     filtered /= geometry.weights().astype(np.float32)[:, None, None]
     plan = make_plan(geometry, whole.shape, whole.stack.shape[1:])
-    plan.backproject(filtered, target, threads, cancel)
+    plan.backproject(filtered, target, threads, cancel, fixed16)
 
 
 def row_gains(
