@@ -21,8 +21,8 @@ Float32 = npt.NDArray[np.float32]
 METHODS = {
     "wbp, ramp": lambda series, shape: wbp(series, shape=shape, filter="ramp"),
     "wbp, hamming (default)": lambda series, shape: wbp(series, shape=shape),
-    "sirt 30, positivity (default)": lambda series, shape: sirt(series, shape=shape, n_iter=30),
-    "sirt 100, positivity": lambda series, shape: sirt(series, shape=shape, n_iter=100),
+    "sirt 30 (default)": lambda series, shape: sirt(series, shape=shape, n_iter=30),
+    "sirt 100": lambda series, shape: sirt(series, shape=shape, n_iter=100),
 }
 
 

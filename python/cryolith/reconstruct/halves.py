@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .._arrays import as_angles
 from ..datamodel import TiltSeries
-from ..errors import InputError
+from ..errors import Cancelled, InputError
 from .inputs import Float32, ProjectionsLike, ViewsLike, as_problem
 
 __all__ = ["Halves", "Split", "frame_stacks", "solve_halves", "split_tilts"]
@@ -181,5 +181,7 @@ def solve_halves(
 
 
 def _sum_of(first: Float32, second: Float32, split: Split, index: tuple[Int64, Int64]) -> Halves:
+    if any(getattr(half, "stopped", "") == "cancelled" for half in (first, second)):
+        raise Cancelled("cancelled by the caller")  # halves of unequal work are no halves
     full = np.asarray(first) + np.asarray(second)
     return Halves(first=first, second=second, full=full, split=split, index=index)
