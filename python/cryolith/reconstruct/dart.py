@@ -154,7 +154,11 @@ class _Dart:
         if not self.given:
             self._fit_levels()
             self._label(grey)
-        np.take(self.levels.astype(np.float32), self.labels, out=setup.volume)
+        levels = self.levels.astype(np.float32)
+        for plane, labels in zip(
+            setup.volume, self.labels, strict=True
+        ):  # np.take of all would need three volumes
+            plane[:] = levels[labels]
         if setup.mask is not None:
             np.multiply(setup.volume, setup.mask, out=setup.volume)
 
