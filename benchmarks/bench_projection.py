@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
-from roofline import Bound, bound
+from roofline import Bound, Roofline
 
 from cryolith import _core
 from cryolith.projection import Geometry
@@ -62,8 +62,10 @@ def adjoint_error(case: Case) -> float:
 
 
 @pytest.fixture(scope="module")
-def machine() -> Bound:
-    return bound()
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Bound:
+    roofline = Roofline(tmp_path_factory.mktemp("roofline"))
+    roofline.measure()
+    return roofline.best
 
 
 @pytest.mark.benchmark(group="projection")

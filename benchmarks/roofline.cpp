@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What one core can do at most: prints G voxel updates/s of linear interpolation, two fused multiply-adds for eight
-// voxels, of AVX2 registers alone and with one load from L1 for each. Build and run by roofline.py.
+// What this machine can do: fused multiply-adds a second, from registers and from the first-level cache.
+//
+// One voxel update by linear interpolation is two multiply-adds, so half of either rate times the lanes bounds every
+// back-projection in float32. Compiled once per vector width (-DWIDTH=bytes) by roofline.py, which reads the two
+// numbers: 1e9 updates a second and thread, by the CPU time of each thread.
 #include <time.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <thread>
+#include <vector>
 
-typedef float V8 __attribute__((vector_size(32)));
-constexpr int kChains = 8;  // enough to hide the latency of 4 cycles on two ports
-alignas(64) static float row[4096];
+typedef float Vector __attribute__((vector_size(WIDTH)));
+constexpr int kLanes = WIDTH / static_cast<int>(sizeof(float));
+constexpr int kSums = 12;  // latency of 4 cycles times 2 units, and some
 
 static double cpu_seconds() {
   timespec t;
@@ -16,29 +22,58 @@ static double cpu_seconds() {
   return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
 }
 
-// Keeps the compiler from folding the loop.
-#define USED(a) \
-  asm volatile("" : "+x"(a[0]), "+x"(a[1]), "+x"(a[2]), "+x"(a[3]), "+x"(a[4]), "+x"(a[5]), "+x"(a[6]), "+x"(a[7]))
+#if defined(__x86_64__)
+#define KEEP(v) asm volatile("" : "+v"(v))
+#else
+#define KEEP(v) asm volatile("" : "+w"(v))
+#endif
 
-int main() {
-  for (float& x : row) x = 1e-6f;  // a page that was never written reads at half the speed
-  V8 a[kChains] = {}, w = V8{} + 0.5f;
-  double alone = 0.0, loaded = 0.0;
-  for (int repetition = 0; repetition < 20; ++repetition) {
-    constexpr long n = 1'000'000, m = 20'000;
-    double start = cpu_seconds();
-    for (long i = 0; i < n; ++i) {
-      for (int k = 0; k < kChains; ++k) a[k] = a[k] * w + w;
-      USED(a);
+static double from_registers(long turns) {
+  Vector sums[kSums] = {}, factor = Vector{} + 0.5f;
+  const double start = cpu_seconds();
+  for (long i = 0; i < turns; ++i) {
+#pragma GCC unroll 12
+    for (int k = 0; k < kSums; ++k) {
+      sums[k] = sums[k] * factor + factor;
+      KEEP(sums[k]);
     }
-    alone = std::max(alone, n * kChains / (cpu_seconds() - start));
-    start = cpu_seconds();
-    for (long i = 0; i < m; ++i)
-      for (int j = 0; j < 4096; j += 8 * kChains) {
-        for (int k = 0; k < kChains; ++k) a[k] += w * *reinterpret_cast<V8*>(row + j + 8 * k);
-        USED(a);
-      }
-    loaded = std::max(loaded, m * 512 / (cpu_seconds() - start));
   }
-  std::printf("%.3f %.3f\n", alone / 2 * 8 / 1e9, loaded / 2 * 8 / 1e9);
+  return static_cast<double>(turns) * kSums / (cpu_seconds() - start);
+}
+
+static double from_cache(long turns) {
+  constexpr int count = 16384 / WIDTH;  // half of the smallest first-level cache
+  alignas(WIDTH) static thread_local Vector table[count];
+  Vector sums[kSums] = {}, factor = Vector{} + 0.5f;
+  constexpr int whole = count / kSums * kSums;
+  for (Vector& v : table) v += 1e-6f;  // a page that was never written reads at half the speed
+  const double start = cpu_seconds();
+  for (long i = 0; i < turns; ++i) {
+    for (int j = 0; j < whole; j += kSums) {
+#pragma GCC unroll 12
+      for (int k = 0; k < kSums; ++k) {
+        sums[k] += factor * table[j + k];
+        KEEP(sums[k]);
+      }
+    }
+  }
+  return static_cast<double>(turns) * whole / (cpu_seconds() - start);
+}
+
+int main(int argc, char** argv) {
+  const int n = argc > 1 ? std::atoi(argv[1]) : 1;
+  std::vector<double> registers(static_cast<size_t>(n)), cache(static_cast<size_t>(n));
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < registers.size(); ++i)
+    threads.emplace_back([&, i] {
+      for (int turn = 0; turn < 5; ++turn) {
+        registers[i] = std::max(registers[i], from_registers(2000000));
+        cache[i] = std::max(cache[i], from_cache(100000));
+      }
+    });
+  for (std::thread& t : threads) t.join();
+  double r = 0, c = 0;
+  for (double x : registers) r += x / n;
+  for (double x : cache) c += x / n;
+  std::printf("%.4f %.4f\n", r * kLanes / 2e9, c * kLanes / 2e9);
 }

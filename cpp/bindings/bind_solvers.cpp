@@ -33,9 +33,20 @@ View1<float> out(Out a, const char* name, index_t size) {
   return v;
 }
 
-// An optional array: None is an empty view.
-View1<const float> optional(const std::optional<Array<float>>& a, const char* name, index_t size) {
-  return a ? in(*a, name, size) : View1<const float>{};
+using Sums = std::pair<ExactSum, ExactSum>;
+
+Sums pair(ResidualSums sums) { return {std::move(sums.residual), std::move(sums.data)}; }
+
+template <class T>
+View3<T> same_shape(View3<T> v, const View3<const float>& as, const char* name) {
+  for (int i = 0; i < 3; ++i)
+    require(v.extent[i] == as.extent[i], name, ": found ", v.extent[i], " along axis ", i, ", expected ", as.extent[i]);
+  return v;
+}
+
+// The same for arrays whose rows count: sums are made row by row.
+View3<const float> in(In a, const char* name, const View3<float>& as) {
+  return same_shape(read<float, 3>(a, name), as, name);
 }
 
 // Runs a pass without the GIL and returns what it returns.
@@ -45,58 +56,45 @@ auto run(const Work& work) {
   return work();
 }
 
-template <class T>
-View3<T> same_shape(View3<T> v, const View3<const float>& as, const char* name) {
-  for (int i = 0; i < 3; ++i)
-    require(v.extent[i] == as.extent[i], name, ": found ", v.extent[i], " along axis ", i, ", expected ", as.extent[i]);
-  return v;
-}
-
-std::pair<double, double> residual_step(In measured, In weights, const std::optional<Array<float>>& gain, Out projected,
-                                        int threads) {
-  const auto p = write_flat(projected, "projected");
-  const auto b = in(measured, "measured", p.extent[0]), w = in(weights, "weights", p.extent[0]);
-  const auto g = optional(gain, "gain", p.extent[0]);
+Sums residual_step(In measured, In weights, const std::optional<Array<float>>& gain, Out projected, int threads) {
+  const auto p = write<float, 3>(projected, "projected");
+  const auto b = in(measured, "measured", p), w = in(weights, "weights", p);
+  const auto g = gain ? in(*gain, "gain", p) : View3<const float>{};
   require_disjoint(b, "measured", p, "projected");
   require_disjoint(w, "weights", p, "projected");
   const Cpu cpu = pass(threads);
-  const ResidualSums sums = run([&] { return weigh_residual(cpu, b, w, g, p); });
-  return {sums.residual, sums.data};
+  return pair(run([&] { return weigh_residual(cpu, b, w, g, p); }));
 }
 
-std::pair<double, double> poisson_step(In measured, In weights, float least, Out projected, int threads) {
-  const auto p = write_flat(projected, "projected");
-  const auto b = in(measured, "measured", p.extent[0]), w = in(weights, "weights", p.extent[0]);
+Sums poisson_step(In measured, In weights, float least, Out projected, int threads) {
+  const auto p = write<float, 3>(projected, "projected");
+  const auto b = in(measured, "measured", p), w = in(weights, "weights", p);
   require_disjoint(b, "measured", p, "projected");
   require_disjoint(w, "weights", p, "projected");
   const Cpu cpu = pass(threads);
-  const ResidualSums sums = run([&] { return poisson_ratio(cpu, b, w, least, p); });
-  return {sums.residual, sums.data};
+  return pair(run([&] { return poisson_ratio(cpu, b, w, least, p); }));
 }
 
-std::pair<double, double> extrapolate_step(In measured, In weights, In projected, float momentum, Out earlier,
-                                           int threads) {
-  const auto e = write_flat(earlier, "earlier");
-  const auto b = in(measured, "measured", e.extent[0]), w = in(weights, "weights", e.extent[0]);
-  const auto p = in(projected, "projected", e.extent[0]);
+Sums extrapolate_step(In measured, In weights, In projected, float momentum, Out earlier, int threads) {
+  const auto e = write<float, 3>(earlier, "earlier");
+  const auto b = in(measured, "measured", e), w = in(weights, "weights", e), p = in(projected, "projected", e);
   require_disjoint(p, "projected", e, "earlier");
   const Cpu cpu = pass(threads);
-  const ResidualSums sums = run([&] { return extrapolate_residual(cpu, b, w, p, momentum, e); });
-  return {sums.residual, sums.data};
+  return pair(run([&] { return extrapolate_residual(cpu, b, w, p, momentum, e); }));
 }
 
-double square_step(In weights, In values, int threads) {
-  const auto v = read_flat(values, "values");
-  const auto w = in(weights, "weights", v.extent[0]);
+ExactSum square_step(In weights, In values, int threads) {
+  const auto v = read<float, 3>(values, "values");
+  const auto w = same_shape(read<float, 3>(weights, "weights"), v, "weights");
   const Cpu cpu = pass(threads);
   return run([&] { return weighted_square(cpu, w, v); });
 }
 
-double subtract_step(In weights, float step, Out residual, Out projected, int threads) {
-  const auto r = write_flat(residual, "residual");
-  const auto p = out(projected, "projected", r.extent[0]);
-  const auto w = in(weights, "weights", r.extent[0]);
-  require_disjoint(View1<const float>(r), "residual", p, "projected");
+ExactSum subtract_step(In weights, float step, Out residual, Out projected, int threads) {
+  const auto r = write<float, 3>(residual, "residual");
+  const auto p = same_shape(write<float, 3>(projected, "projected"), r, "projected");
+  const auto w = in(weights, "weights", r);
+  require_disjoint(View3<const float>(r), "residual", p, "projected");
   const Cpu cpu = pass(threads);
   return run([&] { return subtract_projection(cpu, w, step, r, p); });
 }
@@ -117,23 +115,23 @@ void multiply_step(In correction, In weights, float lower, float upper, Out volu
   run([&] { multiply_volume(cpu, c, w, {lower, upper}, v); });
 }
 
-double descent_step(In volume, const std::optional<Array<float>>& mask, double damping, float lower, float upper,
-                    Out descent, int threads) {
-  const auto d = write_flat(descent, "descent");
-  const auto v = in(volume, "volume", d.extent[0]);
-  const auto m = optional(mask, "mask", d.extent[0]);
+ExactSum descent_step(In volume, const std::optional<Array<float>>& mask, double damping, float lower, float upper,
+                      Out descent, int threads) {
+  const auto d = write<float, 3>(descent, "descent");
+  const auto v = in(volume, "volume", d);
+  const auto m = mask ? in(*mask, "mask", d) : View3<const float>{};
   require_disjoint(v, "volume", d, "descent");
   const Cpu cpu = pass(threads);
   return run([&] { return free_descent(cpu, v, m, damping, {lower, upper}, d); });
 }
 
-std::pair<double, double> conjugate_step(In descent, float factor, Out direction, int threads) {
-  const auto p = write_flat(direction, "direction");
-  const auto d = in(descent, "descent", p.extent[0]);
+Sums conjugate_step(In descent, float factor, Out direction, int threads) {
+  const auto p = write<float, 3>(direction, "direction");
+  const auto d = in(descent, "descent", p);
   require_disjoint(d, "descent", p, "direction");
   const Cpu cpu = pass(threads);
-  const DirectionSums sums = run([&] { return conjugate_direction(cpu, d, factor, p); });
-  return {sums.square, sums.slope};
+  DirectionSums sums = run([&] { return conjugate_direction(cpu, d, factor, p); });
+  return {std::move(sums.square), std::move(sums.slope)};
 }
 
 index_t walk_step(In direction, float step, float lower, float upper, Out volume, int threads) {
@@ -150,7 +148,7 @@ void invert_step(Out sums, int threads) {
   run([&] { invert_sums(cpu, s); });
 }
 
-double roughness_step(double factor, In volume, Out descent, int threads) {
+ExactSum roughness_step(double factor, In volume, Out descent, int threads) {
   const auto v = read<float, 3>(volume, "volume");
   const auto d = same_shape(write<float, 3>(descent, "descent"), v, "descent");
   require_disjoint(v, "volume", d, "descent");
@@ -188,9 +186,10 @@ void variation_step(std::array<float, 3> axis, float strength, float huber, In m
   });
 }
 
-double uphill_of(In ahead, In volume, In earlier, int threads) {
-  const auto v = read_flat(volume, "volume");
-  const auto a = in(ahead, "ahead", v.extent[0]), e = in(earlier, "earlier", v.extent[0]);
+ExactSum uphill_of(In ahead, In volume, In earlier, int threads) {
+  const auto v = read<float, 3>(volume, "volume");
+  const auto a = same_shape(read<float, 3>(ahead, "ahead"), v, "ahead");
+  const auto e = same_shape(read<float, 3>(earlier, "earlier"), v, "earlier");
   const Cpu cpu = pass(threads);
   return run([&] { return uphill(cpu, a, v, e); });
 }
@@ -227,6 +226,20 @@ void smooth_step(In volume, In free, float share, Out smoothed, int threads) {
   require_disjoint(v, "volume", s, "smoothed");
   const Cpu cpu = pass(threads);
   run([&] { smooth_free(cpu, v, f, share, s); });
+}
+
+void add_exact_sum(py::module_& m) {
+  py::class_<ExactSum>(m, "ExactSum",
+                       "A sum without rounding: sums of pieces add up to that of the whole, in any order.")
+      .def(py::init<>())
+      .def(
+          "__add__",
+          [](ExactSum a, const ExactSum& b) {
+            a += b;
+            return a;
+          },
+          py::is_operator())
+      .def("__float__", &ExactSum::value);
 }
 
 void add_ray_steps(py::module_& m) {
@@ -300,6 +313,7 @@ void add_segment_steps(py::module_& m) {
 }  // namespace
 
 void add_solvers(py::module_& m) {
+  add_exact_sum(m);
   add_ray_steps(m);
   add_volume_steps(m);
   add_variation_steps(m);

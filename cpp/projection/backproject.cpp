@@ -51,8 +51,11 @@ struct Sampler {
     StripJob job = strip_job(plan, tilt, blocks, strips);
     for (index_t b = 0; b < job.blocks; ++b) job.rows[b] = rows[b];
     const index_t next = tilt + 1 < plan.tilts() ? image.extent[0] * image.extent[1] : 0;
-    CRYOLITH_SELECT(load_strips)(plan.table(), image, job, plan.strip_pixels(tilt, range), next);
-    CRYOLITH_SELECT(stretch_strips)(plan.table(), job, range);
+    const bool straight = plan.straight(tilt);
+    const auto load = straight ? CRYOLITH_SELECT(load_strips) : CRYOLITH_SELECT(load_sheared);
+    const auto stretch = straight ? CRYOLITH_SELECT(stretch_strips) : CRYOLITH_SELECT(stretch_sheared);
+    load(plan.table(), image, job, plan.strip_pixels(tilt, blocks, range), next);
+    stretch(plan.table(), job, range);
   }
 };
 
@@ -137,11 +140,11 @@ void sample_job(const ProjectionPlan& plan, View3<const float> images, Range blo
       ranges[b] = plan.samples(tilt, blocks.begin + b);
       all = united(all, ranges[b]);
     }
-    const bool straight = plan.straight(tilt);
-    if (straight) sampler.stretch(all, s.strips.data());
+    const bool near = plan.near(tilt);
+    if (near) sampler.stretch(all, s.strips.data());
     for (index_t b = 0; b < count; ++b) {
-      sampler.clear_outside(b, straight ? all : ranges[b]);
-      if (!straight) sampler.gather(b, ranges[b]);
+      sampler.clear_outside(b, near ? all : ranges[b]);
+      if (!near) sampler.gather(b, ranges[b]);
     }
     for (index_t b = 0; stage && b < count; b += 2) {
       const Range both = united(ranges[b], ranges[b + 1]);

@@ -56,6 +56,8 @@ CRYOLITH_INLINE void transpose8(V8 v[8]) {
   }
 }
 
+CRYOLITH_INLINE void reverse8(V8& v) { v = __builtin_shufflevector(v, v, 7, 6, 5, 4, 3, 2, 1, 0); }
+
 // out[i] = sum of v[i], pairwise in a fixed order.
 CRYOLITH_INLINE void sums8(V8& out, const V8 v[8]) {
   V8 a[4], b[2];

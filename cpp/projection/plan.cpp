@@ -141,8 +141,11 @@ SampleGrid ProjectionPlan::grid(index_t tilt, index_t block) const {
 }
 
 Range ProjectionPlan::samples(index_t tilt, index_t block) const {
-  return touching(grid_of_detector(tilt, block), row_count(tilt), lanes(block), {0, detector_.height},
-                  {0, detector_.width});
+  // A sheared strip crosses other lines kTaps / 2 pixels from a sample: one more, or less, at most.
+  const bool sheared = near(tilt) && !straight(tilt), down = strip(tilt, 0).down;
+  const index_t rows = sheared && !down ? kTaps : 0, columns = sheared && down ? kTaps : 0;
+  return touching(grid_of_detector(tilt, block), row_count(tilt), lanes(block), {-rows, detector_.height + rows},
+                  {-columns, detector_.width + columns});
 }
 
 // Widens `window` by the pixels under the taps of a block's samples.
@@ -150,13 +153,14 @@ void ProjectionPlan::widen(ImageWindow& window, index_t tilt, index_t block) con
   const Range range = samples(tilt, block);
   if (range.begin == range.end) return;
   const SampleGrid g = grid_of_detector(tilt, block);
+  const index_t reach = kTaps / 2 + (near(tilt) && !straight(tilt) ? 1 : 0);  // see samples()
   const auto seen = [&](const SampleLine& line, index_t extent, index_t& begin, index_t& count) {
     index_t low = std::numeric_limits<index_t>::max(), high = std::numeric_limits<index_t>::min();
     for (index_t i : {range.begin, range.end - 1})  // positions are linear: the corners hold the extremes
       for (index_t lane : {index_t{0}, lanes(block) - 1}) {
         const index_t pixel = (line.start + i * line.step + lane * line.lane) >> kPositionBits;
-        low = std::min(low, pixel - (kTaps / 2 - 1));
-        high = std::max(high, pixel + kTaps / 2 + 1);
+        low = std::min(low, pixel - (reach - 1));
+        high = std::max(high, pixel + reach + 1);
       }
     low = std::clamp<index_t>(low, 0, extent - 1);
     high = std::clamp<index_t>(high, low + 1, extent);
@@ -184,28 +188,52 @@ ProjectionPlan ProjectionPlan::slab(Range rows) const {
   return out;
 }
 
+bool ProjectionPlan::near(index_t tilt) const {
+  constexpr index_t unit = index_t{1} << kPositionBits;
+  const StripGrid s = strip(tilt, 0);
+  const auto small = [](index_t rest) { return static_cast<double>(std::abs(rest)) <= kLargestShear * unit; };
+  return small(s.across.step) && small(s.along.lane) && small(std::abs(s.across.lane) - unit);
+}
+
 bool ProjectionPlan::straight(index_t tilt) const {
-  const SampleGrid g = grid(tilt, 0);
-  const auto level = [](const SampleLine& along, const SampleLine& across) {
-    return along.lane == 0 && across.step == 0 && std::abs(across.lane) == index_t{1} << kPositionBits;
-  };
-  return level(g.column, g.row) || level(g.row, g.column);
+  const StripGrid s = strip(tilt, 0);
+  return s.across.step == 0 && s.along.lane == 0 && std::abs(s.across.lane) == index_t{1} << kPositionBits;
 }
 
 StripGrid ProjectionPlan::strip(index_t tilt, index_t block) const {
-  const SampleGrid g = grid(tilt, 0);
-  StripGrid s = g.column.lane == 0 ? StripGrid{g.column, g.row, false} : StripGrid{g.row, g.column, true};
-  s.across.start += block * kLanes * s.across.lane;
+  const SampleGrid g = grid_of_detector(tilt, -first_ / kLanes);  // of the whole: slabs round alike
+  const bool down = std::abs(g.row.step) > std::abs(g.column.step);
+  const SampleLine &along = down ? g.row : g.column, &across = down ? g.column : g.row;
+  // Where the volume row of a lane crosses pixel j: sample i = (j - along.start - lane along.lane) / along.step.
+  const double slope = static_cast<double>(across.step) / static_cast<double>(along.step);
+  const auto crossing = [&](index_t line, index_t offset) {
+    return line - static_cast<index_t>(std::llround(slope * static_cast<double>(offset)));
+  };
+  StripGrid s = {
+      along,
+      {crossing(across.start, along.start), static_cast<index_t>(std::llround(std::ldexp(slope, kPositionBits))),
+       crossing(across.lane, along.lane)},
+      down};
+  const index_t row = first_ + block * kLanes, pixel = down ? window_.row : window_.column;
+  s.along.start += row * s.along.lane - (pixel << kPositionBits);
+  s.across.start += row * s.across.lane + pixel * s.across.step;
+  s.across.start -= (down ? window_.column : window_.row) << kPositionBits;
   return s;
 }
 
-Range ProjectionPlan::strip_pixels(index_t tilt, Range samples) const {
+Range ProjectionPlan::strip_pixels(index_t tilt, Range blocks, Range samples) const {
   if (samples.begin == samples.end) return {0, 0};
-  const StripGrid g = strip(tilt, 0);
-  const auto pixel = [&](index_t i) { return (g.along.start + i * g.along.step) >> kPositionBits; };
-  const index_t a = pixel(samples.begin), b = pixel(samples.end - 1), extent = g.down ? window_.height : window_.width;
-  const index_t begin = std::max<index_t>(0, std::min(a, b) - kTaps / 2 + 1);
-  return {begin, std::max(begin, std::min(extent, std::max(a, b) + kTaps / 2 + 1))};
+  const StripGrid first = strip(tilt, blocks.begin), last = strip(tilt, blocks.end - 1);
+  const index_t extent = first.down ? window_.height : window_.width;
+  index_t low = extent, high = 0;
+  for (index_t i : {samples.begin, samples.end - 1})
+    for (index_t start : {first.along.start, last.along.start + (kLanes - 1) * last.along.lane}) {
+      const index_t pixel = (start + i * first.along.step) >> kPositionBits;
+      low = std::min(low, pixel);
+      high = std::max(high, pixel);
+    }
+  const index_t begin = std::max<index_t>(0, low - kTaps / 2 + 1);
+  return {begin, std::max(begin, std::min(extent, high + kTaps / 2 + 1))};
 }
 
 StripJob strip_job(const ProjectionPlan& plan, index_t tilt, Range blocks, float* strips) {

@@ -84,11 +84,13 @@ class ProjectionPlan {
   double spacing(index_t tilt) const;                  // throws ArgumentError where there is no such tilt
   SampleGrid grid(index_t tilt, index_t block) const;  // positions in window()
   Range samples(index_t tilt, index_t block) const;    // those of the grid that can touch the image
-  // Whether a tilt's axis lies along an image axis, so that strip() says where its samples lie.
+  // Whether a tilt's axis lies near an image axis and its scale near 1, so that its samples are taken from strips, and
+  // whether both are exactly so.
+  bool near(index_t tilt) const;
   bool straight(index_t tilt) const;
   StripGrid strip(index_t tilt, index_t block) const;
-  // Pixels of a strip that the given samples have weights in.
-  Range strip_pixels(index_t tilt, Range samples) const;
+  // Pixels of the blocks' strips that the given samples have weights in.
+  Range strip_pixels(index_t tilt, Range blocks, Range samples) const;
   // Rows of kLanes that a strip and its margins take.
   index_t strip_rows() const { return std::max(window_.height, window_.width) + 2 * kStripMargin; }
   const Bank& shallow() const { return shallow_; }

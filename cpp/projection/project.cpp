@@ -10,8 +10,7 @@ namespace cryolith {
 namespace {
 
 constexpr index_t kJobBlocks = 2;  // blocks that share the weights of the strips
-// Image lines are owned in bands, so that even one tilt keeps several threads busy.
-constexpr index_t kBand = 64;
+constexpr index_t kBand = kSpreadLines;
 
 // What one thread needs: a chunk of lines of kLanes volume rows in the layout of each bank, with zeros around every
 // line; the stretched rows of a job, unless the slab holds them; its strips and their weights.
@@ -22,12 +21,13 @@ struct Scratch {
 // How the stretched rows of a tilt reach its image.
 enum class Way {
   store,   // straight axis, whole pixels across: every image pixel belongs to one block, which writes it
-  spread,  // straight axis between lines: strips are kept in the slab, bands of image lines collect them
+  spread,  // axis near an image axis: strips are kept in the slab, bands of image lines collect them
   scatter  // any other: stretched rows are kept in the slab, bands of image rows collect them
 };
 
 Way way(const ProjectionPlan& plan, index_t tilt) {
-  if (!plan.straight(tilt)) return Way::scatter;
+  if (!plan.near(tilt)) return Way::scatter;
+  if (!plan.straight(tilt)) return Way::spread;
   const index_t start = plan.strip(tilt, 0).across.start;
   return start % (index_t{1} << kPositionBits) == 0 ? Way::store : Way::spread;
 }
@@ -156,13 +156,19 @@ void prepare(const ProjectionPlan& plan, const Slab& slab, Scratch& s) {
   s.strips = Buffer<float>(kJobBlocks * plan.strip_rows() * kLanes);
 }
 
-// Stretched rows of one straight tilt -> its image, or its strips in the slab.
+// Stretched rows of one tilt near an image axis -> its image, or its strips in the slab.
 void collect_tilt(const ProjectionPlan& plan, index_t tilt, Range blocks, index_t slab_begin, Slab& slab, Scratch& s,
                   float* rows, View2<float> image) {
   StripJob job = strip_job(plan, tilt, blocks, s.strips.data());
   for (index_t b = 0; b < job.blocks; ++b) job.rows[b] = rows + (b * plan.rows() + plan.first_row(tilt)) * kLanes;
   const index_t extent = image.extent[job.grid[0].down ? 0 : 1];
-  CRYOLITH_SELECT(collect_strips)(slab.taps[static_cast<std::size_t>(tilt)].view, job, extent);
+  if (plan.straight(tilt)) {
+    CRYOLITH_SELECT(collect_strips)(slab.taps[static_cast<std::size_t>(tilt)].view, job, extent);
+  } else {
+    Range range{0, 0};
+    for (index_t b = blocks.begin; b < blocks.end; ++b) range = united(range, plan.samples(tilt, b));
+    CRYOLITH_SELECT(collect_sheared)(plan.table(), job, range, extent);
+  }
   if (slab.ways[static_cast<std::size_t>(tilt)] == Way::store) return CRYOLITH_SELECT(store_strips)(image, job);
   for (index_t b = 0; b < job.blocks; ++b) {
     float* to = slab.strip(tilt, blocks.begin + b - slab_begin);
@@ -183,7 +189,8 @@ void collect_band(const ProjectionPlan& plan, Slab& slab, Range blocks, index_t 
   if (own.begin >= own.end) return;
   if (spread) {
     const Range rows{blocks.begin * kLanes, blocks.end * kLanes};
-    return CRYOLITH_SELECT(spread_strips)(plan.table(), image, strip, own, rows, slab.strip(tilt, 0), slab.stride);
+    const auto spread_rows = plan.straight(tilt) ? CRYOLITH_SELECT(spread_strips) : CRYOLITH_SELECT(spread_sheared);
+    return spread_rows(plan.table(), image, strip, own, rows, slab.strip(tilt, 0), slab.stride);
   }
   for (index_t block = blocks.begin; block < blocks.end; ++block) {
     const SampleGrid grid = plan.grid(tilt, block);
@@ -220,7 +227,7 @@ void project(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> volu
   std::vector<Scratch> scratch(static_cast<std::size_t>(threads));
   parallel_for(cpu, plan.tilts(), [&](index_t tilt, int) {
     const Way way = slab.ways[static_cast<std::size_t>(tilt)];
-    if (way != Way::scatter) slab.taps[static_cast<std::size_t>(tilt)] = make_taps(plan, tilt);
+    if (plan.straight(tilt)) slab.taps[static_cast<std::size_t>(tilt)] = make_taps(plan, tilt);
     if (!add) clear_image(plan, way, tilt, image_of(images, tilt));
   });
   const index_t bands = (std::max(images.extent[1], images.extent[2]) + kBand - 1) / kBand;

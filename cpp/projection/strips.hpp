@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
-// Sampling of images whose tilt axis lies along an image axis: plain data only, shared with a file that is compiled
-// once per instruction set.
+// Sampling of images whose tilt axis lies along or near an image axis, one direction after the other: plain data only,
+// shared with a file that is compiled once per instruction set.
 #include "projection/sampling.hpp"
 
 namespace cryolith {
 
-// Where the samples of one image lie for one block of kLanes volume rows. A strip is the image interpolated across the
-// tilt's rows only: pixel j of lane l lies on line across.start + l across.lane of the image, at pixel j of that line.
-// Sample i of every lane then lies on the strip at along.start + i along.step.
+// Where the samples of one image lie for one block of kLanes volume rows. A strip is the image interpolated across its
+// lines only, where a volume row crosses them: pixel j of lane l lies at pixel j of line
+//   across.start + j across.step + l across.lane.
+// Sample i of lane l then lies on the strip at along.start + i along.step + l along.lane. Where the axis lies along an
+// image axis (a straight tilt), across.step and along.lane are 0 and lines are a pixel apart.
 struct StripGrid {
   SampleLine along, across;
   bool down;  // lines are image columns, strips run down them (tilt axis along the image's rows)
@@ -17,7 +19,10 @@ struct StripGrid {
 // Blocks of one job, sampled together: they share weights, and pixels that lie side by side in memory.
 inline constexpr index_t kStripBlocks = 4;
 // Zero rows before and after each strip: taps of samples that only just touch the image.
-inline constexpr index_t kStripMargin = kTaps;
+inline constexpr index_t kStripMargin = 2 * kTaps;
+// Largest tangent of the angle between axis and image axis, and largest difference of the rows' distance from a pixel.
+// Positions of kLanes lanes then differ by less than a pixel from whole steps: one more tap holds the weights of all.
+inline constexpr double kLargestShear = 0.125;
 // Most samples that one pixel of a strip has a weight in: kTaps / cos(60.3 degrees) = 16.1, and some to spare.
 inline constexpr index_t kStripSamples = 18;
 
@@ -32,6 +37,9 @@ struct StripJob {
 
 // Floats before and after the lines of strips that spread_strips() reads.
 inline constexpr index_t kLineMargin = 2 * kTaps;
+
+// Image lines are owned in bands of this many, so that even one tilt keeps several threads busy.
+inline constexpr index_t kSpreadLines = 64;
 
 // The weights of a tilt's samples by pixel of its strips: weights[j kStripSamples + m] is that of sample first[j] + m
 // in pixel j, for m < samples.
@@ -60,5 +68,17 @@ struct PixelTaps {
                      const float* strips, index_t stride);                                                       \
   }
 CRYOLITH_FOR_EACH_VARIANT(CRYOLITH_DECLARE_STRIPS)
+
+#define CRYOLITH_DECLARE_SHEARED(ns)                                                                             \
+  namespace ns {                                                                                                 \
+  /* As load_strips, stretch_strips and spread_strips, for tilts that are not straight. */                       \
+  void load_sheared(TapTable table, View2<const float> image, const StripJob& job, Range pixels, index_t ahead); \
+  void stretch_sheared(TapTable table, const StripJob& job, Range range);                                        \
+  void spread_sheared(TapTable table, View2<float> image, const StripGrid& grid, Range lines, Range rows,        \
+                      const float* strips, index_t stride);                                                      \
+  /* The transpose of stretch_sheared: sets all `pixels` of the strips. */                                       \
+  void collect_sheared(TapTable table, const StripJob& job, Range range, index_t pixels);                        \
+  }
+CRYOLITH_FOR_EACH_VARIANT(CRYOLITH_DECLARE_SHEARED)
 
 }  // namespace cryolith

@@ -2,6 +2,9 @@
 #include "reconstruct/steps.hpp"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
+#include <utility>
 
 #include "reconstruct/parts.hpp"
 
@@ -10,67 +13,80 @@ namespace {
 
 inline float clamp(float value, Bounds bounds) { return std::min(bounds.upper, std::max(bounds.lower, value)); }
 
+// Adds body(begin, end) over the rows of an array.
+template <std::size_t N, class T, class Body>
+std::array<ExactSum, N> sums_of(const Cpu& cpu, const View3<T>& a, const Body& body) {
+  const index_t length = a.extent[2];
+  return sum_rows<N>(cpu, a.extent[0] * a.extent[1], length,
+                     [&](index_t row) { return body(row * length, (row + 1) * length); });
+}
+
+template <class T, class Body>
+ResidualSums residual_sums(const Cpu& cpu, const View3<T>& a, const Body& body) {
+  auto [residual, data] = sums_of<2>(cpu, a, body);
+  return {std::move(residual), std::move(data)};
+}
+
+template <class T, class Body>
+ExactSum row_sum(const Cpu& cpu, const View3<T>& a, const Body& body) {
+  return sums_of<1>(cpu, a, [&](index_t begin, index_t end) { return std::array{body(begin, end)}; })[0];
+}
+
 }  // namespace
 
-ResidualSums& ResidualSums::operator+=(const ResidualSums& other) {
-  residual += other.residual;
-  data += other.data;
-  return *this;
-}
-
-ResidualSums weigh_residual(const Cpu& cpu, View1<const float> measured, View1<const float> weights,
-                            View1<const float> gain, View1<float> projected) {
-  return sum_parts<ResidualSums>(cpu, measured.extent[0], [&](index_t begin, index_t end) {
-    ResidualSums sums;
+ResidualSums weigh_residual(const Cpu& cpu, View3<const float> measured, View3<const float> weights,
+                            View3<const float> gain, View3<float> projected) {
+  return residual_sums(cpu, measured, [&](index_t begin, index_t end) {
+    double residual = 0.0, data = 0.0;
     for (index_t i = begin; i < end; ++i) {
       const float b = measured.data[i], w = weights.data[i], r = b - projected.data[i];
-      sums.residual += static_cast<double>(w * r) * r;
-      sums.data += static_cast<double>(w * b) * b;
+      residual += static_cast<double>(w * r) * r;
+      data += static_cast<double>(w * b) * b;
       projected.data[i] = gain.data ? gain.data[i] * (w * r) : w * r;
     }
-    return sums;
+    return std::array{residual, data};
   });
 }
 
-ResidualSums extrapolate_residual(const Cpu& cpu, View1<const float> measured, View1<const float> weights,
-                                  View1<const float> projected, float momentum, View1<float> earlier) {
-  return sum_parts<ResidualSums>(cpu, measured.extent[0], [&](index_t begin, index_t end) {
-    ResidualSums sums;
+ResidualSums extrapolate_residual(const Cpu& cpu, View3<const float> measured, View3<const float> weights,
+                                  View3<const float> projected, float momentum, View3<float> earlier) {
+  return residual_sums(cpu, measured, [&](index_t begin, index_t end) {
+    double residual = 0.0, data = 0.0;
     for (index_t i = begin; i < end; ++i) {
       const float b = measured.data[i], w = weights.data[i], p = projected.data[i], r = b - p;
-      sums.residual += static_cast<double>(w * r) * r;
-      sums.data += static_cast<double>(w * b) * b;
+      residual += static_cast<double>(w * r) * r;
+      data += static_cast<double>(w * b) * b;
       earlier.data[i] = w * (r - momentum * (p - earlier.data[i]));
     }
-    return sums;
+    return std::array{residual, data};
   });
 }
 
-ResidualSums poisson_ratio(const Cpu& cpu, View1<const float> measured, View1<const float> weights, float least,
-                           View1<float> projected) {
-  return sum_parts<ResidualSums>(cpu, measured.extent[0], [&](index_t begin, index_t end) {
-    ResidualSums sums;
+ResidualSums poisson_ratio(const Cpu& cpu, View3<const float> measured, View3<const float> weights, float least,
+                           View3<float> projected) {
+  return residual_sums(cpu, measured, [&](index_t begin, index_t end) {
+    double residual = 0.0, data = 0.0;
     for (index_t i = begin; i < end; ++i) {
       const float b = measured.data[i], w = weights.data[i], r = b - projected.data[i];
-      sums.residual += static_cast<double>(w * r) * r;
-      sums.data += static_cast<double>(w * b) * b;
+      residual += static_cast<double>(w * r) * r;
+      data += static_cast<double>(w * b) * b;
       projected.data[i] = w * std::max(b, 0.0f) / std::max(projected.data[i], least);
     }
-    return sums;
+    return std::array{residual, data};
   });
 }
 
-double weighted_square(const Cpu& cpu, View1<const float> weights, View1<const float> values) {
-  return sum_parts<double>(cpu, values.extent[0], [&](index_t begin, index_t end) {
+ExactSum weighted_square(const Cpu& cpu, View3<const float> weights, View3<const float> values) {
+  return row_sum(cpu, values, [&](index_t begin, index_t end) {
     double sum = 0.0;
     for (index_t i = begin; i < end; ++i) sum += static_cast<double>(weights.data[i] * values.data[i]) * values.data[i];
     return sum;
   });
 }
 
-double subtract_projection(const Cpu& cpu, View1<const float> weights, float step, View1<float> residual,
-                           View1<float> projected) {
-  return sum_parts<double>(cpu, residual.extent[0], [&](index_t begin, index_t end) {
+ExactSum subtract_projection(const Cpu& cpu, View3<const float> weights, float step, View3<float> residual,
+                             View3<float> projected) {
+  return row_sum(cpu, residual, [&](index_t begin, index_t end) {
     double sum = 0.0;
     for (index_t i = begin; i < end; ++i) {
       const float r = residual.data[i] - step * projected.data[i];
@@ -102,10 +118,10 @@ void multiply_volume(const Cpu& cpu, View1<const float> correction, View1<const 
   });
 }
 
-double free_descent(const Cpu& cpu, View1<const float> volume, View1<const float> mask, double damping, Bounds bounds,
-                    View1<float> descent) {
+ExactSum free_descent(const Cpu& cpu, View3<const float> volume, View3<const float> mask, double damping, Bounds bounds,
+                      View3<float> descent) {
   const auto damp = static_cast<float>(damping);
-  return sum_parts<double>(cpu, volume.extent[0], [&](index_t begin, index_t end) {
+  return row_sum(cpu, volume, [&](index_t begin, index_t end) {
     double sum = 0.0;
     for (index_t i = begin; i < end; ++i) {
       const float x = volume.data[i], d = descent.data[i] - damp * x;
@@ -118,35 +134,32 @@ double free_descent(const Cpu& cpu, View1<const float> volume, View1<const float
   });
 }
 
-DirectionSums& DirectionSums::operator+=(const DirectionSums& other) {
-  square += other.square;
-  slope += other.slope;
-  return *this;
-}
-
-DirectionSums conjugate_direction(const Cpu& cpu, View1<const float> descent, float factor, View1<float> direction) {
-  return sum_parts<DirectionSums>(cpu, descent.extent[0], [&](index_t begin, index_t end) {
-    DirectionSums sums;
+DirectionSums conjugate_direction(const Cpu& cpu, View3<const float> descent, float factor, View3<float> direction) {
+  auto [square, slope] = sums_of<2>(cpu, descent, [&](index_t begin, index_t end) {
+    double squares = 0.0, slopes = 0.0;
     for (index_t i = begin; i < end; ++i) {
       const float d = descent.data[i], p = d == 0.0f ? 0.0f : d + factor * direction.data[i];
       direction.data[i] = p;
-      sums.square += static_cast<double>(p) * p;
-      sums.slope += static_cast<double>(p) * d;
+      squares += static_cast<double>(p) * p;
+      slopes += static_cast<double>(p) * d;
     }
-    return sums;
+    return std::array{squares, slopes};
   });
+  return {std::move(square), std::move(slope)};
 }
 
 index_t walk_volume(const Cpu& cpu, View1<const float> direction, float step, Bounds bounds, View1<float> volume) {
-  return sum_parts<index_t>(cpu, volume.extent[0], [&](index_t begin, index_t end) {
+  std::atomic<index_t> all{0};
+  for_parts(cpu, volume.extent[0], [&](index_t begin, index_t end) {
     index_t stopped = 0;
     for (index_t i = begin; i < end; ++i) {
       const float p = direction.data[i], x = volume.data[i] + step * p, inside = clamp(x, bounds);
       if (p != 0.0f) volume.data[i] = inside;
       stopped += p != 0.0f && inside != x;
     }
-    return stopped;
+    all += stopped;
   });
+  return all;
 }
 
 void invert_sums(const Cpu& cpu, View1<float> sums) {

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
+#include "core/exact_sum.hpp"
 #include "core/parallel.hpp"
 #include "core/view.hpp"
 
 namespace cryolith {
 
-// What iterative solvers do between the two projectors; flat views of equal length throughout. A fused pass each: these
+// What iterative solvers do between the two projectors; views of equal shape throughout. A fused pass each: these
 // loops are memory traffic, and NumPy would make six passes of them. W are the ray weights, b the data, x the volume.
+// Passes over pieces of whole rows (last axis) give the bits of one over the whole.
 
 struct ResidualSums {
-  double residual = 0.0, data = 0.0;  // sum of W (b - Ax)^2 and of W b^2
-  ResidualSums& operator+=(const ResidualSums& other);
+  ExactSum residual, data;  // sum of W (b - Ax)^2 and of W b^2
 };
 
 // A voxel may move within [lower, upper].
@@ -19,25 +20,25 @@ struct Bounds {
 };
 
 // projected <- gain W (b - projected), with `projected` = Ax before; an empty `gain` is 1.
-ResidualSums weigh_residual(const Cpu& cpu, View1<const float> measured, View1<const float> weights,
-                            View1<const float> gain, View1<float> projected);
+ResidualSums weigh_residual(const Cpu& cpu, View3<const float> measured, View3<const float> weights,
+                            View3<const float> gain, View3<float> projected);
 
 // earlier <- W (b - Ax - momentum (Ax - earlier)), with `projected` = Ax: the weighted residual of x + momentum (x -
 // x_earlier), whose projections are Ax and `earlier`. The sums are those of Ax itself.
-ResidualSums extrapolate_residual(const Cpu& cpu, View1<const float> measured, View1<const float> weights,
-                                  View1<const float> projected, float momentum, View1<float> earlier);
+ResidualSums extrapolate_residual(const Cpu& cpu, View3<const float> measured, View3<const float> weights,
+                                  View3<const float> projected, float momentum, View3<float> earlier);
 
 // projected <- W max(b, 0) / max(projected, least): the Poisson ratio of MLEM; the sums are those of the residual
 // before.
-ResidualSums poisson_ratio(const Cpu& cpu, View1<const float> measured, View1<const float> weights, float least,
-                           View1<float> projected);
+ResidualSums poisson_ratio(const Cpu& cpu, View3<const float> measured, View3<const float> weights, float least,
+                           View3<float> projected);
 
 // Sum of W v^2.
-double weighted_square(const Cpu& cpu, View1<const float> weights, View1<const float> values);
+ExactSum weighted_square(const Cpu& cpu, View3<const float> weights, View3<const float> values);
 
 // residual <- residual - step projected, then projected <- W residual; returns the sum of W residual^2.
-double subtract_projection(const Cpu& cpu, View1<const float> weights, float step, View1<float> residual,
-                           View1<float> projected);
+ExactSum subtract_projection(const Cpu& cpu, View3<const float> weights, float step, View3<float> residual,
+                             View3<float> projected);
 
 // x <- min(upper, max(lower, x + step voxel_weights correction)) where voxel_weights > 0.
 void update_volume(const Cpu& cpu, View1<const float> correction, View1<const float> voxel_weights, float step,
@@ -49,16 +50,15 @@ void multiply_volume(const Cpu& cpu, View1<const float> correction, View1<const 
 
 // descent <- descent - damping x, but 0 outside the mask (an empty one is everywhere) and where x lies on a bound that
 // it would cross; returns the sum of its squares.
-double free_descent(const Cpu& cpu, View1<const float> volume, View1<const float> mask, double damping, Bounds bounds,
-                    View1<float> descent);
+ExactSum free_descent(const Cpu& cpu, View3<const float> volume, View3<const float> mask, double damping, Bounds bounds,
+                      View3<float> descent);
 
 struct DirectionSums {
-  double square = 0.0, slope = 0.0;  // <p, p> and <descent, p>
-  DirectionSums& operator+=(const DirectionSums& other);
+  ExactSum square, slope;  // <p, p> and <descent, p>
 };
 
 // p <- descent + factor p, but 0 where the descent is 0: a held voxel stays.
-DirectionSums conjugate_direction(const Cpu& cpu, View1<const float> descent, float factor, View1<float> direction);
+DirectionSums conjugate_direction(const Cpu& cpu, View3<const float> descent, float factor, View3<float> direction);
 
 // x <- min(upper, max(lower, x + step direction)) where direction is not 0; returns how many voxels a bound stopped.
 index_t walk_volume(const Cpu& cpu, View1<const float> direction, float step, Bounds bounds, View1<float> volume);

@@ -2,6 +2,7 @@
 #include "reconstruct/variation.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "reconstruct/parts.hpp"
@@ -15,28 +16,19 @@ struct Row {
   const index_t (&extent)[3];
   bool last_z, last_y, first_z, first_y;
 };
-
-template <class Sum, class Body>
-Sum sum_rows(const Cpu& cpu, const index_t (&extent)[3], const Body& body) {
-  const index_t rows = extent[0] * extent[1], nx = extent[2];
-  const index_t per_part = std::max<index_t>(1, kPart / nx), parts = (rows + per_part - 1) / per_part;
-  std::vector<Sum> sums(static_cast<std::size_t>(parts));
-  parallel_for(cpu, parts, [&](index_t part, int) {
-    Sum sum{};
-    for (index_t i = part * per_part; i < std::min(rows, (part + 1) * per_part); ++i) {
-      const index_t z = i / extent[1], y = i % extent[1];
-      sum += body(Row{i * nx, extent, z + 1 == extent[0], y + 1 == extent[1], z == 0, y == 0});
-    }
-    sums[static_cast<std::size_t>(part)] = sum;
-  });
-  Sum total{};
-  for (const Sum& sum : sums) total += sum;
-  return total;
+Row row_of(const index_t (&extent)[3], index_t i) {
+  const index_t z = i / extent[1], y = i % extent[1];
+  return Row{i * extent[2], extent, z + 1 == extent[0], y + 1 == extent[1], z == 0, y == 0};
 }
 
-struct Nothing {
-  Nothing& operator+=(const Nothing&) { return *this; }
-};
+// Calls body(row) for every row of a volume.
+template <class Body>
+void for_rows(const Cpu& cpu, const index_t (&extent)[3], const Body& body) {
+  sum_rows<0>(cpu, extent[0] * extent[1], extent[2], [&](index_t i) {
+    body(row_of(extent, i));
+    return std::array<double, 0>{};
+  });
+}
 
 // Largest value that the row's voxel and its three forward neighbours have together: the norm of D metric D' there is
 // at most 2 (sum of a) (largest a) times it (row sums; Pock & Chambolle 2011, lemma 2).
@@ -102,18 +94,14 @@ double roughness_row(const Row& row, float factor, const float* volume, float* d
 
 void ascend_dual(const Cpu& cpu, const Variation& variation, View3<const float> metric, View3<const float> volume,
                  View<float, 4> dual) {
-  sum_rows<Nothing>(cpu, volume.extent, [&](const Row& row) {
-    ascend_row(variation, row, metric.data, volume.data, dual.data);
-    return Nothing{};
-  });
+  for_rows(cpu, volume.extent,
+           [&](const Row& row) { ascend_row(variation, row, metric.data, volume.data, dual.data); });
 }
 
 void primal_from_dual(const Cpu& cpu, const Variation& variation, View3<const float> metric, View3<const float> z,
                       View<const float, 4> dual, Bounds bounds, View3<float> volume) {
-  sum_rows<Nothing>(cpu, volume.extent, [&](const Row& row) {
-    primal_row(variation, row, metric.data, z.data, dual.data, bounds, volume.data);
-    return Nothing{};
-  });
+  for_rows(cpu, volume.extent,
+           [&](const Row& row) { primal_row(variation, row, metric.data, z.data, dual.data, bounds, volume.data); });
 }
 
 void gradient_step(const Cpu& cpu, View1<const float> ahead, View1<const float> metric, View1<float> z) {
@@ -122,13 +110,14 @@ void gradient_step(const Cpu& cpu, View1<const float> ahead, View1<const float> 
   });
 }
 
-double uphill(const Cpu& cpu, View1<const float> ahead, View1<const float> volume, View1<const float> earlier) {
-  return sum_parts<double>(cpu, volume.extent[0], [&](index_t begin, index_t end) {
+ExactSum uphill(const Cpu& cpu, View3<const float> ahead, View3<const float> volume, View3<const float> earlier) {
+  const index_t nx = volume.extent[2];
+  return sum_rows<1>(cpu, volume.extent[0] * volume.extent[1], nx, [&](index_t row) {
     double sum = 0.0;
-    for (index_t i = begin; i < end; ++i)
+    for (index_t i = row * nx; i < (row + 1) * nx; ++i)
       sum += static_cast<double>(ahead.data[i] - volume.data[i]) * (volume.data[i] - earlier.data[i]);
-    return sum;
-  });
+    return std::array{sum};
+  })[0];
 }
 
 void move_ahead(const Cpu& cpu, float momentum, View1<const float> volume, View1<float> earlier, View1<float> ahead) {
@@ -141,10 +130,10 @@ void move_ahead(const Cpu& cpu, float momentum, View1<const float> volume, View1
   });
 }
 
-double add_roughness(const Cpu& cpu, double factor, View3<const float> volume, View3<float> descent) {
-  return sum_rows<double>(cpu, volume.extent, [&](const Row& row) {
-    return roughness_row(row, static_cast<float>(factor), volume.data, descent.data);
-  });
+ExactSum add_roughness(const Cpu& cpu, double factor, View3<const float> volume, View3<float> descent) {
+  return sum_rows<1>(cpu, volume.extent[0] * volume.extent[1], volume.extent[2], [&](index_t i) {
+    return std::array{roughness_row(row_of(volume.extent, i), static_cast<float>(factor), volume.data, descent.data)};
+  })[0];
 }
 
 }  // namespace cryolith

@@ -30,12 +30,12 @@ void primal_from_dual(const Cpu& cpu, const Variation& variation, View3<const fl
 void gradient_step(const Cpu& cpu, View1<const float> ahead, View1<const float> metric, View1<float> z);
 
 // <ahead - x, x - earlier>: above 0 the momentum points uphill (O'Donoghue & Candes 2015, eq. 13).
-double uphill(const Cpu& cpu, View1<const float> ahead, View1<const float> volume, View1<const float> earlier);
+ExactSum uphill(const Cpu& cpu, View3<const float> ahead, View3<const float> volume, View3<const float> earlier);
 
 // ahead <- x + momentum (x - earlier), then earlier <- x.
 void move_ahead(const Cpu& cpu, float momentum, View1<const float> volume, View1<float> earlier, View1<float> ahead);
 
 // descent <- descent - factor D'D x, with the axis weights 1; returns |D x|^2.
-double add_roughness(const Cpu& cpu, double factor, View3<const float> volume, View3<float> descent);
+ExactSum add_roughness(const Cpu& cpu, double factor, View3<const float> volume, View3<float> descent);
 
 }  // namespace cryolith

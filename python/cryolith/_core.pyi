@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'FftPlan', 'FreePlan', 'ProjectionPlan', 'ahead_step', 'available_threads', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gradient_step', 'invert_step', 'isa', 'label', 'multiply_step', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'segment_step', 'smooth_step', 'square_step', 'subtract_step', 'update_step', 'uphill', 'variation_step', 'walk_step', 'wbp']
+__all__: list[str] = ['CancelToken', 'ExactSum', 'FftPlan', 'FreePlan', 'ProjectionPlan', 'ahead_step', 'available_threads', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gradient_step', 'invert_step', 'isa', 'label', 'multiply_step', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'segment_step', 'smooth_step', 'square_step', 'subtract_step', 'update_step', 'uphill', 'variation_step', 'walk_step', 'wbp']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -108,6 +108,16 @@ class FreePlan:
         """
         Memory that either holds besides its arguments.
         """
+class ExactSum:
+    """
+    A sum without rounding: sums of pieces add up to that of the whole, in any order.
+    """
+    def __add__(self, arg0: ExactSum) -> ExactSum:
+        ...
+    def __float__(self) -> float:
+        ...
+    def __init__(self) -> None:
+        ...
 def ahead_step(momentum: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], earlier: numpy.typing.NDArray[numpy.float32], ahead: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
     ahead <- volume + momentum (volume - earlier), earlier <- volume.
@@ -116,7 +126,7 @@ def available_threads() -> int:
     """
     Processors this process may use.
     """
-def conjugate_step(descent: numpy.typing.NDArray[numpy.float32], factor: typing.SupportsFloat | typing.SupportsIndex, direction: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[float, float]:
+def conjugate_step(descent: numpy.typing.NDArray[numpy.float32], factor: typing.SupportsFloat | typing.SupportsIndex, direction: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[ExactSum, ExactSum]:
     """
     direction <- descent + factor direction where the descent is not 0; returns <p, p> and <descent, p>.
     """
@@ -124,7 +134,7 @@ def count_missing(stack: numpy.typing.NDArray[numpy.float32], threads: typing.Su
     """
     Number of NaN or infinite values.
     """
-def descent_step(volume: numpy.typing.NDArray[numpy.float32], mask: numpy.typing.NDArray[numpy.float32] | None, damping: typing.SupportsFloat | typing.SupportsIndex, lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, descent: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> float:
+def descent_step(volume: numpy.typing.NDArray[numpy.float32], mask: numpy.typing.NDArray[numpy.float32] | None, damping: typing.SupportsFloat | typing.SupportsIndex, lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, descent: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> ExactSum:
     """
     descent <- descent - damping volume where it may move; returns the sum of its squares.
     """
@@ -132,7 +142,7 @@ def despike(images: numpy.typing.NDArray[numpy.float32], replaced: numpy.typing.
     """
     Replace hot pixels by the median of their neighbours, in place.
     """
-def extrapolate_step(measured: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], projected: numpy.typing.NDArray[numpy.float32], momentum: typing.SupportsFloat | typing.SupportsIndex, earlier: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[float, float]:
+def extrapolate_step(measured: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], projected: numpy.typing.NDArray[numpy.float32], momentum: typing.SupportsFloat | typing.SupportsIndex, earlier: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[ExactSum, ExactSum]:
     """
     earlier <- W (b - projected - momentum (projected - earlier)); returns the sums of W (b - projected)^2 and W b^2.
     """
@@ -180,7 +190,7 @@ def multiply_step(correction: numpy.typing.NDArray[numpy.float32], weights: nump
     """
     volume <- clamp(volume weights max(correction, 0)) where weights > 0.
     """
-def poisson_step(measured: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], least: typing.SupportsFloat | typing.SupportsIndex, projected: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[float, float]:
+def poisson_step(measured: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], least: typing.SupportsFloat | typing.SupportsIndex, projected: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[ExactSum, ExactSum]:
     """
     projected <- W max(b, 0) / max(projected, least); returns the sums of residual_step.
     """
@@ -200,11 +210,11 @@ def resample_images(images: numpy.typing.NDArray[numpy.float32], map: numpy.typi
     """
     Resample each image through an affine map, bilinear.
     """
-def residual_step(measured: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], gain: numpy.typing.NDArray[numpy.float32] | None, projected: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[float, float]:
+def residual_step(measured: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], gain: numpy.typing.NDArray[numpy.float32] | None, projected: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[ExactSum, ExactSum]:
     """
     projected <- gain W (b - projected); returns the sums of W (b - projected)^2 and W b^2.
     """
-def roughness_step(factor: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], descent: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> float:
+def roughness_step(factor: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], descent: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> ExactSum:
     """
     descent <- descent - factor D'D volume; returns |D volume|^2.
     """
@@ -216,11 +226,11 @@ def smooth_step(volume: numpy.typing.NDArray[numpy.float32], free: numpy.typing.
     """
     smoothed <- volume, with a share of the neighbours' mean where free > 0.
     """
-def square_step(weights: numpy.typing.NDArray[numpy.float32], values: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> float:
+def square_step(weights: numpy.typing.NDArray[numpy.float32], values: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> ExactSum:
     """
     Returns the sum of W v^2.
     """
-def subtract_step(weights: numpy.typing.NDArray[numpy.float32], step: typing.SupportsFloat | typing.SupportsIndex, residual: numpy.typing.NDArray[numpy.float32], projected: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> float:
+def subtract_step(weights: numpy.typing.NDArray[numpy.float32], step: typing.SupportsFloat | typing.SupportsIndex, residual: numpy.typing.NDArray[numpy.float32], projected: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> ExactSum:
     """
     residual <- residual - step projected, projected <- W residual; returns the sum of W residual^2.
     """
@@ -228,7 +238,7 @@ def update_step(correction: numpy.typing.NDArray[numpy.float32], weights: numpy.
     """
     volume <- clamp(volume + step weights correction) where weights > 0.
     """
-def uphill(ahead: numpy.typing.NDArray[numpy.float32], volume: numpy.typing.NDArray[numpy.float32], earlier: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> float:
+def uphill(ahead: numpy.typing.NDArray[numpy.float32], volume: numpy.typing.NDArray[numpy.float32], earlier: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> ExactSum:
     """
     Returns <ahead - volume, volume - earlier>.
     """

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <limits>
 #include <mutex>
@@ -15,6 +16,7 @@
 #include "core/buffer.hpp"
 #include "core/dispatch.hpp"
 #include "core/error.hpp"
+#include "core/exact_sum.hpp"
 #include "core/parallel.hpp"
 #include "core/view.hpp"
 
@@ -239,6 +241,39 @@ TEST(RequireTest, RunsItsPartsTogether) {
   } catch (const ArgumentError& e) {
     EXPECT_STREQ(e.what(), "angles: found 3, expected 4.5");
   }
+}
+
+TEST(ExactSum, RoundsOnceWhateverTheOrder) {
+  std::vector<double> numbers{1e100, 1.0, -1e100, 1e-30, 3.0, -2e-30, 0x1p53, 1.0, 1.0};
+  ExactSum forward, backward, halves[2];
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    forward += numbers[i];
+    backward += numbers[numbers.size() - 1 - i];
+    halves[i % 2] += numbers[i];
+  }
+  halves[0] += halves[1];
+  const double expected = 0x1p53 + 6.0;  // 2^53 + 6 - 1e-30
+  EXPECT_EQ(forward.value(), expected);
+  EXPECT_EQ(backward.value(), expected);
+  EXPECT_EQ(halves[0].value(), expected);
+  EXPECT_EQ(ExactSum().value(), 0.0);
+}
+
+TEST(ExactSum, RoundsHalfWayByWhatFollows) {
+  for (double rest : {0x1p-60, -0x1p-60}) {
+    ExactSum sum;
+    for (double x : {1.0, 0x1p-53, rest}) sum += x;  // half way between 1 and its neighbour
+    EXPECT_EQ(sum.value(), rest > 0 ? 1.0 + 0x1p-52 : 1.0);
+  }
+}
+
+TEST(ExactSum, ShowsWhatIsNotFinite) {
+  ExactSum sum;
+  sum += std::numeric_limits<double>::infinity();
+  sum += 1.0;
+  EXPECT_EQ(sum.value(), std::numeric_limits<double>::infinity());
+  sum += -std::numeric_limits<double>::infinity();
+  EXPECT_TRUE(std::isnan(sum.value()));
 }
 
 }  // namespace

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from spectra import pair, radius, snr
+from spectra import coloured, pair, radius, snr
 
 from cryolith.errors import InputError
 from cryolith.metrics import Fsc, fsc
@@ -106,6 +106,21 @@ def test_a_mask_widens_the_errors_of_noise_as_stated(mask):
     # 12 shells and 40 draws, related by the mask: the mean scatters by about 5 %.
     assert np.mean(scatter / stated) == pytest.approx(1.0, abs=0.15)
     assert scatter.mean() > 1.2 / np.sqrt(2 * found.count[outer]).mean()
+
+
+def test_few_strong_terms_widen_the_errors(rng):
+    """A streak along one axis, as the cut end of a specimen makes it, decides over its shells alone."""
+    n = 32
+    gain = np.ones((n, n, n // 2 + 1))
+    gain[:2, :, :2] = gain[-1:, :, :2] = 30.0
+    draws = [[coloured((n,) * 3, gain, rng) for _ in range(2)] for _ in range(60)]
+    found = [fsc(a, b) for a, b in draws]
+    outer = slice(5, None)
+    scatter = np.sqrt(np.mean([f.correlation[outer] ** 2 for f in found], axis=0))
+    stated = np.sqrt(np.mean([f.sigma_correlation[outer] ** 2 for f in found], axis=0))
+    assert 0.7 < np.mean(scatter / stated) < 1.3
+    # As if all terms counted, the errors would be several times too small.
+    assert (scatter * np.sqrt(2 * found[0].count[outer])).min() > 3.0
 
 
 def test_the_correction_takes_off_what_a_sharp_mask_adds():

@@ -10,7 +10,7 @@ import cryolith
 from cryolith.datamodel import Alignment, TiltSeries
 from cryolith.errors import ConfigError, CryolithWarning, InputError
 from cryolith.projection import Geometry, project
-from cryolith.reconstruct import ReconstructSettings, estimate_thickness_px, plan, reconstruct
+from cryolith.reconstruct import ReconstructSettings, estimate_thickness_px, plan, reconstruct, wbp
 from cryolith.settings import from_mapping, to_mapping
 
 ANGLES = np.arange(-70, 71, 5.0)
@@ -62,6 +62,20 @@ def test_a_needle_comes_back(case, method):
         assert volume.data.history[-1] < 0.1
         assert volume.source.facts["iterations"] == f"{iterations} of {iterations}"
     assert volume.source.facts["tilts"] == "28 of 29 used"
+
+
+def test_the_filter_of_the_settings_is_the_filter_of_wbp(case):
+    series, alignment = case
+    settings = ReconstructSettings(
+        method="wbp", filter="butterworth", cutoff=0.1, order=2, thickness="1 um", background="none"
+    )
+    found = reconstruct(series, alignment, settings)
+    direct = wbp(
+        series, alignment, shape=found.data.shape, filter="butterworth", cutoff=0.1, order=2
+    )
+    assert np.array_equal(found.data, direct)
+    with pytest.raises(ConfigError, match="cutoff"):
+        ReconstructSettings(cutoff=0.7)
 
 
 def test_binning_and_thickness_in_words(case):

@@ -7,6 +7,9 @@ import numpy as np
 
 TAPS, BETA = 8, 6.0
 STEEP = 1.75  # tangent: 60.3 degrees
+SHEAR = (
+    0.125  # tangent of the largest angle between tilt axis and image axis that two passes resample
+)
 
 
 def tap_weights(fraction):
@@ -22,21 +25,48 @@ def resampling(pose, x_along, step, ny, image_shape):
     """S: (n_along, ny, height, width), the weight of each pixel in each sample of the stretched rows."""
     height, width = image_shape
     _, _, ca, sa, shift_row, shift_column, offset, scale = pose
-    s = np.zeros((len(x_along), ny, height + 2 * TAPS, width + 2 * TAPS))
+    margin = 3 * TAPS
+    s = np.zeros((len(x_along), ny, height + 2 * margin, width + 2 * margin))
+    near, turned = near_image_axis(ca, sa, scale), near_image_axis(sa, ca, scale)
     for i, x in enumerate(x_along):
         for y in range(ny):
             u, v = scale * x * step + offset, scale * (y - (ny - 1) / 2)
             row = (height - 1) / 2 + u * sa + v * ca + shift_row
             column = (width - 1) / 2 + u * ca - v * sa + shift_column
-            r, c = int(np.floor(row)), int(np.floor(column))
-            if not (-TAPS < r < height + TAPS and -TAPS < c < width + TAPS):
+            if not (-TAPS < row < height + TAPS and -TAPS < column < width + TAPS):
                 continue
-            w = np.outer(tap_weights(row - r), tap_weights(column - c))
-            r, c = r - 3 + TAPS, c - 3 + TAPS
-            r0, c0 = max(r, 0), max(c, 0)
-            r1, c1 = min(r + TAPS, s.shape[2]), min(c + TAPS, s.shape[3])
-            s[i, y, r0:r1, c0:c1] = w[r0 - r : r1 - r, c0 - c : c1 - c]
-    return s[:, :, TAPS:-TAPS, TAPS:-TAPS]
+            if near:
+                for c, r, w in two_passes(column, row, sa / ca):
+                    s[i, y, r + margin : r + margin + TAPS, c + margin] += w
+            elif turned:
+                for r, c, w in two_passes(row, column, ca / sa):
+                    s[i, y, r + margin, c + margin : c + margin + TAPS] += w
+            else:
+                r, c = int(np.floor(row)), int(np.floor(column))
+                w = np.outer(tap_weights(row - r), tap_weights(column - c))
+                r, c = r - 3 + margin, c - 3 + margin
+                s[i, y, r : r + TAPS, c : c + TAPS] = w
+    return s[:, :, margin:-margin, margin:-margin]
+
+
+def near_image_axis(main, other, scale):
+    """Whether volume rows lie along lines of pixels, a pixel apart, but for SHEAR; main, other: cos, sin."""
+    if abs(other) > abs(main):
+        return False
+    spacing = scale / abs(main)
+    return max(abs(other / main), scale * abs(other), abs(spacing - 1)) <= SHEAR
+
+
+def two_passes(along, across, slope):
+    """Pixels along the image axis near u, and for each the first pixel and the weights across.
+
+    First every line of pixels across is interpolated where the volume row crosses it, then those values along the row.
+    """
+    first = int(np.floor(along)) - TAPS // 2 + 1
+    for pixel, weight in enumerate(tap_weights(along % 1.0), first):
+        crossing = across + slope * (pixel - along)
+        start = int(np.floor(crossing))
+        yield pixel, start - TAPS // 2 + 1, weight * tap_weights(crossing - start)
 
 
 def shears(n_across, slope):

@@ -65,8 +65,9 @@ def krylov(a, b, w, n, rows=None):
 
 def mlem(a, b, w, n, parts=None):
     parts = [np.arange(len(b))] if parts is None else parts
-    b = np.maximum(b, 0)
-    least = 1e-3 * (w @ b) / np.count_nonzero(w)
+    b, rays = np.maximum(b, 0), np.count_nonzero(w)
+    w = np.where(a.sum(1) >= 0.5, w, 0)
+    least = 1e-3 * (w @ b) / rays
     x = np.full(a.shape[1], (w @ b) / (w @ np.maximum(a.sum(1), 0)))
     for _ in range(n):
         for p in parts:

@@ -7,7 +7,7 @@ Run it at the root of the repository, in an environment with cryolith and ../req
 and never a dependency. A program that is not installed is named and left out. Each result is checked: images against
 exact line integrals, back-projections against the definition in float64, volumes against the specimen. Times are the
 least of all rounds; memory is what a call adds to what its process held before, the result included and the input not;
-"of bound" is the share of the multiply-adds that a core can do (probe.cpp, measured between the rounds).
+"of bound" is the share of the multiply-adds that a core can do (roofline.cpp, measured between the rounds).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import cases
+from benchmarks.roofline import Roofline
 
 from . import report, scaling
-from .probe import Probe
 from .programs import PROGRAMS, TASKS
 from .runs import Row, Setting, compare
 
@@ -63,13 +63,13 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(chosen: argparse.Namespace, probes: dict[int, Probe], folder: Path) -> list[Row]:
+def run(chosen: argparse.Namespace, rooflines: dict[int, Roofline], folder: Path) -> list[Row]:
     ours = [name for name in PROGRAMS if name.startswith(report.OURS)]
     slow = TOO_SLOW.get(chosen.size, set())
     names = chosen.programs or (ours if chosen.axis else [n for n in PROGRAMS if n not in slow])
     tasks = chosen.tasks or (TASKS if chosen.size in ("XS", "S") else TASKS[:3])
     rows: list[Row] = []
-    for threads, probe in probes.items():
+    for threads, roofline in rooflines.items():
         for task in tasks:
             setting = Setting(
                 case=getattr(cases, chosen.size),
@@ -80,7 +80,7 @@ def run(chosen: argparse.Namespace, probes: dict[int, Probe], folder: Path) -> l
                 axis_deg=chosen.axis,
                 limit_s=chosen.limit,
             )
-            rows += compare(names, setting, folder, probe)
+            rows += compare(names, setting, folder, roofline)
     return rows
 
 
@@ -95,9 +95,9 @@ def main() -> None:
             facts, rows = report.read_json(chosen.read)
         else:
             at = report.commit()  # before the run: the tree may move on meanwhile
-            probes = {t: Probe(folder, t) for t in chosen.threads}
-            rows = run(chosen, probes, folder)
-            facts = report.header(probes[chosen.threads[-1]], at)
+            rooflines = {t: Roofline(folder, t) for t in chosen.threads}
+            rows = run(chosen, rooflines, folder)
+            facts = report.header(rooflines[chosen.threads[-1]], at)
     for name, fact in facts.items():
         print(f"{name}: {fact}")  # noqa: T201
     report.write_rows(rows)

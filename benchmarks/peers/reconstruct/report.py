@@ -11,12 +11,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from benchmarks.roofline import Roofline
 from benchmarks.tables import ROOT, write_table
 
 import cryolith
 from cryolith import _core
 
-from .probe import Probe
 from .runs import Row
 
 PACKAGES = (
@@ -27,12 +27,12 @@ TITLES = {"backproject": "back-projection", "project": "projection", "wbp": "WBP
 OURS = "cryolith"
 
 
-def header(probe: Probe, at: str) -> dict[str, str]:
+def header(roofline: Roofline, at: str) -> dict[str, str]:
     """Return machine, instruction set, commit (``at``), versions and bound in words."""
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
     bounds = ", ".join(
-        f"{name} {probe.registers[name]:.1f} (from L1 {probe.cache[name]:.1f})"
-        for name in probe.registers
+        f"{name} {found.multiply_add:.1f} (from L1 {found.with_load:.1f})"
+        for name, found in roofline.widths.items()
     )
     return {
         "machine": f"{processor()}, {os.cpu_count()} cores, load averages {load}",

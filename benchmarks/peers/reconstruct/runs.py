@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import cases
+from benchmarks.roofline import Roofline
 
 from .data import LIMITS, Data
-from .probe import Probe
 from .programs import PROGRAMS
 
 # A program whose calls take longer is not asked again: one call is long enough to be a mean. The first may hold imports
@@ -156,7 +156,7 @@ def start(program: str, setting: Setting, data: Data) -> Child:
     return Child(row, process, setting.limit_s)
 
 
-def compare(names: list[str], setting: Setting, folder: Path, probe: Probe) -> list[Row]:
+def compare(names: list[str], setting: Setting, folder: Path, roofline: Roofline) -> list[Row]:
     """Return one row per program that has the task, in the order of ``names``."""
     chosen = [n for n in names if setting.task in PROGRAMS[n].tasks]
     data = Data(folder, setting.case, setting.axis_deg)
@@ -168,14 +168,14 @@ def compare(names: list[str], setting: Setting, folder: Path, probe: Probe) -> l
             child.ask(None)
         for turn in range(setting.rounds + 1):
             sys.stderr.write(f"{setting.case} {setting.task}: round {turn} of {setting.rounds}\n")
-            probe.measure()
+            roofline.measure()
             for child in children:
                 one_turn(child, turn)
     finally:
         for child in children:
             child.stop()
     for child in children:
-        child.row.bound = probe.bound
+        child.row.bound = roofline.best.multiply_add
     return [child.row for child in children]
 
 

@@ -46,19 +46,19 @@ def from_geometry(proj_geom: Mapping[str, Any]) -> Geometry:
     -------
     Geometry
         For :func:`from_stack` of its data and :func:`from_volume` of a volume centred on the origin (ASTRA's
-        default). Two-dimensional geometries have one detector row.
+        default). Two-dimensional geometries have one detector row, as high as it is wide.
 
     Raises
     ------
     InputError
-        Another type (fan and cone beams), detector pixels that are not a voxel wide or not square to each other, or
-        views without a common tilt axis along ASTRA's z.
+        Another type (fan and cone beams), a ray in the detector's plane, or detector pixels that seen along the
+        ray are not square.
     """
     vectors = _vectors(proj_geom)
     views, shifts = np.empty((len(vectors), 2, 3)), np.empty((len(vectors), 2))
     for i, (ray, centre, u, v) in enumerate(vectors.reshape(-1, 4, 3)):
         basis = np.stack([v, u, ray], axis=1)
-        if abs(np.linalg.det(basis)) < TOLERANCE * np.prod(np.linalg.norm(basis, axis=0)):
+        if abs(np.linalg.det(basis)) <= TOLERANCE * np.prod(np.linalg.norm(basis, axis=0)):
             raise InputError(
                 f"proj_geom: found a ray in the detector's plane at view {i}, expected it to cross; mend its vectors"
             )
@@ -66,7 +66,7 @@ def from_geometry(proj_geom: Mapping[str, Any]) -> Geometry:
         to_detector = np.linalg.inv(basis)[:2]
         views[i] = to_detector @ OURS_FROM_ASTRA.T
         shifts[i] = -to_detector @ centre
-    return _single_axis(views, shifts)
+    return Geometry.from_poses(views, shifts_px=shifts)
 
 
 def to_geometry(geometry: Geometry, image_shape: tuple[int, int]) -> dict[str, Any]:
@@ -75,17 +75,17 @@ def to_geometry(geometry: Geometry, image_shape: tuple[int, int]) -> dict[str, A
     Parameters
     ----------
     geometry : Geometry
+        ASTRA's unit is the edge of a voxel: where ``sampling`` is not 1 its projections come out divided by it.
     image_shape : (int, int)
         (height, width) of the images.
     """
     vectors = np.empty((len(geometry), 4, 3))
-    for i, pose in enumerate(geometry.poses()):
-        c, s, axis_c, axis_s, shift_row, shift_column, offset = pose
-        row = np.array([s * axis_s, axis_c, c * axis_s])  # of (z, y, x)
-        column = np.array([s * axis_c, -axis_s, c * axis_c])
-        ray = np.array([c, 0.0, -s])
-        middle = -(shift_row + offset * axis_s) * row - (shift_column + offset * axis_c) * column
-        vectors[i] = np.stack([ray, middle, column, row]) @ OURS_FROM_ASTRA
+    for i, seen in enumerate(geometry.matrices()):
+        (row, column), (row_shift, column_shift) = seen[:, :3], seen[:, 3]
+        scale = row @ row  # steps along the detector are the reciprocals of its rows
+        middle = -(row_shift * row + column_shift * column) / scale
+        beam = np.cross(row, column) / scale  # column x row in (x, y, z) order
+        vectors[i] = np.stack([beam, middle, column / scale, row / scale]) @ OURS_FROM_ASTRA
     return {
         "type": "parallel3d_vec",
         "DetectorRowCount": int(image_shape[0]),
@@ -165,27 +165,3 @@ def _table(vectors: npt.ArrayLike, columns: int) -> Float64:
             f"Vectors: found shape {table.shape}, expected ({len(table)}, {columns}) finite numbers"
         )
     return table
-
-
-def _single_axis(views: Float64, shifts: Float64) -> Geometry:
-    """Return the geometry of views (n, 2, 3), (row, column) = view (z, y, x), about an axis along y."""
-    lengths = np.einsum("nij,nkj->nik", views, views)
-    worst = float(np.abs(lengths - np.eye(2)).max())
-    if worst > TOLERANCE:
-        raise InputError(
-            f"proj_geom: found detector pixels that are {worst:.3g} off a voxel's edge or square, expected "
-            "voxels and pixels of one size; bin the data first"
-        )
-    beam = np.cross(views[:, 0], views[:, 1])  # in (z, y, x) order: column x row in (x, y, z)
-    if np.abs(beam[:, 1]).max() > TOLERANCE:
-        raise InputError(
-            "proj_geom: found views that are tilted out of the plane across ASTRA's z, expected one tilt axis along it"
-        )
-    psi = np.arctan2(-views[:, 1, 1], views[:, 0, 1])
-    theta = np.arctan2(-beam[:, 2], beam[:, 0])
-    return Geometry.single_axis(
-        np.rad2deg(theta),
-        tilt_axis_deg=float(np.rad2deg(psi[0])),
-        rotations_deg=np.rad2deg(psi - psi[0]),
-        shifts_px=shifts,
-    )

@@ -111,18 +111,19 @@ def directional_fsc(
     reach = shells.radius * math.cos(math.radians(half_angle_deg))
     one = np.ones(shells.radius.shape)
     correlation = np.empty((len(axes), len(shells.frequency)))
-    terms = np.empty_like(correlation)
+    terms, effective = np.empty_like(correlation), np.empty_like(correlation)
     for i, axis in enumerate(axes):
         along = sum(c * g for c, g in zip(axis, shells.components, strict=True))
         inside = np.abs(along) >= reach - 1e-12
         correlation[i] = shells.correlation(fa, fb, inside)
         terms[i] = shells.total(one, inside)
+        effective[i] = terms[i] / 2.0 * shells.evenness(fa, fb, inside)
     count = np.ceil(terms / 2.0).astype(np.int64)
     return DirectionalFsc(
         directions=axes,
         frequency=shells.frequency,
         correlation=correlation,
-        sigma_correlation=standard_error(correlation, count.astype(np.float64)),
+        sigma_correlation=standard_error(correlation, effective),
         count=count,
         half_angle_deg=float(half_angle_deg),
         pixel_size=float(pixel_size),

@@ -35,7 +35,7 @@ class Fsc:
     count : (n_shells,) int64
         Independent Fourier terms in the shell: a term and its conjugate count once.
     effective_count : (n_shells,) float64
-        The same, less what a mask makes of them.
+        The same, less what a mask and uneven powers within the shell make of them.
     pixel_size : float
         Edge of a voxel, in the unit in which resolutions are wanted.
     masked, randomised, unmasked : (n_shells,) float64 or None
@@ -137,17 +137,19 @@ def fsc(
     fa, fb = np.fft.rfftn(first), np.fft.rfftn(second)
     plain = shells.correlation(fa, fb)
     if mask is None:
+        effective = shells.count * shells.evenness(fa, fb)
         return Fsc(
             frequency=shells.frequency,
             correlation=plain,
-            sigma_correlation=standard_error(plain, shells.count.astype(np.float64)),
+            sigma_correlation=standard_error(plain, effective),
             count=shells.count,
-            effective_count=shells.count.astype(np.float64),
+            effective_count=effective,
             pixel_size=float(pixel_size),
         )
     m = _as_mask(mask, first.shape)
-    effective = _effective_count(m, shells)
-    masked = shells.correlation(np.fft.rfftn(first * m), np.fft.rfftn(second * m))
+    inside = [np.fft.rfftn(v * m) for v in (first, second)]
+    masked = shells.correlation(inside[0], inside[1])
+    effective = _effective_count(m, shells) * shells.evenness(inside[0], inside[1])
     start = _first_random_shell(shells, plain, randomise_beyond)
     rng = np.random.default_rng(seed)
     alike = [np.fft.rfftn(_randomised(f, shells, start, first.shape, rng) * m) for f in (fa, fb)]

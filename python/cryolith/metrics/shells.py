@@ -78,3 +78,19 @@ class Shells:
         power = self.total(np.abs(fa) ** 2, where) * self.total(np.abs(fb) ** 2, where)
         with np.errstate(invalid="ignore", divide="ignore"):
             return self.total((fa * fb.conj()).real, where) / np.sqrt(power)
+
+    def evenness(
+        self, fa: Complex128, fb: Complex128, where: npt.NDArray[np.bool_] | None = None
+    ) -> Float64:
+        """Return the part of each shell's terms that counts, 1 where all have the same power.
+
+        The variance of a sum of products is the sum of p_a p_b, that of a correlation this over the product of the
+        sums: few strong terms, as the edge of a volume makes them, decide alone. Taken from the terms themselves,
+        whose mean product of powers is 1 + c^2 times too large when the two correlate by c.
+        """
+        a, b = np.abs(fa) ** 2, np.abs(fb) ** 2
+        terms = self.total(np.ones(self.radius.shape), where)
+        correlation = self.correlation(fa, fb, where)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            even = self.total(a, where) * self.total(b, where) / (terms * self.total(a * b, where))
+        return np.nan_to_num(np.minimum(1.0, even * (1.0 + correlation**2)), nan=1.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +14,12 @@ from typing_extensions import Unpack
 from .. import _core
 from .._arrays import as_core
 from ..errors import InputError
-from ..projection.operators import make_plan
+from .fields import MemoryField
 from .inputs import Float32, ProjectionsLike, ViewsLike
-from .iterate import Reconstruction, Setup, Sums, iterate, weighted_dot
-from .options import Options, as_setup, checked_count, checked_number
+from .iterate import Exact, Reconstruction, Setup, Sums, added, iterate, weighted_dot
+from .options import Options, checked_count, checked_number
 from .settings import FIRST, INNER, ITERATIONS
+from .setup import as_setup
 from .sirt import sirt_steps
 
 __all__ = ["dart"]
@@ -105,62 +107,68 @@ class _Dart:
         smoothing: float,
         seed: int,
     ) -> None:
+        if setup.cut.on_disk:
+            raise InputError(
+                "max_memory: dart works on the whole volume, which does not fit; allow more memory or take tv"
+            )
         self.setup, self.inner = setup, inner
         self.chance, self.smoothing, self.seed = chance, smoothing, seed
         self.given = np.ndim(levels) > 0
         self.levels = _given_levels(levels) if self.given else np.zeros(_count(levels))
+        self.volume = setup.volume.whole()
+        self.support = None if setup.mask is None else np.asarray(setup.mask) != 0
 
     def steps(self, first: int) -> Iterator[Sums]:
         """Yield the residual sums of the segmented volume, for :func:`iterate`."""
         setup = self.setup
-        self._sirt(setup.volume, None, first)
-        grey = setup.volume.copy()
-        self.plan = make_plan(setup.problem.geometry, setup.problem.shape, setup.measured.shape[1:])
+        self._sirt(self.volume, self.support, first)
+        grey = self.volume.copy()
+        self.pair = setup.pair()
         self.labels = np.empty(grey.shape, np.uint8)
-        self.projected = np.empty_like(setup.measured)
+        self.projected = setup.cut.stack(setup.measured.shape)
         free, smoothed = np.empty_like(grey), np.empty_like(grey)
         if not self.given:
-            self.levels = _lloyd(
-                grey if setup.mask is None else grey[setup.mask > 0], len(self.levels)
-            )
+            inside = grey if self.support is None else grey[self.support]
+            self.levels = _lloyd(inside, len(self.levels))
         self._segment(grey)
         round_ = 0
         while True:
-            setup.project(self.plan, self.projected)
-            yield _core.residual_step(
-                setup.measured, setup.weights, None, self.projected, setup.threads
-            )
+            setup.project(self.pair, setup.volume, self.projected)
+            yield self._residual()
             _core.free_step(self.labels, self.chance, self.seed + round_, free, setup.threads)
-            if setup.mask is not None:
-                free *= setup.mask
-            np.copyto(grey, setup.volume, where=free == 0)
+            if self.support is not None:
+                free *= self.support
+            np.copyto(grey, self.volume, where=free == 0)
             self._sirt(grey, free, self.inner)
             _core.smooth_step(grey, free, self.smoothing, smoothed, setup.threads)
             grey, smoothed = smoothed, grey
             self._segment(grey)
             round_ += 1
 
-    def _sirt(self, volume: Float32, free: Float32 | None, n_iter: int) -> None:
-        """Run SIRT in ``volume`` on the free voxels."""
-        mask = self.setup.mask if free is None else free
-        part = sirt_steps(replace(self.setup, volume=volume, mask=mask), 1, 1.0)
+    def _residual(self) -> Sums:
+        setup = self.setup
+
+        def step(measured: Float32, weights: Float32, projected: Float32) -> Exact:
+            return _core.residual_step(measured, weights, None, projected, setup.threads)
+
+        return added(setup.over_layers(step, [setup.measured, setup.weights], self.projected))
+
+    def _sirt(self, volume: Float32, mask: npt.NDArray[Any] | None, n_iter: int) -> None:
+        """Run SIRT in ``volume`` on the voxels of the mask."""
+        field, started = MemoryField(volume), bool(volume.any())
+        part = sirt_steps(replace(self.setup, volume=field, started=started, mask=mask), 1, 1.0)
         for _ in range(n_iter + 1):
             next(part)
 
     def _segment(self, grey: Float32) -> None:
         """Set the volume to the level nearest to each grey voxel; estimated levels are fitted to the data first."""
-        setup = self.setup
         self._label(grey)
         if not self.given:
             self._fit_levels()
             self._label(grey)
-        levels = self.levels.astype(np.float32)
-        for plane, labels in zip(
-            setup.volume, self.labels, strict=True
-        ):  # np.take of all would need three volumes
-            plane[:] = levels[labels]
-        if setup.mask is not None:
-            np.multiply(setup.volume, setup.mask, out=setup.volume)
+        np.take(self.levels.astype(np.float32), self.labels, out=self.volume)
+        if self.support is not None:
+            self.volume *= self.support
 
     def _label(self, grey: Float32) -> None:
         thresholds = ((self.levels[1:] + self.levels[:-1]) / 2).astype(np.float32)
@@ -173,10 +181,10 @@ class _Dart:
         parts = []
         for k in range(1, count + 1):
             segment = (self.labels == k).astype(np.float32)
-            if setup.mask is not None:
-                segment *= setup.mask
-            parts.append(np.empty_like(setup.measured))
-            self.plan.project(segment, parts[-1], setup.threads, setup.cancel)
+            if self.support is not None:
+                segment *= self.support
+            parts.append(setup.cut.stack(setup.measured.shape))
+            setup.project(self.pair, MemoryField(segment), parts[-1])
         normal = np.array([[weighted_dot(setup.weights, a, b) for b in parts] for a in parts])
         right = np.array([weighted_dot(setup.weights, a, setup.measured) for a in parts])
         fitted = np.concatenate([[0.0], np.linalg.lstsq(normal, right, rcond=None)[0]])

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the solvers accept, made into one form: a float32 stack and its geometry."""
+"""What the solvers accept, made into one form: float32 images and their geometry."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +15,40 @@ from ..datamodel import Alignment, TiltSeries
 from ..errors import InputError
 from ..projection import Geometry
 
-__all__ = ["Float32", "Problem", "ProjectionsLike", "ViewsLike", "as_problem"]
+__all__ = ["Float32", "Images", "Problem", "ProjectionsLike", "ViewsLike", "as_problem"]
 
 Float32 = npt.NDArray[np.float32]
 ProjectionsLike = npt.ArrayLike | TiltSeries
 ViewsLike = npt.ArrayLike | Geometry | Alignment | None
+
+
+class Images:
+    """Images as float32 less their background, converted when they are asked for.
+
+    Parameters
+    ----------
+    source : (n, height, width)
+        Real numbers; an array or anything that gives one for an index, such as a memory map.
+    index : (n_tilts,) int
+        Which of them, in this order.
+    level : (n_tilts,) float32, optional
+        Subtracted from each.
+    """
+
+    def __init__(
+        self, source: Any, index: npt.NDArray[np.int64], level: npt.NDArray[np.float32] | None
+    ) -> None:
+        self._source, self._index, self._level = source, index, level
+        height, width = source.shape[1:]
+        self.shape: tuple[int, int, int] = (len(index), int(height), int(width))
+
+    def read(self, first: int, last: int) -> Float32:
+        """Return images ``first`` to ``last``; may be the caller's own array, so never write into it."""
+        index = self._index[first:last]
+        neighbours = len(index) and index[-1] - index[0] == len(index) - 1
+        part = self._source[index[0] : index[-1] + 1] if neighbours else self._source[index]
+        stack: Float32 = as_core(part, "stack", ("n_tilts", "height", "width"))
+        return stack if self._level is None else stack - self._level[first:last, None, None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,8 +57,7 @@ class Problem:
 
     Attributes
     ----------
-    stack : (n_tilts, height, width) float32
-        May hold NaN; may be the caller's own array, so it is never written into.
+    images : Images
     geometry : Geometry
     shape : (int, int, int)
         (nz, ny, nx) of the volume.
@@ -35,10 +65,15 @@ class Problem:
         Which of the given images these are: flagged tilts of an alignment are left out.
     """
 
-    stack: Float32
+    images: Images
     geometry: Geometry
     shape: tuple[int, int, int]
     index: npt.NDArray[np.int64]
+
+    @cached_property
+    def stack(self) -> Float32:
+        """(n_tilts, height, width) float32, all of them; may hold NaN and be the caller's own array."""
+        return self.images.read(0, len(self.index))
 
 
 def as_problem(
@@ -61,28 +96,36 @@ def as_problem(
     background : (n_tilts,), optional
         Subtracted from each image.
     """
-    images = data.images if isinstance(data, TiltSeries) else np.asarray(data)
-    count = len(images) if images.ndim else 0
+    source: Any = data.images if isinstance(data, TiltSeries) else data
+    if not (hasattr(source, "shape") and hasattr(source, "dtype")):
+        source = np.asarray(source)
+    count = int(source.shape[0]) if len(source.shape) else 0
+    # One image tells what is wrong with all of them; the others are converted when they are needed.
+    as_core(source[:1] if count else source, "stack", ("n_tilts", "height", "width"))
     geometry, index = _geometry(data, views, count)
-    if len(index) != count:
-        images = images[index]
-    stack: Float32 = as_core(images, "stack", ("n_tilts", "height", "width"))
-    if len(stack) != len(geometry):
-        raise InputError(f"stack: found {len(stack)} images, expected {len(geometry)}, one a tilt")
-    if background is not None:
-        level = as_angles(background, "background")
-        if len(level) != len(stack):
-            if len(level) != count:
-                raise InputError(f"background: found {len(level)} values, expected {count}")
-            level = level[index]
-        stack = stack - level.astype(np.float32)[:, None, None]
+    if len(index) != len(geometry):
+        raise InputError(f"stack: found {len(index)} images, expected {len(geometry)}, one a tilt")
+    images = Images(source, index, _level(background, index, count))
     if shape is None:
-        height, width = stack.shape[1:]
+        height, width = images.shape[1:]
         nx = geometry.volume_shape((height, width), 1)[2]
         shape = geometry.volume_shape((height, width), nx if thickness is None else thickness)
     if len(shape) != 3 or min(shape) < 1:
         raise InputError(f"shape: found {shape}, expected three positive numbers of voxels")
-    return Problem(stack=stack, geometry=geometry, shape=shape, index=index)
+    return Problem(images=images, geometry=geometry, shape=shape, index=index)
+
+
+def _level(
+    background: npt.ArrayLike | None, index: npt.NDArray[np.int64], count: int
+) -> npt.NDArray[np.float32] | None:
+    if background is None:
+        return None
+    level = as_angles(background, "background")
+    if len(level) != len(index):
+        if len(level) != count:
+            raise InputError(f"background: found {len(level)} values, expected {count}")
+        level = level[index]
+    return level.astype(np.float32)
 
 
 def _geometry(

@@ -4,20 +4,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from .. import _core
 from ..errors import Cancelled
+from .cut import Cut, Pair, Part, over_layers
+from .fields import Field
 from .inputs import Float32, Problem
 
-__all__ = ["Callback", "Reconstruction", "Setup", "State", "Sums", "iterate", "weighted_dot"]
+__all__ = [
+    "Callback",
+    "Exact",
+    "Reconstruction",
+    "Setup",
+    "State",
+    "Sums",
+    "added",
+    "iterate",
+    "weighted_dot",
+]
 
+Sum = TypeVar("Sum")
 Sums = tuple[float, float]
 """The sums of W (b - Ax)^2 and of W b^2."""
+Exact = tuple[_core.ExactSum, _core.ExactSum]
+"""The same of a part of the rays."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,27 +109,33 @@ class Setup:
     Attributes
     ----------
     problem : Problem
-    measured : (n_tilts, height, width) float32
+    cut : Cut
+        What of the fields is in memory at once.
+    measured : Field of (n_tilts, height, width)
         b, with 0 for missing pixels.
-    weights : (n_tilts, height, width) float32
+    weights : Field of (n_tilts, height, width)
         W, 0 for missing rays, 1 at most.
     heaviest : float
         What the largest of the caller's weights was before the division that made it 1.
     rays : int
         How many weights are above 0.
-    volume : (nz, ny, nx) float32
+    volume : Field of (nz, ny, nx)
         The start volume inside mask and bounds; the solver works in it.
-    mask : (nz, ny, nx) float32 or None
-        1 where the volume may differ from 0, else 0.
+    started : bool
+        Whether the start volume has a voxel that is not 0.
+    mask : (nz, ny, nx) or None
+        1 where the volume may differ from 0, else 0; any type.
     """
 
     problem: Problem
-    measured: Float32
-    weights: Float32
+    cut: Cut
+    measured: Field
+    weights: Field
     heaviest: float
     rays: int
-    volume: Float32
-    mask: Float32 | None
+    volume: Field
+    started: bool
+    mask: npt.NDArray[Any] | None
     lower: float
     upper: float
     tol: float
@@ -123,16 +145,42 @@ class Setup:
     cancel: _core.CancelToken | None
     progress: Callable[[float], None] | None
 
-    def project(self, plan: _core.ProjectionPlan, out: Float32, *, first: bool = False) -> None:
-        """Set ``out`` to the projections of the volume; ``first`` asks whether it is all 0 to save the work."""
-        if first and not self.volume.any():
-            out[:] = 0.0
-        else:
-            plan.project(self.volume, out, self.threads, self.cancel)
+    def pair(self, index: Any = slice(None)) -> Pair:
+        """Return the projector pair of some of the images."""
+        height, width = self.measured.shape[1:]
+        geometry = self.problem.geometry.subset(index)
+        return Pair(geometry, self.problem.shape, (height, width), self.cut)
 
-    def backproject(self, plan: _core.ProjectionPlan, stack: Float32, out: Float32) -> None:
-        """Set ``out`` to the back-projection of ``stack``."""
-        plan.backproject(stack, out, self.threads, self.cancel)
+    def project(self, pair: Pair, volume: Field, out: Field) -> None:
+        """Set ``out`` to the projections of ``volume``."""
+        pair.project(volume, out, self.threads, self.cancel)
+
+    def backproject(self, pair: Pair, part: Part, stack: Field, scratch: Float32) -> Float32:
+        """Return the back-projection of ``stack`` in a slab of the volume, in part of ``scratch``."""
+        rows = pair.rows(scratch, part)
+        pair.backproject(part, stack, rows, self.threads, self.cancel)
+        return rows
+
+    def mask_rows(self, part: Part) -> Float32 | None:
+        """Return the mask in a slab of the volume."""
+        if self.mask is None:
+            return None
+        inside = self.mask[:, part.first : part.last] != 0
+        return np.ascontiguousarray(inside, np.float32)
+
+    def over_layers(
+        self, step: Callable[..., Sum], inputs: list[Field | None], target: Field
+    ) -> list[Sum]:
+        """Run ``step(*parts of the inputs, part of the target)`` over stacks; return what it returns for each."""
+        return list(over_layers(self.cut, step, inputs, target))
+
+
+def added(sums: Iterable[Exact]) -> Sums:
+    """Return the residual sums of all parts."""
+    residual, data = _core.ExactSum(), _core.ExactSum()
+    for r, d in sums:
+        residual, data = residual + r, data + d
+    return float(residual), float(data)
 
 
 def iterate(setup: Setup, n_iter: int, solver: Iterator[Sums]) -> Reconstruction:
@@ -155,14 +203,14 @@ def iterate(setup: Setup, n_iter: int, solver: Iterator[Sums]) -> Reconstruction
                 break
     except Cancelled:
         stopped = "cancelled"
-    return Reconstruction.of(setup.volume, history, max(0, len(history) - 1), stopped)
+    return Reconstruction.of(setup.volume.whole(), history, max(0, len(history) - 1), stopped)
 
 
 def _stop(setup: Setup, iteration: int, relative: float, residual: float) -> str:
     """Return why to stop after this iteration, or nothing."""
     sigma = math.sqrt(residual * setup.heaviest / max(1, setup.rays))
     if setup.callback and iteration:
-        view = np.asarray(setup.volume).view()
+        view = setup.volume.whole().view()
         view.flags.writeable = False
         if setup.callback(iteration, State(volume=view, residual=relative, sigma=sigma)):
             return "callback"
@@ -173,10 +221,10 @@ def _stop(setup: Setup, iteration: int, relative: float, residual: float) -> str
     return ""
 
 
-def weighted_dot(weights: Float32, a: Float32, b: Float32 | None = None) -> float:
+def weighted_dot(weights: Field, a: Field, b: Field | None = None) -> float:
     """Return sum W a b in float64 (sum W a without ``b``), image by image: no temporary of the size of the stack."""
     total = 0.0
-    for i, w in enumerate(weights):
-        product = w * a[i].astype(np.float64)
-        total += float((product if b is None else product * b[i]).sum())
+    for i in range(weights.shape[0]):
+        product = weights.layers(i, i + 1) * a.layers(i, i + 1).astype(np.float64)
+        total += float((product if b is None else product * b.layers(i, i + 1)).sum())
     return total

@@ -10,11 +10,13 @@ import numpy as np
 from typing_extensions import Unpack
 
 from .. import _core
-from ..projection.operators import make_plan
-from .inputs import Float32, ProjectionsLike, ViewsLike
+from ..errors import InputError
+from .fields import Field
+from .inputs import ProjectionsLike, ViewsLike
 from .iterate import Reconstruction, Setup, Sums, iterate
-from .options import Options, as_setup, checked_count, checked_number
+from .options import Options, checked_count, checked_number
 from .settings import ITERATIONS
+from .setup import as_setup
 
 __all__ = ["cgls", "lsqr"]
 
@@ -109,17 +111,21 @@ class _Gradients:
     def __init__(self, setup: Setup, damping: float, roughness: float) -> None:
         self.setup, self.damping, self.roughness = setup, damping, roughness
         self.bounded = math.isfinite(setup.lower) or math.isfinite(setup.upper)
+        if roughness and setup.cut.on_disk:
+            raise InputError(
+                "smooth: found a weight with max_memory, expected 0: differences cannot be cut; allow more memory"
+            )
 
     def steps(self) -> Iterator[Sums]:
         """Yield the residual sums, for :func:`iterate`."""
         setup = self.setup
-        self.plan = make_plan(setup.problem.geometry, setup.problem.shape, setup.measured.shape[1:])
-        self.projected = np.empty_like(setup.measured)
-        self.descent = np.empty_like(setup.volume, subok=False)
-        self.direction = np.zeros_like(self.descent)
-        data = _core.square_step(setup.weights, setup.measured, setup.threads)
-        self.residual = setup.measured.copy()
-        misfit = self._fresh_residual(first=True)
+        self.pair = setup.pair()
+        self.projected = setup.cut.stack(setup.measured.shape)
+        self.residual = setup.cut.stack(setup.measured.shape)
+        self.descent = setup.cut.volume(setup.volume.shape)
+        self.direction = setup.cut.volume(setup.volume.shape)
+        data = self._square(setup.measured)
+        misfit = self._fresh_residual(started=setup.started)
         steepness = 0.0  # of the descent that the direction follows; 0 starts anew
         while True:
             yield misfit, data
@@ -128,71 +134,116 @@ class _Gradients:
             if slope <= 0.0:  # a bound has turned the direction uphill
                 square, slope = self._direct(0.0)
             steepness = found
-            self.plan.project(self.direction, self.projected, setup.threads, setup.cancel)
-            curvature = _core.square_step(setup.weights, self.projected, setup.threads)
+            setup.project(self.pair, self.direction, self.projected)
+            curvature = self._square(self.projected)
             curvature += self.damping * square + self.roughness * self._roughness()
             if curvature > 0.0:
                 misfit = self._walk(slope / curvature, misfit)
 
+    def _square(self, stack: Field) -> float:
+        """Return sum W v^2."""
+        setup, total = self.setup, _core.ExactSum()
+        for first, last in setup.cut.layer_parts(stack.shape[0]):
+            weights, values = setup.weights.layers(first, last), stack.layers(first, last)
+            total = total + _core.square_step(weights, values, setup.threads)
+        return float(total)
+
     def _descend(self) -> float:
         """Set ``descent`` to half the negative gradient along which the volume may move; return its square."""
-        setup = self.setup
-        setup.backproject(self.plan, self.projected, self.descent)
-        if self.roughness:
-            _core.roughness_step(self.roughness, setup.volume, self.descent, setup.threads)
-        return _core.descent_step(
-            setup.volume,
-            setup.mask,
-            self.damping,
-            setup.lower,
-            setup.upper,
-            self.descent,
-            setup.threads,
-        )
+        setup, total = self.setup, _core.ExactSum()
+        for part in self.pair.parts:
+            descent, volume = part.rows_of(self.descent), part.rows_of(setup.volume)
+            self.pair.backproject(part, self.projected, descent, setup.threads, setup.cancel)
+            if self.roughness:
+                _core.roughness_step(self.roughness, volume, descent, setup.threads)
+            mask, low, high = setup.mask_rows(part), setup.lower, setup.upper
+            total = total + _core.descent_step(
+                volume, mask, self.damping, low, high, descent, setup.threads
+            )
+            part.put_rows(self.descent, descent)
+        return float(total)
 
     def _direct(self, factor: float) -> tuple[float, float]:
-        threads = self.setup.threads
-        return _core.conjugate_step(self.descent, factor, self.direction, threads)
+        """Set ``direction`` to the descent plus ``factor`` times what it was; return its square and slope."""
+        square, slope = _core.ExactSum(), _core.ExactSum()
+        for part in self.pair.parts:
+            direction, descent = part.rows_of(self.direction), part.rows_of(self.descent)
+            s, d = _core.conjugate_step(descent, factor, direction, self.setup.threads)
+            square, slope = square + s, slope + d
+            part.put_rows(self.direction, direction)
+        return float(square), float(slope)
 
     def _roughness(self) -> float:
         if not self.roughness:
             return 0.0
-        return _core.roughness_step(0.0, self.direction, self.descent, self.setup.threads)
+        direction, descent = self.direction.whole(), self.descent.whole()
+        return float(_core.roughness_step(0.0, direction, descent, self.setup.threads))
 
     def _walk(self, step: float, misfit: float) -> float:
         """Move along the direction; return the sum of W r^2 there, with W r in ``projected``."""
         setup = self.setup
         if self.bounded:
-            np.copyto(self.descent, setup.volume)
+            self._copy(setup.volume, self.descent)
         if not self._move(step):
-            return _core.subtract_step(
-                setup.weights, step, self.residual, self.projected, setup.threads
-            )
+            return self._subtract(step)
         before = misfit + self._penalty(self.descent)
         while True:
-            found = self._fresh_residual()
+            found = self._fresh_residual(started=True)
             if found + self._penalty(setup.volume) <= before or step < 1e-6:
                 return found
             step /= 2
-            np.copyto(setup.volume, self.descent)
+            self._copy(self.descent, setup.volume)
             self._move(step)
 
-    def _move(self, step: float) -> int:
-        s = self.setup
-        return _core.walk_step(self.direction, step, s.lower, s.upper, s.volume, s.threads)
+    def _copy(self, source: Field, target: Field) -> None:
+        for part in self.pair.parts:
+            rows = part.rows_of(target)
+            np.copyto(rows, part.rows_of(source))
+            part.put_rows(target, rows)
 
-    def _penalty(self, volume: Float32) -> float:
+    def _move(self, step: float) -> int:
+        """Move the volume along the direction; return how many voxels a bound stopped."""
+        s, stopped = self.setup, 0
+        for part in self.pair.parts:
+            rows = part.rows_of(s.volume)
+            direction = part.rows_of(self.direction)
+            stopped += _core.walk_step(direction, step, s.lower, s.upper, rows, s.threads)
+            part.put_rows(s.volume, rows)
+        return stopped
+
+    def _penalty(self, volume: Field) -> float:
         if not (self.damping or self.roughness):
             return 0.0
-        rough = _core.roughness_step(0.0, volume, np.empty_like(volume), self.setup.threads)
-        return (
-            self.damping * float(np.sum(np.square(volume), dtype=np.float64))
-            + self.roughness * rough
-        )
+        square = _core.ExactSum()
+        for part in self.pair.parts:
+            rows = part.rows_of(volume)
+            square = square + _core.square_step(np.ones_like(rows), rows, self.setup.threads)
+        rough = 0.0
+        if self.roughness:
+            whole = volume.whole()
+            rough = float(
+                _core.roughness_step(0.0, whole, np.empty_like(whole), self.setup.threads)
+            )
+        return self.damping * float(square) + self.roughness * rough
 
-    def _fresh_residual(self, *, first: bool = False) -> float:
+    def _fresh_residual(self, *, started: bool) -> float:
         """Project the volume; return the sum of W r^2, with r in ``residual`` and W r in ``projected``."""
         setup = self.setup
-        setup.project(self.plan, self.projected, first=first)
-        np.copyto(self.residual, setup.measured)
-        return _core.subtract_step(setup.weights, 1.0, self.residual, self.projected, setup.threads)
+        if started:
+            setup.project(self.pair, setup.volume, self.projected)
+        for first, last in setup.cut.layer_parts(setup.measured.shape[0]):
+            residual = self.residual.layers(first, last)
+            np.copyto(residual, setup.measured.layers(first, last))
+            self.residual.put_layers(first, residual)
+        return self._subtract(1.0)
+
+    def _subtract(self, step: float) -> float:
+        """Take ``step`` times ``projected`` from the residual; return the sum of W r^2, with W r in ``projected``."""
+        setup, total = self.setup, _core.ExactSum()
+        for first, last in setup.cut.layer_parts(setup.measured.shape[0]):
+            weights, residual = setup.weights.layers(first, last), self.residual.layers(first, last)
+            projected = self.projected.layers(first, last)
+            total = total + _core.subtract_step(weights, step, residual, projected, setup.threads)
+            self.residual.put_layers(first, residual)
+            self.projected.put_layers(first, projected)
+        return float(total)

@@ -10,13 +10,19 @@ from typing_extensions import Unpack
 
 from .. import _core
 from ..errors import InputError
+from .cut import Part
+from .fields import Field
 from .inputs import Float32, ProjectionsLike, ViewsLike
-from .iterate import Reconstruction, Setup, Sums, iterate, weighted_dot
-from .options import Options, as_setup, checked_count
+from .iterate import Exact, Reconstruction, Setup, Sums, added, iterate, weighted_dot
+from .options import Options, checked_count
 from .settings import ITERATIONS
+from .setup import as_setup
 from .subsets import Subset, ordered_subsets, take_turns
 
 __all__ = ["mlem"]
+
+# Voxels along a ray.
+LEAST_RAY = 0.5
 
 
 def mlem(
@@ -57,47 +63,77 @@ def mlem(
     setup = as_setup(stack, angles_deg, options)
     if setup.lower < 0:
         raise InputError(f"lower: found {setup.lower:g}, expected 0 or more: counts are")
-    if options.get("init") is not None and not setup.volume.any():
+    if options.get("init") is not None and not setup.started:
         raise InputError("init: found no voxel above 0, expected some: 0 stays 0")
     return iterate(setup, checked_count(n_iter, "n_iter"), _steps(setup, subsets))
 
 
 def _steps(setup: Setup, count: int) -> Iterator[Sums]:
     subsets = ordered_subsets(setup, count)
+    _leave_out_grazing(setup, subsets)
     voxels = [_inverse_sums(setup, s) for s in subsets]
     counts = max(0.0, weighted_dot(setup.weights, setup.measured))
     least = 1e-3 * counts / max(setup.rays, 1)
-    if not setup.volume.any():
+    low, high = setup.lower, setup.upper
+    if not setup.started:
         _fill(setup, subsets, counts)
+
+    def ratio(measured: Float32, weights: Float32, projected: Float32) -> Exact:
+        return _core.poisson_step(measured, weights, least, projected, setup.threads)
 
     def compare(k: int) -> Sums:
         s = subsets[k]
-        return _core.poisson_step(s.measured, s.weights, least, s.projected, setup.threads)
+        return added(setup.over_layers(ratio, [s.measured, s.weights], s.projected))
 
-    def update(k: int, correction: Float32) -> None:
-        low, high = setup.lower, setup.upper
-        _core.multiply_step(correction, voxels[k], low, high, setup.volume, setup.threads)
+    def update(k: int, part: Part, correction: Float32, rows: Float32) -> None:
+        weights = part.rows_of(voxels[k])
+        _core.multiply_step(correction, weights, low, high, rows, setup.threads)
 
-    yield from take_turns(setup, subsets, compare, update)
+    yield from take_turns(setup, subsets, compare, update, started=True)
 
 
-def _inverse_sums(setup: Setup, subset: Subset) -> Float32:
+def _leave_out_grazing(setup: Setup, subsets: list[Subset]) -> None:
+    """Take the weight from rays that meet less than half a voxel: whatever they measured, no voxel can explain it."""
+    ones = setup.cut.volume(setup.volume.shape)
+    for part in subsets[0].pair.parts:
+        mask = setup.mask_rows(part)
+        part.put_rows(ones, np.ones(part.shape, np.float32) if mask is None else mask)
+    for s in subsets:
+        setup.project(s.pair, ones, s.projected)
+        setup.over_layers(_graze, [s.projected], s.weights)
+
+
+def _graze(sums: Float32, weights: Float32) -> None:
+    weights *= sums >= LEAST_RAY
+
+
+def _inverse_sums(setup: Setup, subset: Subset) -> Field:
     """Return 1 / A'W of each voxel, 0 outside the mask."""
-    sums = np.empty(setup.volume.shape, np.float32)
-    setup.backproject(subset.plan, subset.weights, sums)
-    _core.invert_step(sums, setup.threads)
-    if setup.mask is not None:
-        sums *= setup.mask
-    return sums
+    voxels = setup.cut.volume(setup.volume.shape)
+    for part in subset.pair.parts:
+        sums = part.rows_of(voxels)
+        subset.pair.backproject(part, subset.weights, sums, setup.threads, setup.cancel)
+        _core.invert_step(sums, setup.threads)
+        mask = setup.mask_rows(part)
+        if mask is not None:
+            sums *= mask
+        part.put_rows(voxels, sums)
+    return voxels
 
 
 def _fill(setup: Setup, subsets: list[Subset], counts: float) -> None:
     """Start from the constant, inside the mask, whose projections have as many counts as the data."""
-    setup.volume[:] = 1.0 if setup.mask is None else setup.mask
+    parts = subsets[0].pair.parts
+    for part in parts:
+        mask = setup.mask_rows(part)
+        part.put_rows(setup.volume, np.ones(part.shape, np.float32) if mask is None else mask)
     expected = 0.0
     for s in subsets:
-        setup.project(s.plan, s.projected)
+        setup.project(s.pair, setup.volume, s.projected)
         expected += weighted_dot(s.weights, s.projected)
-    scale = counts / expected if expected > 0 else 0.0
-    np.multiply(setup.volume, np.float32(scale), out=setup.volume)
-    np.minimum(setup.volume, np.float32(setup.upper), out=setup.volume)
+    scale = np.float32(counts / expected if expected > 0 else 0.0)
+    for part in parts:
+        rows = part.rows_of(setup.volume)
+        np.multiply(rows, scale, out=rows)
+        np.minimum(rows, np.float32(setup.upper), out=rows)
+        part.put_rows(setup.volume, rows)

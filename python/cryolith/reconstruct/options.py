@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The options that all iterative solvers take, and their way from the caller's arguments to a checked set-up."""
+"""The options that all iterative solvers take."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ import numbers
 from collections.abc import Callable
 from typing import TypedDict
 
-import numpy as np
 import numpy.typing as npt
 
 from .. import _core
-from .._arrays import as_core, as_output
 from ..errors import InputError
-from ..projection.operators import finite_stack
-from .inputs import Float32, Problem, ProjectionsLike, ViewsLike, as_problem
-from .iterate import Callback, Setup
+from .cut import Cut
+from .fields import Field
+from .inputs import Float32
+from .iterate import Callback
 
-__all__ = ["Options", "as_setup", "checked_count", "checked_number"]
+__all__ = ["Options", "checked_bounds", "checked_count", "checked_number", "refuse_unknown"]
 
 
 class Options(TypedDict, total=False):
@@ -50,7 +49,9 @@ class Options(TypedDict, total=False):
         ``callback(iteration, state)`` after each iteration, counted from 1, with a :class:`State`; True stops and keeps
         the result.
     out : (nz, ny, nx) float32
-        Where the result goes.
+        Where the result goes: an array, or a :class:`Field` on disk.
+    cut : Cut
+        What is in memory at once; default all. The bytes of the result do not depend on it.
     threads : int
         0, the default, uses all processors of this process. The result has the same bits for any number.
     cancel : CancelToken
@@ -70,49 +71,11 @@ class Options(TypedDict, total=False):
     tol: float
     noise: float
     callback: Callback | None
-    out: Float32 | None
+    out: Float32 | Field | None
+    cut: Cut
     threads: int
     cancel: _core.CancelToken | None
     progress: Callable[[float], None] | None
-
-
-def as_setup(
-    stack: ProjectionsLike, views: ViewsLike, options: Options, *, lower: float = 0.0
-) -> Setup:
-    """Return what a solver needs, or refuse an argument by name.
-
-    ``lower`` is the solver's own default of that bound.
-    """
-    _refuse_unknown(options)
-    problem = as_problem(
-        stack,
-        views,
-        thickness=options.get("thickness"),
-        shape=options.get("shape"),
-        background=options.get("background"),
-    )
-    low, high = _bounds(options, lower)
-    threads = options.get("threads", 0)
-    weights, heaviest = _ray_weights(problem, options.get("weights"))
-    mask = _mask(options.get("mask"), problem.shape)
-    volume = _start(options, problem.shape, mask, low, high)
-    return Setup(
-        problem=problem,
-        measured=finite_stack(problem.stack, threads, None),
-        weights=weights,
-        heaviest=heaviest,
-        rays=int(np.count_nonzero(weights)),
-        volume=volume,
-        mask=mask,
-        lower=low,
-        upper=high,
-        tol=checked_number(options.get("tol", 0.0), "tol"),
-        noise=checked_number(options.get("noise", 0.0), "noise"),
-        callback=options.get("callback"),
-        threads=threads,
-        cancel=options.get("cancel"),
-        progress=options.get("progress"),
-    )
 
 
 def checked_count(value: int, name: str, minimum: int = 1) -> int:
@@ -136,7 +99,8 @@ def checked_number(
     return float(value)
 
 
-def _refuse_unknown(options: Options) -> None:
+def refuse_unknown(options: Options) -> None:
+    """Raise TypeError where an option is none."""
     known = list(Options.__annotations__)
     for name in options:
         if name not in known:
@@ -145,7 +109,8 @@ def _refuse_unknown(options: Options) -> None:
             raise TypeError(f"unexpected keyword argument {name!r}; {hint}")
 
 
-def _bounds(options: Options, lower: float) -> tuple[float, float]:
+def checked_bounds(options: Options, lower: float) -> tuple[float, float]:
+    """Return the bounds, ``lower`` being the default of the lower one, or refuse them by name."""
     low, high = options.get("lower", lower), options.get("upper", math.inf)
     for name, value in (("lower", low), ("upper", high)):
         if not isinstance(value, numbers.Real) or isinstance(value, bool) or math.isnan(value):
@@ -153,58 +118,3 @@ def _bounds(options: Options, lower: float) -> tuple[float, float]:
     if not low < high:
         raise InputError(f"upper: found {high:g}, expected more than lower, {low:g}")
     return float(low), float(high)
-
-
-def _mask(mask: npt.ArrayLike | None, shape: tuple[int, int, int]) -> Float32 | None:
-    if mask is None:
-        return None
-    inside = _of_shape(mask, "mask", shape) != 0
-    if not inside.any():
-        raise InputError("mask: found no voxel inside, expected at least one")
-    support: Float32 = inside.astype(np.float32)
-    return support
-
-
-def _start(
-    options: Options, shape: tuple[int, int, int], mask: Float32 | None, low: float, high: float
-) -> Float32:
-    """Return the start volume, inside mask and bounds."""
-    init = options.get("init")
-    given = None if init is None else _of_shape(init, "init", shape)
-    volume = np.asarray(as_output(options.get("out"), shape))
-    volume[:] = 0.0 if given is None else given
-    np.clip(volume, np.float32(low), np.float32(high), out=volume)
-    if mask is not None:
-        volume *= mask
-    return volume
-
-
-def _of_shape(value: npt.ArrayLike, name: str, shape: tuple[int, int, int]) -> Float32:
-    array: Float32 = as_core(value, name, ("nz", "ny", "nx"))
-    if array.shape != shape:
-        raise InputError(f"{name}: found shape {array.shape}, expected {shape}")
-    if not np.isfinite(array).all():
-        raise InputError(f"{name}: found NaN or infinity, expected finite values")
-    return array
-
-
-def _ray_weights(problem: Problem, weights: npt.ArrayLike | None) -> tuple[Float32, float]:
-    """Return W (n_tilts, height, width), 1 at most and 0 where a pixel is missing, and what it was divided by."""
-    out = np.isfinite(problem.stack).astype(np.float32)
-    if weights is None:
-        return out, 1.0
-    given = np.asarray(weights, dtype=np.float32)
-    if given.ndim == 1:
-        given = given[:, None, None]
-    if given.shape not in (out.shape, (len(out), 1, 1)):
-        raise InputError(
-            f"weights: found shape {np.shape(weights)}, expected ({len(out)},) or {out.shape}"
-        )
-    if not (np.isfinite(given).all() and (given >= 0).all()):
-        raise InputError("weights: found a negative or non-finite weight, expected 0 or more")
-    heaviest = float(given.max())
-    if heaviest == 0.0:
-        return np.zeros_like(out), 1.0
-    out *= given
-    out /= np.float32(heaviest)
-    return out, heaviest

@@ -113,10 +113,7 @@ def _copies(settings: ReconstructSettings) -> tuple[int, float]:
         "lsqr": (4, 3.0),
         "mlem": (3 + split, 2.0 + subsets),  # the weights of the voxels for each subset
         "tv": (4, 8.0),  # volume, the one before, with momentum, gradient step, metric, dual (3)
-        "dart": (
-            max(5, 2 + levels),
-            7.75,
-        ),  # those of sirt; grey, free, smoothed, labels, comparisons
+        "dart": (max(5, 2 + levels), 6.25),  # those of sirt; grey, free, smoothed and labels
     }
     return needs[settings.method]
 

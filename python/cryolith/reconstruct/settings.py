@@ -43,9 +43,13 @@ class ReconstructSettings:
         minimum=1,
         maximum=10000,
     )
-    filter: Literal["ramp", "shepp-logan", "cosine", "hann", "hamming", "sirt-like"] = setting(
-        "hamming", "filter of wbp"
+    filter: Literal[
+        "ramp", "shepp-logan", "cosine", "hann", "hamming", "butterworth", "sirt-like"
+    ] = setting("hamming", "filter of wbp")
+    cutoff: float = setting(
+        0.25, "wbp, butterworth: cycles per pixel where it falls to 0.7", minimum=1e-3, maximum=0.5
     )
+    order: int = setting(4, "wbp, butterworth: how fast it falls", minimum=1, maximum=100)
     thickness: float | None = setting(
         None, "thickness of the volume; default: estimated", unit="angstrom", minimum=1e-3
     )

@@ -9,10 +9,13 @@ import numpy as np
 from typing_extensions import Unpack
 
 from .. import _core
+from .cut import Part
+from .fields import Field
 from .inputs import Float32, ProjectionsLike, ViewsLike
-from .iterate import Reconstruction, Setup, Sums, iterate
-from .options import Options, as_setup, checked_count, checked_number
+from .iterate import Exact, Reconstruction, Setup, Sums, added, iterate
+from .options import Options, checked_count, checked_number
 from .settings import ITERATIONS
+from .setup import as_setup
 from .subsets import Subset, ordered_subsets, take_turns
 
 __all__ = ["sart", "sirt"]
@@ -101,7 +104,7 @@ def sart(
     and one volume of them suffices.
     """
     setup = as_setup(stack, angles_deg, options)
-    count = len(setup.measured) if subsets is None else subsets
+    count = setup.measured.shape[0] if subsets is None else subsets
     step = checked_number(relaxation, "relaxation", 0.0, 2.0)
     return iterate(setup, checked_count(n_iter, "n_iter"), sirt_steps(setup, count, step))
 
@@ -110,31 +113,50 @@ def sirt_steps(setup: Setup, count: int, relaxation: float) -> Iterator[Sums]:
     """Yield the residual sums of SIRT with ``count`` subsets, for :func:`iterate`."""
     subsets = ordered_subsets(setup, count)
     rays, voxels = _inverse_sums(setup, subsets)
+    low, high = setup.lower, setup.upper
+
+    def residual(measured: Float32, weights: Float32, gain: Float32, projected: Float32) -> Exact:
+        return _core.residual_step(measured, weights, gain, projected, setup.threads)
 
     def compare(k: int) -> Sums:
         s = subsets[k]
-        return _core.residual_step(s.measured, s.weights, rays[k], s.projected, setup.threads)
+        return added(setup.over_layers(residual, [s.measured, s.weights, rays[k]], s.projected))
 
-    def update(k: int, correction: Float32) -> None:
-        low, high = setup.lower, setup.upper
-        _core.update_step(correction, voxels, relaxation, low, high, setup.volume, setup.threads)
+    def update(k: int, part: Part, correction: Float32, rows: Float32) -> None:
+        weights = part.rows_of(voxels)
+        _core.update_step(correction, weights, relaxation, low, high, rows, setup.threads)
 
-    yield from take_turns(setup, subsets, compare, update)
+    yield from take_turns(setup, subsets, compare, update, started=setup.started)
 
 
-def _inverse_sums(setup: Setup, subsets: list[Subset]) -> tuple[list[Float32], Float32]:
+def _inverse_sums(setup: Setup, subsets: list[Subset]) -> tuple[list[Field], Field]:
     """Return R of each subset's rays, and C of each voxel, 0 outside the mask."""
-    ones = np.ones(setup.volume.shape, np.float32)
+    voxels = setup.cut.volume(setup.volume.shape)
+    for part in subsets[0].pair.parts:
+        part.put_rows(voxels, np.ones(part.shape, np.float32))
     rays = []
     for s in subsets:
-        s.plan.project(ones, s.projected, setup.threads, setup.cancel)
-        _core.invert_step(s.projected, setup.threads)
-        rays.append(s.projected.copy())
-    largest, sums = np.zeros_like(ones), ones
+        rays.append(setup.cut.stack(s.projected.shape))
+        setup.project(s.pair, voxels, rays[-1])
+        setup.over_layers(lambda sums: _core.invert_step(sums, setup.threads), [], rays[-1])
+    scratch = subsets[0].pair.scratch()
+    for i in range(len(subsets[0].pair.parts)):
+        _invert_columns(setup, subsets, i, scratch, voxels)
+    return rays, voxels
+
+
+def _invert_columns(
+    setup: Setup, subsets: list[Subset], i: int, scratch: Float32, voxels: Field
+) -> None:
+    """Set slab ``i`` of ``voxels`` to the inverse of the largest column sum that a subset has there."""
+    part = subsets[0].pair.parts[i]
+    largest = part.rows_of(voxels)
+    largest[:] = 0.0
     for s in subsets:
-        setup.backproject(s.plan, s.weights, sums)
+        sums = setup.backproject(s.pair, s.pair.parts[i], s.weights, scratch)
         np.maximum(largest, sums, out=largest)
     _core.invert_step(largest, setup.threads)
-    if setup.mask is not None:
-        largest *= setup.mask
-    return rays, largest
+    mask = setup.mask_rows(part)
+    if mask is not None:
+        largest *= mask
+    part.put_rows(voxels, largest)

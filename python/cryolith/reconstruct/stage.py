@@ -100,6 +100,8 @@ def reconstruct(
             geometry,
             filter=settings.filter,
             n_iter=n,
+            cutoff=settings.cutoff,
+            order=settings.order,
             shape=shape,
             threads=threads,
             cancel=cancel,

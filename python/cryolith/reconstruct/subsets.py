@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .. import _core
 from ..errors import InputError
-from ..projection.operators import make_plan
+from .cut import Pair, Part
+from .fields import Field
 from .inputs import Float32
 from .iterate import Setup, Sums
 from .options import checked_count
@@ -25,17 +25,17 @@ class Subset:
 
     Attributes
     ----------
-    plan : ProjectionPlan
-    measured, weights : (n, height, width) float32
+    pair : Pair
+    measured, weights : Field of (n, height, width)
         b and W of these tilts.
-    projected : (n, height, width) float32
+    projected : Field of (n, height, width)
         Scratch for their projections.
     """
 
-    plan: _core.ProjectionPlan
-    measured: Float32
-    weights: Float32
-    projected: Float32
+    pair: Pair
+    measured: Field
+    weights: Field
+    projected: Field
 
 
 def ordered_subsets(setup: Setup, count: int) -> list[Subset]:
@@ -44,33 +44,42 @@ def ordered_subsets(setup: Setup, count: int) -> list[Subset]:
     Successive subsets look from far apart: their order follows the golden ratio (the multilevel scheme of Guan &
     Gordon, Phys. Med. Biol. 39 (1994) 2005, for any number).
     """
-    geometry = setup.problem.geometry
-    tilts = len(setup.measured)
+    tilts = setup.measured.shape[0]
     if checked_count(count, "subsets") > tilts:
         raise InputError(f"subsets: found {count}, expected at most {tilts}, the number of tilts")
-    by_angle = np.argsort(geometry.angles_deg, kind="stable")
+    by_angle = np.argsort(setup.problem.geometry.angles_deg, kind="stable")
     out = []
     for k in _golden_order(count):
         index = np.sort(by_angle[k::count])
-        part = slice(None) if count == 1 else index
-        measured = setup.measured[part]
-        plan = make_plan(geometry.subset(index), setup.problem.shape, measured.shape[1:])
+        shape = (len(index), *setup.measured.shape[1:])
         out.append(
             Subset(
-                plan=plan,
-                measured=measured,
-                weights=setup.weights[part],
-                projected=np.empty_like(measured),
+                pair=setup.pair(index),
+                measured=_chosen(setup, setup.measured, index),
+                weights=_chosen(setup, setup.weights, index),
+                projected=setup.cut.stack(shape),
             )
         )
     return out
+
+
+def _chosen(setup: Setup, stack: Field, index: npt.NDArray[np.int64]) -> Field:
+    """Return these images of a stack; the stack itself where they are all of them."""
+    if len(index) == stack.shape[0]:
+        return stack
+    part = setup.cut.stack((len(index), *stack.shape[1:]))
+    for i, tilt in enumerate(index):
+        part.put_layers(i, stack.layers(tilt, tilt + 1))
+    return part
 
 
 def take_turns(
     setup: Setup,
     subsets: list[Subset],
     compare: Callable[[int], Sums],
-    update: Callable[[int, Float32], None],
+    update: Callable[[int, Part, Float32, Float32], None],
+    *,
+    started: bool,
 ) -> Iterator[Sums]:
     """Yield the residual sums of a method that corrects the volume by one subset after the other.
 
@@ -81,21 +90,27 @@ def take_turns(
         ``compare(k)`` turns the projections in ``subsets[k].projected`` into what is to be back-projected and returns
         the residual sums.
     update : callable
-        ``update(k, correction)`` applies the back-projection of it to the volume.
+        ``update(k, part, correction, rows)`` applies the back-projection of it to a slab of the volume, ``rows``.
+    started : bool
+        Whether the volume has a voxel that is not 0.
     """
-    correction = np.empty(setup.volume.shape, np.float32)
+    scratch = subsets[0].pair.scratch()
     sums = np.zeros((len(subsets), 2))
     for k, subset in enumerate(subsets):
-        setup.project(subset.plan, subset.projected, first=True)
+        if started:
+            setup.project(subset.pair, setup.volume, subset.projected)
         sums[k] = compare(k)
     while True:
         residual, data = sums.sum(0)
         yield float(residual), float(data)
         for k, subset in enumerate(subsets):
-            setup.backproject(subset.plan, subset.projected, correction)
-            update(k, correction)
+            for part in subset.pair.parts:
+                correction = setup.backproject(subset.pair, part, subset.projected, scratch)
+                rows = part.rows_of(setup.volume)
+                update(k, part, correction, rows)
+                part.put_rows(setup.volume, rows)
             after = (k + 1) % len(subsets)
-            setup.project(subsets[after].plan, subsets[after].projected)
+            setup.project(subsets[after].pair, setup.volume, subsets[after].projected)
             sums[after] = compare(after)
 
 

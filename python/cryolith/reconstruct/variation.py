@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,17 +14,19 @@ from typing_extensions import Unpack
 from .. import _core
 from .._arrays import as_core
 from ..errors import InputError
-from ..projection.operators import make_plan
+from .fields import Field, Window
 from .inputs import Float32, ProjectionsLike, ViewsLike
-from .iterate import Reconstruction, Setup, Sums, iterate
-from .options import Options, as_setup, checked_count, checked_number
+from .iterate import Exact, Reconstruction, Setup, Sums, added, iterate
+from .options import Options, checked_count, checked_number
 from .settings import ITERATIONS
+from .setup import as_setup
 
 __all__ = ["tv"]
 
 # Ascents of the dual in each iteration. From the dual of the iteration before, 3 reach the objective of 8 and of 20 to
 # 4 digits at every one of 25 to 400 iterations (benchmarks/validate_wedge.py's series).
 ROUNDS = 3
+HALO = ROUNDS + 1
 LEAST_METRIC = 0.05
 
 
@@ -85,65 +88,172 @@ def tv(
         raise InputError(
             "strength: found 0, expected more; cgls and sirt fit without regularisation"
         )
-    width = checked_number(huber, "huber")
-    steps = _steps(setup, share, width, (float(axis[0]), float(axis[1]), float(axis[2])))
-    return iterate(setup, checked_count(n_iter, "n_iter"), steps)
+    weights = (float(axis[0]), float(axis[1]), float(axis[2]))
+    penalty = _Penalty(
+        axis=weights, strength=share * level(setup), huber=checked_number(huber, "huber")
+    )
+    return iterate(setup, checked_count(n_iter, "n_iter"), _Fista(setup, penalty).steps())
 
 
 def level(setup: Setup) -> float:
     """Return sum W b^2 / sum W |b|, 1 where there are no data."""
     square = magnitude = 0.0
-    for b, w in zip(setup.measured, setup.weights, strict=True):
-        weighted = w * np.abs(b.astype(np.float64))
+    for i in range(setup.measured.shape[0]):
+        b = np.abs(setup.measured.layers(i, i + 1).astype(np.float64))
+        weighted = setup.weights.layers(i, i + 1) * b
         magnitude += float(weighted.sum())
-        square += float((weighted * np.abs(b)).sum())
+        square += float((weighted * b).sum())
     return square / magnitude if magnitude > 0 else 1.0
 
 
-def _steps(
-    setup: Setup, share: float, huber: float, axis: tuple[float, float, float]
-) -> Iterator[Sums]:
-    plan = make_plan(setup.problem.geometry, setup.problem.shape, setup.measured.shape[1:])
-    threads, volume = setup.threads, setup.volume
-    strength = share * level(setup)
-    projected, before = np.empty_like(setup.measured), np.empty_like(setup.measured)
-    metric = _metric(setup, plan, projected)
-    dual = np.zeros((3, *volume.shape), np.float32)
-    ahead, earlier, z = volume.copy(), volume.copy(), np.empty_like(metric)
-    setup.project(plan, projected, first=True)
-    before[:] = 0.0
-    pace, momentum = 1.0, 0.0
-    while True:
-        yield _core.extrapolate_step(
-            setup.measured, setup.weights, projected, momentum, before, threads
-        )
-        setup.backproject(plan, before, z)
-        _core.gradient_step(ahead, metric, z, threads)
-        low, high = setup.lower, setup.upper
+@dataclass(frozen=True, kw_only=True)
+class _Penalty:
+    """Total variation with its weights, as the core takes it."""
+
+    axis: tuple[float, float, float]
+    strength: float
+    huber: float
+
+
+class _Fista:
+    """Accelerated proximal gradients, with the dual of the penalty carried from step to step."""
+
+    def __init__(self, setup: Setup, penalty: _Penalty) -> None:
+        self.setup, self.penalty = setup, penalty
+        shape, cut = setup.problem.shape, setup.cut
+        self.pair = setup.pair()
+        self.metric, self.z = cut.volume(shape), cut.volume(shape)
+        self.ahead, self.earlier = cut.volume(shape), cut.volume(shape)
+        self.dual = cut.volume((3 * shape[0], *shape[1:]))
+
+    def steps(self) -> Iterator[Sums]:
+        """Yield the residual sums, for :func:`iterate`."""
+        setup = self.setup
+        projected = setup.cut.stack(setup.measured.shape)
+        before = setup.cut.stack(setup.measured.shape)
+        self._set_metric(projected)
+        for part in self.pair.parts:
+            rows = part.rows_of(setup.volume)
+            for copy in (self.ahead, self.earlier):
+                mine = part.rows_of(copy)
+                np.copyto(mine, rows)
+                part.put_rows(copy, mine)
+        setup.project(self.pair, setup.volume, projected)
+        pace, momentum = 1.0, 0.0
+        while True:
+            yield self._extrapolate(projected, momentum, before)
+            self._descend(before)
+            self._regularise()
+            if self._uphill() > 0:
+                pace = 1.0
+            faster = (1 + math.sqrt(1 + 4 * pace**2)) / 2
+            pace, momentum = faster, (pace - 1) / faster
+            self._move_ahead(momentum)
+            projected, before = before, projected
+            setup.project(self.pair, setup.volume, projected)
+
+    def _extrapolate(self, projected: Field, momentum: float, before: Field) -> Sums:
+        """Set ``before``, the projections of the volume before, to the weighted residual of the extrapolation."""
+
+        def step(measured: Float32, weights: Float32, now: Float32, earlier: Float32) -> Exact:
+            threads = self.setup.threads
+            return _core.extrapolate_step(measured, weights, now, momentum, earlier, threads)
+
+        inputs: list[Field | None] = [self.setup.measured, self.setup.weights, projected]
+        return added(self.setup.over_layers(step, inputs, before))
+
+    def _descend(self, residual: Field) -> None:
+        """Set ``z`` to the gradient step from ``ahead``."""
+        setup = self.setup
+        for part in self.pair.parts:
+            z = part.rows_of(self.z)
+            self.pair.backproject(part, residual, z, setup.threads, setup.cancel)
+            _core.gradient_step(
+                part.rows_of(self.ahead), part.rows_of(self.metric), z, setup.threads
+            )
+            part.put_rows(self.z, z)
+
+    def _regularise(self) -> None:
+        """Set the volume to the proximal map at ``z``.
+
+        A slab is worked on with HALO rows of its neighbours, whose own results are not needed: each ascent spoils one
+        row at a border that is not the volume's. The neighbour before has its new dual already; what it was is kept.
+        """
+        setup, kept = self.setup, None
+        _, ny, nx = setup.problem.shape
+        for part in self.pair.parts:
+            top, bottom = max(0, part.first - HALO), min(ny, part.last + HALO)
+            window, inner = (top, bottom, 0, nx), slice(part.first - top, part.last - top)
+            dual = self.dual.window(window)
+            if kept is not None:
+                dual[:, : part.first - top] = kept
+            if part.last < ny:
+                kept = dual[:, inner][:, -HALO:].copy()
+            volume = setup.volume.window(window)
+            self._proximal_map(window, dual, volume)
+            part.put_rows(self.dual, dual[:, inner])
+            part.put_rows(setup.volume, volume[:, inner])
+
+    def _proximal_map(self, window: Window, dual: Float32, volume: Float32) -> None:
+        p, setup = self.penalty, self.setup
         _core.variation_step(
-            axis, strength, huber, metric, z, low, high, ROUNDS, dual, volume, threads
+            p.axis,
+            p.strength,
+            p.huber,
+            self.metric.window(window),
+            self.z.window(window),
+            setup.lower,
+            setup.upper,
+            ROUNDS,
+            dual.reshape(3, *volume.shape),
+            volume,
+            setup.threads,
         )
-        if _core.uphill(ahead, volume, earlier, threads) > 0:
-            pace = 1.0
-        faster = (1 + math.sqrt(1 + 4 * pace**2)) / 2
-        pace, momentum = faster, (pace - 1) / faster
-        _core.ahead_step(momentum, volume, earlier, ahead, threads)
-        projected, before = before, projected
-        setup.project(plan, projected)
+
+    def _uphill(self) -> float:
+        """Return <ahead - x, x - earlier>."""
+        total = _core.ExactSum()
+        for part in self.pair.parts:
+            total = total + _core.uphill(
+                part.rows_of(self.ahead),
+                part.rows_of(self.setup.volume),
+                part.rows_of(self.earlier),
+                self.setup.threads,
+            )
+        return float(total)
+
+    def _move_ahead(self, momentum: float) -> None:
+        for part in self.pair.parts:
+            earlier, ahead = part.rows_of(self.earlier), part.rows_of(self.ahead)
+            volume = part.rows_of(self.setup.volume)
+            _core.ahead_step(momentum, volume, earlier, ahead, self.setup.threads)
+            part.put_rows(self.earlier, earlier)
+            part.put_rows(self.ahead, ahead)
+
+    def _set_metric(self, rays: Field) -> None:
+        """Set ``metric`` to 1 / A'W A 1 of each voxel, 0 outside the mask; uses ``rays``."""
+        setup, most = self.setup, 0.0
+        for part in self.pair.parts:
+            part.put_rows(self.metric, np.ones(part.shape, np.float32))
+        setup.project(self.pair, self.metric, rays)
+        setup.over_layers(_weigh, [setup.weights], rays)
+        for part in self.pair.parts:
+            sums = part.rows_of(self.metric)
+            self.pair.backproject(part, rays, sums, setup.threads, setup.cancel)
+            most = max(most, float(sums.max()))
+            part.put_rows(self.metric, sums)
+        for part in self.pair.parts:
+            metric = part.rows_of(self.metric)
+            if most > 0.0:
+                np.maximum(metric, np.float32(LEAST_METRIC * most), out=metric)
+                np.divide(np.float32(1.0), metric, out=metric)
+                mask = setup.mask_rows(part)
+                if mask is not None:
+                    metric *= mask
+            else:  # no ray: nothing moves
+                metric[:] = 0.0
+            part.put_rows(self.metric, metric)
 
 
-def _metric(setup: Setup, plan: _core.ProjectionPlan, scratch: Float32) -> Float32:
-    """Return 1 / A'W A 1 of each voxel, 0 outside the mask."""
-    metric = np.ones(setup.volume.shape, np.float32)
-    plan.project(metric, scratch, setup.threads, setup.cancel)
-    scratch *= setup.weights
-    setup.backproject(plan, scratch, metric)
-    most = float(metric.max())
-    if most <= 0.0:  # no ray: nothing moves
-        metric[:] = 0.0
-        return metric
-    np.maximum(metric, np.float32(LEAST_METRIC * most), out=metric)
-    np.divide(np.float32(1.0), metric, out=metric)
-    if setup.mask is not None:
-        metric *= setup.mask
-    return metric
+def _weigh(weights: Float32, rays: Float32) -> None:
+    np.multiply(rays, weights, out=rays)

@@ -44,5 +44,6 @@ class Cryolith(Program):
 
 
 class CryolithFixed16(Cryolith):
+    tasks = ("backproject", "wbp")
     note = "the same, sums in 16-bit fixed point"
     options: ClassVar[dict[str, Any]] = {"precision": "fixed16"}

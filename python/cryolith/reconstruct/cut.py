@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How a reconstruction is cut into parts that fit into memory, and the projector pair over them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from .. import _core
+from ..errors import InputError
+from ..projection import Geometry
+from ..projection.operators import make_plan
+from .fields import Field, MemoryField, Shape3, scratch_field
+from .inputs import Float32
+
+__all__ = ["WHOLE", "Cut", "Pair", "Part", "over_layers"]
+
+Sum = TypeVar("Sum")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """The parts that are in memory at once. Results do not depend on it, to the bit.
+
+    Attributes
+    ----------
+    rows : int
+        Rows of the volume, along the tilt axis; a multiple of the plan's ``slab_rows``. 0: all.
+    layers : int
+        Images. 0: all.
+    turned : bool
+        The tilt axis lies nearer to the images' rows than to their columns.
+    folder : path, optional
+        Where the rest lies, when the work is cut; default the system's folder for temporary files.
+    """
+
+    rows: int = 0
+    layers: int = 0
+    turned: bool = False
+    folder: str | os.PathLike[str] | None = None
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether the work is cut."""
+        return self.rows > 0
+
+    def volume(self, shape: Shape3) -> Field:
+        """Return a field of zeros for a volume."""
+        if self.on_disk:
+            return scratch_field(shape, self.folder)
+        return MemoryField(np.zeros(shape, np.float32))
+
+    def stack(self, shape: Shape3) -> Field:
+        """Return a field of zeros for images."""
+        if self.on_disk:
+            return scratch_field(shape, self.folder, turned=self.turned)
+        return MemoryField(np.zeros(shape, np.float32))
+
+    def row_parts(self, ny: int) -> list[tuple[int, int]]:
+        """Return first and last row of each slab of a volume."""
+        return _parts(ny, self.rows)
+
+    def layer_parts(self, count: int) -> list[tuple[int, int]]:
+        """Return first and last image of each part of a stack."""
+        return _parts(count, self.layers)
+
+
+WHOLE = Cut()
+
+
+def _parts(count: int, size: int) -> list[tuple[int, int]]:
+    step = size or count
+    return [(first, min(count, first + step)) for first in range(0, count, step)]
+
+
+def over_layers(
+    cut: Cut, step: Callable[..., Sum], inputs: list[Field | None], target: Field
+) -> Iterator[Sum]:
+    """Run ``step(*parts of the inputs, part of the target)`` over stacks; yield what it returns."""
+    for first, last in cut.layer_parts(target.shape[0]):
+        parts = [None if f is None else f.layers(first, last) for f in inputs]
+        mine = target.layers(first, last)
+        found = step(*parts, mine)
+        target.put_layers(first, mine)
+        yield found
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Part:
+    """A slab of the volume's rows and its plan."""
+
+    first: int
+    last: int
+    plan: _core.ProjectionPlan
+    shape: Shape3
+
+    def rows_of(self, volume: Field) -> Float32:
+        """Return this slab of a volume."""
+        return volume.window((self.first, self.last, 0, self.shape[2]))
+
+    def put_rows(self, volume: Field, rows: Float32) -> None:
+        """Write this slab of a volume."""
+        volume.put_window((self.first, self.last, 0, self.shape[2]), rows)
+
+
+class Pair:
+    """The projector pair of some views, over fields.
+
+    Parameters
+    ----------
+    geometry : Geometry
+    shape : (nz, ny, nx)
+    image_shape : (height, width)
+    cut : Cut
+    """
+
+    def __init__(
+        self, geometry: Geometry, shape: Shape3, image_shape: tuple[int, int], cut: Cut
+    ) -> None:
+        self.plan = make_plan(geometry, shape, image_shape)
+        self.parts = [self._part(shape, first, last) for first, last in cut.row_parts(shape[1])]
+
+    def _part(self, shape: Shape3, first: int, last: int) -> Part:
+        nz, ny, nx = shape
+        if (first, last) == (0, ny):
+            return Part(first=0, last=ny, plan=self.plan, shape=shape)
+        if not isinstance(self.plan, _core.ProjectionPlan):
+            raise InputError(
+                "max_memory: found views whose rays cross the rows of the volume, expected a common tilt axis: this "
+                "cannot be cut; allow more memory"
+            )
+        plan = self.plan.slab(first, last)
+        return Part(first=first, last=last, plan=plan, shape=(nz, last - first, nx))
+
+    def project(
+        self, volume: Field, out: Field, threads: int, cancel: _core.CancelToken | None
+    ) -> None:
+        """Set ``out`` to the projections of ``volume``."""
+        if len(self.parts) == 1:
+            whole = self.parts[0]
+            images = out.layers(0, out.shape[0])
+            self.plan.project(whole.rows_of(volume), images, threads, cancel)
+            out.put_layers(0, images)
+            return
+        zero = np.zeros((1, *out.shape[1:]), np.float32)
+        for layer in range(out.shape[0]):
+            out.put_layers(layer, zero)
+        for part in self.parts:
+            top, bottom, left, right = part.plan.window
+            window = (top, bottom, left, right)
+            images = out.window(window)
+            part.plan.project(part.rows_of(volume), images, threads, cancel, True)
+            out.put_window(window, images)
+
+    def backproject(
+        self, part: Part, stack: Field, out: Float32, threads: int, cancel: _core.CancelToken | None
+    ) -> None:
+        """Set ``out``, a slab, to the back-projection of ``stack`` there."""
+        if len(self.parts) == 1:
+            images = stack.layers(0, stack.shape[0])
+        else:
+            top, bottom, left, right = part.plan.window
+            images = stack.window((top, bottom, left, right))
+        part.plan.backproject(images, out, threads, cancel)
+
+    def scratch(self) -> Float32:
+        """Return an array for the largest slab; :meth:`rows` cuts it for the others."""
+        return np.empty(self.parts[0].shape, np.float32)
+
+    @staticmethod
+    def rows(scratch: Float32, part: Part) -> Float32:
+        """Return as much of the scratch as a slab needs."""
+        nz, ny, nx = part.shape
+        return scratch.reshape(-1)[: nz * ny * nx].reshape(part.shape)

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Arrays that are worked on in parts: in memory, or on disk where they would not fit."""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+import tempfile
+import weakref
+from typing import Protocol
+
+import numpy as np
+
+from .inputs import Float32
+
+__all__ = ["Field", "FileField", "MemoryField", "Shape3", "Window", "scratch_field"]
+
+Shape3 = tuple[int, int, int]
+Window = tuple[int, int, int, int]
+"""First row, last row, first column, last column."""
+
+
+class Field(Protocol):
+    """float32 (layers, rows, columns), read and written in layers or in windows of all layers.
+
+    A part that was read may be changed; it counts once it is put back. Parts are C-ordered.
+    """
+
+    @property
+    def shape(self) -> Shape3:
+        """(layers, rows, columns)."""
+
+    def window(self, window: Window) -> Float32:
+        """Return these rows and columns of all layers."""
+
+    def put_window(self, window: Window, part: Float32) -> None:
+        """Write these rows and columns of all layers."""
+
+    def layers(self, first: int, last: int) -> Float32:
+        """Return (last - first, rows, columns)."""
+
+    def put_layers(self, first: int, part: Float32) -> None:
+        """Write layers ``first`` to ``first + len(part)``."""
+
+    def whole(self) -> Float32:
+        """Return all of it: the array itself, or a memory map of the file."""
+
+
+class MemoryField:
+    """A field that is an array; the whole of it is handed out as it is, without a copy."""
+
+    def __init__(self, array: Float32) -> None:
+        self._array = array
+
+    @property
+    def shape(self) -> Shape3:
+        """(layers, rows, columns)."""
+        layers, rows, columns = self._array.shape
+        return layers, rows, columns
+
+    def window(self, window: Window) -> Float32:
+        """Return these rows and columns of all layers."""
+        top, bottom, left, right = window
+        return np.ascontiguousarray(self._array[:, top:bottom, left:right])
+
+    def put_window(self, window: Window, part: Float32) -> None:
+        """Write these rows and columns of all layers."""
+        if not np.may_share_memory(part, self._array):
+            top, bottom, left, right = window
+            self._array[:, top:bottom, left:right] = part
+
+    def layers(self, first: int, last: int) -> Float32:
+        """Return these layers."""
+        return self._array[first:last]
+
+    def put_layers(self, first: int, part: Float32) -> None:
+        """Write these layers."""
+        if not np.may_share_memory(part, self._array):
+            self._array[first : first + len(part)] = part
+
+    def whole(self) -> Float32:
+        """Return the array."""
+        return self._array
+
+
+class FileField:
+    """A field in an open file, from ``offset`` on.
+
+    Plain reads and writes rather than a memory map: what is mapped counts as the process's memory.
+
+    Parameters
+    ----------
+    descriptor : int
+        Of a file open for reading and writing; it stays the caller's to close.
+    shape : (layers, rows, columns)
+    offset : int [bytes]
+    turned : bool
+        The columns of a layer lie one after the other in the file, as is quick for windows that are tall and narrow.
+    """
+
+    def __init__(
+        self, descriptor: int, shape: Shape3, offset: int = 0, *, turned: bool = False
+    ) -> None:
+        self._descriptor, self._shape = descriptor, shape
+        self._offset, self._turned = offset, turned
+        layers, rows, columns = shape
+        self._stored = (layers, columns, rows) if turned else shape
+
+    @property
+    def shape(self) -> Shape3:
+        """(layers, rows, columns)."""
+        return self._shape
+
+    def window(self, window: Window) -> Float32:
+        """Read these rows and columns of all layers."""
+        first, last, begin, end = self._as_stored(window)
+        part = np.empty((self._stored[0], last - first, end - begin), np.float32)
+        if end - begin == self._stored[2]:
+            for layer, lines in enumerate(part):
+                self._read(lines, layer, first)
+        else:
+            lines = np.empty((last - first, self._stored[2]), np.float32)
+            for layer in range(len(part)):
+                self._read(lines, layer, first)
+                part[layer] = lines[:, begin:end]
+        return self._turn(part)
+
+    def put_window(self, window: Window, part: Float32) -> None:
+        """Write these rows and columns of all layers."""
+        first, last, begin, end = self._as_stored(window)
+        lines = np.empty((last - first, self._stored[2]), np.float32)
+        for layer, image in enumerate(part):
+            mine = image.T if self._turned else image
+            if end - begin != self._stored[2]:
+                self._read(lines, layer, first)
+            lines[:, begin:end] = mine
+            self._write(lines, layer, first)
+
+    def layers(self, first: int, last: int) -> Float32:
+        """Read these layers."""
+        part = np.empty((last - first, *self._stored[1:]), np.float32)
+        self._read(part, first, 0)
+        return self._turn(part)
+
+    def put_layers(self, first: int, part: Float32) -> None:
+        """Write these layers."""
+        self._write(self._turn(part), first, 0)
+
+    def whole(self) -> Float32:
+        """Map the file."""
+        stored = np.frombuffer(
+            mmap.mmap(self._descriptor, 0), np.float32, math.prod(self._stored), self._offset
+        ).reshape(self._stored)
+        return stored.transpose(0, 2, 1) if self._turned else stored
+
+    def _as_stored(self, window: Window) -> Window:
+        top, bottom, left, right = window
+        return (left, right, top, bottom) if self._turned else window
+
+    def _turn(self, part: Float32) -> Float32:
+        return np.ascontiguousarray(part.transpose(0, 2, 1)) if self._turned else part
+
+    def _place(self, layer: int, row: int) -> int:
+        return self._offset + 4 * self._stored[2] * (layer * self._stored[1] + row)
+
+    def _read(self, part: Float32, layer: int, row: int) -> None:
+        view, place = part.data.cast("B"), self._place(layer, row)
+        while view.nbytes:
+            count = os.preadv(self._descriptor, [view], place)
+            if count == 0:
+                raise OSError(f"scratch file: ended after {place} bytes")
+            view, place = view[count:], place + count
+
+    def _write(self, part: Float32, layer: int, row: int) -> None:
+        view, place = np.ascontiguousarray(part).data.cast("B"), self._place(layer, row)
+        while view.nbytes:
+            count = os.pwrite(self._descriptor, view, place)
+            view, place = view[count:], place + count
+
+
+def scratch_field(
+    shape: Shape3, folder: str | os.PathLike[str] | None, *, turned: bool = False
+) -> FileField:
+    """Return a field of zeros in a file without a name: it is gone when the process is, however that ends."""
+    descriptor, name = tempfile.mkstemp(dir=folder)
+    os.unlink(name)
+    field = FileField(descriptor, shape, turned=turned)
+    weakref.finalize(field, os.close, descriptor)
+    os.ftruncate(descriptor, 4 * math.prod(shape))
+    return field
