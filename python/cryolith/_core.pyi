@@ -71,9 +71,21 @@ class ProjectionPlan:
         """
         Sets out (nz, ny, nx) to the back-projection of stack.
         """
+    def backproject_bytes(self, threads: typing.SupportsInt | typing.SupportsIndex) -> int:
+        """
+        Memory that backproject holds besides its arguments.
+        """
     def project(self, volume: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, add: bool = False) -> None:
         """
         Sets out (n_tilts, height, width) to the projections of volume, or adds them to it.
+        """
+    def scratch_bytes(self, threads: typing.SupportsInt | typing.SupportsIndex) -> int:
+        """
+        Memory that either holds besides its arguments.
+        """
+    def seen_by(self, first: typing.SupportsInt | typing.SupportsIndex, last: typing.SupportsInt | typing.SupportsIndex) -> typing.Annotated[list[int], "FixedSize(4)"]:
+        """
+        The window of the slab of those rows.
         """
     def slab(self, first: typing.SupportsInt | typing.SupportsIndex, last: typing.SupportsInt | typing.SupportsIndex) -> ProjectionPlan:
         """

@@ -14,7 +14,7 @@ from .. import _core
 from ..errors import InputError
 from ..projection import Geometry
 from ..projection.operators import ProjectorPair, make_plan
-from .fields import Field, MemoryField, Shape3, scratch_field
+from .fields import Field, MemoryField, Shape3, Window, scratch_field
 from .inputs import Float32
 
 __all__ = ["WHOLE", "Cut", "Pair", "Part", "over_layers"]
@@ -89,15 +89,20 @@ def over_layers(
         yield found
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class Part:
-    """A slab of the volume's rows, its plan, and the pixels (top, bottom, left, right) that the plan takes."""
+    """A slab of the volume's rows.
+
+    Attributes
+    ----------
+    first, last : int
+        Its rows.
+    shape : (nz, last - first, nx)
+    """
 
     first: int
     last: int
-    plan: ProjectorPair
     shape: Shape3
-    window: tuple[int, int, int, int]
 
     def rows_of(self, volume: Field) -> Float32:
         """Return this slab of a volume."""
@@ -122,30 +127,24 @@ class Pair:
     def __init__(
         self, geometry: Geometry, shape: Shape3, image_shape: tuple[int, int], cut: Cut
     ) -> None:
-        self.plan = make_plan(geometry, shape, image_shape)
+        self.plan: ProjectorPair = make_plan(geometry, shape, image_shape)
         self.unit = np.float32(geometry.weights().mean())  # of one ray through one voxel
-        self.image_shape = image_shape
-        self.parts = [self._part(shape, first, last) for first, last in cut.row_parts(shape[1])]
-
-    def _part(self, shape: Shape3, first: int, last: int) -> Part:
         nz, ny, nx = shape
-        if (first, last) == (0, ny):
-            window = (0, self.image_shape[0], 0, self.image_shape[1])
-            return Part(first=0, last=ny, plan=self.plan, shape=shape, window=window)
-        if not isinstance(self.plan, _core.ProjectionPlan):
+        self.parts = [
+            Part(first=first, last=last, shape=(nz, last - first, nx))
+            for first, last in cut.row_parts(ny)
+        ]
+        if len(self.parts) > 1 and not isinstance(self.plan, _core.ProjectionPlan):
             raise InputError(
-                "max_memory: found views whose rays cross the rows of the volume, expected a common tilt axis: this "
-                "cannot be cut; allow more memory"
+                "max_memory: found views whose rays cross the rows of the volume, or pixels that are not voxels, "
+                "expected a common tilt axis and one scale: this cannot be cut; allow more memory"
             )
-        plan = self.plan.slab(first, last)
-        top, bottom, left, right = plan.window
-        return Part(
-            first=first,
-            last=last,
-            plan=plan,
-            shape=(nz, last - first, nx),
-            window=(top, bottom, left, right),
-        )
+
+    def slab(self, part: Part) -> _core.ProjectionPlan:
+        """Return the plan of a part: made when it is used, for its tables are as large as those of the whole."""
+        if not isinstance(self.plan, _core.ProjectionPlan):
+            raise AssertionError("only single-axis plans are cut")
+        return self.plan.slab(part.first, part.last)
 
     def invert_columns(self, sums: Float32, threads: int) -> None:
         """Set column sums of A to their inverse, 0 where less than half a ray meets a voxel."""
@@ -167,17 +166,21 @@ class Pair:
         for layer in range(out.shape[0]):
             out.put_layers(layer, zero)
         for part in self.parts:
-            images = out.window(part.window)
-            part.plan.project(part.rows_of(volume), images, threads, cancel, True)
-            out.put_window(part.window, images)
+            plan = self.slab(part)
+            window = _window(plan)
+            images = out.window(window)
+            plan.project(part.rows_of(volume), images, threads, cancel, True)
+            out.put_window(window, images)
 
     def backproject(
         self, part: Part, stack: Field, out: Float32, threads: int, cancel: _core.CancelToken | None
     ) -> None:
         """Set ``out``, a slab, to the back-projection of ``stack`` there."""
-        whole = len(self.parts) == 1
-        images = stack.layers(0, stack.shape[0]) if whole else stack.window(part.window)
-        part.plan.backproject(images, out, threads, cancel)
+        if len(self.parts) == 1:
+            self.plan.backproject(stack.layers(0, stack.shape[0]), out, threads, cancel)
+            return
+        plan = self.slab(part)
+        plan.backproject(stack.window(_window(plan)), out, threads, cancel)
 
     def scratch(self) -> Float32:
         """Return an array for the largest slab; :meth:`rows` cuts it for the others."""
@@ -188,3 +191,8 @@ class Pair:
         """Return as much of the scratch as a slab needs."""
         nz, ny, nx = part.shape
         return scratch.reshape(-1)[: nz * ny * nx].reshape(part.shape)
+
+
+def _window(plan: _core.ProjectionPlan) -> Window:
+    top, bottom, left, right = plan.window
+    return top, bottom, left, right
