@@ -47,6 +47,7 @@ METHODS: dict[str, Method] = {
     "wbp, ramp": lambda s, a: wbp(s, a, filter="ramp"),
     "wbp, hamming (default)": wbp,
     "sirt 100": lambda s, a: sirt(s, a, n_iter=100),
+    "sirt 100, relaxation 1.1": lambda s, a: sirt(s, a, n_iter=100, relaxation=1.1),
     "sart 5": lambda s, a: sart(s, a, n_iter=5),
     "os-sirt 10 x 10": lambda s, a: sart(s, a, n_iter=10, subsets=10, relaxation=1.0),
     "cgls 15": lambda s, a: cgls(s, a, n_iter=15),

@@ -42,7 +42,7 @@ def ours(solver: str, **options: Any) -> Method:
     def run(sinogram: Array, angles_deg: Array) -> Array:
         function = getattr(reconstruct, solver)
         found = function(sinogram[:, None], angles_deg, thickness=SIZE, threads=1, **options)
-        return np.asarray(getattr(found, "volume", found))[:, 0]
+        return np.asarray(found)[:, 0]
 
     return run
 

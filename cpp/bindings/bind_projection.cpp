@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "bindings/numpy_view.hpp"
@@ -54,8 +56,9 @@ Shape3 volume_shape(const FreePlan& p) { return {p.volume().nz, p.volume().ny, p
 Shape3 images_shape(const ProjectionPlan& p) { return {p.tilts(), p.image().height, p.image().width}; }
 Shape3 images_shape(const FreePlan& p) { return {p.views(), p.image().height, p.image().width}; }
 
-void project_add(const ProjectionPlan& plan, const Array<float>& volume, Array<float>& out, int threads,
-                 const CancelToken* cancel, bool add) {
+template <class Plan>
+void project_array(const Plan& plan, const Array<float>& volume, Array<float>& out, int threads,
+                   const CancelToken* cancel, bool add) {
   const auto v = read<float, 3>(volume, "volume");
   const auto o = write<float, 3>(out, "out");
   require_shape(v, "volume", volume_shape(plan));
@@ -66,31 +69,8 @@ void project_add(const ProjectionPlan& plan, const Array<float>& volume, Array<f
   project(cpu, plan, v, o, add);
 }
 
-void project_free(const FreePlan& plan, const Array<float>& volume, Array<float>& out, int threads,
-                  const CancelToken* cancel) {
-  const auto v = read<float, 3>(volume, "volume");
-  const auto o = write<float, 3>(out, "out");
-  require_shape(v, "volume", volume_shape(plan));
-  require_shape(o, "out", images_shape(plan));
-  require_disjoint(v, "volume", o, "out");
-  const Cpu cpu = cpu_from(threads, cancel);
-  py::gil_scoped_release no_gil;
-  project(cpu, plan, v, o);
-}
-
-void backproject_free(const FreePlan& plan, const Array<float>& stack, Array<float>& out, int threads,
-                      const CancelToken* cancel) {
-  const auto s = read<float, 3>(stack, "stack");
-  const auto o = write<float, 3>(out, "out");
-  require_shape(s, "stack", images_shape(plan));
-  require_shape(o, "out", volume_shape(plan));
-  require_disjoint(s, "stack", o, "out");
-  const Cpu cpu = cpu_from(threads, cancel);
-  py::gil_scoped_release no_gil;
-  backproject(cpu, plan, s, o);
-}
-
-void backproject_array(const ProjectionPlan& plan, const Array<float>& stack, Array<float>& out, int threads,
+template <class Plan>
+void backproject_array(const Plan& plan, const Array<float>& stack, Array<float>& out, int threads,
                        const CancelToken* cancel, bool fixed16) {
   const auto s = read<float, 3>(stack, "stack");
   const auto o = write<float, 3>(out, "out");
@@ -99,16 +79,28 @@ void backproject_array(const ProjectionPlan& plan, const Array<float>& stack, Ar
   require_disjoint(s, "stack", o, "out");
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
-  backproject(cpu, plan, s, o, {}, fixed16 ? Precision::fixed16 : Precision::float32);
+  if constexpr (std::is_same_v<Plan, ProjectionPlan>) {
+    backproject(cpu, plan, s, o, {}, fixed16 ? Precision::fixed16 : Precision::float32);
+  } else {
+    require(!fixed16, "precision: found fixed16 for views whose rays cross the volume's rows, expected float32");
+    backproject(cpu, plan, s, o);
+  }
 }
 
 std::unique_ptr<ProjectionPlan> make_slab(const ProjectionPlan& plan, index_t first, index_t last) {
   return std::make_unique<ProjectionPlan>(plan.slab({first, last}));
 }
 
-std::array<index_t, 4> window_of(const ProjectionPlan& plan) {
-  const ImageWindow w = plan.window();
-  return {w.row, w.row + w.height, w.column, w.column + w.width};
+std::array<index_t, 4> edges(ImageWindow w) { return {w.row, w.row + w.height, w.column, w.column + w.width}; }
+std::array<index_t, 4> window_of(const ProjectionPlan& plan) { return edges(plan.window()); }
+std::array<index_t, 4> seen_by(const ProjectionPlan& plan, index_t first, index_t last) {
+  return edges(plan.window({first, last}));
+}
+
+template <class Plan>
+index_t scratch_bytes(const Plan& plan, index_t threads) {
+  require(threads >= 1, "threads: found ", threads, ", expected at least 1");
+  return std::max(project_scratch_bytes(plan, threads), backproject_scratch_bytes(plan, threads));
 }
 
 index_t count_missing_pixels(const Array<float>& stack, int threads, const CancelToken* cancel) {
@@ -126,13 +118,21 @@ void add_projection(py::module_& m) {
       .def(py::init(&make_plan), arg("poses").noconvert(), arg("volume_shape"), arg("image_shape"),
            "poses: (n_tilts, 8) cos tilt, sin tilt, cos axis, sin axis, shift row, shift column, axis offset [px], "
            "scale.")
-      .def("project", &project_add, arg("volume").noconvert(), arg("out").noconvert(), arg("threads") = 0,
-           arg("cancel") = py::none(), arg("add") = false,
+      .def("project", &project_array<ProjectionPlan>, arg("volume").noconvert(), arg("out").noconvert(),
+           arg("threads") = 0, arg("cancel") = py::none(), arg("add") = false,
            "Sets out (n_tilts, height, width) to the projections of volume, or adds them to it.")
-      .def("backproject", &backproject_array, arg("stack").noconvert(), arg("out").noconvert(), arg("threads") = 0,
-           arg("cancel") = py::none(), arg("fixed16") = false, "Sets out (nz, ny, nx) to the back-projection of stack.")
+      .def("backproject", &backproject_array<ProjectionPlan>, arg("stack").noconvert(), arg("out").noconvert(),
+           arg("threads") = 0, arg("cancel") = py::none(), arg("fixed16") = false,
+           "Sets out (nz, ny, nx) to the back-projection of stack.")
       .def("slab", &make_slab, arg("first"), arg("last"),
            "The plan of the volume's rows first to last alone, on the images' pixels of window.")
+      .def("seen_by", &seen_by, arg("first"), arg("last"), "The window of the slab of those rows.")
+      .def("scratch_bytes", &scratch_bytes<ProjectionPlan>, arg("threads"),
+           "Memory that either holds besides its arguments.")
+      .def(
+          "backproject_bytes",
+          [](const ProjectionPlan& plan, index_t threads) { return backproject_scratch_bytes(plan, threads); },
+          arg("threads"), "Memory that backproject holds besides its arguments.")
       .def_property_readonly("window", &window_of,
                              "First row, last row, first column, last column of the pixels that it takes.")
       .def_property_readonly_static(
@@ -142,11 +142,14 @@ void add_projection(py::module_& m) {
       .def(py::init(&make_free_plan), arg("poses").noconvert(), arg("volume_shape"), arg("image_shape"),
            "poses: (n_views, 2, 4), (row, column) from the image's centre [px] = pose (z, y, x, 1), voxels from the "
            "volume's centre.")
-      .def("project", &project_free, arg("volume").noconvert(), arg("out").noconvert(), arg("threads") = 0,
-           arg("cancel") = py::none(), "Sets out (n_views, height, width) to the projections of volume.")
-      .def("backproject", &backproject_free, arg("stack").noconvert(), arg("out").noconvert(), arg("threads") = 0,
-           arg("cancel") = py::none(), "Sets out (nz, ny, nx) to the back-projection of stack.")
-      .def("scratch_bytes", &free_scratch_bytes, arg("threads"), "Memory that either holds besides its arguments.");
+      .def("project", &project_array<FreePlan>, arg("volume").noconvert(), arg("out").noconvert(), arg("threads") = 0,
+           arg("cancel") = py::none(), arg("add") = false,
+           "Sets out (n_views, height, width) to the projections of volume, or adds them to it.")
+      .def("backproject", &backproject_array<FreePlan>, arg("stack").noconvert(), arg("out").noconvert(),
+           arg("threads") = 0, arg("cancel") = py::none(), arg("fixed16") = false,
+           "Sets out (nz, ny, nx) to the back-projection of stack.")
+      .def("scratch_bytes", &scratch_bytes<FreePlan>, arg("threads"),
+           "Memory that either holds besides its arguments.");
   m.def("count_missing", &count_missing_pixels, arg("stack").noconvert(), arg("threads") = 0,
         arg("cancel") = py::none(), "Number of NaN or infinite values.");
 }

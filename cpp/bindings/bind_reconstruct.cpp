@@ -4,6 +4,7 @@
 #include "bindings/numpy_view.hpp"
 #include "bindings/stages.hpp"
 #include "reconstruct/filter.hpp"
+#include "reconstruct/overlap.hpp"
 
 namespace cryolith::bind {
 namespace {
@@ -50,6 +51,16 @@ void wbp_stack(const ProjectionPlan& plan, const Array<float>& stack, const Arra
   filtered_backproject(cpu, plan, filter, s, o, fixed16 ? Precision::fixed16 : Precision::float32);
 }
 
+void overlap_array(const Array<double>& slope, const Array<double>& length, index_t columns, Array<float>& out,
+                   int threads, const CancelToken* cancel) {
+  const auto s = read<double, 2>(slope, "slope");
+  const auto l = read<double, 1>(length, "length");
+  const auto o = write<float, 2>(out, "out");
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  overlap_weights(cpu, s, l, columns, o);
+}
+
 }  // namespace
 
 void add_reconstruct(py::module_& m) {
@@ -62,6 +73,9 @@ void add_reconstruct(py::module_& m) {
   m.def("wbp", &wbp_stack, arg("plan"), arg("stack").noconvert(), arg("gains").noconvert(), arg("lengths"),
         arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(), arg("fixed16") = false,
         "Filtered back-projection.");
+  m.def("overlap_weights", &overlap_array, arg("slope").noconvert(), arg("length").noconvert(), arg("columns"),
+        arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(),
+        "How much views measure at the frequencies (rows, columns/2 + 1) of one view's section.");
 }
 
 }  // namespace cryolith::bind

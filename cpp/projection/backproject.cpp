@@ -163,6 +163,12 @@ index_t blocks_per_job(const ProjectionPlan& plan, index_t threads) {
 
 }  // namespace
 
+index_t backproject_scratch_bytes(const ProjectionPlan& plan, index_t threads) {
+  const index_t rows = std::min(blocks_per_job(plan, threads), plan.blocks()) * plan.rows() * kLanes;
+  const index_t own = rows + kStripBlocks * plan.strip_rows() * kLanes + 2 * kTileZ * kTileX * kLanes;
+  return index_t{sizeof(float)} * threads * own;
+}
+
 void backproject(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> images, View3<float> volume,
                  const RowStage& stage, Precision precision) {
   const bool fixed = precision == Precision::fixed16;

@@ -22,4 +22,7 @@ enum class Precision { float32, fixed16 };
 void backproject(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> images, View3<float> volume,
                  const RowStage& stage = {}, Precision precision = Precision::float32);
 
+// Memory that backproject() takes beside its arguments.
+index_t backproject_scratch_bytes(const ProjectionPlan& plan, index_t threads);
+
 }  // namespace cryolith

@@ -31,13 +31,13 @@ void require_usable(const FreePose& p) {
     require(std::abs(length) <= farthest, "poses: found a shift of ", length, " px, expected at most ", farthest);
 }
 
-// The axis nearest to the beam; of equals, to rounding, the first: every compiler chooses alike.
-int dominant_axis(const Vector& beam) {
-  int axis = 0;
-  for (int other : {1, 2})
-    if (std::abs(beam[static_cast<std::size_t>(other)]) > std::abs(beam[static_cast<std::size_t>(axis)]) * (1.0 + 1e-9))
-      axis = other;
-  return axis;
+// The axis to sum across: z up to the fast path's steepest slope, beyond it the axis nearest to the beam; of equals, to
+// rounding, the first: every compiler chooses alike.
+int plane_axis(const Vector& beam) {
+  constexpr double rounding = 1e-9;
+  const double z = std::abs(beam[0]), y = std::abs(beam[1]), x = std::abs(beam[2]);
+  if (std::max(y, x) <= ProjectionPlan::kSteepTangent * z * (1.0 + rounding)) return 0;
+  return x > y * (1.0 + rounding) ? 2 : 1;
 }
 
 }  // namespace
@@ -56,7 +56,7 @@ FreePlan::FreePlan(const std::vector<FreePose>& views, VolumeShape volume, Image
 
 void FreePlan::add_view(const FreePose& pose) {
   const Vector beam = cross(pose.row, pose.column);
-  View view{pose, dominant_axis(beam), 0.0, 0.0, {}, static_cast<index_t>(shifts_.size())};
+  View view{pose, plane_axis(beam), 0.0, 0.0, {}, static_cast<index_t>(shifts_.size())};
   const Piling axes = kPilings[view.piling];
   const auto slope = [&](int axis) {
     return -beam[static_cast<std::size_t>(axis)] / beam[static_cast<std::size_t>(axes.plane)];

@@ -33,7 +33,8 @@ struct PlaneShift {
 
 // Everything about views at free poses and one pair of shapes that does not depend on the data. Make once, run often.
 //
-// Definition (design/007-general-geometry.md). The volume axis nearest to the beam is summed across. Sample (j, i) of a
+// Definition (design/009-general-geometry.md). One axis of the volume is summed across: z, or for beams
+// steeper than kSteepTangent the one nearest to the beam. Sample (j, i) of a
 // view's sheared image is the image where the view sees voxel (row j, lane i) of the middle plane, interpolated by the
 // separable windowed sinc of sampling.hpp. Plane p of the volume lies sheared by p slope along both axes: a voxel
 // receives the sheared image, interpolated linearly along rows and lanes.
@@ -94,14 +95,14 @@ class FreePlan {
 };
 
 // Memory for the sheared images of a group of views: more groups read and write the volume more often.
-inline constexpr index_t kSheetBytes = index_t{256} << 20;
+inline constexpr index_t kSheetBytes = index_t{128} << 20;
 
 // The pair for free poses, each the exact transpose of the other; as project() and backproject() of a ProjectionPlan.
-// Scratch: free_scratch_bytes(plan, threads).
-void project(const Cpu& cpu, const FreePlan& plan, View3<const float> volume, View3<float> images);
+void project(const Cpu& cpu, const FreePlan& plan, View3<const float> volume, View3<float> images, bool add = false);
 void backproject(const Cpu& cpu, const FreePlan& plan, View3<const float> images, View3<float> volume);
 
-// Bytes that either holds at once besides its arguments, for this many threads.
-index_t free_scratch_bytes(const FreePlan& plan, index_t threads);
+// Bytes that each holds besides its arguments, for this many threads.
+index_t project_scratch_bytes(const FreePlan& plan, index_t threads);
+index_t backproject_scratch_bytes(const FreePlan& plan, index_t threads);
 
 }  // namespace cryolith

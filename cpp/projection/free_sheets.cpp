@@ -5,6 +5,8 @@
 #include <cstring>
 #include <vector>
 
+#include "projection/scatter_lines.hpp"
+
 namespace cryolith {
 namespace {
 
@@ -62,24 +64,16 @@ void sample_sheets(const Cpu& cpu, const FreePlan& plan, const FreePlan::Group& 
 void scatter_sheets(const Cpu& cpu, const FreePlan& plan, const FreePlan::Group& group, const float* sheets,
                     View3<float> images) {
   const index_t height = plan.image().height, bands = (height + kBand - 1) / kBand;
-  std::vector<Buffer<float>> rows(static_cast<std::size_t>(resolve_threads(cpu)));
-  const index_t longest = longest_row(plan);
-  parallel_for(cpu, (group.end - group.begin) * bands, [&](index_t job, int worker) {
-    Buffer<float>& buffer = rows[static_cast<std::size_t>(worker)];
-    if (buffer.size() == 0) buffer = Buffer<float>(longest * kLanes);
+  parallel_for(cpu, (group.end - group.begin) * bands, [&](index_t job, int) {
     const index_t view = group.begin + job / bands, first = job % bands * kBand;
     const Range band{first, std::min(height, first + kBand)};
     const FreePlan::Sheet& sheet = plan.sheet(view);
     const float* in = sheets + group.first[static_cast<std::size_t>(view - group.begin)];
     for (index_t block = 0; block < plan.blocks(view); ++block) {
       const Range range = plan.samples(view, block, band);
-      if (range.begin == range.end) continue;
-      const index_t count = plan.block_rows(view, block);
-      CRYOLITH_SELECT(to_lanes)
-      (in + block * kLanes * sheet.stride + range.begin, sheet.stride, range.end - range.begin, count, 0,
-       buffer.data() + range.begin * kLanes, kLanes);
-      CRYOLITH_SELECT(scatter_rows)
-      (plan.table(), image_of(images, view), band, plan.grid(view, block), range, count, buffer.data());
+      if (range.begin < range.end)
+        CRYOLITH_SELECT(scatter_lines)(plan.table(), image_of(images, view), band, plan.grid(view, block), range,
+                                       plan.block_rows(view, block), in + block * kLanes * sheet.stride, sheet.stride);
     }
   });
 }

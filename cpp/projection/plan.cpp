@@ -172,19 +172,24 @@ void ProjectionPlan::widen(ImageWindow& window, index_t tilt, index_t block) con
   seen(g.column, detector_.width, window.column, window.width);
 }
 
-ProjectionPlan ProjectionPlan::slab(Range rows) const {
-  const Range mine{rows.begin + first_, rows.end + first_};
+ImageWindow ProjectionPlan::window(Range rows) const {
+  const index_t first = rows.begin + first_, last = rows.end + first_;
   require(rows.begin >= 0 && rows.begin < rows.end && rows.end <= volume_.ny, "slab: found rows ", rows.begin, " to ",
           rows.end, ", expected part of 0 to ", volume_.ny);
-  require(mine.begin % kSlabRows == 0 && (mine.end % kSlabRows == 0 || mine.end == whole_ny_), "slab: found rows ",
-          rows.begin, " to ", rows.end, ", expected multiples of ", kSlabRows, " or the volume's last row");
-  ProjectionPlan out(tilts_, {volume_.nz, rows.end - rows.begin, volume_.nx}, detector_);
-  out.first_ = mine.begin;
-  out.whole_ny_ = whole_ny_;
-  out.window_ = {0, 0, 0, 0};
+  require(first % kSlabRows == 0 && (last % kSlabRows == 0 || last == whole_ny_), "slab: found rows ", rows.begin,
+          " to ", rows.end, ", expected multiples of ", kSlabRows, " or the volume's last row");
+  ImageWindow out{0, 0, 0, 0};
   for (index_t tilt = 0; tilt < tilts(); ++tilt)
-    for (index_t block = 0; block < out.blocks(); ++block) out.widen(out.window_, tilt, block);
-  if (out.window_.height == 0) out.window_ = {0, 0, 1, 1};  // sees nothing
+    for (index_t block = rows.begin / kLanes; block * kLanes < rows.end; ++block) widen(out, tilt, block);
+  return out.height == 0 ? ImageWindow{0, 0, 1, 1} : out;  // of rows that see nothing, something
+}
+
+ProjectionPlan ProjectionPlan::slab(Range rows) const {
+  const ImageWindow seen = window(rows);
+  ProjectionPlan out(tilts_, {volume_.nz, rows.end - rows.begin, volume_.nx}, detector_);
+  out.first_ = rows.begin + first_;
+  out.whole_ny_ = whole_ny_;
+  out.window_ = seen;
   return out;
 }
 

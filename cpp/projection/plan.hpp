@@ -68,6 +68,8 @@ class ProjectionPlan {
   // Every position is rounded as in the whole, so that a volume made in slabs has the bytes of one made whole.
   // Slabs begin at multiples of kSlabRows and end there or with the volume; else ArgumentError.
   ProjectionPlan slab(Range rows) const;
+  // The part of the images that those rows see.
+  ImageWindow window(Range rows) const;
   static constexpr index_t kSlabRows = 2 * kLanes;  // a row filter sees blocks in pairs
 
   VolumeShape volume() const { return volume_; }

@@ -58,7 +58,24 @@ struct Slab {
   Buffer<float> rows, strips;
   std::vector<OwnedTaps> taps;  // of each tilt, if it is straight
 
-  Slab(const ProjectionPlan& plan, index_t threads) {
+  Slab(const ProjectionPlan& plan, index_t threads) : Slab(sizes(plan, threads)) {
+    if (scatters) rows = Buffer<float>(blocks * plan.rows() * kLanes);
+    strips = Buffer<float>(pixels * stride);
+    taps.resize(ways.size());
+  }
+  float* strip(index_t tilt, index_t block) {
+    return strips.data() + first[static_cast<std::size_t>(tilt)] * stride + kLineMargin + block * kLanes;
+  }
+  // What it would be, without its memory.
+  static Slab sizes(const ProjectionPlan& plan, index_t threads) {
+    Slab slab;
+    slab.measure(plan, threads);
+    return slab;
+  }
+
+ private:
+  Slab() = default;
+  void measure(const ProjectionPlan& plan, index_t threads) {
     for (index_t tilt = 0; tilt < plan.tilts(); ++tilt) {
       ways.push_back(way(plan, tilt));
       first.push_back(pixels);
@@ -70,12 +87,6 @@ struct Slab {
     blocks = block_rows == 0 ? plan.blocks() : std::min(plan.blocks(), std::max(kJobBlocks * threads, fitting));
     blocks = (blocks + kJobBlocks - 1) / kJobBlocks * kJobBlocks;
     stride = blocks * kLanes + 2 * kLineMargin;
-    if (scatters) rows = Buffer<float>(blocks * plan.rows() * kLanes);
-    strips = Buffer<float>(pixels * stride);
-    taps.resize(ways.size());
-  }
-  float* strip(index_t tilt, index_t block) {
-    return strips.data() + first[static_cast<std::size_t>(tilt)] * stride + kLineMargin + block * kLanes;
   }
 };
 
@@ -224,6 +235,18 @@ void clear_image(const ProjectionPlan& plan, Way way, index_t tilt, View2<float>
 }
 
 }  // namespace
+
+index_t project_scratch_bytes(const ProjectionPlan& plan, index_t threads) {
+  const Slab slab = Slab::sizes(plan, threads);
+  const auto copy = [](const Bank& b) { return b.tilts.empty() ? 0 : ProjectionPlan::kChunk * b.stride * kLanes; };
+  index_t shared = slab.pixels * slab.stride + (slab.scatters ? slab.blocks * plan.rows() * kLanes : 0);
+  for (index_t tilt = 0; tilt < plan.tilts(); ++tilt)
+    if (slab.ways[static_cast<std::size_t>(tilt)] != Way::scatter)
+      shared += (kStripSamples + 1) * std::max(plan.image().height, plan.image().width);
+  const index_t rows = slab.scatters ? 0 : (kJobBlocks * plan.rows() + kStripSamples) * kLanes;
+  const index_t own = copy(plan.shallow()) + copy(plan.steep()) + rows + kJobBlocks * plan.strip_rows() * kLanes;
+  return index_t{sizeof(float)} * (shared + threads * own);
+}
 
 void project(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> volume, View3<float> images, bool add) {
   const index_t threads = resolve_threads(cpu);

@@ -14,6 +14,9 @@ namespace cryolith {
 void project(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> volume, View3<float> images,
              bool add = false);
 
+// Memory that project() takes beside its arguments.
+index_t project_scratch_bytes(const ProjectionPlan& plan, index_t threads);
+
 // Stretched rows that are kept between the two steps of project(); more only when one block per thread needs more.
 inline constexpr index_t kSlabBytes = index_t{48} << 20;
 

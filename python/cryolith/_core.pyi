@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'ExactSum', 'FftPlan', 'FreePlan', 'ProjectionPlan', 'ahead_step', 'available_threads', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gradient_step', 'invert_step', 'isa', 'label', 'multiply_step', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'segment_step', 'smooth_step', 'square_step', 'subtract_step', 'update_step', 'uphill', 'variation_step', 'walk_step', 'wbp']
+__all__: list[str] = ['CancelToken', 'ExactSum', 'FftPlan', 'FreePlan', 'ProjectionPlan', 'ahead_step', 'available_threads', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gradient_step', 'invert_step', 'isa', 'label', 'multiply_step', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'segment_step', 'smooth_step', 'square_step', 'subtract_step', 'update_step', 'uphill', 'variation_step', 'walk_step', 'wbp']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -71,9 +71,21 @@ class ProjectionPlan:
         """
         Sets out (nz, ny, nx) to the back-projection of stack.
         """
+    def backproject_bytes(self, threads: typing.SupportsInt | typing.SupportsIndex) -> int:
+        """
+        Memory that backproject holds besides its arguments.
+        """
     def project(self, volume: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, add: bool = False) -> None:
         """
         Sets out (n_tilts, height, width) to the projections of volume, or adds them to it.
+        """
+    def scratch_bytes(self, threads: typing.SupportsInt | typing.SupportsIndex) -> int:
+        """
+        Memory that either holds besides its arguments.
+        """
+    def seen_by(self, first: typing.SupportsInt | typing.SupportsIndex, last: typing.SupportsInt | typing.SupportsIndex) -> typing.Annotated[list[int], "FixedSize(4)"]:
+        """
+        The window of the slab of those rows.
         """
     def slab(self, first: typing.SupportsInt | typing.SupportsIndex, last: typing.SupportsInt | typing.SupportsIndex) -> ProjectionPlan:
         """
@@ -96,13 +108,13 @@ class FreePlan:
         """
         poses: (n_views, 2, 4), (row, column) from the image's centre [px] = pose (z, y, x, 1), voxels from the volume's centre.
         """
-    def backproject(self, stack: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    def backproject(self, stack: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, fixed16: bool = False) -> None:
         """
         Sets out (nz, ny, nx) to the back-projection of stack.
         """
-    def project(self, volume: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    def project(self, volume: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, add: bool = False) -> None:
         """
-        Sets out (n_views, height, width) to the projections of volume.
+        Sets out (n_views, height, width) to the projections of volume, or adds them to it.
         """
     def scratch_bytes(self, threads: typing.SupportsInt | typing.SupportsIndex) -> int:
         """
@@ -189,6 +201,10 @@ def label(mask: numpy.typing.NDArray[numpy.uint8], connectivity: typing.Supports
 def multiply_step(correction: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
     volume <- clamp(volume weights max(correction, 0)) where weights > 0.
+    """
+def overlap_weights(slope: numpy.typing.NDArray[numpy.float64], length: numpy.typing.NDArray[numpy.float64], columns: typing.SupportsInt | typing.SupportsIndex, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    """
+    How much views measure at the frequencies (rows, columns/2 + 1) of one view's section.
     """
 def poisson_step(measured: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], least: typing.SupportsFloat | typing.SupportsIndex, projected: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[ExactSum, ExactSum]:
     """

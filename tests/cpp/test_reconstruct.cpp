@@ -154,6 +154,36 @@ TEST(Variation, MovesAndFindsTheProximalMap) {
   EXPECT_EQ(descent, (std::vector<float>{3, -3, 0, 1, -6, 3, 2, 0}));
 }
 
+TEST(Steps, DoNotDependOnTheNumberOfThreads) {
+  const index_t nz = 3, ny = 500, nx = 400, n = nz * ny * nx;  // three parts
+  std::mt19937 generator(5);
+  std::normal_distribution<float> normal;
+  std::vector<float> x(static_cast<std::size_t>(n)), metric(x.size(), 0.5f);
+  for (float& v : x) v = normal(generator);
+  const Variation variation{{1, 1, 2}, 0.3f, 0.1f};
+  std::vector<std::vector<float>> found;
+  std::vector<double> sums;
+  for (int threads : {1, 3}) {
+    std::vector<float> dual(3 * x.size()), moved(x.size());
+    View<float, 4> q;
+    q.data = dual.data();
+    q.extent[0] = 3;
+    q.extent[1] = nz;
+    q.extent[2] = ny;
+    q.extent[3] = nx;
+    const Cpu cpu{threads};
+    ascend_dual(cpu, variation, volume<const float>(metric, nz, ny, nx), volume<const float>(x, nz, ny, nx), q);
+    primal_from_dual(cpu, variation, volume<const float>(metric, nz, ny, nx), volume<const float>(x, nz, ny, nx), q,
+                     kFree, volume<float>(moved, nz, ny, nx));
+    sums.push_back(weighted_square(cpu, view<const float>(metric), view<const float>(moved)));
+    sums.push_back(add_roughness(cpu, 0.1, volume<const float>(x, nz, ny, nx), volume<float>(moved, nz, ny, nx)));
+    found.push_back(moved);
+  }
+  EXPECT_EQ(found[0], found[1]);
+  EXPECT_EQ(sums[0], sums[2]);
+  EXPECT_EQ(sums[1], sums[3]);
+}
+
 TEST(Segments, AreCutFreedAndSmoothed) {
   std::vector<float> grey{0, 0.4f, 0.6f, 3}, thresholds{0.5f, 2};
   std::vector<std::uint8_t> labels(4);

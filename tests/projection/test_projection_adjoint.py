@@ -60,6 +60,7 @@ def assert_equals_the_definition(geometry, shape, image_shape, seed):
     x = rng.uniform(-1, 1, size=shape).astype("f4")
     y = rng.uniform(-1, 1, size=(len(geometry), *image_shape)).astype("f4")
     a = reference.matrix(geometry.poses(), shape, image_shape)
+    a *= geometry.weights().reshape(-1, 1, 1, 1, 1, 1)
     # One rounding per addition, and per entry the error of the tabulated weights: 1.7e-6 for row and column each.
     roundings, table = (64 + 2 * sum(shape)) * EPS, 2 * 1.7e-6
     for got, want, axes in (

@@ -1,23 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The projector of free poses as it is defined (design/007-general-geometry.md): slow, obvious, float64."""
+"""The projector of free poses as it is defined (design/009-general-geometry.md): slow, obvious, float64."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .projection import TAPS, shears, tap_weights
+from .projection import STEEP, TAPS, shears, tap_weights
 
 # The axis summed across, of z, y, x, and those along the rows and the columns of the sheared image.
 PLANES = {0: (1, 2), 1: (0, 2), 2: (0, 1)}
 
 
-def dominant_axis(beam):
-    """The axis of (z, y, x) nearest to the beam; the first of equals, to rounding."""
-    axis = 0
-    for other in (1, 2):
-        if abs(beam[other]) > abs(beam[axis]) * (1 + 1e-9):
-            axis = other
-    return axis
+def plane_axis(beam):
+    """The axis of (z, y, x) that is summed across; the first of equals, to rounding."""
+    z, y, x = np.abs(beam)
+    if max(y, x) <= STEEP * z * (1 + 1e-9):
+        return 0
+    return 2 if x > y * (1 + 1e-9) else 1
 
 
 def sample(row, column, image_shape):
@@ -36,7 +35,7 @@ def sample(row, column, image_shape):
 def view_matrix(m, shape, image_shape):
     """(height, width, nz, ny, nx) of one view m (2, 4): (row, column) from the image's centre = m (z, y, x, 1)."""
     beam = np.cross(m[0, :3], m[1, :3])
-    across = dominant_axis(beam)
+    across = plane_axis(beam)
     down, along = PLANES[across]
     middle = (np.array(shape) - 1) / 2
     shift_down, rest_down = shears(shape[across], -beam[down] / beam[across])

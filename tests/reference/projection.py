@@ -50,7 +50,7 @@ def resampling(pose, x_along, step, ny, image_shape):
 
 
 def near_image_axis(main, other, scale):
-    """Whether volume rows lie along lines of pixels, a pixel apart, but for SHEAR; main, other: cos, sin."""
+    """Whether volume rows lie along lines of pixels, one apart, but for SHEAR; main, other: cos, sin of the angle."""
     if abs(other) > abs(main):
         return False
     spacing = scale / abs(main)

@@ -134,37 +134,27 @@ def fsc(
     if not (math.isfinite(pixel_size) and pixel_size > 0):
         raise InputError(f"pixel_size: found {pixel_size}, expected a length above 0")
     shells = Shells(first.shape)
-    fa, fb = np.fft.rfftn(first), np.fft.rfftn(second)
-    plain = shells.correlation(fa, fb)
+    spectra = np.fft.rfftn(first), np.fft.rfftn(second)
+    plain = shells.correlation(*spectra)
     if mask is None:
-        effective = shells.count * shells.evenness(fa, fb)
-        return Fsc(
-            frequency=shells.frequency,
-            correlation=plain,
-            sigma_correlation=standard_error(plain, effective),
-            count=shells.count,
-            effective_count=effective,
-            pixel_size=float(pixel_size),
-        )
-    m = _as_mask(mask, first.shape)
-    inside = [np.fft.rfftn(v * m) for v in (first, second)]
-    masked = shells.correlation(inside[0], inside[1])
-    effective = _effective_count(m, shells) * shells.evenness(inside[0], inside[1])
-    start = _first_random_shell(shells, plain, randomise_beyond)
-    rng = np.random.default_rng(seed)
-    alike = [np.fft.rfftn(_randomised(f, shells, start, first.shape, rng) * m) for f in (fa, fb)]
-    noise = shells.correlation(alike[0], alike[1])
-    corrected, sigma = _correct(masked, noise, effective, start + MARGIN)
+        effective = shells.count * shells.evenness(*spectra)
+        curves = {"correlation": plain, "sigma_correlation": standard_error(plain, effective)}
+    else:
+        m = _as_mask(mask, first.shape)
+        inside = np.fft.rfftn(first * m), np.fft.rfftn(second * m)
+        effective = _effective_count(m, shells) * shells.evenness(*inside)
+        masked = shells.correlation(*inside)
+        start = _first_random_shell(shells, plain, randomise_beyond)
+        noise = _noise_correlation(spectra, shells, start, m, seed)
+        corrected, sigma = _correct(masked, noise, effective, start + MARGIN)
+        curves = {"correlation": corrected, "sigma_correlation": sigma}
+        curves |= {"masked": masked, "randomised": noise, "unmasked": plain}
     return Fsc(
         frequency=shells.frequency,
-        correlation=corrected,
-        sigma_correlation=sigma,
         count=shells.count,
         effective_count=effective,
         pixel_size=float(pixel_size),
-        masked=masked,
-        randomised=noise,
-        unmasked=plain,
+        **curves,
     )
 
 
@@ -236,19 +226,19 @@ def _first_random_shell(shells: Shells, plain: Float64, beyond: float | None) ->
     return int(low[0]) if low.size else len(plain)
 
 
-def _randomised(
-    spectrum: Complex128,
-    shells: Shells,
-    start: int,
-    shape: tuple[int, ...],
-    rng: np.random.Generator,
+def _noise_correlation(
+    spectra: tuple[Complex128, Complex128], shells: Shells, start: int, mask: Float64, seed: int
 ) -> Float64:
-    """Return the volume with the phases of noise, and its own amplitudes, from shell ``start`` on."""
-    noise = np.fft.rfftn(rng.standard_normal(shape))
-    phases = noise / np.maximum(np.abs(noise), 1e-300)
-    beyond = shells.radius * max(shape) > start + 0.5
-    mixed = np.where(beyond, np.abs(spectrum) * phases, spectrum)
-    return np.asarray(np.fft.irfftn(mixed, shape, axes=range(len(shape))))
+    """Return the correlation that the mask alone makes: of the volumes with random phases from shell ``start`` on."""
+    rng, axes = np.random.default_rng(seed), range(mask.ndim)
+    beyond = shells.radius * max(mask.shape) > start + 0.5
+    alike = []
+    for spectrum in spectra:
+        noise = np.fft.rfftn(rng.standard_normal(mask.shape))
+        phases = noise / np.maximum(np.abs(noise), 1e-300)
+        mixed = np.where(beyond, np.abs(spectrum) * phases, spectrum)
+        alike.append(np.fft.rfftn(np.fft.irfftn(mixed, mask.shape, axes=axes) * mask))
+    return shells.correlation(alike[0], alike[1])
 
 
 def _correct(

@@ -115,7 +115,7 @@ def noise_variance(
     window = Window(filter=filter, n_iter=n_iter, cutoff=cutoff, order=order)
     pixels = _as_variance(variance, (len(geometry), *image_shape))
     result = as_output(out, shape)
-    plan = make_plan(geometry, shape, image_shape)
+    plan = _row_plan(geometry, shape, image_shape)
     gains, lengths = row_gains(plan, geometry, shape, window)
     squares = np.zeros_like(gains)
     for i, n in enumerate(lengths):
@@ -128,6 +128,18 @@ def noise_variance(
     _core.wbp(plan, images, squares, lengths, result, threads, cancel)
     np.maximum(result, 0.0, out=result)  # the interpolation rings at the images' edges
     return result
+
+
+def _row_plan(
+    geometry: Geometry, shape: tuple[int, int, int], image_shape: tuple[int, int]
+) -> _core.ProjectionPlan:
+    plan = make_plan(geometry, shape, image_shape)
+    if not isinstance(plan, _core.ProjectionPlan):
+        raise InputError(
+            "geometry: found rays that cross the volume's y, or voxels or magnifications other than 1; expected a tilt "
+            "axis along y and voxels as large as the pixels"
+        )
+    return plan
 
 
 def _response(
@@ -153,7 +165,7 @@ def _response(
     )
     # Narrower by four pixels, or a shift could make a row longer than the filter.
     height, width = (e - 4 if e > 5 else 2 - e % 2 for e in image_shape)
-    plan = make_plan(near, (nz, rows, nx), (height, width))
+    plan = _row_plan(near, (nz, rows, nx), (height, width))
     point = np.zeros((1, height, width), np.float32)
     point[0, height // 2, width // 2] = 1.0
     plain, filtered = np.empty((2, nz, rows, nx), np.float32)

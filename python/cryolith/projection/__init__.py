@@ -4,5 +4,6 @@
 from .geometry import Geometry
 from .linear_operator import linear_operator
 from .operators import backproject, project
+from .rotations import rotation_matrix
 
-__all__ = ["Geometry", "backproject", "linear_operator", "project"]
+__all__ = ["Geometry", "backproject", "linear_operator", "project", "rotation_matrix"]

@@ -410,6 +410,15 @@ class Geometry:
             self.shifts_px + self.axis_offset_px * self.magnifications[:, None] * along_u
         )
 
+    def moved_to_shifts(self) -> Geometry:
+        """Return the same geometry with the axis offset and the volume's centre put into the shifts."""
+        return replace(
+            self,
+            shifts_px=self.matrices()[:, :, 3],
+            axis_offset_px=0.0,
+            centre_px=np.zeros(3),
+        )
+
     def _about(self, tilt_axis_deg: float) -> Geometry:
         """Return the same geometry counted from another tilt axis, its offset put into the shifts."""
         return replace(

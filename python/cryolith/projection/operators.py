@@ -11,12 +11,22 @@ import numpy.typing as npt
 from .. import _core
 from .._arrays import as_core, as_output
 from ..errors import InputError
+from .detector import DetectorPlan, reduced
 from .geometry import Geometry
 
-__all__ = ["Precision", "backproject", "finite_stack", "is_fixed16", "make_plan", "project"]
+__all__ = [
+    "Precision",
+    "ProjectorPair",
+    "backproject",
+    "finite_stack",
+    "is_fixed16",
+    "make_plan",
+    "project",
+]
 
 Float32 = npt.NDArray[np.float32]
 Precision = Literal["float32", "fixed16"]
+ProjectorPair = _core.ProjectionPlan | _core.FreePlan | DetectorPlan
 
 
 def project(
@@ -28,7 +38,7 @@ def project(
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
 ) -> Float32:
-    """Project a volume: voxel values summed along the rays, with a step of one pixel.
+    """Project a volume: its density integrated along the rays, in pixels of the specimen frame.
 
     Parameters
     ----------
@@ -46,7 +56,8 @@ def project(
     Returns
     -------
     (n_tilts, height, width) float32
-        A slab of thickness T and density 1 gives T / cos(tilt), within 0.3 %.
+        A slab of thickness T [px] and density 1 gives T / |cos| of the beam's angle with its normal. The sum of an
+        image is that of the voxels times sampling^3 magnification^2.
 
     Raises
     ------
@@ -126,9 +137,22 @@ def is_fixed16(precision: str) -> bool:
 
 def make_plan(
     geometry: Geometry, shape: tuple[int, ...], image_shape: tuple[int, ...]
-) -> _core.ProjectionPlan:
-    """Return the projector pair of a geometry for one volume shape and one image shape: make once, run often."""
-    return _core.ProjectionPlan(geometry.poses(), shape, image_shape)
+) -> ProjectorPair:
+    """Return the projector pair of a geometry for one volume shape and one image shape: make once, run often.
+
+    Rays perpendicular to the volume's y take the fast path, :class:`_core.ProjectionPlan`; any other
+    :class:`_core.FreePlan`. Voxels or a magnification other than 1 go through a :class:`DetectorPlan`.
+    """
+    detector, seen, pixels = reduced(geometry, image_shape)
+    plan: _core.ProjectionPlan | _core.FreePlan
+    if geometry.crosses_y:
+        plan = _core.FreePlan(seen.matrices(), shape, pixels)
+    else:
+        plan = _core.ProjectionPlan(seen.poses(), shape, pixels)
+    weights = geometry.weights()
+    if detector is None and (weights == 1.0).all():
+        return plan
+    return DetectorPlan(plan, detector, weights.astype(np.float32), (pixels[0], pixels[1]))
 
 
 def finite_stack(images: Float32, threads: int, cancel: _core.CancelToken | None) -> Float32:

@@ -16,6 +16,8 @@ __all__ = ["angles_of", "as_rotation", "cos_sin", "rotation_matrix", "split_pose
 Float64 = npt.NDArray[np.float64]
 # Deviation from a rotation that counts as rounding: matrices from text files keep six digits.
 ROUNDING = 1e-5
+# Magnifications as near to 1 as this are products of rotations.
+UNIT = 1e-9
 
 
 def cos_sin(degrees: float) -> tuple[float, float]:
@@ -88,7 +90,8 @@ def split_poses(poses: npt.ArrayLike) -> tuple[Float64, Float64]:
         lengths = np.linalg.norm(pose, axis=1)
         if lengths.min() <= ROUNDING * max(float(lengths.max()), 1e-300):
             raise InputError(f"poses: found a singular matrix at index {i}, expected a rotation")
-        magnifications[i] = math.sqrt(float(np.mean(lengths[-2:] ** 2)))
+        m = math.sqrt(float(np.mean(lengths[-2:] ** 2)))
+        magnifications[i] = 1.0 if abs(m - 1.0) < UNIT else m
         rotations[i] = _rotation_of(pose / magnifications[i], i)
     return rotations, magnifications
 

@@ -13,8 +13,8 @@ import numpy as np
 from .. import _core
 from ..errors import InputError
 from ..projection import Geometry
-from ..projection.operators import make_plan
-from .fields import Field, MemoryField, Shape3, scratch_field
+from ..projection.operators import ProjectorPair, make_plan
+from .fields import Field, MemoryField, Shape3, Window, scratch_field
 from .inputs import Float32
 
 __all__ = ["WHOLE", "Cut", "Pair", "Part", "over_layers"]
@@ -89,13 +89,19 @@ def over_layers(
         yield found
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class Part:
-    """A slab of the volume's rows and its plan."""
+    """A slab of the volume's rows.
+
+    Attributes
+    ----------
+    first, last : int
+        Its rows.
+    shape : (nz, last - first, nx)
+    """
 
     first: int
     last: int
-    plan: _core.ProjectionPlan
     shape: Shape3
 
     def rows_of(self, volume: Field) -> Float32:
@@ -121,20 +127,30 @@ class Pair:
     def __init__(
         self, geometry: Geometry, shape: Shape3, image_shape: tuple[int, int], cut: Cut
     ) -> None:
-        self.plan = make_plan(geometry, shape, image_shape)
-        self.parts = [self._part(shape, first, last) for first, last in cut.row_parts(shape[1])]
-
-    def _part(self, shape: Shape3, first: int, last: int) -> Part:
+        self.plan: ProjectorPair = make_plan(geometry, shape, image_shape)
+        self.unit = np.float32(geometry.weights().mean())  # of one ray through one voxel
         nz, ny, nx = shape
-        if (first, last) == (0, ny):
-            return Part(first=0, last=ny, plan=self.plan, shape=shape)
-        if not isinstance(self.plan, _core.ProjectionPlan):
+        self.parts = [
+            Part(first=first, last=last, shape=(nz, last - first, nx))
+            for first, last in cut.row_parts(ny)
+        ]
+        if len(self.parts) > 1 and not isinstance(self.plan, _core.ProjectionPlan):
             raise InputError(
-                "max_memory: found views whose rays cross the rows of the volume, expected a common tilt axis: this "
-                "cannot be cut; allow more memory"
+                "max_memory: found views whose rays cross the rows of the volume, or pixels that are not voxels, "
+                "expected a common tilt axis and one scale: this cannot be cut; allow more memory"
             )
-        plan = self.plan.slab(first, last)
-        return Part(first=first, last=last, plan=plan, shape=(nz, last - first, nx))
+
+    def slab(self, part: Part) -> _core.ProjectionPlan:
+        """Return the plan of a part: made when it is used, for its tables are as large as those of the whole."""
+        if not isinstance(self.plan, _core.ProjectionPlan):
+            raise AssertionError("only single-axis plans are cut")
+        return self.plan.slab(part.first, part.last)
+
+    def invert_columns(self, sums: Float32, threads: int) -> None:
+        """Set column sums of A to their inverse, 0 where less than half a ray meets a voxel."""
+        sums /= self.unit
+        _core.invert_step(sums, threads)
+        sums /= self.unit
 
     def project(
         self, volume: Field, out: Field, threads: int, cancel: _core.CancelToken | None
@@ -150,10 +166,10 @@ class Pair:
         for layer in range(out.shape[0]):
             out.put_layers(layer, zero)
         for part in self.parts:
-            top, bottom, left, right = part.plan.window
-            window = (top, bottom, left, right)
+            plan = self.slab(part)
+            window = _window(plan)
             images = out.window(window)
-            part.plan.project(part.rows_of(volume), images, threads, cancel, True)
+            plan.project(part.rows_of(volume), images, threads, cancel, True)
             out.put_window(window, images)
 
     def backproject(
@@ -161,11 +177,10 @@ class Pair:
     ) -> None:
         """Set ``out``, a slab, to the back-projection of ``stack`` there."""
         if len(self.parts) == 1:
-            images = stack.layers(0, stack.shape[0])
-        else:
-            top, bottom, left, right = part.plan.window
-            images = stack.window((top, bottom, left, right))
-        part.plan.backproject(images, out, threads, cancel)
+            self.plan.backproject(stack.layers(0, stack.shape[0]), out, threads, cancel)
+            return
+        plan = self.slab(part)
+        plan.backproject(stack.window(_window(plan)), out, threads, cancel)
 
     def scratch(self) -> Float32:
         """Return an array for the largest slab; :meth:`rows` cuts it for the others."""
@@ -176,3 +191,8 @@ class Pair:
         """Return as much of the scratch as a slab needs."""
         nz, ny, nx = part.shape
         return scratch.reshape(-1)[: nz * ny * nx].reshape(part.shape)
+
+
+def _window(plan: _core.ProjectionPlan) -> Window:
+    top, bottom, left, right = plan.window
+    return top, bottom, left, right

@@ -186,6 +186,10 @@ def filter_projections(
         raise InputError(f"stack: found {len(images)} images, expected {len(geometry)}, one a tilt")
     if thickness is not None and not thickness > 0:
         raise InputError(f"thickness: found {thickness}, expected a length above 0 px")
+    if geometry.crosses_y:
+        raise InputError(
+            "geometry: found rays that are not perpendicular to one tilt axis, expected a single-axis series; use wbp"
+        )
     axis = geometry.tilt_axis_deg + geometry.rotations_deg
     if np.any(axis % 90.0 != 0.0) or np.ptp(axis % 180.0) != 0.0:
         raise InputError(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 from typing_extensions import Unpack
@@ -22,7 +23,7 @@ from .subsets import Subset, ordered_subsets, take_turns
 __all__ = ["mlem"]
 
 # Voxels along a ray.
-LEAST_RAY = 0.5
+LEAST_RAY = np.float32(0.5)
 
 
 def mlem(
@@ -100,11 +101,11 @@ def _leave_out_grazing(setup: Setup, subsets: list[Subset]) -> None:
         part.put_rows(ones, np.ones(part.shape, np.float32) if mask is None else mask)
     for s in subsets:
         setup.project(s.pair, ones, s.projected)
-        setup.over_layers(_graze, [s.projected], s.weights)
+        setup.over_layers(partial(_graze, LEAST_RAY * s.pair.unit), [s.projected], s.weights)
 
 
-def _graze(sums: Float32, weights: Float32) -> None:
-    weights *= sums >= LEAST_RAY
+def _graze(least: np.float32, sums: Float32, weights: Float32) -> None:
+    weights *= sums >= least
 
 
 def _inverse_sums(setup: Setup, subset: Subset) -> Field:
@@ -113,7 +114,7 @@ def _inverse_sums(setup: Setup, subset: Subset) -> Field:
     for part in subset.pair.parts:
         sums = part.rows_of(voxels)
         subset.pair.backproject(part, subset.weights, sums, setup.threads, setup.cancel)
-        _core.invert_step(sums, setup.threads)
+        subset.pair.invert_columns(sums, setup.threads)
         mask = setup.mask_rows(part)
         if mask is not None:
             sums *= mask

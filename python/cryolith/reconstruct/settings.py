@@ -67,7 +67,7 @@ class ReconstructSettings:
     )
     damp: float = setting(1.0, "lsqr: weight of the Tikhonov penalty", minimum=0.0)
     strength: float = setting(
-        0.04, "tv: strength of the regularisation, larger for noisier images", minimum=1e-9
+        0.06, "tv: strength of the regularisation, larger for noisier images", minimum=1e-9
     )
     levels: int | tuple[float, ...] = setting(
         2, "dart: how many grey levels, empty space included, or the levels themselves"

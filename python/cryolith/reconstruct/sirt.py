@@ -155,7 +155,7 @@ def _invert_columns(
     for s in subsets:
         sums = setup.backproject(s.pair, s.pair.parts[i], s.weights, scratch)
         np.maximum(largest, sums, out=largest)
-    _core.invert_step(largest, setup.threads)
+    subsets[0].pair.invert_columns(largest, setup.threads)
     mask = setup.mask_rows(part)
     if mask is not None:
         largest *= mask

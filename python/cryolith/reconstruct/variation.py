@@ -35,7 +35,7 @@ def tv(
     angles_deg: ViewsLike = None,
     *,
     n_iter: int = ITERATIONS["tv"],
-    strength: float = 0.04,
+    strength: float = 0.06,
     huber: float = 0.0,
     axis_weights: npt.ArrayLike = (1.0, 1.0, 1.0),
     **options: Unpack[Options],
@@ -50,7 +50,7 @@ def tv(
         As in :func:`sirt`.
     n_iter : int, default 150
         The wedge is the last to be filled: fewer leave the specimen elongated.
-    strength : float, default 0.04
+    strength : float, default 0.06
         Of the regularisation, whatever the units: ``level`` is sum W b^2 / sum W |b|, the mean of the images weighted
         by themselves, which empty space does not change. Larger for noisier data.
     huber : float, default 0 [units of the volume]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast, overload
@@ -14,7 +15,9 @@ from .. import _core
 from .._arrays import as_output
 from ..errors import InputError
 from ..projection import Geometry
+from ..projection.detector import DetectorPlan
 from ..projection.operators import Precision, is_fixed16, make_plan
+from .exact_filter import exact_filter
 from .filters import Filter, Window, filter_gains, sirt_steps
 from .halves import SPLITS, Halves, Split, dose_before, frame_stacks, split_tilts
 from .inputs import Float32, Problem, ProjectionsLike, ViewsLike, as_problem
@@ -130,26 +133,19 @@ def wbp(
     References
     ----------
     Kak & Slaney, Principles of Computerized Tomographic Imaging, section 3.3; weights by the local tilt increment.
+    For rays that are not perpendicular to the volume's y: Harauz & van Heel, Optik 73 (1986) 146 (exact_filter.py).
     """
     fixed16 = is_fixed16(precision)
     window = Window(filter=filter, n_iter=n_iter, cutoff=cutoff, order=order)
     jobs = _jobs(stack, angles_deg, thickness, shape, background, halves, dose)
     whole = jobs[0].whole
     volume = as_output(out, whole.shape)
-    plan = make_plan(whole.geometry, whole.shape, whole.stack.shape[1:])
-    gains, lengths = row_gains(plan, whole.geometry, whole.shape, window)
+    back = _filtered_backprojector(whole, window, fixed16)
     targets = [volume] if halves is None else [np.empty_like(volume) for _ in jobs]
     if progress:
         progress(0.0)
     for done, (job, target) in enumerate(zip(jobs, targets, strict=True), start=1):
-        if halves in ("tilts", "dose"):
-            geometry = whole.geometry.subset(job.index)
-            plan = make_plan(geometry, whole.shape, whole.stack.shape[1:])
-        else:
-            geometry = whole.geometry
-        images = fill_missing(job.images(), geometry, threads, cancel)
-        own = [lengths[i] for i in job.index]
-        _core.wbp(plan, images, gains[job.index], own, target, threads, cancel, fixed16)
+        back(job, target, threads, cancel)
         if progress:
             progress(done / len(jobs))
     if halves is None:
@@ -159,16 +155,77 @@ def wbp(
     return Halves(first=targets[0], second=targets[1], full=volume, split=halves, index=index)
 
 
+def _filtered_backprojector(whole: Problem, window: Window, fixed16: bool) -> Callable[..., None]:
+    """Return the function that sets a target to the filtered back-projection of a job's images."""
+    plan = make_plan(whole.geometry, whole.shape, whole.stack.shape[1:])
+    inner = plan.plan if isinstance(plan, DetectorPlan) else plan
+    if isinstance(inner, _core.FreePlan):
+        return functools.partial(_backproject_exact, window, fixed16)
+    detector = plan.detector if isinstance(plan, DetectorPlan) else None
+    factor = 1.0 if detector is None else detector.factor
+    gains, lengths = row_gains(inner, whole.geometry, whole.shape, window, factor)
+    return functools.partial(_backproject_rows, gains, lengths, fixed16)
+
+
+def _backproject_rows(
+    gains: Float32,
+    lengths: list[int],
+    fixed16: bool,
+    job: _Job,
+    target: Float32,
+    threads: int,
+    cancel: _core.CancelToken | None,
+) -> None:
+    whole, geometry = job.whole, job.geometry
+    plan = make_plan(geometry, whole.shape, whole.stack.shape[1:])
+    images = fill_missing(job.images(), geometry, threads, cancel)
+    if isinstance(plan, DetectorPlan):
+        if plan.detector is not None:
+            images = plan.detector.reduce(images, threads, cancel)
+        plan = plan.plan
+    own = [lengths[i] for i in job.index]
+    rows = cast("_core.ProjectionPlan", plan)
+    _core.wbp(rows, images, gains[job.index], own, target, threads, cancel, fixed16)
+
+
+def _backproject_exact(
+    window: Window,
+    fixed16: bool,
+    job: _Job,
+    target: Float32,
+    threads: int,
+    cancel: _core.CancelToken | None,
+) -> None:
+    whole, geometry = job.whole, job.geometry
+    images = fill_missing(job.images(), geometry, threads, cancel)
+    filtered = exact_filter(
+        images, whole.geometry, whole.shape, window, index=job.index, threads=threads, cancel=cancel
+    )
+    filtered /= geometry.weights().astype(np.float32)[:, None, None]
+    plan = make_plan(geometry, whole.shape, whole.stack.shape[1:])
+    plan.backproject(filtered, target, threads, cancel, fixed16)
+
+
 def row_gains(
-    plan: _core.ProjectionPlan, geometry: Geometry, shape: tuple[int, int, int], window: Window
+    plan: _core.ProjectionPlan,
+    geometry: Geometry,
+    shape: tuple[int, int, int],
+    window: Window,
+    factor: float = 1.0,
 ) -> tuple[Float32, list[int]]:
-    """Return the spectra that filter the stretched rows of each tilt, as :func:`filter_gains`, and their lengths."""
+    """Return the spectra that filter the stretched rows of each tilt, as :func:`filter_gains`, and their lengths.
+
+    ``factor`` is the width of the pixels that the plan sees, in pixels of the detector.
+    """
     lengths = _core.filter_lengths(plan)
     spacings = np.array([plan.spacing(i) for i in range(len(geometry))])
-    steps = sirt_steps(geometry.angles_deg, float(shape[0]), float(shape[2]))
-    return filter_gains(
-        spacings, tilt_weights(geometry.angles_deg), lengths, window, steps
-    ), lengths
+    poses = geometry.poses()
+    turned = geometry.x_tilts_deg.any()
+    angles = np.rad2deg(np.arctan2(poses[:, 1], poses[:, 0])) if turned else geometry.angles_deg
+    seen = geometry.magnifications / factor  # pixels of the plan per pixel of the specimen frame
+    edges = [float(n) * geometry.sampling for n in (shape[0], shape[2])]
+    steps = sirt_steps(angles, *edges) * seen
+    return filter_gains(spacings, tilt_weights(angles) * seen, lengths, window, steps), lengths
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -177,6 +234,11 @@ class _Job:
 
     whole: Problem
     index: npt.NDArray[np.int64]
+
+    @property
+    def geometry(self) -> Geometry:
+        whole = self.whole.geometry
+        return whole if len(self.index) == len(whole) else whole.subset(self.index)
 
     def images(self) -> Float32:
         stack = self.whole.stack
