@@ -59,8 +59,8 @@ def reconstruct(
     mask : (nz, ny, nx), optional
         For the iterative methods: voxels where it is 0 are 0.
     max_memory : int, optional [bytes]
-        Work in slabs along the tilt axis that need no more, with the same bytes in the result; refuse, before anything is
-        allocated, what cannot be cut far enough. The volume then is a memory map of a file without a name.
+        Work in slabs along the tilt axis that need no more, with the same bytes in the result; refuse, before anything
+        is allocated, what cannot be cut far enough. The volume then is a memory map of a file without a name.
     workspace : path, optional
         A folder for what is then not in memory; default the system's for temporary files.
     threads, progress
@@ -212,6 +212,9 @@ class BinnedImages:
         for image, i in zip(out, index, strict=True):
             image[:] = self._image(int(i))
         return out
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return self[:].astype(self.dtype if dtype is None else dtype, copy=False)
 
     def _image(self, i: int) -> Float32:
         b, (_, height, width) = self._binning, self.shape
