@@ -29,6 +29,8 @@ USUAL_TILT_DEG, USUAL_AXIS_DEG = 70.0, 3.0
 TAP_BYTES = 8
 # Images that a pass over the rays holds at once, and one more to read or turn.
 IMAGES_AT_ONCE = 5
+# What work in slabs takes beside its slabs: pages of files, and what the C library keeps (benchmarks/memory.py).
+SLAB_ROOM = 1.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,13 +179,13 @@ class _Need:
         nz, ny, nx = self.shape
         slab, window = 4 * nz * min(rows, ny) * nx, self._window(rows)
         core = self._core_scratch(self.pair.slab(0, min(rows, ny))) + 2 * self.tables()
-        held = 1 if self.settings.method in ("wbp", "tv") else 2
+        held = 2 if self.settings.method in ("sirt", "sart", "mlem") else 1
         projecting = (2 if self.turned else 1) * window + held * slab + core
         updating = (3 if self.settings.method != "wbp" else 1) * slab
         if self.settings.method == "tv":
             updating = 6 * 4 * nz * min(ny, rows + 2 * HALO) * nx + 12 * nz * HALO * nx
         passing = IMAGES_AT_ONCE * self.layers(rows) * self._image()
-        return max(projecting, updating, passing)
+        return int(SLAB_ROOM * max(projecting, updating, passing))
 
     def layers(self, rows: int) -> int:
         """Images at once that need no more than a slab."""
@@ -266,7 +268,10 @@ def _copies(settings: ReconstructSettings) -> tuple[int, float]:
         "lsqr": (4, 3.0),
         "mlem": (3 + split, 2.0 + subsets),  # the weights of the voxels for each subset
         "tv": (4, 8.0),  # volume, the one before, with momentum, gradient step, metric, dual (3)
-        "dart": (max(5, 2 + levels), 6.25),  # those of sirt; grey, free, smoothed and labels
+        "dart": (
+            max(5, 2 + levels),
+            7.75,
+        ),  # those of sirt; grey, free, smoothed, labels, comparisons
     }
     return needs[settings.method]
 

@@ -241,6 +241,7 @@ def _background(
     levels = np.empty(len(kept))
     for i, j in enumerate(kept):
         image = np.asarray(series.images[j], dtype=np.float32)
+        let_go(series.images)
         good = image[np.isfinite(image)]
         levels[i] = np.percentile(good, 2) if good.size else 0.0
     return levels

@@ -17,9 +17,9 @@ from ..errors import InputError
 from ..projection import Geometry
 from ..projection.detector import DetectorPlan
 from ..projection.operators import Precision, is_fixed16, make_plan
-from .cut import WHOLE, Cut, Pair
+from .cut import WHOLE, Cut, Pair, Part
 from .exact_filter import exact_filter
-from .fields import Field
+from .fields import Field, fresh
 from .filters import Filter, Window, filter_gains, sirt_steps
 from .halves import SPLITS, Halves, Split, dose_before, frame_stacks, split_tilts
 from .inputs import Float32, Problem, ProjectionsLike, ViewsLike, as_problem
@@ -197,16 +197,19 @@ class _Slabs:
             image, view = whole.images.read(i, i + 1), whole.geometry.subset([i])
             self.images.put_layers(i, fill_missing(image, view, threads, cancel))
         for done, part in enumerate(self.pair.parts, start=1):
-            plan = self.pair.slab(part)
-            top, bottom, left, right = plan.window
-            images = self.images.window((top, bottom, left, right))
-            rows = np.empty(part.shape, np.float32)
-            how = (threads, cancel, self.fixed16)
-            _core.wbp(plan, images, self.gains, self.lengths, rows, *how)
-            part.put_rows(target, rows)
+            part.put_rows(target, self._slab(part, threads, cancel))
             if progress:
                 progress(done / len(self.pair.parts))
         return target.whole()
+
+    def _slab(self, part: Part, threads: int, cancel: _core.CancelToken | None) -> Float32:
+        plan = self.pair.slab(part)
+        top, bottom, left, right = plan.window
+        images = self.images.window((top, bottom, left, right))
+        rows = fresh(part.shape)
+        how = (threads, cancel, self.fixed16)
+        _core.wbp(plan, images, self.gains, self.lengths, rows, *how)
+        return rows
 
 
 def _filtered_backprojector(whole: Problem, window: Window, fixed16: bool) -> Callable[..., None]:
@@ -324,7 +327,7 @@ def _jobs(
         for s in stacks
     ]
     if halves not in ("tilts", "dose"):
-        return [_Job(whole=p, index=np.arange(len(p.stack))) for p in problems]
+        return [_Job(whole=p, index=np.arange(len(p.index))) for p in problems]
     suffered = dose_before(stack, dose, problems[0].index)
     index = split_tilts(problems[0].geometry.angles_deg, halves, dose=suffered)
     return [_Job(whole=problems[0], index=i) for i in index]
