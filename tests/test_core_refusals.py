@@ -71,6 +71,6 @@ def test_unaligned_pixels_are_refused():
 def test_an_output_may_not_be_an_input():
     a, b = np.ones((2, 3, 4), np.float32), np.ones((2, 3, 4), np.float32)
     with pytest.raises(InputError, match="shares memory"):
-        _core.residual_step(a, b, a)
+        _core.residual_step(a, b, None, a)
     with pytest.raises(InputError, match="shares memory"):
-        _core.update_step(a, b, 0.0, b)
+        _core.update_step(a, b, 1.0, 0.0, 1.0, a)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import mmap
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from .errors import InputError
 
-__all__ = ["as_angles", "as_core", "as_output"]
+__all__ = ["as_angles", "as_core", "as_output", "let_go"]
 
 _log = logging.getLogger("cryolith")
 
@@ -101,3 +102,20 @@ def as_output(
         found = f"{getattr(out, 'dtype', type(out))} {getattr(out, 'shape', '')}"
         raise InputError(f"{name}: found {found}, expected writeable C-order float32 {shape}")
     return out
+
+
+def let_go(array: Any) -> None:
+    """Stop counting a memory-mapped file as this process's memory; it is read again when it is looked at.
+
+    Arrays that are no map of a file shared with others, or that wrap one in a way unknown here, stay as they are.
+    """
+    base = getattr(array, "_stored", array)
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, memoryview):
+        base = base.obj
+    readonly = isinstance(base, mmap.mmap) and memoryview(base).readonly
+    if readonly and hasattr(
+        mmap, "MADV_DONTNEED"
+    ):  # a private map that was written to would lose it
+        base.madvise(mmap.MADV_DONTNEED)

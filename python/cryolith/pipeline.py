@@ -298,7 +298,7 @@ def reconstruct_series(
 ) -> tuple[Volume, list[float]]:
     """Reconstruct with each tilt's background level removed; return the volume and the convergence.
 
-    ``how`` takes ``threads``, ``max_memory``, ``cancel`` and ``progress``.
+    ``how`` takes ``threads``, ``max_memory``, ``workspace``, ``cancel`` and ``progress``.
     """
     background = estimate_background(series.images)
     volume = reconstruct(series, alignment, settings, background=background, **how)
@@ -319,6 +319,7 @@ def _reconstruct(state: _Run) -> tuple[list[str], dict[str, Any]]:
         state.job.reconstruct,
         threads=state.threads,
         max_memory=state.max_memory,
+        workspace=state.folder,
         cancel=state.cancel,
         progress=state.on_progress("reconstruct"),
     )

@@ -67,32 +67,39 @@ View3<T> volume(std::vector<std::remove_const_t<T>>& values, index_t nz, index_t
   return v;
 }
 
+// An array of one row.
+template <class T>
+View3<T> row(std::vector<std::remove_const_t<T>>& values) {
+  return volume<T>(values, 1, 1, static_cast<index_t>(values.size()));
+}
+
 constexpr Bounds kFree{-HUGE_VALF, HUGE_VALF};
 
 TEST(Steps, OfTheRays) {
   std::vector<float> measured{4, 1, 2}, weights{0.5f, 0, 1}, gain{2, 2, 2}, projected{1, 7, 3};
-  const ResidualSums sums = weigh_residual(Cpu{}, view<const float>(measured), view<const float>(weights),
-                                           view<const float>(gain), view<float>(projected));
+  const ResidualSums sums = weigh_residual(Cpu{}, row<const float>(measured), row<const float>(weights),
+                                           row<const float>(gain), row<float>(projected));
   EXPECT_EQ(projected, (std::vector<float>{3, 0, -2}));
-  EXPECT_EQ(sums.residual, 5.5);  // the ray of weight 0 is missing
-  EXPECT_EQ(sums.data, 12.0);
+  EXPECT_EQ(sums.residual.value(), 5.5);  // the ray of weight 0 is missing
+  EXPECT_EQ(sums.data.value(), 12.0);
   projected = {1, 7, 3};
-  weigh_residual(Cpu{}, view<const float>(measured), view<const float>(weights), {}, view<float>(projected));
+  weigh_residual(Cpu{}, row<const float>(measured), row<const float>(weights), {}, row<float>(projected));
   EXPECT_EQ(projected, (std::vector<float>{1.5f, 0, -1}));
   std::vector<float> earlier{0, 0, 5};
   projected = {1, 7, 3};
-  const ResidualSums same = extrapolate_residual(Cpu{}, view<const float>(measured), view<const float>(weights),
-                                                 view<const float>(projected), 0.5f, view<float>(earlier));
-  EXPECT_EQ(same.residual, 5.5);
+  const ResidualSums same = extrapolate_residual(Cpu{}, row<const float>(measured), row<const float>(weights),
+                                                 row<const float>(projected), 0.5f, row<float>(earlier));
+  EXPECT_EQ(same.residual.value(), 5.5);
   EXPECT_EQ(earlier, (std::vector<float>{1.25f, 0, 0}));
   projected = {0.1f, 7, 4};
-  poisson_ratio(Cpu{}, view<const float>(measured), view<const float>(weights), 0.5f, view<float>(projected));
+  poisson_ratio(Cpu{}, row<const float>(measured), row<const float>(weights), 0.5f, row<float>(projected));
   EXPECT_EQ(projected, (std::vector<float>{4, 0, 0.5f}));
-  EXPECT_EQ(weighted_square(Cpu{}, view<const float>(weights), view<const float>(measured)), 12.0);
+  EXPECT_EQ(weighted_square(Cpu{}, row<const float>(weights), row<const float>(measured)).value(), 12.0);
   std::vector<float> residual{3, 0, -1};
   projected = {1, 1, 1};
-  EXPECT_EQ(subtract_projection(Cpu{}, view<const float>(weights), 1.0f, view<float>(residual), view<float>(projected)),
-            6.0);
+  EXPECT_EQ(
+      subtract_projection(Cpu{}, row<const float>(weights), 1.0f, row<float>(residual), row<float>(projected)).value(),
+      6.0);
   EXPECT_EQ(residual, (std::vector<float>{2, -1, -2}));
   EXPECT_EQ(projected, (std::vector<float>{1, 0, -2}));
 }
@@ -111,21 +118,21 @@ TEST(Steps, OfTheVolume) {
 
 TEST(Steps, OfTheGradients) {
   std::vector<float> x{0, 2, 1, 1}, mask{1, 1, 0, 1}, descent{-1, 5, 5, 2};
-  EXPECT_EQ(free_descent(Cpu{}, view<const float>(x), view<const float>(mask), 0.5, {0, 2}, view<float>(descent)),
+  EXPECT_EQ(free_descent(Cpu{}, row<const float>(x), row<const float>(mask), 0.5, {0, 2}, row<float>(descent)).value(),
             2.25);
   EXPECT_EQ(descent, (std::vector<float>{0, 0, 0, 1.5f}));  // on a bound, on a bound, outside, free
   std::vector<float> direction{7, 7, 7, 1};
-  const DirectionSums sums = conjugate_direction(Cpu{}, view<const float>(descent), 0.5f, view<float>(direction));
+  const DirectionSums sums = conjugate_direction(Cpu{}, row<const float>(descent), 0.5f, row<float>(direction));
   EXPECT_EQ(direction, (std::vector<float>{0, 0, 0, 2}));
-  EXPECT_EQ(sums.square, 4.0);
-  EXPECT_EQ(sums.slope, 3.0);
+  EXPECT_EQ(sums.square.value(), 4.0);
+  EXPECT_EQ(sums.slope.value(), 3.0);
   EXPECT_EQ(walk_volume(Cpu{}, view<const float>(direction), 1.0f, {0, 2}, view<float>(x)), 1);
   EXPECT_EQ(x, (std::vector<float>{0, 2, 1, 2}));
 }
 
 TEST(Variation, MovesAndFindsTheProximalMap) {
   std::vector<float> x{3, 4}, earlier{1, 6}, ahead{4, 1}, z{1, 1}, metric{2, 0.5f};
-  EXPECT_EQ(uphill(Cpu{}, view<const float>(ahead), view<const float>(x), view<const float>(earlier)), 8.0);
+  EXPECT_EQ(uphill(Cpu{}, row<const float>(ahead), row<const float>(x), row<const float>(earlier)).value(), 8.0);
   gradient_step(Cpu{}, view<const float>(ahead), view<const float>(metric), view<float>(z));
   EXPECT_EQ(z, (std::vector<float>{6, 1.5f}));
   move_ahead(Cpu{}, 0.5f, view<const float>(x), view<float>(earlier), view<float>(ahead));
@@ -150,7 +157,8 @@ TEST(Variation, MovesAndFindsTheProximalMap) {
   EXPECT_NEAR(found[1], 7.0f, 1e-5f);
 
   std::vector<float> cube{0, 1, 0, 0, 2, 0, 0, 0}, descent(8);
-  EXPECT_EQ(add_roughness(Cpu{}, 1.0, volume<const float>(cube, 2, 2, 2), volume<float>(descent, 2, 2, 2)), 15.0);
+  EXPECT_EQ(add_roughness(Cpu{}, 1.0, volume<const float>(cube, 2, 2, 2), volume<float>(descent, 2, 2, 2)).value(),
+            15.0);
   EXPECT_EQ(descent, (std::vector<float>{3, -3, 0, 1, -6, 3, 2, 0}));
 }
 
@@ -175,8 +183,10 @@ TEST(Steps, DoNotDependOnTheNumberOfThreads) {
     ascend_dual(cpu, variation, volume<const float>(metric, nz, ny, nx), volume<const float>(x, nz, ny, nx), q);
     primal_from_dual(cpu, variation, volume<const float>(metric, nz, ny, nx), volume<const float>(x, nz, ny, nx), q,
                      kFree, volume<float>(moved, nz, ny, nx));
-    sums.push_back(weighted_square(cpu, view<const float>(metric), view<const float>(moved)));
-    sums.push_back(add_roughness(cpu, 0.1, volume<const float>(x, nz, ny, nx), volume<float>(moved, nz, ny, nx)));
+    const auto rows = volume<const float>(metric, nz, ny, nx);
+    sums.push_back(weighted_square(cpu, rows, volume<const float>(moved, nz, ny, nx)).value());
+    const auto from = volume<const float>(x, nz, ny, nx);
+    sums.push_back(add_roughness(cpu, 0.1, from, volume<float>(moved, nz, ny, nx)).value());
     found.push_back(moved);
   }
   EXPECT_EQ(found[0], found[1]);

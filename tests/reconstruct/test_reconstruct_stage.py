@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -185,3 +187,43 @@ def test_real_needle(shared_data):
     assert 15 <= nz <= 40
     middle, edge = volume.data[nz // 2, :, nx // 2 - 3 : nx // 2 + 3], volume.data[nz // 2, :, :4]
     assert middle.mean() > 10 * edge.mean()
+
+
+@pytest.mark.parametrize("method", ["wbp", "sirt", "tv"])
+@pytest.mark.parametrize("axis", [0.0, 92.8])
+def test_a_limit_on_memory_changes_no_byte(method, axis, tmp_path):
+    rng = np.random.default_rng(4)
+    series = TiltSeries(
+        images=rng.random((9, 96, 80), dtype="f4"),
+        angles_deg=np.linspace(-60, 60, 9),
+        pixel_size=1.0,
+    )
+    alignment = Alignment(
+        angles_deg=series.angles_deg, tilt_axis_deg=axis, shifts_px=rng.normal(0, 1, (9, 2))
+    )
+    settings = ReconstructSettings(method=method, n_iter=2, thickness=40.0, binning=1)
+    whole = reconstruct(series, alignment, settings, threads=1)
+    geometry = Geometry.from_alignment(alignment)
+    with pytest.raises(InputError, match="expected at least") as refused:
+        reconstruct(series, alignment, settings, max_memory=1000, threads=1)
+    least = 1e6 * float(re.search(r"at least ([\d.]+) MB", str(refused.value))[1]) * 1.001
+    needs = plan(
+        (96, 80),
+        9,
+        settings,
+        volume_shape=whole.data.shape,
+        geometry=geometry,
+        max_memory=int(least),
+        threads=1,
+    )
+    assert 0 < needs.cut.rows < whole.data.shape[1]
+    assert (
+        needs.bytes_peak
+        <= least
+        < plan((96, 80), 9, settings, volume_shape=whole.data.shape, threads=1).bytes_peak
+    )
+    cut = reconstruct(
+        series, alignment, settings, max_memory=int(least), workspace=tmp_path, threads=1
+    )
+    assert cut.data.tobytes() == whole.data.tobytes()
+    assert list(tmp_path.iterdir()) == []

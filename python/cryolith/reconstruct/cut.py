@@ -14,7 +14,7 @@ from .. import _core
 from ..errors import InputError
 from ..projection import Geometry
 from ..projection.operators import ProjectorPair, make_plan
-from .fields import Field, MemoryField, Shape3, Window, scratch_field
+from .fields import Field, MemoryField, Shape3, Window, fresh, scratch_field
 from .inputs import Float32
 
 __all__ = ["WHOLE", "Cut", "Pair", "Part", "over_layers"]
@@ -81,12 +81,17 @@ def over_layers(
     cut: Cut, step: Callable[..., Sum], inputs: list[Field | None], target: Field
 ) -> Iterator[Sum]:
     """Run ``step(*parts of the inputs, part of the target)`` over stacks; yield what it returns."""
-    for first, last in cut.layer_parts(target.shape[0]):
+
+    # In a function of its own, so that one part is let go before the next is read.
+    def run(first: int, last: int) -> Sum:
         parts = [None if f is None else f.layers(first, last) for f in inputs]
         mine = target.layers(first, last)
         found = step(*parts, mine)
         target.put_layers(first, mine)
-        yield found
+        return found
+
+    for first, last in cut.layer_parts(target.shape[0]):
+        yield run(first, last)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,11 +171,16 @@ class Pair:
         for layer in range(out.shape[0]):
             out.put_layers(layer, zero)
         for part in self.parts:
-            plan = self.slab(part)
-            window = _window(plan)
-            images = out.window(window)
-            plan.project(part.rows_of(volume), images, threads, cancel, True)
-            out.put_window(window, images)
+            self._add_projections(part, volume, out, threads, cancel)
+
+    def _add_projections(
+        self, part: Part, volume: Field, out: Field, threads: int, cancel: _core.CancelToken | None
+    ) -> None:
+        plan = self.slab(part)
+        window = _window(plan)
+        images = out.window(window)
+        plan.project(part.rows_of(volume), images, threads, cancel, True)
+        out.put_window(window, images)
 
     def backproject(
         self, part: Part, stack: Field, out: Float32, threads: int, cancel: _core.CancelToken | None
@@ -184,7 +194,7 @@ class Pair:
 
     def scratch(self) -> Float32:
         """Return an array for the largest slab; :meth:`rows` cuts it for the others."""
-        return np.empty(self.parts[0].shape, np.float32)
+        return fresh(self.parts[0].shape)
 
     @staticmethod
     def rows(scratch: Float32, part: Part) -> Float32:

@@ -166,7 +166,11 @@ class _Dart:
         if not self.given:
             self._fit_levels()
             self._label(grey)
-        np.take(self.levels.astype(np.float32), self.labels, out=self.volume)
+        levels = self.levels.astype(np.float32)
+        for plane, labels in zip(
+            self.volume, self.labels, strict=True
+        ):  # all at once needs three volumes
+            plane[:] = levels[labels]
         if self.support is not None:
             self.volume *= self.support
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from .inputs import Float32
 
-__all__ = ["Field", "FileField", "MemoryField", "Shape3", "Window", "scratch_field"]
+__all__ = ["Field", "FileField", "MemoryField", "Shape3", "Window", "fresh", "scratch_field"]
 
 Shape3 = tuple[int, int, int]
 Window = tuple[int, int, int, int]
@@ -115,7 +115,7 @@ class FileField:
     def window(self, window: Window) -> Float32:
         """Read these rows and columns of all layers."""
         first, last, begin, end = self._as_stored(window)
-        part = np.empty((self._stored[0], last - first, end - begin), np.float32)
+        part = fresh((self._stored[0], last - first, end - begin))
         if end - begin == self._stored[2]:
             for layer, lines in enumerate(part):
                 self._read(lines, layer, first)
@@ -139,7 +139,7 @@ class FileField:
 
     def layers(self, first: int, last: int) -> Float32:
         """Read these layers."""
-        part = np.empty((last - first, *self._stored[1:]), np.float32)
+        part = fresh((last - first, *self._stored[1:]))
         self._read(part, first, 0)
         return self._turn(part)
 
@@ -159,7 +159,11 @@ class FileField:
         return (left, right, top, bottom) if self._turned else window
 
     def _turn(self, part: Float32) -> Float32:
-        return np.ascontiguousarray(part.transpose(0, 2, 1)) if self._turned else part
+        if not self._turned:
+            return part
+        turned = fresh((part.shape[0], part.shape[2], part.shape[1]))
+        turned[:] = part.transpose(0, 2, 1)
+        return turned
 
     def _place(self, layer: int, row: int) -> int:
         return self._offset + 4 * self._stored[2] * (layer * self._stored[1] + row)
@@ -179,13 +183,30 @@ class FileField:
             view, place = view[count:], place + count
 
 
+def fresh(shape: Shape3) -> Float32:
+    """Return an array whose memory goes back to the system with it.
+
+    What the C library has handed out of its heap it often keeps: slab after slab the process would grow.
+    """
+    return np.frombuffer(mmap.mmap(-1, 4 * math.prod(shape)), np.float32).reshape(shape)
+
+
 def scratch_field(
     shape: Shape3, folder: str | os.PathLike[str] | None, *, turned: bool = False
 ) -> FileField:
     """Return a field of zeros in a file without a name: it is gone when the process is, however that ends."""
-    descriptor, name = tempfile.mkstemp(dir=folder)
-    os.unlink(name)
+    descriptor = _nameless(tempfile.gettempdir() if folder is None else os.fspath(folder))
     field = FileField(descriptor, shape, turned=turned)
     weakref.finalize(field, os.close, descriptor)
     os.ftruncate(descriptor, 4 * math.prod(shape))
     return field
+
+
+def _nameless(folder: str) -> int:
+    """Open a new file that has no name, where the file system knows such files, or loses it at once."""
+    try:
+        return os.open(folder, os.O_RDWR | os.O_TMPFILE, 0o600)
+    except (AttributeError, OSError):
+        descriptor, name = tempfile.mkstemp(dir=folder)
+        os.unlink(name)
+        return descriptor

@@ -25,6 +25,7 @@ __all__ = [
     "State",
     "Sums",
     "added",
+    "exactly",
     "iterate",
     "weighted_dot",
 ]
@@ -161,18 +162,20 @@ class Setup:
         pair.backproject(part, stack, rows, self.threads, self.cancel)
         return rows
 
-    def mask_rows(self, part: Part) -> Float32 | None:
+    def inside(self, part: Part) -> npt.NDArray[np.bool_] | None:
         """Return the mask in a slab of the volume."""
-        if self.mask is None:
-            return None
-        inside = self.mask[:, part.first : part.last] != 0
-        return np.ascontiguousarray(inside, np.float32)
+        return None if self.mask is None else self.mask[:, part.first : part.last] != 0
 
     def over_layers(
         self, step: Callable[..., Sum], inputs: list[Field | None], target: Field
     ) -> list[Sum]:
         """Run ``step(*parts of the inputs, part of the target)`` over stacks; return what it returns for each."""
         return list(over_layers(self.cut, step, inputs, target))
+
+
+def exactly(sums: Iterable[_core.ExactSum]) -> float:
+    """Return the sum of all parts."""
+    return float(sum(sums, _core.ExactSum()))
 
 
 def added(sums: Iterable[Exact]) -> Sums:

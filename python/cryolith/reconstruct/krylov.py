@@ -11,9 +11,10 @@ from typing_extensions import Unpack
 
 from .. import _core
 from ..errors import InputError
+from .cut import Part
 from .fields import Field
-from .inputs import ProjectionsLike, ViewsLike
-from .iterate import Reconstruction, Setup, Sums, iterate
+from .inputs import Float32, ProjectionsLike, ViewsLike
+from .iterate import Exact, Reconstruction, Setup, Sums, added, exactly, iterate
 from .options import Options, checked_count, checked_number
 from .settings import ITERATIONS
 from .setup import as_setup
@@ -142,36 +143,38 @@ class _Gradients:
 
     def _square(self, stack: Field) -> float:
         """Return sum W v^2."""
-        setup, total = self.setup, _core.ExactSum()
-        for first, last in setup.cut.layer_parts(stack.shape[0]):
-            weights, values = setup.weights.layers(first, last), stack.layers(first, last)
-            total = total + _core.square_step(weights, values, setup.threads)
-        return float(total)
+        s = self.setup
+
+        def step(weights: Float32, values: Float32) -> _core.ExactSum:
+            return _core.square_step(weights, values, s.threads)
+
+        return exactly(s.over_layers(step, [s.weights], stack))
 
     def _descend(self) -> float:
         """Set ``descent`` to half the negative gradient along which the volume may move; return its square."""
-        setup, total = self.setup, _core.ExactSum()
-        for part in self.pair.parts:
-            descent, volume = part.rows_of(self.descent), part.rows_of(setup.volume)
-            self.pair.backproject(part, self.projected, descent, setup.threads, setup.cancel)
-            if self.roughness:
-                _core.roughness_step(self.roughness, volume, descent, setup.threads)
-            mask, low, high = setup.mask_rows(part), setup.lower, setup.upper
-            total = total + _core.descent_step(
-                volume, mask, self.damping, low, high, descent, setup.threads
-            )
-            part.put_rows(self.descent, descent)
-        return float(total)
+        return exactly(map(self._descend_slab, self.pair.parts))
+
+    def _descend_slab(self, part: Part) -> _core.ExactSum:
+        s = self.setup
+        descent = part.rows_of(self.descent)
+        self.pair.backproject(part, self.projected, descent, s.threads, s.cancel)
+        volume, inside = part.rows_of(s.volume), s.inside(part)
+        if self.roughness:
+            _core.roughness_step(self.roughness, volume, descent, s.threads)
+        mask = None if inside is None else inside.astype(np.float32)
+        found = _core.descent_step(volume, mask, self.damping, s.lower, s.upper, descent, s.threads)
+        part.put_rows(self.descent, descent)
+        return found
 
     def _direct(self, factor: float) -> tuple[float, float]:
         """Set ``direction`` to the descent plus ``factor`` times what it was; return its square and slope."""
-        square, slope = _core.ExactSum(), _core.ExactSum()
-        for part in self.pair.parts:
-            direction, descent = part.rows_of(self.direction), part.rows_of(self.descent)
-            s, d = _core.conjugate_step(descent, factor, direction, self.setup.threads)
-            square, slope = square + s, slope + d
-            part.put_rows(self.direction, direction)
-        return float(square), float(slope)
+        return added(self._direct_slab(part, factor) for part in self.pair.parts)
+
+    def _direct_slab(self, part: Part, factor: float) -> Exact:
+        direction, descent = part.rows_of(self.direction), part.rows_of(self.descent)
+        found = _core.conjugate_step(descent, factor, direction, self.setup.threads)
+        part.put_rows(self.direction, direction)
+        return found
 
     def _roughness(self) -> float:
         if not self.roughness:
@@ -197,53 +200,60 @@ class _Gradients:
 
     def _copy(self, source: Field, target: Field) -> None:
         for part in self.pair.parts:
-            rows = part.rows_of(target)
-            np.copyto(rows, part.rows_of(source))
-            part.put_rows(target, rows)
+            self._copy_slab(part, source, target)
+
+    def _copy_slab(self, part: Part, source: Field, target: Field) -> None:
+        rows = part.rows_of(target)
+        np.copyto(rows, part.rows_of(source))
+        part.put_rows(target, rows)
 
     def _move(self, step: float) -> int:
         """Move the volume along the direction; return how many voxels a bound stopped."""
-        s, stopped = self.setup, 0
-        for part in self.pair.parts:
-            rows = part.rows_of(s.volume)
-            direction = part.rows_of(self.direction)
-            stopped += _core.walk_step(direction, step, s.lower, s.upper, rows, s.threads)
-            part.put_rows(s.volume, rows)
+        return sum(self._move_slab(part, step) for part in self.pair.parts)
+
+    def _move_slab(self, part: Part, step: float) -> int:
+        s, direction = self.setup, part.rows_of(self.direction)
+        rows = part.rows_of(s.volume)
+        stopped = _core.walk_step(direction, step, s.lower, s.upper, rows, s.threads)
+        part.put_rows(s.volume, rows)
         return stopped
 
     def _penalty(self, volume: Field) -> float:
         if not (self.damping or self.roughness):
             return 0.0
-        square = _core.ExactSum()
-        for part in self.pair.parts:
-            rows = part.rows_of(volume)
-            square = square + _core.square_step(np.ones_like(rows), rows, self.setup.threads)
         rough = 0.0
         if self.roughness:
-            whole = volume.whole()
-            rough = float(
-                _core.roughness_step(0.0, whole, np.empty_like(whole), self.setup.threads)
-            )
-        return self.damping * float(square) + self.roughness * rough
+            whole, threads = volume.whole(), self.setup.threads
+            rough = float(_core.roughness_step(0.0, whole, np.empty_like(whole), threads))
+        square = exactly(self._square_slab(part, volume) for part in self.pair.parts)
+        return self.damping * square + self.roughness * rough
+
+    def _square_slab(self, part: Part, volume: Field) -> _core.ExactSum:
+        rows = part.rows_of(volume)
+        return _core.square_step(np.ones_like(rows), rows, self.setup.threads)
 
     def _fresh_residual(self, *, started: bool) -> float:
         """Project the volume; return the sum of W r^2, with r in ``residual`` and W r in ``projected``."""
-        setup = self.setup
+        s = self.setup
         if started:
-            setup.project(self.pair, setup.volume, self.projected)
-        for first, last in setup.cut.layer_parts(setup.measured.shape[0]):
-            residual = self.residual.layers(first, last)
-            np.copyto(residual, setup.measured.layers(first, last))
-            self.residual.put_layers(first, residual)
+            s.project(self.pair, s.volume, self.projected)
+        s.over_layers(_copy_to, [s.measured], self.residual)
         return self._subtract(1.0)
 
     def _subtract(self, step: float) -> float:
         """Take ``step`` times ``projected`` from the residual; return the sum of W r^2, with W r in ``projected``."""
-        setup, total = self.setup, _core.ExactSum()
-        for first, last in setup.cut.layer_parts(setup.measured.shape[0]):
-            weights, residual = setup.weights.layers(first, last), self.residual.layers(first, last)
-            projected = self.projected.layers(first, last)
-            total = total + _core.subtract_step(weights, step, residual, projected, setup.threads)
-            self.residual.put_layers(first, residual)
-            self.projected.put_layers(first, projected)
-        return float(total)
+        parts = self.setup.cut.layer_parts(self.residual.shape[0])
+        return exactly(self._subtract_layers(first, last, step) for first, last in parts)
+
+    def _subtract_layers(self, first: int, last: int, step: float) -> _core.ExactSum:
+        s = self.setup
+        weights, residual = s.weights.layers(first, last), self.residual.layers(first, last)
+        projected = self.projected.layers(first, last)
+        found = _core.subtract_step(weights, step, residual, projected, s.threads)
+        self.residual.put_layers(first, residual)
+        self.projected.put_layers(first, projected)
+        return found
+
+
+def _copy_to(source: Float32, target: Float32) -> None:
+    np.copyto(target, source)

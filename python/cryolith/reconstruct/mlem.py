@@ -97,11 +97,16 @@ def _leave_out_grazing(setup: Setup, subsets: list[Subset]) -> None:
     """Take the weight from rays that meet less than half a voxel: whatever they measured, no voxel can explain it."""
     ones = setup.cut.volume(setup.volume.shape)
     for part in subsets[0].pair.parts:
-        mask = setup.mask_rows(part)
-        part.put_rows(ones, np.ones(part.shape, np.float32) if mask is None else mask)
+        part.put_rows(ones, _ones(setup, part))
     for s in subsets:
         setup.project(s.pair, ones, s.projected)
         setup.over_layers(partial(_graze, LEAST_RAY * s.pair.unit), [s.projected], s.weights)
+
+
+def _ones(setup: Setup, part: Part) -> Float32:
+    """Return 1 inside the mask, else 0, in a slab of the volume."""
+    inside = setup.inside(part)
+    return np.ones(part.shape, np.float32) if inside is None else inside.astype(np.float32)
 
 
 def _graze(least: np.float32, sums: Float32, weights: Float32) -> None:
@@ -115,9 +120,9 @@ def _inverse_sums(setup: Setup, subset: Subset) -> Field:
         sums = part.rows_of(voxels)
         subset.pair.backproject(part, subset.weights, sums, setup.threads, setup.cancel)
         subset.pair.invert_columns(sums, setup.threads)
-        mask = setup.mask_rows(part)
-        if mask is not None:
-            sums *= mask
+        inside = setup.inside(part)
+        if inside is not None:
+            sums *= inside
         part.put_rows(voxels, sums)
     return voxels
 
@@ -126,8 +131,7 @@ def _fill(setup: Setup, subsets: list[Subset], counts: float) -> None:
     """Start from the constant, inside the mask, whose projections have as many counts as the data."""
     parts = subsets[0].pair.parts
     for part in parts:
-        mask = setup.mask_rows(part)
-        part.put_rows(setup.volume, np.ones(part.shape, np.float32) if mask is None else mask)
+        part.put_rows(setup.volume, _ones(setup, part))
     expected = 0.0
     for s in subsets:
         setup.project(s.pair, setup.volume, s.projected)

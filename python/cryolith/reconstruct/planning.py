@@ -1,21 +1,36 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a reconstruction will need, before anything is allocated."""
+"""What a reconstruction will need, before anything is allocated, and how to cut one that needs too much."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
 
 from .. import _core
 from ..errors import InputError
+from ..projection import Geometry
+from ..projection.detector import DetectorPlan
+from ..projection.operators import ProjectorPair, make_plan
+from .cut import WHOLE, Cut
+from .fields import Shape3
 from .settings import FIRST, INNER, ReconstructSettings
+from .variation import HALO
 
 __all__ = ["Plan", "plan"]
 
 # Voxel-tilt updates per second and thread, whole calls at general tilt-axis angles on one core of Zen 4
 # (benchmarks/bench_projection.py); the estimate is to be right within a factor of three elsewhere.
-UPDATES_PER_SECOND = 2e9
-LANES = 8
-SLAB_BYTES = 48 << 20
+UPDATES_PER_SECOND = 5e9
+# Where no geometry is given: a range and an axis as they often are.
+USUAL_TILT_DEG, USUAL_AXIS_DEG = 70.0, 3.0
+TAP_BYTES = 8
+# Images that a pass over the rays holds at once, and one more to read or turn.
+IMAGES_AT_ONCE = 5
+# What work in slabs takes beside its slabs: pages of files, and what the C library keeps (benchmarks/memory.py).
+SLAB_ROOM = 1.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,17 +42,24 @@ class Plan:
     volume_shape : (int, int, int)
         (nz, ny, nx).
     bytes_peak : int
-        Largest memory held at once, the input images (as float32) and the result included.
+        Largest memory held at once: the input images (as float32), the result and all between; of work that is cut,
+        what is in memory of all of these.
     bytes_output : int
         The volume alone.
+    bytes_scratch : int
+        On disk while it runs; 0 where the work is not cut.
     seconds : float
         Expected time.
+    cut : Cut
+        What is in memory at once.
     """
 
     volume_shape: tuple[int, int, int]
     bytes_peak: int
     bytes_output: int
+    bytes_scratch: int
     seconds: float
+    cut: Cut = WHOLE
 
 
 def plan(
@@ -47,9 +69,12 @@ def plan(
     *,
     volume_shape: tuple[int, int, int] | None = None,
     pixel_size: float | None = None,
+    geometry: Geometry | None = None,
+    max_memory: int | None = None,
+    workspace: str | os.PathLike[str] | None = None,
     threads: int = 0,
 ) -> Plan:
-    """Predict memory and time of :func:`reconstruct`.
+    """Predict memory, disk and time of :func:`reconstruct`, and cut the work where it would not fit.
 
     Parameters
     ----------
@@ -61,66 +86,206 @@ def plan(
         (nz, ny, nx) after binning; default from the settings, as thick as wide where those leave it open.
     pixel_size : float, optional [angstrom]
         Needed to turn the settings' thickness into pixels.
+    geometry : Geometry, optional
+        Of the binned images; default a tilt axis a few degrees off and tilts within 70 degrees.
+    max_memory : int, optional [bytes]
+        Cut the work into slabs along the tilt axis that need no more. The result has the same bytes.
+    workspace : path, optional
+        A folder for what is not in memory; default the system's for temporary files.
     threads : int, default 0
         0 counts all processors of this process.
+
+    Raises
+    ------
+    InputError
+        No pixels; ``max_memory`` does not suffice, with the number that would.
     """
     if n_tilts < 1 or min(image_shape) < 1:
         raise InputError(
             f"image_shape: found {n_tilts} images of {image_shape}, expected at least one pixel"
         )
     height, width = (max(1, n // settings.binning) for n in image_shape)
+    if geometry is None:
+        angles = np.linspace(-USUAL_TILT_DEG, USUAL_TILT_DEG, n_tilts)
+        geometry = Geometry.single_axis(angles, tilt_axis_deg=USUAL_AXIS_DEG)
     if volume_shape is None:
         nz = max(height, width)
         if settings.thickness is not None and pixel_size is not None:
             nz = max(1, round(settings.thickness / pixel_size / settings.binning))
-        volume_shape = (nz, height, width)
-    voxels = volume_shape[0] * volume_shape[1] * volume_shape[2]
-    pixels, workers = n_tilts * height * width, threads or _core.available_threads()
-    along = max(volume_shape[0], volume_shape[2])
-    block = n_tilts * (volume_shape[0] + along + 80) * LANES * 4
-    if settings.method == "wbp":
-        peak = 4 * (2 * pixels + voxels) + 4 * workers * block
-        passes = 1
-    else:
-        stacks, volumes = _copies(settings)
-        lines = 2 * LANES * 4 * volume_shape[0] * (along + 200)
-        slab = max(SLAB_BYTES, workers * block)
-        peak = int(4 * (stacks * pixels + volumes * voxels))
-        peak += max(4 * workers * block, slab + workers * lines)
-        passes = _passes(settings)
-    updates = float(passes) * voxels * n_tilts
+        volume_shape = geometry.volume_shape((height, width), nz)
+    need = _Need(
+        settings=settings,
+        raw=4 * n_tilts * image_shape[0] * image_shape[1],
+        images=(n_tilts, height, width),
+        shape=volume_shape,
+        turned=abs(float(np.sin(np.deg2rad(geometry.tilt_axis_deg)))) > np.sqrt(0.5),
+        pair=make_plan(geometry, volume_shape, (height, width)),
+        threads=threads or _core.available_threads(),
+    )
+    cut = need.cut(max_memory, workspace)
     return Plan(
         volume_shape=volume_shape,
-        bytes_peak=peak,
-        bytes_output=4 * voxels,
-        seconds=updates / UPDATES_PER_SECOND / workers,
+        bytes_peak=need.in_slabs(cut.rows) if cut.on_disk else need.whole(),
+        bytes_output=4 * need.voxels,
+        bytes_scratch=need.on_disk() if cut.on_disk else 0,
+        seconds=float(_passes(settings))
+        * need.voxels
+        * n_tilts
+        / UPDATES_PER_SECOND
+        / need.threads,
+        cut=cut,
     )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Need:
+    """Memory of one reconstruction [bytes], by how it is cut."""
+
+    settings: ReconstructSettings
+    raw: int
+    images: Shape3
+    shape: Shape3
+    turned: bool
+    pair: ProjectorPair
+    threads: int
+
+    @property
+    def voxels(self) -> int:
+        nz, ny, nx = self.shape
+        return nz * ny * nx
+
+    @property
+    def pixels(self) -> int:
+        tilts, height, width = self.images
+        return tilts * height * width
+
+    def whole(self) -> int:
+        """Everything in memory."""
+        stacks, volumes = _copies(self.settings)
+        core = self.tables() + self._core_scratch(self.pair)
+        return int(self.raw + 4 * (stacks * self.pixels + volumes * self.voxels)) + core
+
+    def on_disk(self) -> int:
+        """Scratch files of work that is cut, the volume included."""
+        stacks, volumes = _copies(self.settings)
+        return int(
+            4 * (stacks * self.pixels + (volumes - _slabs_of_scratch(self.settings)) * self.voxels)
+        )
+
+    def in_slabs(self, rows: int) -> int:
+        """What slabs of so many rows take."""
+        if not isinstance(self.pair, _core.ProjectionPlan):
+            raise AssertionError("only single-axis plans are cut")
+        nz, ny, nx = self.shape
+        slab, window = 4 * nz * min(rows, ny) * nx, self._window(rows)
+        core = self._core_scratch(self.pair.slab(0, min(rows, ny))) + 2 * self.tables()
+        held = 2 if self.settings.method in ("sirt", "sart", "mlem") else 1
+        projecting = (2 if self.turned else 1) * window + held * slab + core
+        updating = (3 if self.settings.method != "wbp" else 1) * slab
+        if self.settings.method == "tv":
+            updating = 6 * 4 * nz * min(ny, rows + 2 * HALO) * nx + 12 * nz * HALO * nx
+        passing = IMAGES_AT_ONCE * self.layers(rows) * self._image()
+        return int(SLAB_ROOM * max(projecting, updating, passing))
+
+    def layers(self, rows: int) -> int:
+        """Images at once that need no more than a slab."""
+        nz, _, nx = self.shape
+        room = max(4 * nz * rows * nx, self._window(rows)) // (IMAGES_AT_ONCE * self._image())
+        return min(self.images[0], max(1, room))
+
+    def cut(self, max_memory: int | None, workspace: str | os.PathLike[str] | None) -> Cut:
+        """Return the largest slabs that fit; the whole where that does."""
+        if max_memory is None or self.whole() <= max_memory:
+            return WHOLE
+        if self.settings.method == "dart" or not isinstance(self.pair, _core.ProjectionPlan):
+            what = (
+                "dart"
+                if self.settings.method == "dart"
+                else "views without a common tilt axis and scale"
+            )
+            raise self._too_little(max_memory, self.whole(), f"; {what} cannot be cut")
+        step = self.pair.slab_rows
+        least = self.in_slabs(step)
+        if least > max_memory:
+            raise self._too_little(max_memory, least, "")
+        most = (self.shape[1] + step - 1) // step
+        rows = step * _largest(lambda k: self.in_slabs(step * k) <= max_memory, most)
+        return Cut(rows=rows, layers=self.layers(rows), turned=self.turned, folder=workspace)
+
+    def tables(self) -> int:
+        """What a plan holds: two taps for each tilt and line of voxels."""
+        return 2 * TAP_BYTES * self.images[0] * max(self.shape[0], self.shape[2])
+
+    def _image(self) -> int:
+        return 4 * self.images[1] * self.images[2]
+
+    def _core_scratch(self, pair: ProjectorPair) -> int:
+        if isinstance(pair, DetectorPlan):
+            return pair.plan.scratch_bytes(self.threads) + 4 * self.pixels
+        if self.settings.method == "wbp" and isinstance(pair, _core.ProjectionPlan):
+            work = 64 * max(_core.filter_lengths(pair)) * self.threads
+            return pair.backproject_bytes(self.threads) + work
+        return pair.scratch_bytes(self.threads)
+
+    def _window(self, rows: int) -> int:
+        """Of the images, the most that a slab sees."""
+        if not isinstance(self.pair, _core.ProjectionPlan):
+            raise AssertionError("only single-axis plans are cut")
+        ny, most = self.shape[1], 0
+        for first in range(0, ny, rows):
+            top, bottom, left, right = self.pair.seen_by(first, min(ny, first + rows))
+            most = max(most, (bottom - top) * (right - left))
+        return 4 * self.images[0] * most
+
+    def _too_little(self, found: int, expected: int, why: str) -> InputError:
+        return InputError(
+            f"max_memory: found {found / 1e6:.4g} MB, expected at least {expected / 1e6:.4g} MB for a volume of "
+            f"{self.shape}{why}; allow more, bin the images or give a smaller thickness"
+        )
+
+
+def _largest(fits: Callable[[int], bool], most: int) -> int:
+    """Return the largest k up to ``most`` that fits; 1 does."""
+    low, high = 1, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
 def _copies(settings: ReconstructSettings) -> tuple[int, float]:
-    """Return how many arrays of the size of the images and of the volume an iterative method holds at once."""
+    """Return how many arrays of the size of the binned images and of the volume a method holds at once."""
     subsets = settings.subsets or 1
-    split = (
-        2 if settings.method == "sart" or subsets > 1 else 0
-    )  # images and weights in the subsets' order
-    levels = (
-        settings.levels if isinstance(settings.levels, int) else 0
-    )  # given levels are not fitted
+    ordered = subsets > 1 or (settings.method == "sart" and settings.subsets is None)
+    split = 2 if ordered else 0  # images and weights in the subsets' order
+    # Given levels are not fitted.
+    levels = settings.levels if isinstance(settings.levels, int) else 0
     needs = {
+        "wbp": (1, 1.0),
         "sirt": (4, 3.0),  # images, weights, rays, projected; volume, its weights, correction
         "sart": (4 + split, 3.0),
         "cgls": (4, 3.0),  # images, weights, residual, projected; volume, descent, direction
         "lsqr": (4, 3.0),
         "mlem": (3 + split, 2.0 + subsets),  # the weights of the voxels for each subset
         "tv": (4, 8.0),  # volume, the one before, with momentum, gradient step, metric, dual (3)
-        "dart": (max(5, 2 + levels), 6.25),  # those of sirt; grey, free, smoothed and labels
+        "dart": (
+            max(5, 2 + levels),
+            7.75,
+        ),  # those of sirt; grey, free, smoothed, labels, comparisons
     }
     return needs[settings.method]
+
+
+def _slabs_of_scratch(settings: ReconstructSettings) -> int:
+    """How many of these volumes are only ever made for a slab."""
+    return 1 if settings.method in ("sirt", "sart", "mlem") else 0
 
 
 def _passes(settings: ReconstructSettings) -> int:
     """Return how often an iterative method projects and back-projects, its preparation included."""
     n = settings.iterations
+    if settings.method == "wbp":
+        return 1
     if settings.method == "dart":
         return 2 * (FIRST + 1 + n * (INNER + 2))
     return 2 * (n + 1)

@@ -16,7 +16,7 @@ from .inputs import Float32, Problem, ProjectionsLike, ViewsLike, as_problem
 from .iterate import Setup
 from .options import Options, checked_bounds, checked_number, refuse_unknown
 
-__all__ = ["as_setup"]
+__all__ = ["as_setup", "volume_target"]
 
 
 def as_setup(
@@ -129,7 +129,7 @@ def _start(
     """Return the start volume, inside mask and bounds, and whether any of it is not 0."""
     init, out = options.get("init"), options.get("out")
     given = None if init is None else _of_shape(init, "init", shape)
-    volume = _target(out, shape, cut)
+    volume = volume_target(out, shape, cut)
     started = False
     for first, last in cut.row_parts(shape[1]):
         window = (first, last, 0, shape[2])
@@ -143,7 +143,8 @@ def _start(
     return volume, started
 
 
-def _target(out: Float32 | Field | None, shape: Shape3, cut: Cut) -> Field:
+def volume_target(out: Float32 | Field | None, shape: Shape3, cut: Cut) -> Field:
+    """Return the field that a result goes into."""
     if out is None:
         return cut.volume(shape)
     if isinstance(out, np.ndarray):

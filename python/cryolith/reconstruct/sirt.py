@@ -156,7 +156,7 @@ def _invert_columns(
         sums = setup.backproject(s.pair, s.pair.parts[i], s.weights, scratch)
         np.maximum(largest, sums, out=largest)
     subsets[0].pair.invert_columns(largest, setup.threads)
-    mask = setup.mask_rows(part)
-    if mask is not None:
-        largest *= mask
+    inside = setup.inside(part)
+    if inside is not None:
+        largest *= inside
     part.put_rows(voxels, largest)

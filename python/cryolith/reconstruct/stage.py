@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
+from .._arrays import let_go
 from ..datamodel import Alignment, Source, TiltSeries, Volume
 from ..errors import Cancelled, InputError
 from ..projection import Geometry
@@ -26,7 +28,7 @@ from .thickness import estimate_thickness_px
 from .variation import tv
 from .wbp import wbp
 
-__all__ = ["bin_images", "reconstruct"]
+__all__ = ["BinnedImages", "reconstruct"]
 
 
 def reconstruct(
@@ -37,6 +39,7 @@ def reconstruct(
     background: npt.ArrayLike | None = None,
     mask: npt.ArrayLike | None = None,
     max_memory: int | None = None,
+    workspace: str | os.PathLike[str] | None = None,
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
     progress: Callable[[float], None] | None = None,
@@ -56,7 +59,10 @@ def reconstruct(
     mask : (nz, ny, nx), optional
         For the iterative methods: voxels where it is 0 are 0.
     max_memory : int, optional [bytes]
-        Refuse, before anything is allocated, what would need more.
+        Work in slabs along the tilt axis that need no more, with the same bytes in the result; refuse, before anything
+        is allocated, what cannot be cut far enough. The volume then is a memory map of a file without a name.
+    workspace : path, optional
+        A folder for what is then not in memory; default the system's for temporary files.
     threads, progress
         As in :func:`wbp`.
     cancel : CancelToken, optional
@@ -86,12 +92,19 @@ def reconstruct(
     full = series.images.shape[1:]
     geometry = Geometry.from_alignment(alignment).scaled(settings.binning, (full[0], full[1]))
     levels = _background(series, kept, settings, background)
-    images = bin_images(series.images, kept, settings.binning)
+    images = BinnedImages(series.images, kept, settings.binning)
     nz = _thickness(series, settings, images, geometry, levels)
-    height, width = images.shape[1:]
-    shape = geometry.volume_shape((height, width), nz)
-    _check_memory(full, len(kept), settings, shape, max_memory, threads)
-    images -= levels.astype(np.float32)[:, None, None]
+    shape = geometry.volume_shape((images.shape[1], images.shape[2]), nz)
+    needs = plan(
+        (full[0], full[1]),
+        len(kept),
+        settings,
+        volume_shape=shape,
+        geometry=geometry,
+        max_memory=max_memory,
+        workspace=workspace,
+        threads=threads,
+    )
     data: Float32
     if settings.method == "wbp":
         n = settings.iterations
@@ -103,6 +116,8 @@ def reconstruct(
             cutoff=settings.cutoff,
             order=settings.order,
             shape=shape,
+            background=levels,
+            cut=needs.cut,
             threads=threads,
             cancel=cancel,
             progress=progress,
@@ -110,6 +125,8 @@ def reconstruct(
     else:
         options: Options = {
             "shape": shape,
+            "background": levels,
+            "cut": needs.cut,
             "mask": mask,
             "callback": callback,
             "threads": threads,
@@ -130,7 +147,7 @@ def reconstruct(
 
 
 def _iterate(
-    images: Float32, geometry: Geometry, settings: ReconstructSettings, options: Options
+    images: BinnedImages, geometry: Geometry, settings: ReconstructSettings, options: Options
 ) -> Reconstruction:
     """Run the iterative method of the settings."""
     if settings.lower is not None:
@@ -166,21 +183,44 @@ def _iterations(data: Reconstruction, settings: ReconstructSettings) -> str:
     return f"{data.iterations} of {settings.iterations}{why[data.stopped]}"
 
 
-def bin_images(images: npt.NDArray[Any], index: npt.NDArray[np.int64], binning: int) -> Float32:
-    """Return the chosen images as float32, averaged over ``binning`` x ``binning`` pixels.
+class BinnedImages:
+    """Chosen images as float32, averaged over ``binning`` x ``binning`` pixels, made when they are indexed.
 
     Pixels left over at the end of rows and columns are dropped. A NaN makes its bin NaN.
     """
-    height, width = (n // binning for n in images.shape[1:])
-    if not (height and width):
-        raise InputError(f"binning: found {binning}, expected at most {min(images.shape[1:])}")
-    out = np.empty((len(index), height, width), np.float32)
-    for i, j in enumerate(index):
-        image = np.asarray(images[j][: height * binning, : width * binning], dtype=np.float32)
-        out[i] = (
-            image.reshape(height, binning, width, binning).mean((1, 3)) if binning > 1 else image
-        )
-    return out
+
+    dtype = np.dtype(np.float32)
+    ndim = 3
+
+    def __init__(
+        self, source: npt.NDArray[Any], index: npt.NDArray[np.int64], binning: int
+    ) -> None:
+        height, width = (n // binning for n in source.shape[1:])
+        if not (height and width):
+            raise InputError(f"binning: found {binning}, expected at most {min(source.shape[1:])}")
+        self._source, self._index, self._binning = source, index, binning
+        self.shape = (len(index), height, width)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, key: Any) -> Float32:
+        index = self._index[key]
+        if index.ndim == 0:
+            return self._image(int(index))
+        out = np.empty((len(index), *self.shape[1:]), np.float32)
+        for image, i in zip(out, index, strict=True):
+            image[:] = self._image(int(i))
+        return out
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return self[:].astype(self.dtype if dtype is None else dtype, copy=False)
+
+    def _image(self, i: int) -> Float32:
+        b, (_, height, width) = self._binning, self.shape
+        image = np.asarray(self._source[i][: height * b, : width * b], dtype=np.float32)
+        let_go(self._source)
+        return image.reshape(height, b, width, b).mean((1, 3)) if b > 1 else image
 
 
 def _background(
@@ -201,6 +241,7 @@ def _background(
     levels = np.empty(len(kept))
     for i, j in enumerate(kept):
         image = np.asarray(series.images[j], dtype=np.float32)
+        let_go(series.images)
         good = image[np.isfinite(image)]
         levels[i] = np.percentile(good, 2) if good.size else 0.0
     return levels
@@ -209,7 +250,7 @@ def _background(
 def _thickness(
     series: TiltSeries,
     settings: ReconstructSettings,
-    images: Float32,
+    images: BinnedImages,
     geometry: Geometry,
     levels: npt.NDArray[np.float64],
 ) -> int:
@@ -220,21 +261,3 @@ def _thickness(
             "thickness: found no pixel size in the series, expected one; give it with pixel_size"
         )
     return max(1, round(settings.thickness / (series.pixel_size * settings.binning)))
-
-
-def _check_memory(
-    full: tuple[int, ...],
-    n_tilts: int,
-    settings: ReconstructSettings,
-    shape: tuple[int, int, int],
-    max_memory: int | None,
-    threads: int,
-) -> None:
-    need = plan(
-        (full[0], full[1]), n_tilts, settings, volume_shape=shape, threads=threads
-    ).bytes_peak
-    if max_memory is not None and need > max_memory:
-        raise InputError(
-            f"max_memory: found {max_memory / 1e9:.3g} GB, expected at least {need / 1e9:.3g} GB for a "
-            f"volume of {shape}; allow more, bin the images or give a smaller thickness"
-        )

@@ -95,6 +95,13 @@ def take_turns(
         Whether the volume has a voxel that is not 0.
     """
     scratch = subsets[0].pair.scratch()
+
+    def correct(k: int, subset: Subset, part: Part) -> None:
+        correction = setup.backproject(subset.pair, part, subset.projected, scratch)
+        rows = part.rows_of(setup.volume)
+        update(k, part, correction, rows)
+        part.put_rows(setup.volume, rows)
+
     sums = np.zeros((len(subsets), 2))
     for k, subset in enumerate(subsets):
         if started:
@@ -105,10 +112,7 @@ def take_turns(
         yield float(residual), float(data)
         for k, subset in enumerate(subsets):
             for part in subset.pair.parts:
-                correction = setup.backproject(subset.pair, part, subset.projected, scratch)
-                rows = part.rows_of(setup.volume)
-                update(k, part, correction, rows)
-                part.put_rows(setup.volume, rows)
+                correct(k, subset, part)
             after = (k + 1) % len(subsets)
             setup.project(subsets[after].pair, setup.volume, subsets[after].projected)
             sums[after] = compare(after)

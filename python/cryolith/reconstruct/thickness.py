@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ SLAB_COVER = 0.9
 
 
 def estimate_thickness_px(
-    images: npt.NDArray[np.generic],
+    images: Any,
     geometry: Geometry,
     *,
     background: npt.ArrayLike | None = None,
@@ -33,6 +34,7 @@ def estimate_thickness_px(
     Parameters
     ----------
     images : (n_tilts, height, width), any real dtype
+        An array, or what gives an image for an index.
     geometry : Geometry
     background : (n_tilts,), optional
         Level of the empty area of each image; default the smallest value of each image's profile.

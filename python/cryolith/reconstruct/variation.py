@@ -14,9 +14,10 @@ from typing_extensions import Unpack
 from .. import _core
 from .._arrays import as_core
 from ..errors import InputError
+from .cut import Part
 from .fields import Field, Window
 from .inputs import Float32, ProjectionsLike, ViewsLike
-from .iterate import Exact, Reconstruction, Setup, Sums, added, iterate
+from .iterate import Exact, Reconstruction, Setup, Sums, added, exactly, iterate
 from .options import Options, checked_count, checked_number
 from .settings import ITERATIONS
 from .setup import as_setup
@@ -133,11 +134,8 @@ class _Fista:
         before = setup.cut.stack(setup.measured.shape)
         self._set_metric(projected)
         for part in self.pair.parts:
-            rows = part.rows_of(setup.volume)
             for copy in (self.ahead, self.earlier):
-                mine = part.rows_of(copy)
-                np.copyto(mine, rows)
-                part.put_rows(copy, mine)
+                part.put_rows(copy, part.rows_of(setup.volume).copy())
         setup.project(self.pair, setup.volume, projected)
         pace, momentum = 1.0, 0.0
         while True:
@@ -164,14 +162,14 @@ class _Fista:
 
     def _descend(self, residual: Field) -> None:
         """Set ``z`` to the gradient step from ``ahead``."""
-        setup = self.setup
         for part in self.pair.parts:
-            z = part.rows_of(self.z)
-            self.pair.backproject(part, residual, z, setup.threads, setup.cancel)
-            _core.gradient_step(
-                part.rows_of(self.ahead), part.rows_of(self.metric), z, setup.threads
-            )
-            part.put_rows(self.z, z)
+            self._descend_slab(part, residual)
+
+    def _descend_slab(self, part: Part, residual: Field) -> None:
+        setup, z = self.setup, part.rows_of(self.z)
+        self.pair.backproject(part, residual, z, setup.threads, setup.cancel)
+        _core.gradient_step(part.rows_of(self.ahead), part.rows_of(self.metric), z, setup.threads)
+        part.put_rows(self.z, z)
 
     def _regularise(self) -> None:
         """Set the volume to the proximal map at ``z``.
@@ -179,20 +177,25 @@ class _Fista:
         A slab is worked on with HALO rows of its neighbours, whose own results are not needed: each ascent spoils one
         row at a border that is not the volume's. The neighbour before has its new dual already; what it was is kept.
         """
-        setup, kept = self.setup, None
-        _, ny, nx = setup.problem.shape
+        kept: Float32 | None = None
         for part in self.pair.parts:
-            top, bottom = max(0, part.first - HALO), min(ny, part.last + HALO)
-            window, inner = (top, bottom, 0, nx), slice(part.first - top, part.last - top)
-            dual = self.dual.window(window)
-            if kept is not None:
-                dual[:, : part.first - top] = kept
-            if part.last < ny:
-                kept = dual[:, inner][:, -HALO:].copy()
-            volume = setup.volume.window(window)
-            self._proximal_map(window, dual, volume)
-            part.put_rows(self.dual, dual[:, inner])
-            part.put_rows(setup.volume, volume[:, inner])
+            kept = self._regularise_slab(part, kept)
+
+    def _regularise_slab(self, part: Part, kept: Float32 | None) -> Float32 | None:
+        """Return the dual of the slab's last rows as it was."""
+        setup = self.setup
+        _, ny, nx = setup.problem.shape
+        top, bottom = max(0, part.first - HALO), min(ny, part.last + HALO)
+        window, inner = (top, bottom, 0, nx), slice(part.first - top, part.last - top)
+        dual = self.dual.window(window)
+        if kept is not None:
+            dual[:, : part.first - top] = kept
+        before = dual[:, inner][:, -HALO:].copy() if part.last < ny else None
+        volume = setup.volume.window(window)
+        self._proximal_map(window, dual, volume)
+        part.put_rows(self.dual, dual[:, inner])
+        part.put_rows(setup.volume, volume[:, inner])
+        return before
 
     def _proximal_map(self, window: Window, dual: Float32, volume: Float32) -> None:
         p, setup = self.penalty, self.setup
@@ -212,23 +215,22 @@ class _Fista:
 
     def _uphill(self) -> float:
         """Return <ahead - x, x - earlier>."""
-        total = _core.ExactSum()
-        for part in self.pair.parts:
-            total = total + _core.uphill(
-                part.rows_of(self.ahead),
-                part.rows_of(self.setup.volume),
-                part.rows_of(self.earlier),
-                self.setup.threads,
-            )
-        return float(total)
+        return exactly(map(self._uphill_slab, self.pair.parts))
+
+    def _uphill_slab(self, part: Part) -> _core.ExactSum:
+        ahead, volume = part.rows_of(self.ahead), part.rows_of(self.setup.volume)
+        return _core.uphill(ahead, volume, part.rows_of(self.earlier), self.setup.threads)
 
     def _move_ahead(self, momentum: float) -> None:
         for part in self.pair.parts:
-            earlier, ahead = part.rows_of(self.earlier), part.rows_of(self.ahead)
-            volume = part.rows_of(self.setup.volume)
-            _core.ahead_step(momentum, volume, earlier, ahead, self.setup.threads)
-            part.put_rows(self.earlier, earlier)
-            part.put_rows(self.ahead, ahead)
+            self._move_ahead_slab(part, momentum)
+
+    def _move_ahead_slab(self, part: Part, momentum: float) -> None:
+        earlier, ahead = part.rows_of(self.earlier), part.rows_of(self.ahead)
+        volume = part.rows_of(self.setup.volume)
+        _core.ahead_step(momentum, volume, earlier, ahead, self.setup.threads)
+        part.put_rows(self.earlier, earlier)
+        part.put_rows(self.ahead, ahead)
 
     def _set_metric(self, rays: Field) -> None:
         """Set ``metric`` to 1 / A'W A 1 of each voxel, 0 outside the mask; uses ``rays``."""
@@ -247,9 +249,9 @@ class _Fista:
             if most > 0.0:
                 np.maximum(metric, np.float32(LEAST_METRIC * most), out=metric)
                 np.divide(np.float32(1.0), metric, out=metric)
-                mask = setup.mask_rows(part)
-                if mask is not None:
-                    metric *= mask
+                inside = setup.inside(part)
+                if inside is not None:
+                    metric *= inside
             else:  # no ray: nothing moves
                 metric[:] = 0.0
             part.put_rows(self.metric, metric)

@@ -17,12 +17,15 @@ from ..errors import InputError
 from ..projection import Geometry
 from ..projection.detector import DetectorPlan
 from ..projection.operators import Precision, is_fixed16, make_plan
+from .cut import WHOLE, Cut, Pair, Part
 from .exact_filter import exact_filter
+from .fields import Field, fresh
 from .filters import Filter, Window, filter_gains, sirt_steps
 from .halves import SPLITS, Halves, Split, dose_before, frame_stacks, split_tilts
 from .inputs import Float32, Problem, ProjectionsLike, ViewsLike, as_problem
 from .missing import fill_missing
 from .settings import ITERATIONS
+from .setup import volume_target
 from .weights import tilt_weights
 
 __all__ = ["row_gains", "wbp"]
@@ -44,6 +47,7 @@ def wbp(
     dose: npt.ArrayLike | None = None,
     out: Float32 | None = None,
     precision: Precision = "float32",
+    cut: Cut = WHOLE,
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
     progress: Callable[[float], None] | None = None,
@@ -64,6 +68,7 @@ def wbp(
     dose: npt.ArrayLike | None = None,
     out: Float32 | None = None,
     precision: Precision = "float32",
+    cut: Cut = WHOLE,
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
     progress: Callable[[float], None] | None = None,
@@ -83,6 +88,7 @@ def wbp(
     dose: npt.ArrayLike | None = None,
     out: Float32 | None = None,
     precision: Precision = "float32",
+    cut: Cut = WHOLE,
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
     progress: Callable[[float], None] | None = None,
@@ -113,6 +119,8 @@ def wbp(
         Where to put the (full) volume; every voxel is overwritten.
     precision : {"float32", "fixed16"}, default "float32"
         As in :func:`cryolith.projection.backproject`.
+    cut : Cut, default all
+        What is in memory at once (:func:`plan` says it); the bytes of the result do not depend on it.
     threads, cancel
         As in :func:`cryolith.projection.project`.
     progress : callable, optional
@@ -139,6 +147,11 @@ def wbp(
     window = Window(filter=filter, n_iter=n_iter, cutoff=cutoff, order=order)
     jobs = _jobs(stack, angles_deg, thickness, shape, background, halves, dose)
     whole = jobs[0].whole
+    if cut.on_disk:
+        if halves is not None:
+            raise InputError("halves: cannot be cut to fit into memory; allow more memory")
+        slabs = _Slabs(jobs[0], window, cut, fixed16)
+        return slabs.backproject(volume_target(out, whole.shape, cut), threads, cancel, progress)
     volume = as_output(out, whole.shape)
     back = _filtered_backprojector(whole, window, fixed16)
     targets = [volume] if halves is None else [np.empty_like(volume) for _ in jobs]
@@ -153,6 +166,50 @@ def wbp(
     np.add(targets[0], targets[1], out=volume)
     index = (whole.index[jobs[0].index], whole.index[jobs[1].index])
     return Halves(first=targets[0], second=targets[1], full=volume, split=halves, index=index)
+
+
+class _Slabs:
+    """Filtered back-projection slab by slab of the volume's rows."""
+
+    def __init__(self, job: _Job, window: Window, cut: Cut, fixed16: bool) -> None:
+        whole = job.whole
+        tilts, height, width = whole.images.shape
+        self.job, self.cut, self.fixed16 = job, cut, fixed16
+        self.pair = Pair(whole.geometry, whole.shape, (height, width), cut)
+        plan = self.pair.plan
+        if not isinstance(plan, _core.ProjectionPlan):
+            raise InputError(
+                "cut: found views without a common tilt axis and scale, expected all in memory"
+            )
+        self.gains, self.lengths = row_gains(plan, whole.geometry, whole.shape, window)
+        self.images = cut.stack((tilts, height, width))
+
+    def backproject(
+        self,
+        target: Field,
+        threads: int,
+        cancel: _core.CancelToken | None,
+        progress: Callable[[float], None] | None,
+    ) -> Float32:
+        """Fill ``target`` and return all of it."""
+        whole = self.job.whole
+        for i in range(self.images.shape[0]):
+            image, view = whole.images.read(i, i + 1), whole.geometry.subset([i])
+            self.images.put_layers(i, fill_missing(image, view, threads, cancel))
+        for done, part in enumerate(self.pair.parts, start=1):
+            part.put_rows(target, self._slab(part, threads, cancel))
+            if progress:
+                progress(done / len(self.pair.parts))
+        return target.whole()
+
+    def _slab(self, part: Part, threads: int, cancel: _core.CancelToken | None) -> Float32:
+        plan = self.pair.slab(part)
+        top, bottom, left, right = plan.window
+        images = self.images.window((top, bottom, left, right))
+        rows = fresh(part.shape)
+        how = (threads, cancel, self.fixed16)
+        _core.wbp(plan, images, self.gains, self.lengths, rows, *how)
+        return rows
 
 
 def _filtered_backprojector(whole: Problem, window: Window, fixed16: bool) -> Callable[..., None]:
@@ -270,7 +327,7 @@ def _jobs(
         for s in stacks
     ]
     if halves not in ("tilts", "dose"):
-        return [_Job(whole=p, index=np.arange(len(p.stack))) for p in problems]
+        return [_Job(whole=p, index=np.arange(len(p.index))) for p in problems]
     suffered = dose_before(stack, dose, problems[0].index)
     index = split_tilts(problems[0].geometry.angles_deg, halves, dose=suffered)
     return [_Job(whole=problems[0], index=i) for i in index]
