@@ -23,7 +23,7 @@ inline constexpr index_t kStripMargin = 2 * kTaps;
 // Largest tangent of the angle between axis and image axis, and largest difference of the rows' distance from a pixel.
 // Positions of kLanes lanes then differ by less than a pixel from whole steps: one more tap holds the weights of all.
 inline constexpr double kLargestShear = 0.125;
-// Most samples that one pixel of a strip has a weight in: kTaps / cos(60.3 degrees) = 16.1, and some to spare.
+// Most samples that one pixel of a strip has a weight in: kTaps / cos(52.4 degrees) = 13.1, and some to spare.
 inline constexpr index_t kStripSamples = 18;
 
 // Strips of up to kStripBlocks blocks; `strip[b]` and `rows[b]` point at pixel 0 and sample 0, kLanes floats each.

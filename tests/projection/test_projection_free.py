@@ -32,7 +32,7 @@ def cases(draw, largest=40, views=7):
     """Poses of every kind, steep and edge-on beams among them, and shapes: odd sizes, one voxel, one pixel."""
     size = st.integers(1, largest)
     n = draw(st.integers(1, views))
-    angle = st.sampled_from([0.0, 45.0, -60.3, 90.0, -90.0, 180.0]) | st.floats(-180, 180)
+    angle = st.sampled_from([0.0, 45.0, -52.4, 90.0, -90.0, 180.0]) | st.floats(-180, 180)
     shift = st.sampled_from([0.0, 0.5, 300.0]) | st.floats(-20, 20)
     triples = draw(st.lists(st.tuples(angle, angle, angle), min_size=n, max_size=n))
     geometry = Geometry.from_poses(

@@ -51,7 +51,10 @@ def test_one_voxel_lands_where_the_conventions_say(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_slab_gives_its_thickness_along_the_ray(kind):
-    """T / |d_z|, in px of the specimen frame, at any voxel size; steep views need too wide a slab."""
+    """T / |d_z|, in px of the specimen frame, at any voxel size; steep views need too wide a slab.
+
+    Worst where two axes are exchanged and the beam is little beyond that limit: rows then end at the slab's faces.
+    """
     geometry = KINDS[kind]
     cosine = np.abs(geometry.rotations()[:, 0, 0])
     geometry, cosine = geometry.subset(cosine > 0.3), cosine[cosine > 0.3]
@@ -60,7 +63,7 @@ def test_a_slab_gives_its_thickness_along_the_ray(kind):
     slab = np.full((voxels, width, width), 2.0, "f4")
     images = project(slab, geometry, (41, 41))[:, 8:-8, 8:-8]
     want = 2.0 * voxels * geometry.sampling / cosine[:, None, None]
-    assert np.abs(images / want - 1).max() < 0.003
+    assert np.abs(images / want - 1).max() < 0.005
 
 
 @pytest.mark.parametrize("kind", KINDS)

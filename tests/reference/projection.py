@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 TAPS, BETA = 8, 6.0
-STEEP = 1.75  # tangent: 60.3 degrees
+STEEP = 1.3  # tangent: 52.4 degrees
 SHEAR = (
     0.125  # tangent of the largest angle between tilt axis and image axis that two passes resample
 )
