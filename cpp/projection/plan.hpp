@@ -60,7 +60,8 @@ class ProjectionPlan {
   // 48, 64 at sizes S, M and L).
   static constexpr index_t kChunk = 32;
   // Up to this |tan(theta)|, 52.4 degrees, rows run along x. Of 1, 1.3, 1.5 and 1.75 the largest that leaves a real
-  // missing wedge as well filled as 1 does: 0.0375, 0.0376, 0.0385, 0.0417 on unseen tilts (benchmarks/validate_wedge.py).
+  // missing wedge as well filled as 1 does: 0.0375, 0.0376, 0.0385, 0.0417 on unseen tilts
+  // (benchmarks/validate_wedge.py).
   static constexpr double kSteepTangent = 1.3;
 
   ProjectionPlan(const std::vector<TiltPose>& tilts, VolumeShape volume, ImageShape image);
