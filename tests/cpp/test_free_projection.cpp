@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-#include <random>
 #include <vector>
 
+#include "arrays.hpp"
 #include "core/error.hpp"
 #include "projection/free_plan.hpp"
 #include "projection/warp_sum.hpp"
@@ -29,24 +29,6 @@ FreePose pose(double x_deg, double y_deg, double z_deg, double scale, double shi
     out.column[i] = u[i] * cp - v[i] * sp;
   }
   return out;
-}
-
-struct Array3 {
-  index_t extent[3];
-  std::vector<float> values;
-  Array3(index_t a, index_t b, index_t c) : extent{a, b, c}, values(static_cast<std::size_t>(a * b * c)) {}
-  View3<float> view() { return {values.data(), {extent[0], extent[1], extent[2]}}; }
-  void fill(unsigned seed) {
-    std::mt19937 generator(seed);
-    std::normal_distribution<float> normal;
-    for (float& v : values) v = normal(generator);
-  }
-};
-
-double dot(const Array3& a, const Array3& b) {
-  double sum = 0.0;
-  for (std::size_t i = 0; i < a.values.size(); ++i) sum += static_cast<double>(a.values[i]) * b.values[i];
-  return sum;
 }
 
 struct Case {

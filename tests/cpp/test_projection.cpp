@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-#include <random>
 #include <vector>
 
+#include "arrays.hpp"
 #include "projection/backproject.hpp"
 #include "projection/missing.hpp"
 #include "projection/project.hpp"
@@ -17,28 +17,6 @@ namespace {
 TiltPose pose(double tilt_deg, double axis_deg, double shift) {
   const double t = tilt_deg * std::numbers::pi / 180.0, a = axis_deg * std::numbers::pi / 180.0;
   return {std::cos(t), std::sin(t), std::cos(a), std::sin(a), shift, -shift, 0.5 * shift};
-}
-
-struct Array3 {
-  std::vector<float> values;
-  View3<float> view;
-  explicit Array3(index_t a, index_t b, index_t c) : values(static_cast<std::size_t>(a * b * c)) {
-    view.data = values.data();
-    view.extent[0] = a;
-    view.extent[1] = b;
-    view.extent[2] = c;
-  }
-  void fill(unsigned seed) {
-    std::mt19937 generator(seed);
-    std::normal_distribution<float> normal;
-    for (float& v : values) v = normal(generator);
-  }
-};
-
-double dot(const Array3& a, const Array3& b) {
-  double sum = 0.0;
-  for (std::size_t i = 0; i < a.values.size(); ++i) sum += static_cast<double>(a.values[i]) * b.values[i];
-  return sum;
 }
 
 struct Case {
@@ -64,11 +42,10 @@ TEST(Projection, PairIsAdjointAndIndependentOfThreads) {
     Array3 ax = y, again = y, aty = x, aty_again = x;
     x.fill(1);
     y.fill(2);
-    for (Array3* a : {&ax, &again, &aty, &aty_again}) a->view.data = a->values.data();
-    project(Cpu{1, nullptr, {}}, plan, x.view, ax.view);
-    project(Cpu{3, nullptr, {}}, plan, x.view, again.view);
-    backproject(Cpu{1, nullptr, {}}, plan, y.view, aty.view);
-    backproject(Cpu{3, nullptr, {}}, plan, y.view, aty_again.view);
+    project(Cpu{1, nullptr, {}}, plan, x.view(), ax.view());
+    project(Cpu{3, nullptr, {}}, plan, x.view(), again.view());
+    backproject(Cpu{1, nullptr, {}}, plan, y.view(), aty.view());
+    backproject(Cpu{3, nullptr, {}}, plan, y.view(), aty_again.view());
     EXPECT_EQ(ax.values, again.values);
     EXPECT_EQ(aty.values, aty_again.values);
     const double scale = std::sqrt(dot(ax, ax) * dot(y, y)) + std::sqrt(dot(x, x) * dot(aty, aty));
@@ -80,7 +57,7 @@ TEST(Projection, UntiltedSlabIsSummed) {
   const ProjectionPlan plan({pose(0, 0, 0)}, {5, 8, 8}, {8, 8});
   Array3 x(5, 8, 8), y(1, 8, 8);
   std::fill(x.values.begin(), x.values.end(), 2.0f);
-  project(Cpu{}, plan, x.view, y.view);
+  project(Cpu{}, plan, x.view(), y.view());
   for (float v : y.values) EXPECT_EQ(v, 10.0f);
 }
 
@@ -120,7 +97,7 @@ TEST(Projection, CancelStopsTheWork) {
   token.cancel();
   const ProjectionPlan plan({pose(0, 0, 0)}, {2, 8, 8}, {8, 8});
   Array3 x(2, 8, 8), y(1, 8, 8);
-  EXPECT_THROW(project(Cpu{1, &token, {}}, plan, x.view, y.view), Cancelled);
+  EXPECT_THROW(project(Cpu{1, &token, {}}, plan, x.view(), y.view()), Cancelled);
 }
 
 }  // namespace
