@@ -109,13 +109,12 @@ def let_go(array: Any) -> None:
 
     Arrays that are no map of a file shared with others, or that wrap one in a way unknown here, stay as they are.
     """
-    base = getattr(array, "_stored", array)
+    base = getattr(array, "stored", array)  # what a lazily decoded stack reads from
     while isinstance(base, np.ndarray):
         base = base.base
     if isinstance(base, memoryview):
         base = base.obj
+    # A private map that was written to would lose it: only what is read-only.
     readonly = isinstance(base, mmap.mmap) and memoryview(base).readonly
-    if readonly and hasattr(
-        mmap, "MADV_DONTNEED"
-    ):  # a private map that was written to would lose it
+    if readonly and hasattr(mmap, "MADV_DONTNEED"):
         base.madvise(mmap.MADV_DONTNEED)

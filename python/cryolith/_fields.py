@@ -6,16 +6,17 @@ from __future__ import annotations
 import math
 import mmap
 import os
+import sys
 import tempfile
 import weakref
 from typing import Protocol
 
 import numpy as np
-
-from .inputs import Float32
+import numpy.typing as npt
 
 __all__ = ["Field", "FileField", "MemoryField", "Shape3", "Window", "fresh", "scratch_field"]
 
+Float32 = npt.NDArray[np.float32]
 Shape3 = tuple[int, int, int]
 Window = tuple[int, int, int, int]
 """First row, last row, first column, last column."""
@@ -85,7 +86,7 @@ class MemoryField:
 
 
 class FileField:
-    """A field in an open file, from ``offset`` on.
+    """A field in an open file, little-endian, from ``offset`` on.
 
     Plain reads and writes rather than a memory map: what is mapped counts as the process's memory.
 
@@ -150,7 +151,7 @@ class FileField:
     def whole(self) -> Float32:
         """Map the file."""
         stored = np.frombuffer(
-            mmap.mmap(self._descriptor, 0), np.float32, math.prod(self._stored), self._offset
+            mmap.mmap(self._descriptor, 0), "<f4", math.prod(self._stored), self._offset
         ).reshape(self._stored)
         return stored.transpose(0, 2, 1) if self._turned else stored
 
@@ -173,11 +174,13 @@ class FileField:
         while view.nbytes:
             count = os.preadv(self._descriptor, [view], place)
             if count == 0:
-                raise OSError(f"scratch file: ended after {place} bytes")
+                raise OSError(f"file: ended after {place} bytes")
             view, place = view[count:], place + count
+        if sys.byteorder == "big":
+            part.byteswap(inplace=True)
 
     def _write(self, part: Float32, layer: int, row: int) -> None:
-        view, place = np.ascontiguousarray(part).data.cast("B"), self._place(layer, row)
+        view, place = np.ascontiguousarray(part, "<f4").data.cast("B"), self._place(layer, row)
         while view.nbytes:
             count = os.pwrite(self._descriptor, view, place)
             view, place = view[count:], place + count

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from cryolith import InputError, _core
 from cryolith import reconstruct as r
+from cryolith._fields import MemoryField, scratch_field
 from cryolith.projection import Geometry
 from cryolith.reconstruct.cut import Cut
-from cryolith.reconstruct.fields import MemoryField, scratch_field
 
 SOLVERS = {
     "sirt": (r.sirt, {"n_iter": 3}),

@@ -27,33 +27,33 @@ class OffsetStack:
     dtype = np.dtype(np.uint16)
 
     def __init__(self, stored: npt.NDArray[np.int16]) -> None:
-        self._stored = stored
+        self.stored = stored
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Axes as stored."""
-        return self._stored.shape
+        return self.stored.shape
 
     @property
     def ndim(self) -> int:
         """Number of axes."""
-        return self._stored.ndim
+        return self.stored.ndim
 
     @property
     def size(self) -> int:
         """Number of pixels."""
-        return self._stored.size
+        return self.stored.size
 
     @property
     def nbytes(self) -> int:
         """Bytes of the whole stack, decoded."""
-        return self._stored.nbytes
+        return self.stored.nbytes
 
     def __len__(self) -> int:
-        return len(self._stored)
+        return len(self.stored)
 
     def __getitem__(self, key: Any) -> Any:
-        part = np.asarray(self._stored[key])
+        part = np.asarray(self.stored[key])
         # In two's complement, adding 32768 and reading as unsigned is flipping the highest bit.
         return np.bitwise_xor(part.astype("=i2", copy=False).view(np.uint16), np.uint16(0x8000))
 

@@ -8,13 +8,13 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from mrcfile.dtypes import HEADER_DTYPE
 
+from .._fields import FileField
 from .._version import __version__
 from ..errors import InputError
 from .atomic import publish
@@ -75,32 +75,17 @@ def write_mrc(
 class MrcSlabs:
     """A float32 MRC volume on its way to disk, some rows (y) of every section at a time."""
 
-    def __init__(self, path: Path, shape: tuple[int, int, int]) -> None:
-        self._shape, self._file = shape, open(path, "w+b", buffering=0)  # noqa: SIM115
-        self._file.truncate(HEADER_BYTES + 4 * math.prod(shape))
+    def __init__(self, descriptor: int, shape: tuple[int, int, int]) -> None:
+        os.ftruncate(descriptor, HEADER_BYTES + 4 * math.prod(shape))
+        self._field = FileField(descriptor, shape, HEADER_BYTES)
 
     def write(self, first: int, slab: npt.NDArray[np.float32]) -> None:
         """Write rows ``first`` to ``first + slab.shape[1]`` of all sections."""
-        _, ny, nx = self._shape
-        for z, rows in enumerate(np.asarray(slab, "<f4")):
-            place = HEADER_BYTES + 4 * nx * (z * ny + first)
-            os.pwrite(self._file.fileno(), np.ascontiguousarray(rows).data, place)
+        self._field.put_window((first, first + slab.shape[1], 0, slab.shape[2]), slab)
 
     def __iter__(self) -> Iterator[npt.NDArray[np.float32]]:
         """Read the sections back, one at a time."""
-        nz, ny, nx = self._shape
-        for z in range(nz):
-            raw = os.pread(self._file.fileno(), 4 * ny * nx, HEADER_BYTES + 4 * nx * ny * z)
-            yield np.frombuffer(raw, "<f4").reshape(ny, nx)
-
-    def finish(self, header: bytes) -> None:
-        """Write the header; the file is then complete."""
-        os.pwrite(self._file.fileno(), header, 0)
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
+        return (self._field.layers(z, z + 1)[0] for z in range(self._field.shape[0]))
 
 
 @contextmanager
@@ -116,14 +101,14 @@ def open_mrc_slabs(
     target = os.fspath(path)
     _check_sizes(shape, target)
     lines, dtype = label_lines(labels, target), np.dtype("<f4")
-    with publish(path, need=HEADER_BYTES + 4 * math.prod(shape)) as partial:
-        slabs = MrcSlabs(partial, shape)
-        try:
-            yield slabs
-            statistics = _statistics(slabs, dtype)
-            slabs.finish(_header(shape, dtype, statistics, pixel_size, first_voxel, lines))
-        finally:
-            slabs.close()
+    with (
+        publish(path, need=HEADER_BYTES + 4 * math.prod(shape)) as partial,
+        open(partial, "w+b", buffering=0) as file,
+    ):
+        slabs = MrcSlabs(file.fileno(), shape)
+        yield slabs
+        statistics = _statistics(slabs, dtype)
+        file.write(_header(shape, dtype, statistics, pixel_size, first_voxel, lines))
 
 
 def _check_sizes(shape: tuple[int, ...], target: str) -> None:

@@ -4,22 +4,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
 from .. import _core
+from .._fields import Field, MemoryField, Shape3, Window, fresh, scratch_field
 from ..errors import InputError
 from ..projection import Geometry
 from ..projection.operators import ProjectorPair, make_plan
-from .fields import Field, MemoryField, Shape3, Window, fresh, scratch_field
 from .inputs import Float32
 
-__all__ = ["WHOLE", "Cut", "Pair", "Part", "over_layers"]
-
-Sum = TypeVar("Sum")
+__all__ = ["WHOLE", "Cut", "Pair", "Part"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,23 +71,6 @@ WHOLE = Cut()
 def _parts(count: int, size: int) -> list[tuple[int, int]]:
     step = size or count
     return [(first, min(count, first + step)) for first in range(0, count, step)]
-
-
-def over_layers(
-    cut: Cut, step: Callable[..., Sum], inputs: list[Field | None], target: Field
-) -> Iterator[Sum]:
-    """Run ``step(*parts of the inputs, part of the target)`` over stacks; yield what it returns."""
-
-    # In a function of its own, so that one part is let go before the next is read.
-    def run(first: int, last: int) -> Sum:
-        parts = [None if f is None else f.layers(first, last) for f in inputs]
-        mine = target.layers(first, last)
-        found = step(*parts, mine)
-        target.put_layers(first, mine)
-        return found
-
-    for first, last in cut.layer_parts(target.shape[0]):
-        yield run(first, last)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from typing_extensions import Unpack
 
 from .. import _core
 from .._arrays import as_core
+from .._fields import MemoryField
 from ..errors import InputError
-from .fields import MemoryField
 from .inputs import Float32, ProjectionsLike, ViewsLike
 from .iterate import Exact, Reconstruction, Setup, Sums, added, iterate, weighted_dot
 from .options import Options, checked_count, checked_number
@@ -151,7 +151,7 @@ class _Dart:
         def step(measured: Float32, weights: Float32, projected: Float32) -> Exact:
             return _core.residual_step(measured, weights, None, projected, setup.threads)
 
-        return added(setup.over_layers(step, [setup.measured, setup.weights], self.projected))
+        return added(setup.over_layers(step, [setup.measured, setup.weights], [self.projected]))
 
     def _sirt(self, volume: Float32, mask: npt.NDArray[Any] | None, n_iter: int) -> None:
         """Run SIRT in ``volume`` on the voxels of the mask."""

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
+from .._fields import Field
 from ..errors import Cancelled
-from .cut import Cut, Pair, Part, over_layers
-from .fields import Field
+from .cut import Cut, Pair, Part
 from .inputs import Float32, Problem
 
 __all__ = [
@@ -167,10 +167,21 @@ class Setup:
         return None if self.mask is None else self.mask[:, part.first : part.last] != 0
 
     def over_layers(
-        self, step: Callable[..., Sum], inputs: list[Field | None], target: Field
+        self, step: Callable[..., Sum], read: list[Field], changed: list[Field] | None = None
     ) -> list[Sum]:
-        """Run ``step(*parts of the inputs, part of the target)`` over stacks; return what it returns for each."""
-        return list(over_layers(self.cut, step, inputs, target))
+        """Run ``step`` on parts of the stacks that are read and of those that it changes; return what it returns."""
+        targets = changed or []
+
+        # In a function of its own, so that one part is let go before the next is read.
+        def run(first: int, last: int) -> Sum:
+            mine = [field.layers(first, last) for field in targets]
+            found = step(*(field.layers(first, last) for field in read), *mine)
+            for field, part in zip(targets, mine, strict=True):
+                field.put_layers(first, part)
+            return found
+
+        count = [*read, *targets][0].shape[0]
+        return [run(first, last) for first, last in self.cut.layer_parts(count)]
 
 
 def exactly(sums: Iterable[_core.ExactSum]) -> float:

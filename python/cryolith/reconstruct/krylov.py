@@ -10,9 +10,9 @@ import numpy as np
 from typing_extensions import Unpack
 
 from .. import _core
+from .._fields import Field
 from ..errors import InputError
 from .cut import Part
-from .fields import Field
 from .inputs import Float32, ProjectionsLike, ViewsLike
 from .iterate import Exact, Reconstruction, Setup, Sums, added, exactly, iterate
 from .options import Options, checked_count, checked_number
@@ -148,7 +148,7 @@ class _Gradients:
         def step(weights: Float32, values: Float32) -> _core.ExactSum:
             return _core.square_step(weights, values, s.threads)
 
-        return exactly(s.over_layers(step, [s.weights], stack))
+        return exactly(s.over_layers(step, [s.weights, stack]))
 
     def _descend(self) -> float:
         """Set ``descent`` to half the negative gradient along which the volume may move; return its square."""
@@ -237,22 +237,17 @@ class _Gradients:
         s = self.setup
         if started:
             s.project(self.pair, s.volume, self.projected)
-        s.over_layers(_copy_to, [s.measured], self.residual)
+        s.over_layers(_copy_to, [s.measured], [self.residual])
         return self._subtract(1.0)
 
     def _subtract(self, step: float) -> float:
         """Take ``step`` times ``projected`` from the residual; return the sum of W r^2, with W r in ``projected``."""
-        parts = self.setup.cut.layer_parts(self.residual.shape[0])
-        return exactly(self._subtract_layers(first, last, step) for first, last in parts)
-
-    def _subtract_layers(self, first: int, last: int, step: float) -> _core.ExactSum:
         s = self.setup
-        weights, residual = s.weights.layers(first, last), self.residual.layers(first, last)
-        projected = self.projected.layers(first, last)
-        found = _core.subtract_step(weights, step, residual, projected, s.threads)
-        self.residual.put_layers(first, residual)
-        self.projected.put_layers(first, projected)
-        return found
+
+        def subtract(weights: Float32, residual: Float32, projected: Float32) -> _core.ExactSum:
+            return _core.subtract_step(weights, step, residual, projected, s.threads)
+
+        return exactly(s.over_layers(subtract, [s.weights], [self.residual, self.projected]))
 
 
 def _copy_to(source: Float32, target: Float32) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 from typing_extensions import Unpack
 
 from .. import _core
+from .._fields import Field
 from ..errors import InputError
 from .cut import Part
-from .fields import Field
 from .inputs import Float32, ProjectionsLike, ViewsLike
 from .iterate import Exact, Reconstruction, Setup, Sums, added, iterate, weighted_dot
 from .options import Options, checked_count
@@ -84,7 +84,7 @@ def _steps(setup: Setup, count: int) -> Iterator[Sums]:
 
     def compare(k: int) -> Sums:
         s = subsets[k]
-        return added(setup.over_layers(ratio, [s.measured, s.weights], s.projected))
+        return added(setup.over_layers(ratio, [s.measured, s.weights], [s.projected]))
 
     def update(k: int, part: Part, correction: Float32, rows: Float32) -> None:
         weights = part.rows_of(voxels[k])
@@ -100,7 +100,7 @@ def _leave_out_grazing(setup: Setup, subsets: list[Subset]) -> None:
         part.put_rows(ones, _ones(setup, part))
     for s in subsets:
         setup.project(s.pair, ones, s.projected)
-        setup.over_layers(partial(_graze, LEAST_RAY * s.pair.unit), [s.projected], s.weights)
+        setup.over_layers(partial(_graze, LEAST_RAY * s.pair.unit), [s.projected], [s.weights])
 
 
 def _ones(setup: Setup, part: Part) -> Float32:

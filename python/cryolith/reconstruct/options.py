@@ -12,9 +12,9 @@ from typing import TypedDict
 import numpy.typing as npt
 
 from .. import _core
+from .._fields import Field
 from ..errors import InputError
 from .cut import Cut
-from .fields import Field
 from .inputs import Float32
 from .iterate import Callback
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _core
+from .._fields import Shape3
 from ..errors import InputError
 from ..projection import Geometry
 from ..projection.detector import DetectorPlan
 from ..projection.operators import ProjectorPair, make_plan
 from .cut import WHOLE, Cut
-from .fields import Shape3
 from .settings import FIRST, INNER, ReconstructSettings
 from .variation import HALO
 

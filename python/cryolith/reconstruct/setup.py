@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .._arrays import as_core, as_output
+from .._fields import Field, MemoryField, Shape3
 from ..errors import InputError
 from .cut import WHOLE, Cut
-from .fields import Field, MemoryField, Shape3
 from .inputs import Float32, Problem, ProjectionsLike, ViewsLike, as_problem
 from .iterate import Setup
 from .options import Options, checked_bounds, checked_number, refuse_unknown

@@ -9,8 +9,8 @@ import numpy as np
 from typing_extensions import Unpack
 
 from .. import _core
+from .._fields import Field
 from .cut import Part
-from .fields import Field
 from .inputs import Float32, ProjectionsLike, ViewsLike
 from .iterate import Exact, Reconstruction, Setup, Sums, added, iterate
 from .options import Options, checked_count, checked_number
@@ -120,7 +120,7 @@ def sirt_steps(setup: Setup, count: int, relaxation: float) -> Iterator[Sums]:
 
     def compare(k: int) -> Sums:
         s = subsets[k]
-        return added(setup.over_layers(residual, [s.measured, s.weights, rays[k]], s.projected))
+        return added(setup.over_layers(residual, [s.measured, s.weights, rays[k]], [s.projected]))
 
     def update(k: int, part: Part, correction: Float32, rows: Float32) -> None:
         weights = part.rows_of(voxels)
@@ -138,7 +138,7 @@ def _inverse_sums(setup: Setup, subsets: list[Subset]) -> tuple[list[Field], Fie
     for s in subsets:
         rays.append(setup.cut.stack(s.projected.shape))
         setup.project(s.pair, voxels, rays[-1])
-        setup.over_layers(lambda sums: _core.invert_step(sums, setup.threads), [], rays[-1])
+        setup.over_layers(lambda sums: _core.invert_step(sums, setup.threads), [], [rays[-1]])
     scratch = subsets[0].pair.scratch()
     for i in range(len(subsets[0].pair.parts)):
         _invert_columns(setup, subsets, i, scratch, voxels)

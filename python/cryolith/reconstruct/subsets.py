@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .._fields import Field
 from ..errors import InputError
 from .cut import Pair, Part
-from .fields import Field
 from .inputs import Float32
 from .iterate import Setup, Sums
 from .options import checked_count

@@ -13,9 +13,9 @@ from typing_extensions import Unpack
 
 from .. import _core
 from .._arrays import as_core
+from .._fields import Field, Window
 from ..errors import InputError
 from .cut import Part
-from .fields import Field, Window
 from .inputs import Float32, ProjectionsLike, ViewsLike
 from .iterate import Exact, Reconstruction, Setup, Sums, added, exactly, iterate
 from .options import Options, checked_count, checked_number
@@ -157,8 +157,8 @@ class _Fista:
             threads = self.setup.threads
             return _core.extrapolate_step(measured, weights, now, momentum, earlier, threads)
 
-        inputs: list[Field | None] = [self.setup.measured, self.setup.weights, projected]
-        return added(self.setup.over_layers(step, inputs, before))
+        s = self.setup
+        return added(s.over_layers(step, [s.measured, s.weights, projected], [before]))
 
     def _descend(self, residual: Field) -> None:
         """Set ``z`` to the gradient step from ``ahead``."""
@@ -238,7 +238,7 @@ class _Fista:
         for part in self.pair.parts:
             part.put_rows(self.metric, np.ones(part.shape, np.float32))
         setup.project(self.pair, self.metric, rays)
-        setup.over_layers(_weigh, [setup.weights], rays)
+        setup.over_layers(_weigh, [setup.weights], [rays])
         for part in self.pair.parts:
             sums = part.rows_of(self.metric)
             self.pair.backproject(part, rays, sums, setup.threads, setup.cancel)

@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 from .. import _core
 from .._arrays import as_output
+from .._fields import Field, fresh
 from ..errors import InputError
 from ..projection import Geometry
 from ..projection.detector import DetectorPlan
-from ..projection.operators import Precision, is_fixed16, make_plan
+from ..projection.operators import Precision, ProjectorPair, is_fixed16, make_plan
 from .cut import WHOLE, Cut, Pair, Part
 from .exact_filter import exact_filter
-from .fields import Field, fresh
 from .filters import Filter, Window, filter_gains, sirt_steps
 from .halves import SPLITS, Halves, Split, dose_before, frame_stacks, split_tilts
 from .inputs import Float32, Problem, ProjectionsLike, ViewsLike, as_problem
@@ -217,14 +217,23 @@ def _filtered_backprojector(whole: Problem, window: Window, fixed16: bool) -> Ca
     plan = make_plan(whole.geometry, whole.shape, whole.stack.shape[1:])
     inner = plan.plan if isinstance(plan, DetectorPlan) else plan
     if isinstance(inner, _core.FreePlan):
-        return functools.partial(_backproject_exact, window, fixed16)
+        return functools.partial(_backproject_exact, plan, window, fixed16)
     detector = plan.detector if isinstance(plan, DetectorPlan) else None
     factor = 1.0 if detector is None else detector.factor
     gains, lengths = row_gains(inner, whole.geometry, whole.shape, window, factor)
-    return functools.partial(_backproject_rows, gains, lengths, fixed16)
+    return functools.partial(_backproject_rows, plan, gains, lengths, fixed16)
+
+
+def _plan_of(job: _Job, plan: ProjectorPair) -> ProjectorPair:
+    """Return the plan of a job's images, ``plan`` being that of all."""
+    whole = job.whole
+    if job.geometry is whole.geometry:
+        return plan
+    return make_plan(job.geometry, whole.shape, whole.images.shape[1:])
 
 
 def _backproject_rows(
+    plan: ProjectorPair,
     gains: Float32,
     lengths: list[int],
     fixed16: bool,
@@ -233,9 +242,8 @@ def _backproject_rows(
     threads: int,
     cancel: _core.CancelToken | None,
 ) -> None:
-    whole, geometry = job.whole, job.geometry
-    plan = make_plan(geometry, whole.shape, whole.stack.shape[1:])
-    images = fill_missing(job.images(), geometry, threads, cancel)
+    plan = _plan_of(job, plan)
+    images = fill_missing(job.images(), job.geometry, threads, cancel)
     if isinstance(plan, DetectorPlan):
         if plan.detector is not None:
             images = plan.detector.reduce(images, threads, cancel)
@@ -246,6 +254,7 @@ def _backproject_rows(
 
 
 def _backproject_exact(
+    plan: ProjectorPair,
     window: Window,
     fixed16: bool,
     job: _Job,
@@ -259,8 +268,7 @@ def _backproject_exact(
         images, whole.geometry, whole.shape, window, index=job.index, threads=threads, cancel=cancel
     )
     filtered /= geometry.weights().astype(np.float32)[:, None, None]
-    plan = make_plan(geometry, whole.shape, whole.stack.shape[1:])
-    plan.backproject(filtered, target, threads, cancel, fixed16)
+    _plan_of(job, plan).backproject(filtered, target, threads, cancel, fixed16)
 
 
 def row_gains(
