@@ -47,6 +47,8 @@ def test_the_report_names_the_layers_with_thickness_and_error(out):
     assert len(measured) == 5
     assert np.all((measured[:, 0] > 50) & (measured[:, 0] < 70))
     assert np.all((measured[:, 1] > 0) & (measured[:, 1] < 2))
-    page = re.sub(r"<[^>]+>", "", (out / "report.html").read_text())
+    page = re.sub(r"<[^>]+>", "", (out / "report.html").read_text()).replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
     for name in LAYERS[1:-1]:
         assert re.search(rf"{name}:\s*\d+\.\d+ ± \d+\.\d+ nm thick", page, re.IGNORECASE), name

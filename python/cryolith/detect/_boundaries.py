@@ -74,6 +74,17 @@ def _strays(
     return out
 
 
+def _without_weakest_stray(
+    steps: list[Step], planes: list[Plane], width: Float64, stops: tuple[float, float]
+) -> list[Step] | None:
+    """Return the steps without the weakest of those that are no edges of their own; None if all are."""
+    strays = _strays(steps, planes, width, stops)
+    if not strays:
+        return None
+    weakest = min(strays, key=lambda k: abs(steps[k].height))
+    return [s for k, s in enumerate(steps) if k != weakest]
+
+
 def _half_window(width: float) -> int:
     """Planes on each side of an edge: three blurs hold 99.9 % of the step, and some for the level."""
     return max(math.ceil(3 * width + 1), 4)
@@ -120,17 +131,20 @@ def _measure(
         planes = [
             fit_plane(window.lateral, fit.position[:, k], use[:, k]) for k in range(len(steps))
         ]
-        strays = _strays(steps, planes, width, stops)
-        if strays:
-            weakest = min(strays, key=lambda k: abs(steps[k].height))
-            rest = [s for k, s in enumerate(steps) if k != weakest]
-            return _measure(frame, depth, rest, stops) if rest else []
+        own = _without_weakest_stray(steps, planes, width, stops)
+        if own is not None:
+            return _measure(frame, depth, own, stops) if own else []
         if final:
             break
         width = np.array(
             [_width(frame, depth, planes, k, width[k], reach)[0] for k in range(len(steps))]
         )
         reach = max(_half_window(w) for w in width)
+    blurs = [_width(frame, depth, planes, k, width[k], reach, groups=8) for k in range(len(steps))]
+    # A ramp widens from round to round: only now is its blur the one that would be reported.
+    own = _without_weakest_stray(steps, planes, np.array([b for b, _ in blurs]), stops)
+    if own is not None:
+        return _measure(frame, depth, own, stops) if own else []
     covariance = _noise_covariance(frame, window, steps, width, stops)
     inner = (
         fit_edges(
@@ -145,7 +159,7 @@ def _measure(
         spread = 1.4826 * float(np.median(np.abs(planes[k].residual[planes[k].kept])))
         if spread > max(2.0, 2 * step.width):
             continue  # the patches do not agree on one surface
-        blur, sigma = _width(frame, depth, planes, k, width[k], reach, groups=8)
+        blur, sigma = blurs[k]
         lags = np.abs(np.subtract.outer(np.arange(at.shape[1]), np.arange(at.shape[1])))
         noise = np.einsum("ni,ij,nj->n", fit.filter[:, k], covariance[lags], fit.filter[:, k])
         noise = np.maximum(noise, 0.0)
