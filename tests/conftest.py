@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import mrcfile
@@ -13,6 +14,11 @@ import pytest
 from cryolith import files, simulate
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# A shell starts what it puts in the background with SIGINT ignored, which the programs that are interrupted here would
+# inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
