@@ -10,13 +10,15 @@
 namespace cryolith {
 namespace {
 
-// Output tile that stays in L2 while all tilts are added: whole runs along either axis.
-constexpr index_t kTileZ = 5 * kRun, kTileX = 8 * kRun;
+// Output tile that stays in L2 while all tilts are added: whole runs along either axis, an odd number of cache lines
+// from line to line, so that the lines of a run along z share no set of L1.
+constexpr index_t kTileZ = 5 * kRun, kTileX = 8 * kRun, kTileWidth = kTileX + 2,
+                  kTileSize = kTileZ * kTileWidth * kLanes;
 
 struct Scratch {
   std::vector<Buffer<float>> rows;  // of each block of a job
   Buffer<float> strips;             // of all blocks of a job
-  Buffer<float> shallow, steep;     // tile of partial sums: [line across][voxel along][kLanes]
+  Buffer<float> tile;               // of sums: [z][x][kLanes]
 };
 
 View2<const float> image_of(View3<const float> images, index_t tilt) {
@@ -65,8 +67,13 @@ struct Rows {
   float scale;
 };
 
-// Fills `tile` (lines of `width` voxels) with the bank's sums for the given voxels.
-void sum_tile(const Bank& bank, const Rows& rows, Range along, Range across, index_t width, float* tile) {
+// Where a tile's sums lie: floats from voxel to voxel along a bank's rows, and across them.
+struct TileLayout {
+  index_t along, across;
+};
+
+// Sets, or adds to, the tile at `sums` the bank's sums for the given voxels.
+void sum_tile(const Bank& bank, const Rows& rows, Range along, Range across, TileLayout layout, bool add, float* sums) {
   const index_t n = static_cast<index_t>(bank.tilts.size());
   // Equal parts: a short last one would cost as much as a full one.
   const index_t parts = (n + kPart - 1) / kPart;
@@ -76,24 +83,14 @@ void sum_tile(const Bank& bank, const Rows& rows, Range along, Range across, ind
     for (index_t part = 0; part < parts; ++part) {
       const index_t t0 = n * part / parts, t1 = n * (part + 1) / parts;
       for (index_t line = across.begin; line < across.end; ++line) {
-        float* acc = tile + ((line - across.begin) * width + x - along.begin) * kLanes;
+        float* acc = sums + (line - across.begin) * layout.across + (x - along.begin) * layout.along;
         const float* in = rows.data + x * kLanes;
         const Tap* taps = bank.back.data() + line * n + t0;
         if (rows.scale > 0.0f)
-          run_fixed(in, taps, t1 - t0, rows.scale, acc, part > 0);
+          run_fixed(in, taps, t1 - t0, rows.scale, acc, layout.along, add || part > 0);
         else
-          run(in, taps, t1 - t0, acc, part > 0);
+          run(in, taps, t1 - t0, acc, layout.along, add || part > 0);
       }
-    }
-}
-
-// Adds the steep tile, whose lines run along z, to the shallow one, whose lines run along x.
-void add_exchanged(const float* steep, Range z, Range x, float* shallow) {
-  for (index_t iz = 0; iz < z.end - z.begin; ++iz)
-    for (index_t ix = 0; ix < x.end - x.begin; ++ix) {
-      const float* from = steep + (ix * kTileZ + iz) * kLanes;
-      float* to = shallow + (iz * kTileX + ix) * kLanes;
-      for (int lane = 0; lane < kLanes; ++lane) to[lane] += from[lane];
     }
 }
 
@@ -105,25 +102,20 @@ void write_tile(const float* tile, Range z, Range x, index_t y, index_t lanes, V
   const bool lines = n % 16 == 0 && nx % 16 == 0 && reinterpret_cast<std::uintptr_t>(volume.data) % 64 == 0;
   float* to = volume.data + (z.begin * ny + y) * nx + x.begin;
   if (lanes == kLanes && lines && volume.size() >= kStreamed)
-    return CRYOLITH_SELECT(stream_lanes)(tile, kTileX, z.end - z.begin, n, to, ny * nx, nx);
+    return CRYOLITH_SELECT(stream_lanes)(tile, kTileWidth, z.end - z.begin, n, to, ny * nx, nx);
   for (index_t iz = 0; iz < z.end - z.begin; ++iz)
-    CRYOLITH_SELECT(from_lanes)(tile + iz * kTileX * kLanes, n, lanes, to + iz * ny * nx, nx);
+    CRYOLITH_SELECT(from_lanes)(tile + iz * kTileWidth * kLanes, n, lanes, to + iz * ny * nx, nx);
 }
 
-void sum_block(const ProjectionPlan& plan, Scratch& scratch, const Rows& rows, index_t block, View3<float> volume) {
+void sum_block(const ProjectionPlan& plan, const Rows& rows, index_t block, float* tile, View3<float> volume) {
   const VolumeShape shape = plan.volume();
   for (index_t z0 = 0; z0 < shape.nz; z0 += kTileZ)
     for (index_t x0 = 0; x0 < shape.nx; x0 += kTileX) {
       const Range z{z0, std::min(shape.nz, z0 + kTileZ)}, x{x0, std::min(shape.nx, x0 + kTileX)};
-      if (plan.shallow().tilts.empty())
-        scratch.shallow.clear();
-      else
-        sum_tile(plan.shallow(), rows, x, z, kTileX, scratch.shallow.data());
-      if (!plan.steep().tilts.empty()) {
-        sum_tile(plan.steep(), rows, z, x, kTileZ, scratch.steep.data());
-        add_exchanged(scratch.steep.data(), z, x, scratch.shallow.data());
-      }
-      write_tile(scratch.shallow.data(), z, x, block * kLanes, plan.lanes(block), volume);
+      const bool both = !plan.shallow().tilts.empty();
+      if (both) sum_tile(plan.shallow(), rows, x, z, {kLanes, kTileWidth * kLanes}, false, tile);
+      if (!plan.steep().tilts.empty()) sum_tile(plan.steep(), rows, z, x, {kTileWidth * kLanes, kLanes}, both, tile);
+      write_tile(tile, z, x, block * kLanes, plan.lanes(block), volume);
     }
 }
 
@@ -165,7 +157,7 @@ index_t blocks_per_job(const ProjectionPlan& plan, index_t threads) {
 
 index_t backproject_scratch_bytes(const ProjectionPlan& plan, index_t threads) {
   const index_t rows = std::min(blocks_per_job(plan, threads), plan.blocks()) * plan.rows() * kLanes;
-  const index_t own = rows + kStripBlocks * plan.strip_rows() * kLanes + 2 * kTileZ * kTileX * kLanes;
+  const index_t own = rows + kStripBlocks * plan.strip_rows() * kLanes + kTileSize;
   return index_t{sizeof(float)} * threads * own;
 }
 
@@ -180,15 +172,14 @@ void backproject(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> 
     if (s.rows.empty()) {
       for (index_t b = 0; b < std::min(per_job, plan.blocks()); ++b) s.rows.emplace_back(plan.rows() * kLanes);
       s.strips = Buffer<float>(kStripBlocks * plan.strip_rows() * kLanes);
-      s.shallow = Buffer<float>(kTileZ * kTileX * kLanes);
-      s.steep = Buffer<float>(kTileZ * kTileX * kLanes);
+      s.tile = Buffer<float>(kTileSize);
     }
     sample_job(plan, images, {first, first + count}, worker, stage, s);
     for (index_t b = 0; b < count; ++b) {
       if (cpu.cancel != nullptr && cpu.cancel->cancelled()) throw Cancelled();
       float* rows = s.rows[static_cast<std::size_t>(b)].data();
       const float scale = fixed ? CRYOLITH_SELECT(pack_pairs)(plan.rows(), rows) : 0.0f;
-      sum_block(plan, s, {rows, scale}, first + b, volume);
+      sum_block(plan, {rows, scale}, first + b, s.tile.data(), volume);
     }
   });
 }

@@ -141,7 +141,7 @@ void sum_chunk(const ProjectionPlan& plan, const Bank& bank, index_t chunk, cons
         const index_t next = plan.first_row(bank.tilts[t + 1]) + b * kRun + bank.middle[entry + chunks];
         for (index_t i = 0; i < kRun; i += 2) __builtin_prefetch(rows + (next + i) * kLanes, 1);
       }
-      run(copy + r * kLanes, taps, lines, rows + (plan.first_row(bank.tilts[t]) + r) * kLanes, true);
+      run(copy + r * kLanes, taps, lines, rows + (plan.first_row(bank.tilts[t]) + r) * kLanes, kLanes, true);
     }
 }
 

@@ -43,10 +43,12 @@ struct TapTable {
 
 #define CRYOLITH_DECLARE_SAMPLING(ns)                                                                             \
   namespace ns {                                                                                                  \
-  /* acc[r] (+)= sum over taps of (1 - w) in[offset + r] + w in[offset + r + 1], r < kRun, rows of kLanes. */     \
-  void shear_sum(const float* in, const Tap* taps, index_t count, float* acc, bool add);                          \
+  /* acc[r] (+)= sum over taps of (1 - w) in[offset + r] + w in[offset + r + 1], r < kRun, rows of kLanes; the */ \
+  /* rows of acc lie `stride` floats apart. */                                                                    \
+  void shear_sum(const float* in, const Tap* taps, index_t count, float* acc, index_t stride, bool add);          \
   /* The same in fixed point, for at most kPart taps: `in` as pack_pairs leaves it, scale what it returned. */    \
-  void shear_sum_fixed(const float* in, const Tap* taps, index_t count, float scale, float* acc, bool add);       \
+  void shear_sum_fixed(const float* in, const Tap* taps, index_t count, float scale, float* acc, index_t stride,  \
+                       bool add);                                                                                 \
   /* Packs each row and the next, rounded to int16, into one row of pairs; returns a weighted unit's value. */    \
   float pack_pairs(index_t count, float* rows);                                                                   \
   /* rows[i][lane] = sum over taps of weight * image, for i in range; zero outside the image. */                  \

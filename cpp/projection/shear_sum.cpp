@@ -14,14 +14,14 @@ namespace cryolith::CRYOLITH_VARIANT {
 #endif
 
 // Out of line on purpose: inlined into loops over tiles, GCC 12 spills the accumulators.
-void shear_sum(const float* in, const Tap* taps, index_t count, float* acc, bool add) {
+void shear_sum(const float* in, const Tap* taps, index_t count, float* acc, index_t stride, bool add) {
   V8 a[kRun], one;
   splat8(one, 1.0f);
 #pragma GCC unroll 16
   for (int r = 0; r < kRun; ++r) splat8(a[r], 0.0f);
   if (add) {
 #pragma GCC unroll 16
-    for (int r = 0; r < kRun; ++r) load8(a[r], acc + r * kLanes);
+    for (int r = 0; r < kRun; ++r) load8(a[r], acc + r * stride);
   }
   for (index_t i = 0; i < count; ++i) {
     const float* p = in + taps[i].offset;
@@ -42,10 +42,11 @@ void shear_sum(const float* in, const Tap* taps, index_t count, float* acc, bool
     }
   }
 #pragma GCC unroll 16
-  for (int r = 0; r < kRun; ++r) store8(acc + r * kLanes, a[r]);
+  for (int r = 0; r < kRun; ++r) store8(acc + r * stride, a[r]);
 }
 
-void shear_sum_fixed(const float* in, const Tap* taps, index_t count, float scale, float* acc, bool add) {
+void shear_sum_fixed(const float* in, const Tap* taps, index_t count, float scale, float* acc, index_t stride,
+                     bool add) {
   std::int32_t pairs_of_weights[kPart];  // ahead of the loop: made inside, they are what its products wait for
   for (index_t i = 0; i < count; ++i) {
     const std::int32_t w1 = static_cast<std::int32_t>(taps[i].weight * kFixedOne + 0.5f);
@@ -68,8 +69,8 @@ void shear_sum_fixed(const float* in, const Tap* taps, index_t count, float scal
 #pragma GCC unroll 16
   for (int r = 0; r < kRun; ++r) {
     V8 before = {};
-    if (add) load8(before, acc + r * kLanes);
-    store8(acc + r * kLanes, before + scale * __builtin_convertvector(a[r], V8));
+    if (add) load8(before, acc + r * stride);
+    store8(acc + r * stride, before + scale * __builtin_convertvector(a[r], V8));
   }
 }
 
