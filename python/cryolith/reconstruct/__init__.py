@@ -3,7 +3,7 @@
 
 from .dart import dart
 from .filters import filter_projections
-from .halves import Halves, solve_halves, split_tilts
+from .halves import Halves, split_tilts
 from .iterate import Reconstruction, State
 from .krylov import cgls, lsqr
 from .mlem import mlem
@@ -34,7 +34,6 @@ __all__ = [
     "reconstruct",
     "sart",
     "sirt",
-    "solve_halves",
     "split_tilts",
     "tilt_weights",
     "tv",

@@ -106,13 +106,20 @@ class Pair:
     shape : (nz, ny, nx)
     image_shape : (height, width)
     cut : Cut
+    among : Geometry
+        All views, which ``geometry`` has some of.
     """
 
     def __init__(
-        self, geometry: Geometry, shape: Shape3, image_shape: tuple[int, int], cut: Cut
+        self,
+        geometry: Geometry,
+        shape: Shape3,
+        image_shape: tuple[int, int],
+        cut: Cut,
+        among: Geometry,
     ) -> None:
-        self.plan: ProjectorPair = make_plan(geometry, shape, image_shape)
-        self.unit = np.float32(geometry.weights().mean())  # of one ray through one voxel
+        self.plan: ProjectorPair = make_plan(geometry, shape, image_shape, among)
+        self.unit = np.float32(among.weights().mean())  # of one ray through one voxel
         nz, ny, nx = shape
         self.parts = [
             Part(first=first, last=last, shape=(nz, last - first, nx))

@@ -15,6 +15,7 @@ from .. import _core
 from .._arrays import as_core
 from .._fields import MemoryField
 from ..errors import InputError
+from .halves import with_halves
 from .inputs import Float32, ProjectionsLike, ViewsLike
 from .iterate import Exact, Reconstruction, Setup, Sums, added, iterate, weighted_dot
 from .options import Options, checked_count, checked_number
@@ -28,6 +29,7 @@ MOST_LEVELS = 256
 LLOYD_ROUNDS = 50
 
 
+@with_halves()
 def dart(
     stack: ProjectionsLike,
     angles_deg: ViewsLike = None,

@@ -149,8 +149,9 @@ class Setup:
     def pair(self, index: Any = slice(None)) -> Pair:
         """Return the projector pair of some of the images."""
         height, width = self.measured.shape[1:]
-        geometry = self.problem.geometry.subset(index)
-        return Pair(geometry, self.problem.shape, (height, width), self.cut)
+        views = self.problem.views
+        some = views.geometry.subset(index)
+        return Pair(some, self.problem.shape, (height, width), self.cut, views.among)
 
     def project(self, pair: Pair, volume: Field, out: Field) -> None:
         """Set ``out`` to the projections of ``volume``."""

@@ -13,6 +13,7 @@ from .. import _core
 from .._fields import Field
 from ..errors import InputError
 from .cut import Part
+from .halves import with_halves
 from .inputs import Float32, ProjectionsLike, ViewsLike
 from .iterate import Exact, Reconstruction, Setup, Sums, added, iterate, weighted_dot
 from .options import Options, checked_count
@@ -26,6 +27,7 @@ __all__ = ["mlem"]
 LEAST_RAY = np.float32(0.5)
 
 
+@with_halves()
 def mlem(
     stack: ProjectionsLike,
     angles_deg: ViewsLike = None,

@@ -11,6 +11,7 @@ from typing_extensions import Unpack
 from .. import _core
 from .._fields import Field
 from .cut import Part
+from .halves import with_halves
 from .inputs import Float32, ProjectionsLike, ViewsLike
 from .iterate import Exact, Reconstruction, Setup, Sums, added, iterate
 from .options import Options, checked_count, checked_number
@@ -21,6 +22,7 @@ from .subsets import Subset, ordered_subsets, take_turns
 __all__ = ["sart", "sirt"]
 
 
+@with_halves()
 def sirt(
     stack: ProjectionsLike,
     angles_deg: ViewsLike = None,
@@ -63,6 +65,7 @@ def sirt(
     return iterate(setup, checked_count(n_iter, "n_iter"), sirt_steps(setup, 1, step))
 
 
+@with_halves()
 def sart(
     stack: ProjectionsLike,
     angles_deg: ViewsLike = None,
