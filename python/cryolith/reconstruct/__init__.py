@@ -11,7 +11,7 @@ from .options import Options
 from .planning import Plan, plan
 from .settings import ReconstructSettings
 from .sirt import sart, sirt
-from .stage import reconstruct
+from .stage import check_halves, reconstruct
 from .thickness import estimate_thickness_px
 from .variation import tv
 from .wbp import wbp
@@ -25,6 +25,7 @@ __all__ = [
     "Reconstruction",
     "State",
     "cgls",
+    "check_halves",
     "dart",
     "estimate_thickness_px",
     "filter_projections",

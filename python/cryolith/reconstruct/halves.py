@@ -31,6 +31,7 @@ __all__ = [
     "dose_before",
     "half_volumes",
     "halved",
+    "in_turn",
     "split_tilts",
     "with_halves",
 ]
@@ -336,7 +337,7 @@ def _solve_all(
     out, cut = options.pop("out", None), options.get("cut", WHOLE)
     progress = options.pop("progress", None)
     shares = [] if linear else [float(len(data.whole.index))]
-    tell = _in_turn(progress, [*shares, *(float(len(half.index)) for half in data.halves)])
+    tell = in_turn(progress, [*shares, *(float(len(half.index)) for half in data.halves)])
     full = None if linear else _solved(solve, data.whole, {**options, "out": out}, tell[0])
     (a, first), (b, second) = _half_fields(solve, data, options, linear, tell[-2:])
     if full is None:
@@ -355,7 +356,7 @@ def _sum(first: Field, second: Field, target: Field, cut: Cut) -> Float32:
     return target.whole()
 
 
-def _in_turn(
+def in_turn(
     progress: Callable[[float], None] | None, shares: list[float]
 ) -> list[Callable[[float], None] | None]:
     """Return what each of several works reports to, so that together they go from 0 to 1."""

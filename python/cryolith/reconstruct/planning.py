@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class Plan:
         Largest memory held at once: the input images (as float32), the result and all between; of work that is cut,
         what is in memory of all of these.
     bytes_output : int
-        The volume alone.
+        The volume, and the volumes of halves.
     bytes_scratch : int
         On disk while it runs; 0 where the work is not cut.
     seconds : float
@@ -126,7 +126,7 @@ def plan(
     return Plan(
         volume_shape=volume_shape,
         bytes_peak=need.in_slabs(cut.rows) if cut.on_disk else need.whole(),
-        bytes_output=4 * need.voxels,
+        bytes_output=4 * need.voxels * (3 if settings.halves else 1),
         bytes_scratch=need.on_disk() if cut.on_disk else 0,
         seconds=float(_passes(settings))
         * need.voxels
@@ -163,14 +163,21 @@ class _Need:
         """Everything in memory."""
         stacks, volumes = _copies(self.settings)
         core = self.tables() + self._core_scratch(self.pair)
-        return int(self.raw + 4 * (stacks * self.pixels + volumes * self.voxels)) + core
+        need = self.raw + 4 * (stacks * self.pixels + volumes * self.voxels)
+        halves = self.settings.halves
+        if halves == "frames":  # the frames; the volume of all and the first half are held
+            need += 2 * self.raw + 8 * self.voxels
+        elif halves is not None:
+            half = self.raw + 2 * stacks * self.pixels + 4 * (volumes + 2) * self.voxels
+            need = max(need, half)
+        return int(need) + core
 
     def on_disk(self) -> int:
         """Scratch files of work that is cut, the volume included."""
         stacks, volumes = _copies(self.settings)
-        return int(
-            4 * (stacks * self.pixels + (volumes - _slabs_of_scratch(self.settings)) * self.voxels)
-        )
+        kept = 2 if self.settings.halves else 0
+        volumes += kept - _slabs_of_scratch(self.settings)
+        return int(4 * (stacks * self.pixels + volumes * self.voxels))
 
     def in_slabs(self, rows: int) -> int:
         """What slabs of so many rows take."""
@@ -282,8 +289,10 @@ def _slabs_of_scratch(settings: ReconstructSettings) -> int:
 
 
 def _passes(settings: ReconstructSettings) -> int:
-    """Return how often an iterative method projects and back-projects, its preparation included."""
+    """Return how often a method projects and back-projects, its preparation and halves included."""
     n = settings.iterations
+    if settings.halves is not None:
+        return (3 if settings.halves == "frames" else 2) * _passes(replace(settings, halves=None))
     if settings.method == "wbp":
         return 1
     if settings.method == "dart":
