@@ -56,8 +56,11 @@ def resolution(curve: Fsc, volume: Volume) -> Finding:
             error = curve.sigma_resolution(threshold)
             lines.append(f"{with_error(period, error)} {unit} at {name}")
         else:
-            lines.append(f"they do not cross {name}")
-    return Finding(("Halves of the data agree, without a mask", tuple(lines)))
+            least = curve.half_bit[0] if threshold == "half-bit" else threshold
+            above = bool(curve.correlation[0] > least)  # and then never below
+            limit = f"to the sampling's limit, {number(2 * curve.pixel_size, 3)} {unit}"
+            lines.append(f"{limit}, at {name}" if above else f"nowhere at {name}")
+    return Finding(("Halves of the data agree", tuple(lines)))
 
 
 def measure(table: Table, column: str, row: int) -> str:
