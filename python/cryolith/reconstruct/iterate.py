@@ -153,13 +153,13 @@ class Setup:
         some = views.geometry.subset(index)
         return Pair(some, self.problem.shape, (height, width), self.cut, views.among)
 
-    def project(self, pair: Pair, volume: Field, out: Field) -> None:
-        """Set ``out`` to the projections of ``volume``."""
-        pair.project(volume, out, self.threads, self.cancel)
+    def project(self, pair: Pair, volume: Field, out: Field, space: Float32 | None = None) -> None:
+        """Set ``out`` to the projections of ``volume``, whose slabs are read into ``space``."""
+        pair.project(volume, out, self.threads, self.cancel, space)
 
     def backproject(self, pair: Pair, part: Part, stack: Field, scratch: Float32) -> Float32:
         """Return the back-projection of ``stack`` in a slab of the volume, in part of ``scratch``."""
-        rows = pair.rows(scratch, part)
+        rows = part.cut_from(scratch)
         pair.backproject(part, stack, rows, self.threads, self.cancel)
         return rows
 

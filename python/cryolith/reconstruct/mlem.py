@@ -78,6 +78,7 @@ def _steps(setup: Setup, count: int) -> Iterator[Sums]:
     counts = max(0.0, weighted_dot(setup.weights, setup.measured))
     least = 1e-3 * counts / max(setup.rays, 1)
     low, high = setup.lower, setup.upper
+    space = subsets[0].pair.space()
     if not setup.started:
         _fill(setup, subsets, counts)
 
@@ -89,7 +90,7 @@ def _steps(setup: Setup, count: int) -> Iterator[Sums]:
         return added(setup.over_layers(ratio, [s.measured, s.weights], [s.projected]))
 
     def update(k: int, part: Part, correction: Float32, rows: Float32) -> None:
-        weights = part.rows_of(voxels[k])
+        weights = part.rows_of(voxels[k], space)
         _core.multiply_step(correction, weights, low, high, rows, setup.threads)
 
     yield from take_turns(setup, subsets, compare, update, started=True)

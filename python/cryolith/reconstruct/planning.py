@@ -186,7 +186,8 @@ class _Need:
         nz, ny, nx = self.shape
         slab, window = 4 * nz * min(rows, ny) * nx, self._window(rows)
         core = self._core_scratch(self.pair.slab(0, min(rows, ny))) + 2 * self.tables()
-        held = 2 if self.settings.method in ("sirt", "sart", "mlem") else 1
+        # Correction, volume and weights; the others hold the slab that is projected.
+        held = 3 if self.settings.method in ("sirt", "sart", "mlem") else 1
         projecting = (2 if self.turned else 1) * window + held * slab + core
         updating = (3 if self.settings.method != "wbp" else 1) * slab
         if self.settings.method == "tv":

@@ -115,7 +115,8 @@ def sart(
 def sirt_steps(setup: Setup, count: int, relaxation: float) -> Iterator[Sums]:
     """Yield the residual sums of SIRT with ``count`` subsets, for :func:`iterate`."""
     subsets = ordered_subsets(setup, count)
-    rays, voxels = _inverse_sums(setup, subsets)
+    space = subsets[0].pair.space()
+    rays, voxels = _inverse_sums(setup, subsets, space)
     low, high = setup.lower, setup.upper
 
     def residual(measured: Float32, weights: Float32, gain: Float32, projected: Float32) -> Exact:
@@ -126,13 +127,15 @@ def sirt_steps(setup: Setup, count: int, relaxation: float) -> Iterator[Sums]:
         return added(setup.over_layers(residual, [s.measured, s.weights, rays[k]], [s.projected]))
 
     def update(k: int, part: Part, correction: Float32, rows: Float32) -> None:
-        weights = part.rows_of(voxels)
+        weights = part.rows_of(voxels, space)
         _core.update_step(correction, weights, relaxation, low, high, rows, setup.threads)
 
     yield from take_turns(setup, subsets, compare, update, started=setup.started)
 
 
-def _inverse_sums(setup: Setup, subsets: list[Subset]) -> tuple[list[Field], Field]:
+def _inverse_sums(
+    setup: Setup, subsets: list[Subset], space: Float32 | None
+) -> tuple[list[Field], Field]:
     """Return R of each subset's rays, and C of each voxel, 0 outside the mask."""
     voxels = setup.cut.volume(setup.volume.shape)
     for part in subsets[0].pair.parts:
@@ -140,7 +143,7 @@ def _inverse_sums(setup: Setup, subsets: list[Subset]) -> tuple[list[Field], Fie
     rays = []
     for s in subsets:
         rays.append(setup.cut.stack(s.projected.shape))
-        setup.project(s.pair, voxels, rays[-1])
+        setup.project(s.pair, voxels, rays[-1], space)
         setup.over_layers(lambda sums: _core.invert_step(sums, setup.threads), [], [rays[-1]])
     scratch = subsets[0].pair.scratch()
     for i in range(len(subsets[0].pair.parts)):

@@ -94,28 +94,54 @@ def take_turns(
     started : bool
         Whether the volume has a voxel that is not 0.
     """
-    scratch = subsets[0].pair.scratch()
-
-    def correct(k: int, subset: Subset, part: Part) -> None:
-        correction = setup.backproject(subset.pair, part, subset.projected, scratch)
-        rows = part.rows_of(setup.volume)
-        update(k, part, correction, rows)
-        part.put_rows(setup.volume, rows)
-
+    turns = _Turns(setup, subsets, update)
     sums = np.zeros((len(subsets), 2))
     for k, subset in enumerate(subsets):
         if started:
-            setup.project(subset.pair, setup.volume, subset.projected)
+            setup.project(subset.pair, setup.volume, subset.projected, turns.space)
         sums[k] = compare(k)
     while True:
         residual, data = sums.sum(0)
         yield float(residual), float(data)
-        for k, subset in enumerate(subsets):
-            for part in subset.pair.parts:
-                correct(k, subset, part)
+        for k in range(len(subsets)):
             after = (k + 1) % len(subsets)
-            setup.project(subsets[after].pair, setup.volume, subsets[after].projected)
+            turns.correct_and_project(k, after)
             sums[after] = compare(after)
+
+
+class _Turns:
+    """The work of a turn, with the memory that all turns share: new memory would cost more than the work."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        subsets: list[Subset],
+        update: Callable[[int, Part, Float32, Float32], None],
+    ) -> None:
+        self.setup, self.subsets, self.update = setup, subsets, update
+        self.scratch, self.space = subsets[0].pair.scratch(), subsets[0].pair.space()
+
+    def correct_and_project(self, k: int, after: int) -> None:
+        """Correct the volume by subset ``k``, then project it into subset ``after``."""
+        setup, subset, to = self.setup, self.subsets[k], self.subsets[after]
+        parts = subset.pair.parts
+        if len(parts) == 1 or to is subset:
+            for part in parts:
+                self._correct(k, part)
+            setup.project(to.pair, setup.volume, to.projected, self.space)
+            return
+        to.pair.clear(to.projected)
+        for part in parts:  # projected while it is there: each slab is read once
+            rows = self._correct(k, part)
+            to.pair.add_projections(part, rows, to.projected, setup.threads, setup.cancel)
+
+    def _correct(self, k: int, part: Part) -> Float32:
+        setup, subset = self.setup, self.subsets[k]
+        correction = setup.backproject(subset.pair, part, subset.projected, self.scratch)
+        rows = part.rows_of(setup.volume, self.space)
+        self.update(k, part, correction, rows)
+        part.put_rows(setup.volume, rows)
+        return rows
 
 
 def _golden_order(count: int) -> npt.NDArray[np.int64]:
