@@ -19,7 +19,7 @@ from .iterate import Exact, Reconstruction, Setup, Sums, added, iterate, weighte
 from .options import Options, checked_count
 from .settings import ITERATIONS
 from .setup import as_setup
-from .subsets import Subset, ordered_subsets, take_turns
+from .subsets import Subset, Turns, ordered_subsets
 
 __all__ = ["mlem"]
 
@@ -78,9 +78,10 @@ def _steps(setup: Setup, count: int) -> Iterator[Sums]:
     counts = max(0.0, weighted_dot(setup.weights, setup.measured))
     least = 1e-3 * counts / max(setup.rays, 1)
     low, high = setup.lower, setup.upper
-    space = subsets[0].pair.space()
     if not setup.started:
         _fill(setup, subsets, counts)
+
+    turns, space = Turns(setup, subsets), subsets[0].pair.space()
 
     def ratio(measured: Float32, weights: Float32, projected: Float32) -> Exact:
         return _core.poisson_step(measured, weights, least, projected, setup.threads)
@@ -93,7 +94,7 @@ def _steps(setup: Setup, count: int) -> Iterator[Sums]:
         weights = part.rows_of(voxels[k], space)
         _core.multiply_step(correction, weights, low, high, rows, setup.threads)
 
-    yield from take_turns(setup, subsets, compare, update, started=True)
+    yield from turns.steps(setup.volume, compare, update, started=True)
 
 
 def _leave_out_grazing(setup: Setup, subsets: list[Subset]) -> None:
