@@ -281,6 +281,16 @@ def test_halves_obey_the_limit_of_memory(case, method):
         assert a.tobytes() == b.tobytes()
 
 
+def test_halves_are_planned():
+    kinds = {h: ReconstructSettings(halves=h) for h in (None, "tilts", "frames")}
+    plans = {h: plan((64, 64), 41, settings, threads=1) for h, settings in kinds.items()}
+    alone, tilts, frames = plans[None], plans["tilts"], plans["frames"]
+    assert tilts.seconds == pytest.approx(2 * alone.seconds)
+    assert frames.seconds == pytest.approx(3 * alone.seconds)
+    assert tilts.bytes_output == frames.bytes_output == 3 * alone.bytes_output
+    assert alone.bytes_peak < tilts.bytes_peak < frames.bytes_peak
+
+
 def test_a_volume_is_kept_when_its_halves_are_cancelled(case):
     series, alignment = case
     token = cryolith.CancelToken()
