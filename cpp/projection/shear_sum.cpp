@@ -14,31 +14,48 @@ namespace cryolith::CRYOLITH_VARIANT {
 #endif
 
 // Out of line on purpose: inlined into loops over tiles, GCC 12 spills the accumulators.
+//
+// Two multiply-adds a voxel keep two of a core's four floating-point pipes busy; three of twelve voxels are summed by
+// low + w (high - low) instead, one multiply-add and two additions, which go to the others. A tile of back-projection
+// takes, in G updates/s of a Zen 4 core: 0 of 12 voxels 26.0, 3 27.1, 4 26.4, 5 26.8, 8 26.4. Sums begin at zero and
+// are added at the end: begun from acc, 24.6 instead of 26.0.
 void shear_sum(const float* in, const Tap* taps, index_t count, float* acc, index_t stride, bool add) {
-  V8 a[kRun], one;
-  splat8(one, 1.0f);
+  V8 a[kRun];
 #pragma GCC unroll 16
   for (int r = 0; r < kRun; ++r) splat8(a[r], 0.0f);
-  if (add) {
-#pragma GCC unroll 16
-    for (int r = 0; r < kRun; ++r) load8(a[r], acc + r * stride);
-  }
   for (index_t i = 0; i < count; ++i) {
     const float* p = in + taps[i].offset;
-    V8 w1, low, high;
+    V8 w0, w1, low, high;
     splat8(w1, taps[i].weight);
-    const V8 w0 = one - w1;
+    splat8(w0, 1.0f);
+    w0 -= w1;
     load8(low, p);
     CRYOLITH_PIN(low);
 #pragma GCC unroll 16
     for (int r = 0; r < kRun; ++r) {
       load8(high, p + (r + 1) * kLanes);
       CRYOLITH_PIN(high);
-      a[r] += w0 * low;
-      CRYOLITH_PIN(a[r]);
-      a[r] += w1 * high;
+      if (r % 5 == 1) {
+        a[r] += low;
+        CRYOLITH_PIN(a[r]);
+        low = high - low;
+        CRYOLITH_PIN(low);
+        a[r] += w1 * low;
+      } else {
+        a[r] += w0 * low;
+        CRYOLITH_PIN(a[r]);
+        a[r] += w1 * high;
+      }
       CRYOLITH_PIN(a[r]);
       low = high;
+    }
+  }
+  if (add) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kRun; ++r) {
+      V8 before;
+      load8(before, acc + r * stride);
+      a[r] += before;
     }
   }
 #pragma GCC unroll 16
