@@ -86,11 +86,11 @@ void sum_tile(const Bank& bank, const Rows& rows, Range along, Range across, Til
       for (index_t line = across.begin; line < across.end; ++line) {
         float* acc = sums + (line - across.begin) * layout.across + (x - along.begin) * layout.along;
         const float* in = rows.data + x * kLanes;
-        const Tap* taps = bank.back.data() + line * n + t0;
+        const index_t first = line * n + t0;
         if (rows.scale > 0.0f)
-          run_fixed(in, taps, t1 - t0, rows.scale, acc, layout.along, add || part > 0);
+          run_fixed(in, bank.back_pairs.data() + first, t1 - t0, rows.scale, acc, layout.along, add || part > 0);
         else
-          run(in, taps, t1 - t0, acc, layout.along, add || part > 0);
+          run(in, bank.back.data() + first, t1 - t0, acc, layout.along, add || part > 0);
       }
     }
 }

@@ -64,17 +64,12 @@ void shear_sum(const float* in, const Tap* taps, index_t count, float* acc, inde
   for (int r = 0; r < kRun; ++r) store8(acc + r * stride, a[r]);
 }
 
-void shear_sum_fixed(const float* in, const Tap* taps, index_t count, float scale, float* acc, index_t stride,
+void shear_sum_fixed(const float* in, const PairTap* taps, index_t count, float scale, float* acc, index_t stride,
                      bool add) {
-  std::int32_t pairs_of_weights[kPart];  // ahead of the loop: made inside, they are what its products wait for
-  for (index_t i = 0; i < count; ++i) {
-    const std::int32_t w1 = static_cast<std::int32_t>(taps[i].weight * kFixedOne + 0.5f);
-    pairs_of_weights[i] = (w1 << 16) | (kFixedOne - w1);
-  }
   V8i a[kRun] = {};
   for (index_t i = 0; i < count; ++i) {
     const float* p = in + taps[i].offset;
-    const std::int32_t w = pairs_of_weights[i];
+    const std::int32_t w = taps[i].weights;
     const V8i weights = V8i{w, w, w, w, w, w, w, w};
 #pragma GCC unroll 16
     for (int r = 0; r < kRun; ++r) {
