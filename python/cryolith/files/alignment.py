@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._version import __version__
-from ..datamodel import Alignment, Source
+from ..datamodel import Alignment, LocalShifts, Source
 from ..errors import InputError
 from .angles import read_text
 from .atomic import write_text
@@ -23,8 +23,20 @@ from .imod import read_imod, write_imod
 
 __all__ = ["alignment_to_dict", "load_alignment", "read_alignment", "write_alignment"]
 
-_FORMAT, _VERSION = "cryolith alignment", 1
-_VECTORS = ("angles_deg", "rotations_deg", "sigma_rotations_deg", "residuals")
+_FORMAT = "cryolith alignment"
+# Version 2 holds what changes where the specimen is seen and what version 1 did not know: a program that
+# ignored it would be wrong in silence.
+_VERSIONS = (1, 2)
+_OF_VERSION_2 = ("x_tilts_deg", "magnifications", "local")
+_OPTIONAL = (*_OF_VERSION_2, "image_shape", "pixel_size", "image_names")
+_VECTORS = (
+    "angles_deg",
+    "rotations_deg",
+    "sigma_rotations_deg",
+    "x_tilts_deg",
+    "magnifications",
+    "residuals",
+)
 _PAIRS = ("shifts_px", "sigma_shifts_px")
 _NUMBERS = (
     "tilt_axis_deg",
@@ -63,9 +75,17 @@ def _is_imod(path: str | os.PathLike[str]) -> bool:
 
 def alignment_to_dict(alignment: Alignment) -> dict[str, Any]:
     """Return the JSON form of an alignment, in the order of its fields."""
-    out: dict[str, Any] = {"format": _FORMAT, "version": _VERSION, "cryolith": __version__}
+    newer = any(getattr(alignment, name) is not None for name in _OF_VERSION_2)
+    version = _VERSIONS[-1] if newer else _VERSIONS[0]
+    out: dict[str, Any] = {"format": _FORMAT, "version": version, "cryolith": __version__}
     for field in dataclasses.fields(alignment):
-        out[field.name] = _encode(getattr(alignment, field.name))
+        value = getattr(alignment, field.name)
+        if field.name == "image_shape" and value:
+            out[field.name] = [int(n) for n in value]
+        elif field.name == "image_names" and value:
+            out[field.name] = list(value)
+        elif field.name not in _OPTIONAL or not (value is None or isinstance(value, tuple)):
+            out[field.name] = _encode(value)
     return out
 
 
@@ -75,6 +95,12 @@ def _encode(value: Any) -> Any:
         lines = [line.replace(full, short) if full else line for line in value.warnings]
         facts = {str(k): str(v) for k, v in sorted(value.facts.items())}
         return {"path": short, "facts": facts, "warnings": lines}
+    if isinstance(value, LocalShifts):
+        return {
+            "points_px": _encode(value.points_px),
+            "shifts_px": _encode(value.shifts_px),
+            "good": [[bool(v) for v in row] for row in value.good],
+        }
     if isinstance(value, np.ndarray):
         return [_encode(v) for v in value]
     if isinstance(value, Mapping):
@@ -134,8 +160,8 @@ def alignment_from_dict(value: Any, notes: Notes) -> Alignment:
     if not isinstance(value, dict) or value.get("format") != _FORMAT:
         found = value.get("format") if isinstance(value, dict) else type(value).__name__
         fail(path, "format", repr(found), repr(_FORMAT), "give a file of write_alignment")
-    if value.get("version") != _VERSION:
-        fail(path, "version", value.get("version"), _VERSION, "update cryolith or align again")
+    if value.get("version") not in _VERSIONS:
+        fail(path, "version", value.get("version"), "1 or 2", "update cryolith or align again")
     fields = {f.name for f in dataclasses.fields(Alignment)}
     for name in sorted(set(value) - fields - {"format", "version", "cryolith"}):
         notes.warn(name, "an unknown field", "known fields", "it is ignored")
@@ -153,8 +179,8 @@ def alignment_from_dict(value: Any, notes: Notes) -> Alignment:
 
 
 def _check_values(path: str, made: dict[str, Any]) -> None:
-    for name in ("angles_deg", "tilt_axis_deg", "axis_offset_px"):
-        values = np.atleast_1d(made.get(name, 0.0))
+    for name in ("angles_deg", "tilt_axis_deg", "axis_offset_px", "x_tilts_deg", "magnifications"):
+        values = np.atleast_1d(0.0 if made.get(name) is None else made[name])
         bad = values[~np.isfinite(values)]
         if bad.size:
             fail(path, name, bad[0], "finite values", "the file is damaged; align again")
@@ -174,8 +200,14 @@ def _decode(path: str, name: str, value: Any) -> Any:
         if not all(str(k).isdecimal() for k, _ in items):
             fail(path, name, value, "tilt numbers with reasons", "the file is damaged; align again")
         return {int(k): str(reason) for k, reason in items}
-    if name == "method":
+    if name in ("method", "image_names"):
         return _texts(path, name, value)
+    if name == "image_shape":
+        return _shape(path, name, value)
+    if name == "pixel_size":
+        return None if value is None else _number(path, name, value)
+    if name == "local":
+        return None if value is None else _local(path, name, value)
     source = _dictionary(path, name, value)
     facts = {str(k): str(v) for k, v in _dictionary(path, name, source.get("facts", {})).items()}
     warned = _texts(path, name, source.get("warnings", []))
@@ -205,6 +237,33 @@ def _array(path: str, name: str, value: Any) -> npt.NDArray[np.float64]:
         flat = [[_number(path, name, v) for v in row] for row in rows]
         return np.array(flat, np.float64).reshape(len(rows), 2)
     return np.array([_number(path, name, v) for v in rows], np.float64)
+
+
+def _shape(path: str, name: str, value: Any) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    whole = isinstance(value, list) and all(type(v) is int and v > 0 for v in value)
+    if not whole or len(value) != 2:
+        fail(path, name, repr(value)[:40], "[height, width]", "the file is damaged; align again")
+    return value[0], value[1]
+
+
+def _local(path: str, name: str, value: Any) -> LocalShifts:
+    table = _dictionary(path, name, value)
+    arrays: dict[str, Any] = {}
+    for part, depth in (("points_px", 3), ("shifts_px", 3), ("good", 2)):
+        try:
+            arrays[part] = np.array(table.get(part), np.float64)  # null becomes NaN
+        except (TypeError, ValueError):
+            arrays[part] = np.zeros(0)
+        if arrays[part].ndim != depth:
+            kind = "numbers of one shape for each tilt and point"
+            fail(path, f"{name}.{part}", repr(table.get(part))[:40], kind, "the file is damaged")
+    arrays["good"] = arrays["good"] == 1.0
+    try:
+        return LocalShifts(**arrays)
+    except InputError as error:
+        fail(path, name, error, "tables of one size", "the file is damaged; align again")
 
 
 def _dictionary(path: str, name: str, value: Any) -> dict[str, Any]:
