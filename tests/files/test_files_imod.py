@@ -128,11 +128,22 @@ def test_bad_files(tmp_path: Path, name: str, xf: bytes, tlt: bytes | None, word
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize("line", [b"1.01 0 0 1.01 0 0", b"1 0.02 0 1 0 0", b"1 0 0 -1 0 0"])
-def test_magnification_draws_a_warning(tmp_path: Path, line: bytes) -> None:
-    write(tmp_path / "a.xf", line + b"\n")
+def test_magnification_is_kept(tmp_path: Path) -> None:
+    write(tmp_path / "a.xf", b"1.01 0 0 1.01 0 0\n1 0 0 1 2 3\n")
+    write(tmp_path / "a.tlt", b"0\n3\n")
+    got = read_imod(tmp_path / "a.xf")
+    assert got.magnifications is not None
+    # IMOD's matrix brings the raw image to the common size; a magnification made it what it was.
+    assert np.abs(got.magnifications - [1 / 1.01, 1]).max() < 1e-12
+
+
+def test_stretch_draws_a_warning_and_a_mirror_an_error(tmp_path: Path) -> None:
     write(tmp_path / "a.tlt", b"0\n")
-    with pytest.warns(CryolithWarning, match="only rotation and shift are kept"):
+    write(tmp_path / "a.xf", b"1 0.02 0 1 0 0\n")
+    with pytest.warns(CryolithWarning, match=r"stretch or shear \(0.0100 at view 0\)"):
+        read_imod(tmp_path / "a.xf")
+    write(tmp_path / "a.xf", b"1 0 0 -1 0 0\n")
+    with pytest.raises(FileFormatError, match="a mirror at view 0"):
         read_imod(tmp_path / "a.xf")
 
 
