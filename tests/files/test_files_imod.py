@@ -84,18 +84,6 @@ def test_the_mean_axis_lies_on_the_circle(tmp_path: Path) -> None:
     assert np.abs(np.abs(got.rotations_deg) - 1).max() < 1e-9
 
 
-def test_aretomos_own_conversion(shared_data: Path) -> None:
-    """TX, TY of its .aln are the shifts of the raw image: -A^-1 d of its .xf."""
-    folder = shared_data / "metadata" / "aretomo"
-    got = read_imod(folder / "global_no_local.xf")
-    table = np.loadtxt(folder / "global_no_local.aln")
-    assert (
-        np.abs(got.shifts_px[:, ::-1] - table[:, 3:5]).max() < 1e-3
-    )  # written with three decimals
-    assert np.array_equal(got.angles_deg, table[:, 9])
-    assert np.allclose(np.abs(got.tilt_axis_deg), np.abs(table[0, 1]), atol=1e-4)
-
-
 def test_imods_own_solution(shared_data: Path) -> None:
     folder = shared_data / "metadata" / "imod" / "convert" / "imod_1"
     got = read_imod(folder / "tilt_1.xf")
