@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from ._version import __version__
+from .cli_convert import convert
 from .errors import Cancelled, ConfigError, CryolithError, CryolithWarning
 
 if TYPE_CHECKING:
@@ -366,6 +367,9 @@ def _read(job: Job) -> Any:
     return files.read_tilt_series(
         s.path, angles=s.angles, pixel_size=s.pixel_size, tilt_axis_deg=s.tilt_axis
     )
+
+
+app.command()(_guarded(convert))
 
 
 @app.command()

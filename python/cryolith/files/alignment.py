@@ -11,8 +11,10 @@ from pathlib import Path
 from ..datamodel import Alignment
 from .alignments import Known, find_format, publish_files, read_foreign
 from .alignments.imod import read_xf
+from .alignments.known import check_known
 from .alignments.own import alignment_to_dict, load_alignment
 from .findings import Notes
+from .opening import look
 
 __all__ = ["read_alignment", "read_imod", "write_alignment", "write_imod"]
 
@@ -63,6 +65,7 @@ def write_alignment(
         text = json.dumps(alignment_to_dict(alignment), indent=1, allow_nan=False) + "\n"
         files = {Path(path): text}
     else:
+        check_known(alignment, known or Known(), notes)
         files = form.render(os.fspath(path), alignment, known or Known(), notes)
     publish_files(files, overwrite=overwrite)
     notes.tell()
@@ -93,6 +96,8 @@ def read_alignment(
     CryolithWarning
         By name, what the file has and an Alignment does not hold, or what was taken for want of better.
     """
+    if not os.path.isfile(path):
+        look(path, "an alignment file")
     form = find_format(path, format)
     if form is not None:
         return read_foreign(path, form, known or Known())

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...datamodel import Alignment
-from ...errors import InputError
+from ...errors import ConfigError
 from ..atomic import write_bytes, write_text
 from ..findings import Notes, fail
 from .aretomo import read_aln, render_aln2, render_aln3
-from .common import Known
 from .imod import read_pre, read_xf, render_angles, render_pre, render_xf
 from .imod_com import read_com, render_com
+from .known import Known
 from .relion import read_relion, render_relion
 from .shifts import read_etspy, read_hyperspy, render_etspy, render_hyperspy
 from .tomostar import read_tomostar, render_tomostar
@@ -69,7 +69,7 @@ def find_format(path: str | os.PathLike[str], name: str | None = None) -> Format
 
     Raises
     ------
-    InputError
+    ConfigError
         No form of this name.
     FileFormatError
         The file's name does not say which form it is.
@@ -81,7 +81,7 @@ def find_format(path: str | os.PathLike[str], name: str | None = None) -> Format
             if form.name == name:
                 return form
         known = ", ".join(["json", *(f.name for f in FORMATS)])
-        raise InputError(f"format: found {name!r}, expected one of {known}")
+        raise ConfigError(f"format: found {name!r}, expected one of {known}")
     suffix = Path(path).suffix.lower()
     for form in FORMATS:
         if suffix in form.suffixes:
@@ -113,11 +113,14 @@ def publish_files(files: Mapping[Path, str | bytes], *, overwrite: bool = True) 
     FileFormatError
         A file is there and may not be replaced, or cannot be written; nothing is written then.
     """
+    folder = list(files)[-1].parent
+    if not folder.is_dir():
+        fail(folder, "folder", "no such folder", "an existing folder", "make it first")
     for path in files:
         if not overwrite and path.exists():
             fail(path, "file", "one of this name", "none", "give another name, or --overwrite")
     for path, content in files.items():
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True)  # RELION's table lies in a folder of its own
         if isinstance(content, bytes):
             write_bytes(path, content)
         else:

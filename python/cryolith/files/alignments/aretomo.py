@@ -25,7 +25,8 @@ import numpy.typing as npt
 from ...datamodel import Alignment, LocalShifts
 from ..angles import parse_number, read_text, split_lines
 from ..findings import Notes, fail
-from .common import Known, Pose, Rows, assemble, missing, pose_of, tell_lost
+from .common import Pose, Rows, assemble, pose_of, tell_lost
+from .known import Known, missing
 
 __all__ = ["read_aln", "render_aln2", "render_aln3"]
 
@@ -69,7 +70,7 @@ def read_aln(path: str, known: Known, notes: Notes) -> Alignment:
         fail(path, "GMAG", table[:, 2].min(), "a positive factor", "align again")
     notes.facts["tilt_axis"] = "ROT"
     notes.facts["angles"] = f"TILT, with AlphaOffset {aln.alpha:g} deg"
-    index, dark = _places(aln, table[:, 0].astype(np.int64), n, notes)
+    index, dark = _places(aln, table[:, 0].astype(np.int64), n, known, table[:, 9], notes)
     if aln.size:
         known = replace(known, image_shape=(aln.size[1], aln.size[0]))
     rows = Rows(
@@ -136,18 +137,23 @@ def _header(aln: _Aln, line: str, number: int) -> None:
         setattr(aln, name[:-6].lower(), good[0])
 
 
-def _places(aln: _Aln, sec: Int64, n: int, notes: Notes) -> tuple[Int64, Int64]:
+def _places(
+    aln: _Aln, sec: Int64, n: int, known: Known, angles: Float64, notes: Notes
+) -> tuple[Int64, Int64]:
     """Place in the raw stack of each row and of each dark frame.
 
-    The numbers say themselves what they count: all images of the stack, from 0 or from 1, or the kept ones.
+    The numbers say themselves what they count: all images of the stack, from 0 or from 1, or the kept ones. Some
+    AreTomo3 leave the sections of dark frames 0; its own reader then goes by their ranks.
     """
     rank, dark = (np.array([d[k] for d in aln.darks], np.int64) for k in (0, 1))
-    kept = len(sec)
+    unfilled = bool(rank.any() and not dark.any())
     for base in (1, 0):
-        if set(sec.tolist()) | set((dark).tolist()) == set(range(base, n + base)):
+        if set(sec.tolist()) | set(dark.tolist()) == set(range(base, n + base)):
+            if unfilled and not _first_is_dark(aln, sec, rank, known, angles):
+                break
             notes.facts["sections"] = f"SEC counts the images of the stack from {base}"
             return sec - base, dark - base
-    base = int(sec.min())
+    kept, base = len(sec), int(sec.min())
     if base not in (0, 1) or set(sec.tolist()) != set(range(base, kept + base)):
         fail(
             aln.path,
@@ -156,15 +162,8 @@ def _places(aln: _Aln, sec: Int64, n: int, notes: Notes) -> tuple[Int64, Int64]:
             f"each of the {n} images once, or the {kept} kept ones counted through",
             "the file is damaged; align again",
         )
+    _check_ranks(aln, rank, n)
     # Counted without the dark ones: their ranks tell where the gaps are, if the stack is in order of angle.
-    if len(set(rank.tolist())) != len(rank) or (rank < 0).any() or (rank >= n).any():
-        fail(
-            aln.path,
-            "DarkFrame",
-            rank.tolist(),
-            f"ranks 0 to {n - 1}",
-            "the file is damaged; align again",
-        )
     if len(rank):
         notes.warn(
             "SEC",
@@ -175,6 +174,30 @@ def _places(aln: _Aln, sec: Int64, n: int, notes: Notes) -> tuple[Int64, Int64]:
     places = np.setdiff1d(np.arange(n), rank)
     notes.facts["sections"] = f"SEC counts the kept images from {base}"
     return places[sec - base], rank
+
+
+def _check_ranks(aln: _Aln, rank: Int64, n: int) -> None:
+    if len(set(rank.tolist())) != len(rank) or (rank < 0).any() or (rank >= n).any():
+        expected = f"ranks 0 to {n - 1}, each once"
+        fail(aln.path, "DarkFrame", rank.tolist(), expected, "the file is damaged; align again")
+
+
+def _first_is_dark(aln: _Aln, sec: Int64, rank: Int64, known: Known, angles: Float64) -> bool:
+    """Whether one dark frame of section 0 is the first image, or its section was never filled in."""
+    n = len(sec) + 1
+    _check_ranks(aln, rank, n)
+    if known.angles_deg is None or len(known.angles_deg) != n:
+        fail(
+            aln.path,
+            "DarkFrame",
+            f"section 0 at rank {rank[0]} by angle",
+            "one that tells whether the first image is dark or the section was not filled in",
+            "give the angles of all images: --angles or --series",
+        )
+    counted = np.setdiff1d(np.arange(n), rank)[sec - 1]
+    readings = (known.angles_deg[places] - angles for places in (sec, counted))
+    first, second = (float(np.ptp(difference)) for difference in readings)
+    return first < second
 
 
 def _dark_angles(aln: _Aln, angles: Float64, notes: Notes) -> list[float]:

@@ -7,21 +7,19 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from ...datamodel import Alignment, Source
 from ..findings import Notes, fail
+from .known import Known
 
 __all__ = [
-    "Known",
     "Pose",
     "Rows",
     "assemble",
     "mean_angle",
-    "missing",
     "pose_of",
     "series_name",
     "similarity",
@@ -34,41 +32,6 @@ Int64 = npt.NDArray[np.int64]
 _SAME = 1e-9  # degrees and factors: differences that are rounding
 # IMOD's own solutions stretch by up to 1 %; below this a matrix is a rotation with a magnification.
 _SIMILAR = 2e-3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Known:
-    """What files of other programs leave open and the caller knows.
-
-    Attributes
-    ----------
-    n_tilts : int or None
-        Images in the raw stack, excluded ones too.
-    angles_deg : (n_tilts,) or None [deg]
-        Tilts of all of them; they win over a file's own only where it has none.
-    image_shape : (int, int) or None
-        (height, width) of the raw images.
-    pixel_size : float or None [angstrom]
-    tilt_axis_deg : float or None [deg]
-        Counter-clockwise from the image's +y, for files that hold only shifts.
-    pre_exposure : (n_tilts,) or None [e/angstrom^2]
-        Dose that the specimen had before each image.
-    name : str
-        Of the data set, for files that name others.
-    """
-
-    n_tilts: int | None = None
-    angles_deg: Float64 | None = None
-    image_shape: tuple[int, int] | None = None
-    pixel_size: float | None = None
-    tilt_axis_deg: float | None = None
-    pre_exposure: Float64 | None = None
-    name: str = ""
-
-
-def missing(path: str | os.PathLike[str], what: str, why: str, option: str) -> NoReturn:
-    """Fail for want of something that only the caller can know."""
-    fail(path, what, "none", why, f"give it: {option}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -27,7 +27,8 @@ import numpy.typing as npt
 from ...datamodel import Alignment
 from ..angles import parse_number, read_angle_file, read_text, split_lines
 from ..findings import Notes, fail
-from .common import Known, Rows, assemble, missing, pose_of, similarity, tell_lost
+from .common import Rows, assemble, pose_of, similarity, tell_lost
+from .known import Known, missing
 
 __all__ = ["read_pre", "read_xf", "render_angles", "render_pre", "render_xf"]
 

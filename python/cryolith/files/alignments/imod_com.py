@@ -18,8 +18,9 @@ import numpy.typing as npt
 from ...datamodel import Alignment
 from ..angles import parse_number, read_angle_file, read_text, split_lines
 from ..findings import Notes, fail
-from .common import Known, pose_of, series_name, tell_lost
+from .common import pose_of, series_name, tell_lost
 from .imod import read_xf, render_xf
+from .known import Known
 
 __all__ = ["read_com", "render_com"]
 

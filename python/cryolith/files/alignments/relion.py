@@ -20,7 +20,8 @@ import numpy.typing as npt
 from ...datamodel import Alignment
 from ..angles import read_text
 from ..findings import Notes, fail
-from .common import Known, Rows, assemble, missing, pose_of, series_name, tell_lost
+from .common import Rows, assemble, pose_of, series_name, tell_lost
+from .known import Known, missing
 from .star import Block, numbers, parse_star, render_block
 
 __all__ = ["read_relion", "render_relion"]

@@ -20,7 +20,8 @@ import numpy.typing as npt
 from ...datamodel import Alignment
 from ..angles import parse_number, read_text, split_lines
 from ..findings import Notes, fail
-from .common import Known, Rows, assemble, missing, pose_of, tell_lost
+from .common import Rows, assemble, pose_of, tell_lost
+from .known import Known, missing
 
 __all__ = ["read_etspy", "read_hyperspy", "render_etspy", "render_hyperspy"]
 

@@ -10,7 +10,8 @@ import numpy as np
 from ...datamodel import Alignment
 from ..angles import read_text
 from ..findings import Notes, fail
-from .common import Known, Rows, assemble, missing, pose_of, series_name, tell_lost
+from .common import Rows, assemble, pose_of, series_name, tell_lost
+from .known import Known, missing
 from .star import numbers, parse_star, render_block
 from .warp import HALF_PIXEL, image_names
 

@@ -25,7 +25,8 @@ import numpy.typing as npt
 from ...datamodel import Alignment
 from ..angles import parse_number, read_text, split_lines
 from ..findings import Notes, fail
-from .common import Known, Pose, Rows, assemble, missing, pose_of, series_name, tell_lost
+from .common import Pose, Rows, assemble, pose_of, series_name, tell_lost
+from .known import Known, missing
 from .warp_grid import grid_nodes, local_of, nodes_of, render_grid
 
 __all__ = ["HALF_PIXEL", "image_names", "read_warp", "render_warp"]
