@@ -442,6 +442,13 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         os._exit(INTERRUPTED)
+    except SystemExit as e:
+        if e.code != INTERRUPTED:
+            raise
+        # Where the interrupt came inside exec() of a text (a dataclass being made), Python would end by the signal.
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        os._exit(INTERRUPTED)
 
 
 if __name__ == "__main__":
