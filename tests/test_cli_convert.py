@@ -6,11 +6,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 
 from cryolith import Alignment, files
+from cryolith.errors import CryolithWarning
 
 
 def convert(*args):
@@ -131,3 +133,26 @@ def test_overwrite_replaces(alignment, tmp_path):
     assert convert(alignment, "-o", tmp_path / "a.xf", "-q").returncode == 0
     assert convert(alignment, "-o", tmp_path / "a.xf", "-q").returncode == 1
     assert convert(alignment, "-o", tmp_path / "a.xf", "-q", "--overwrite").returncode == 0
+
+
+def test_reconstruct_takes_what_convert_writes(tiny_series, tmp_path):
+    series = files.read_tilt_series(tiny_series)
+    n = len(series)
+    found = Alignment(
+        angles_deg=series.angles_deg, tilt_axis_deg=4.0, shifts_px=np.full((n, 2), 0.75)
+    )
+    volumes = []
+    for name in ("a.json", "a.xf", "a.tomostar"):
+        known = files.Known.of_series(series)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CryolithWarning)
+            files.write_alignment(tmp_path / name, found, known=known)
+        out = tmp_path / f"{name}.mrc"
+        command = ("reconstruct", tiny_series, "-a", tmp_path / name, "-o", out, "--method", "wbp")
+        run = [sys.executable, "-m", "cryolith", *map(str, command)]
+        done = subprocess.run(run, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        volumes.append(files.read_volume(out).data.astype(float))
+    scale = np.abs(volumes[0]).max()
+    for other in volumes[1:]:
+        assert np.abs(other - volumes[0]).max() < 1e-3 * scale

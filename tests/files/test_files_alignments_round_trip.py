@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,27 +86,41 @@ def there_and_back(case: Case, alignment: Alignment, folder: Path) -> Alignment:
     return got
 
 
-def assert_same(got: Alignment, alignment: Alignment, kept: Any) -> None:
-    n = len(alignment.angles_deg)
-    assert got.kept.tolist() == alignment.kept.tolist()
-    assert apart(got.angles_deg[kept], alignment.angles_deg[kept]) < 1e-4
-    assert apart(turned(got)[kept], turned(alignment)[kept]) < 1e-4
-    x_tilts = (each(a.x_tilts_deg, n, 0.0)[kept] for a in (got, alignment))
-    assert apart(*x_tilts) < 1e-4
+def errors(got: Alignment, alignment: Alignment) -> tuple[float, float]:
+    """Largest difference of a position [px], and of an angle [deg], over the tilts that are kept."""
+    n, kept = len(alignment.angles_deg), alignment.kept
+    assert got.kept.tolist() == kept.tolist()
     m, expected = (each(a.magnifications, n, 1.0)[kept] for a in (got, alignment))
     assert np.abs(m - expected).max() < 1e-6
     # A thousand pixels around the origin; the corners of the largest camera add 2 px per 1e-3 of them.
     points = np.random.default_rng(0).uniform(-500, 500, (20, 3))
     off = np.abs(seen_at(got, points) - seen_at(alignment, points))[kept]
-    assert off.max() < 1e-3
+    x_tilts = (each(a.x_tilts_deg, n, 0.0)[kept] for a in (got, alignment))
+    angle = max(
+        apart(got.angles_deg[kept], alignment.angles_deg[kept]),
+        apart(turned(got)[kept], turned(alignment)[kept]),
+        apart(*x_tilts),
+    )
+    return float(off.max()), angle
 
 
-@pytest.mark.parametrize("seed", range(6))
+def assert_same(got: Alignment, alignment: Alignment) -> None:
+    px, deg = errors(got, alignment)
+    assert px < 1e-3
+    assert deg < 1e-4
+
+
 @pytest.mark.parametrize("case", CASES, ids=IDS)
-def test_everything_that_a_form_holds_comes_back(case: Case, seed: int, tmp_path: Path) -> None:
-    alignment = case.make(seed)
-    got = there_and_back(case, alignment, tmp_path)
-    assert_same(got, alignment, alignment.kept)
+def test_everything_that_a_form_holds_comes_back(case: Case, tmp_path: Path) -> None:
+    """``pytest -rP -k comes_back`` prints the largest errors (design/011-converters.md)."""
+    found = []
+    for seed in range(30):
+        alignment = case.make(seed)
+        found.append(errors(there_and_back(case, alignment, tmp_path), alignment))
+    px, deg = np.max(found, axis=0)
+    sys.stdout.write(f"{case.format:10} {case.name:12} {px:.1e} px {deg:.1e} deg\n")
+    assert px < 1e-3
+    assert deg < 1e-4
 
 
 @given(seed=st.integers(0, 2**32 - 1), case=st.sampled_from(CASES))
@@ -113,10 +128,10 @@ def test_everything_that_a_form_holds_comes_back(case: Case, seed: int, tmp_path
 def test_over_random_alignments(seed: int, case: Case, tmp_path_factory: Any) -> None:
     alignment = case.make(seed)
     got = there_and_back(case, alignment, tmp_path_factory.mktemp("a"))
-    assert_same(got, alignment, alignment.kept)
+    assert_same(got, alignment)
 
 
-@pytest.mark.parametrize("shape", [(512, 600), (511, 600), (512, 601), (511, 601)])
+@pytest.mark.parametrize("shape", [(511, 600), (512, 601)])
 @pytest.mark.parametrize("first", [c for c in CASES if c.near is None and c.rotation])
 @pytest.mark.parametrize("second", [c for c in CASES if c.near is None and c.rotation])
 def test_from_program_to_program(
@@ -127,7 +142,7 @@ def test_from_program_to_program(
     once = there_and_back(first, alignment, tmp_path)
     once = replace(once, image_shape=shape, pixel_size=alignment.pixel_size)
     twice = there_and_back(second, once, tmp_path)
-    assert_same(twice, alignment, alignment.kept)
+    assert_same(twice, alignment)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -205,7 +220,7 @@ def test_grids_of_warp_come_back(nodes: tuple[int, int], tmp_path: Path) -> None
     assert got.local is not None
     assert np.abs(got.local.shifts_px - shifts).max() < 1e-3
     assert np.abs(got.local.points_px - points).max() < 1e-3
-    assert_same(got, alignment, alignment.kept)
+    assert_same(got, alignment)
     # Points that lie on no such grid are lost, and that is said.
     lost = replace(alignment, local=aretomo_table(alignment, 1))
     with pytest.warns(CryolithWarning, match="local shifts: found 9 points a tilt"):
