@@ -313,15 +313,6 @@ def test_arguments(tmp_path: Path) -> None:
             Known(**bad)  # type: ignore[arg-type]
 
 
-def test_files_that_are_there_stay_where_they_may_not_be_replaced(tmp_path: Path) -> None:
-    alignment = random_alignment(1, excluded=0)
-    (tmp_path / "a.tlt").write_text("mine")
-    with pytest.raises(FileFormatError, match=r"a.tlt: file: found one of this name"):
-        write_alignment(tmp_path / "a.xf", alignment, overwrite=False)
-    assert [p.name for p in tmp_path.iterdir()] == ["a.tlt"]
-    assert (tmp_path / "a.tlt").read_text() == "mine"
-
-
 def test_what_warp_has_beyond_an_alignment_is_named(tmp_path: Path) -> None:
     more = '<GridVolumeWarpX><Node Value="3"/></GridVolumeWarpX><GridAngleX><Node Value="0"/></GridAngleX>'
     text = XML.replace("</TiltSeries>", more + "</TiltSeries>")

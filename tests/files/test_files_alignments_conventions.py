@@ -120,6 +120,32 @@ def test_imod(shape: tuple[int, int], axis: float, name: str, tmp_path: Path) ->
             check_upright(resampled(image, swap, start[::-1]), at, i, made.truth)
 
 
+@pytest.mark.parametrize("shape", SHAPES[:2])
+def test_imods_tilt(shape: tuple[int, int], tmp_path: Path) -> None:
+    """tilt.f90: cb = cos, sb = -sin of .tlt; ca = cos, sa = -sin of .xtilt; the volume before trimvol -rx.
+
+    xproj = xx cb + yy sa sb + zz ca sb, yproj = yy ca - zz sa; trimvol -rx makes y of the slices (yy), z of -zz.
+    """
+    made = scene(shape, 78.0, m=True, x_tilt="each")
+    write_alignment(tmp_path / "ts.xf", made.truth)
+    theta, alpha = (np.radians(np.loadtxt(tmp_path / f"ts{s}")) for s in (".tlt", ".xtilt"))
+    table = np.loadtxt(tmp_path / "ts.xf")
+    centre = (np.array(shape[::-1]) - 1) / 2
+    for (z, y, x), stack in zip(BALLS, made.stacks, strict=True):
+        for i, image in enumerate(stack):
+            cb, sb, ca, sa = (
+                np.cos(theta[i]),
+                -np.sin(theta[i]),
+                np.cos(alpha[i]),
+                -np.sin(alpha[i]),
+            )
+            xx, yy, zz = x, y, -z
+            xproj, yproj = xx * cb + yy * sa * sb + zz * ca * sb, yy * ca - zz * sa
+            raw = centroid(image)[::-1] - centre
+            aligned = table[i, :4].reshape(2, 2) @ raw + table[i, 4:]
+            np.testing.assert_allclose(aligned, [xproj, yproj], atol=CLOSE)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_imod_prexf(shape: tuple[int, int], tmp_path: Path) -> None:
     """f maps a section to the one before it: g_i = g_(i-1) f_i; a ball on the axis stands still in the end."""
@@ -267,6 +293,46 @@ def test_warp(shape: tuple[int, int], axis: float, name: str, tmp_path: Path) ->
             angle, psi, dx, dy = (c[i] for c in columns)
             turned = warp_euler(angle, -psi) @ about("x", level) @ (PIXEL * np.array(at[::-1]))
             place = turned[:2] + np.array([dx, dy]) + PIXEL * np.array(shape[::-1]) / 2
+            np.testing.assert_allclose(centroid(image), place[::-1] / PIXEL, atol=CLOSE)
+
+
+@pytest.mark.parametrize("shape", SHAPES[1:3])
+def test_grids_of_warp(shape: tuple[int, int], tmp_path: Path) -> None:
+    """The same, with a part of each shift in GridMovement: the same at all nodes, which span the image."""
+    made = scene(shape, 78.0, x_tilt="one")
+    n, (height, width) = len(THETA), shape
+    psi = np.radians(78.0 + np.array(made.truth.rotations_deg))
+    part = np.random.default_rng(2).normal(0, 3, (n, 2))
+    left = made.truth.shifts_px - part
+    folded = left + 1.75 * np.stack([np.sin(psi), np.cos(psi)], axis=1)
+    nodes = [(fy * height, fx * width) for fy in (0.0, 0.5, 1.0) for fx in (0.0, 1.0)]
+    # A node at pixel q is a point at q - (n - 1) / 2 before the shift of the image.
+    points = np.array(nodes) - (np.array(shape) - 1) / 2 - folded[:, None]
+    table = LocalShifts(
+        points_px=points,
+        shifts_px=np.repeat(part[:, None], 6, axis=1),
+        good=np.ones((n, 6), bool),
+    )
+    told = replace(made.truth, shifts_px=left, local=table)
+    write_alignment(tmp_path / "ts.xml", told, known=known(shape))
+    root = ET.parse(tmp_path / "ts.xml").getroot()
+    level = float(root.get("LevelAngleX", "nan"))
+    names = ("Angles", "AxisAngle", "AxisOffsetX", "AxisOffsetY")
+    columns = [[float(v) for v in (root.findtext(k) or "").split()] for k in names]
+    moves = np.full((n, 2), np.nan)
+    for k, c in enumerate("XY"):
+        grid = root.find(f"GridMovement{c}")
+        assert grid is not None
+        assert [grid.get(s) for s in ("Width", "Height", "Depth")] == ["2", "3", str(n)]
+        for node in grid:
+            i, value = int(node.get("Z", "")), float(node.get("Value", ""))
+            assert np.isnan(moves[i, k]) or abs(value - moves[i, k]) < 1e-6
+            moves[i, k] = value
+    for at, stack in zip(BALLS, made.stacks, strict=True):
+        for i, image in enumerate(stack):
+            angle, axis, dx, dy = (c[i] for c in columns)
+            pose = warp_euler(angle, -axis) @ about("x", level) @ (PIXEL * np.array(at[::-1]))
+            place = pose[:2] + np.array([dx, dy]) + PIXEL * np.array(shape[::-1]) / 2 - moves[i]
             np.testing.assert_allclose(centroid(image), place[::-1] / PIXEL, atol=CLOSE)
 
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryolith import Alignment, LocalShifts
-from cryolith.errors import CryolithWarning
+from cryolith.errors import CryolithWarning, FileFormatError
 from cryolith.files import Known, read_alignment, write_alignment
 
 
@@ -275,3 +275,12 @@ def test_what_a_form_holds_draws_no_warning(case: Case, tmp_path: Path) -> None:
         write_alignment(tmp_path / case.name, alignment, format=case.format, known=known)
     got = read_alignment(tmp_path / case.name, format=case.format, known=known)
     assert got.source.warnings == ()
+
+
+def test_files_that_are_there_stay_where_they_may_not_be_replaced(tmp_path: Path) -> None:
+    alignment = random_alignment(1, excluded=0)
+    (tmp_path / "a.tlt").write_text("mine")
+    with pytest.raises(FileFormatError, match=r"a.tlt: file: found one of this name"):
+        write_alignment(tmp_path / "a.xf", alignment, overwrite=False)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.tlt"]
+    assert (tmp_path / "a.tlt").read_text() == "mine"

@@ -16,6 +16,7 @@ centre of the image before TX and TY are added; (dx, dy) is added to them.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -95,7 +96,8 @@ def _parse(path: str) -> _Aln:
             values = [parse_number(w) for w in line.split()]
             good = [v for v in values if v is not None and np.isfinite(v)]
             where = aln.local if len(values) == 7 and aln.rows else aln.rows
-            if len(good) != len(values) or len(values) != (7 if where is aln.local else 10):
+            sound = len(good) == len(values) == (7 if where is aln.local else 10)
+            if not sound or not _whole(good[: 2 if where is aln.local else 1]):
                 fail(
                     path,
                     f"line {number}",
@@ -109,6 +111,11 @@ def _parse(path: str) -> _Aln:
     return aln
 
 
+def _whole(values: Sequence[float]) -> bool:
+    """Whether all are numbers of images, patches or pixels."""
+    return all(v == int(v) and abs(v) < 1e9 for v in values)
+
+
 def _header(aln: _Aln, line: str, number: int) -> None:
     match = _HEADER.match(line)
     if not match:
@@ -117,14 +124,12 @@ def _header(aln: _Aln, line: str, number: int) -> None:
     count = {"RawSize": 3, "DarkFrame": 3, "NumPatches": 1, "AlphaOffset": 1, "BetaOffset": 1}
     values = [parse_number(w) for w in words]
     good = tuple(v for v in values if v is not None and np.isfinite(v))
-    if name in count and (len(good) != len(values) or len(good) != count[name]):
-        fail(
-            aln.path,
-            f"{name}, line {number}",
-            repr(line),
-            f"{count[name]} numbers",
-            "repair the file",
-        )
+    whole = {"RawSize": 3, "DarkFrame": 2, "NumPatches": 1}.get(name, 0)
+    if name in count and (
+        len(good) != len(values) or len(good) != count[name] or not _whole(good[:whole])
+    ):
+        expected = f"{count[name]} numbers" + (f", {whole} of them whole" if whole else "")
+        fail(aln.path, f"{name}, line {number}", repr(line), expected, "repair the file")
     if name == "RawSize":
         aln.size = tuple(int(v) for v in good)
         if min(aln.size) < 1:

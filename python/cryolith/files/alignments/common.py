@@ -29,6 +29,7 @@ __all__ = [
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
+_FARTHEST = 1e6  # px; Geometry refuses more
 _SAME = 1e-9  # degrees and factors: differences that are rounding
 # IMOD's own solutions stretch by up to 1 %; below this a matrix is a rotation with a magnification.
 _SIMILAR = 2e-3
@@ -177,6 +178,7 @@ def assemble(
         For tilts that are not listed the reason and, where known, the angle [deg]. Their shifts are interpolated
         and they are flagged.
     """
+    _check_rows(rows, notes)
     _check_places(rows, notes, n)
     absent = sorted(set(range(n)) - set(rows.index.tolist()))
     why = {i: (left_out or {}).get(i, (f"not in the file of {method}", None)) for i in absent}
@@ -211,6 +213,29 @@ def _unless(places: _Places, values: Float64 | None, neutral: float) -> Float64 
     if values is None or np.abs(values - neutral).max() <= _SAME:
         return None
     return places.spread(values)
+
+
+def _check_rows(rows: Rows, notes: Notes) -> None:
+    """Refuse what can be no alignment: nothing, or numbers that no image and no stage has."""
+    if not len(rows.angles_deg):
+        fail(notes.path, "tilts", "none", "at least one", "check that this is the right file")
+    limits: tuple[tuple[str, Float64 | None, float, str], ...] = (
+        ("tilts", rows.angles_deg, 360.0, "at most 360 degrees"),
+        ("in-plane rotations", rows.psi_deg, 1e4, "degrees"),
+        ("x-tilts", rows.x_tilts_deg, 360.0, "at most 360 degrees"),
+        ("shifts", rows.shifts_px, _FARTHEST, f"at most {_FARTHEST:g} px"),
+        ("magnifications", rows.magnifications, 1e3, "a factor near 1"),
+    )
+    for name, values, most, expected in limits:
+        if values is None:
+            continue
+        wrong = np.argwhere(~(np.abs(values) <= most))
+        if name == "magnifications":
+            wrong = np.argwhere(~((values > 1 / most) & (values < most)))
+        if len(wrong):
+            value = float(values[tuple(wrong[0])])
+            found = f"{value:g} at row {int(wrong[0, 0]) + 1}"
+            fail(notes.path, name, found, expected, "repair the file or align again")
 
 
 def _check_places(rows: Rows, notes: Notes, n: int) -> None:

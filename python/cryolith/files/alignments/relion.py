@@ -30,7 +30,7 @@ Float64 = npt.NDArray[np.float64]
 
 _GLOBAL = "rlnTomoTiltSeriesStarFile"
 _PIXEL = "rlnTomoTiltSeriesPixelSize"
-_SECTION = re.compile(r"0*(\d+)@")
+_SECTION = re.compile(r"0*(\d{1,9})@")
 _OPTICS = "rlnVoltage, rlnSphericalAberration, rlnAmplitudeContrast, rlnTomoHand"
 
 

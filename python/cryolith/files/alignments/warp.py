@@ -79,8 +79,8 @@ def read_warp(path: str, known: Known, notes: Notes) -> Alignment:
 def _root(path: str) -> ElementTree.Element:
     text = read_text(path, "Warp's XML of a tilt series", _LARGEST)
     try:
-        root = ElementTree.fromstring(text.encode())
-    except ElementTree.ParseError as error:
+        root = ElementTree.fromstring(text)
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
         fail(
             path,
             "XML",
