@@ -288,9 +288,11 @@ void ProjectionPlan::fill(Bank& bank, index_t along, index_t across) {
     for (index_t line = 0; line < across; ++line) {
       const Shear s = shears[at(t * across + line)];
       const index_t back = (first_row(bank.tilts[at(t)]) + s.whole) * kLanes;
-      const index_t forward = (line % kChunk * bank.stride + bank.pad - s.whole - 1) * kLanes;
+      // Whole shifts have the weight 0 in both: low + 0 (high - low) is exact, low + 1 (high - low) need not be.
+      const index_t whole = s.rest == 0.0f ? s.whole : s.whole + 1;
+      const index_t forward = (line % kChunk * bank.stride + bank.pad - whole) * kLanes;
       bank.back[at(line * n + t)] = {static_cast<std::int32_t>(back), s.rest};
-      bank.forward[at(t * across + line)] = {static_cast<std::int32_t>(forward), 1.0f - s.rest};
+      bank.forward[at(t * across + line)] = {static_cast<std::int32_t>(forward), s.rest == 0.0f ? 0.0f : 1.0f - s.rest};
     }
 }
 

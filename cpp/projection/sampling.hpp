@@ -63,8 +63,8 @@ struct TapTable {
                 index_t row_stride);                                                                              \
   /* n rows of kLanes -> lanes image rows. */                                                                     \
   void from_lanes(const float* rows, index_t n, index_t lanes, float* plain, index_t stride);                     \
-  /* The same for some lines, line_rows rows and plane floats apart, past the caches and in whole cache lines: */ \
-  /* kLanes lanes, n, plane and stride multiples of 16, plain aligned to 64 bytes. */                             \
+  /* The same for some lines, line_rows rows and plane floats apart, past the caches where cache lines are */     \
+  /* whole: kLanes lanes, plane and stride multiples of 16. */                                                    \
   void stream_lanes(const float* rows, index_t line_rows, index_t lines, index_t n, float* plain, index_t plane,  \
                     index_t stride);                                                                              \
   }
