@@ -125,6 +125,24 @@ def test_magnification_is_kept(tmp_path: Path) -> None:
     assert np.abs(got.magnifications - [1 / 1.01, 1]).max() < 1e-12
 
 
+def test_few_digits_are_no_magnification(tmp_path: Path) -> None:
+    """AreTomo's %9.3f: cos 84.4445 and sin to three digits have a norm of 1.0004."""
+    r = np.radians(84.4445)
+    c, s = np.cos(r), np.sin(r)
+    shift = np.array([13.382, 21.802])
+    d = -np.array([[c, s], [-s, c]]) @ shift
+    line = f"{c:9.3f} {s:9.3f} {-s:9.3f} {c:9.3f} {d[0]:9.2f} {d[1]:9.2f}\n"
+    write(tmp_path / "a.xf", line.encode())
+    write(tmp_path / "a.tlt", b"0\n")
+    got = read_imod(tmp_path / "a.xf")
+    assert got.magnifications is None
+    assert abs(got.tilt_axis_deg - 84.4445) < 0.04
+    assert np.abs(got.shifts_px[0, ::-1] - shift).max() < 0.02
+    # One digit more than they have is one.
+    write(tmp_path / "a.xf", b"1.0010 0.0 0.0 1.0010 0 0\n")
+    assert read_imod(tmp_path / "a.xf").magnifications is not None
+
+
 def test_stretch_draws_a_warning_and_a_mirror_an_error(tmp_path: Path) -> None:
     write(tmp_path / "a.tlt", b"0\n")
     write(tmp_path / "a.xf", b"1 0.02 0 1 0 0\n")

@@ -187,6 +187,7 @@ def assemble(
     axis = mean_angle(rows.psi_deg)
     turn = places.spread((rows.psi_deg - axis + 180.0) % 360.0 - 180.0)
     turn[absent] = 0.0
+    turn[np.abs(turn) <= _SAME] = 0.0
     facts = dict(notes.facts)
     facts["tilt_axis"] = facts.get("tilt_axis", method)
     names = [""] * n

@@ -39,7 +39,7 @@ def read_xf(
     path: str, known: Known, notes: Notes, tlt: str | os.PathLike[str] | None = None
 ) -> Alignment:
     """Read ``.xf`` with ``.tlt`` and, where there is one, ``.xtilt`` beside it."""
-    matrices, d = read_rows(path)
+    matrices, d, digits = read_rows(path)
     angles = _angles(path, known, notes, len(d), (".tlt",), tlt)
     x_tilts = None
     beside = Path(path).with_suffix(".xtilt")
@@ -47,12 +47,12 @@ def read_xf(
         x_tilts = _per_view(path, read_angle_file(beside), len(d), beside.name)
         notes.facts["x_tilts"] = beside.name
     notes.facts["tilt_axis"] = "IMOD transforms"
-    return _from_transforms(matrices, d, angles, x_tilts, 0.0, known, notes)
+    return _from_transforms(matrices, d, digits, angles, x_tilts, 0.0, known, notes)
 
 
 def read_pre(path: str, known: Known, notes: Notes) -> Alignment:
     """Read ``.prexg`` or ``.prexf`` with ``.rawtlt`` or ``.tlt`` beside it; the caller knows the tilt axis."""
-    matrices, d = read_rows(path)
+    matrices, d, digits = read_rows(path)
     if known.tilt_axis_deg is None:
         why = "the angle of the axis in the images, which transforms before alignment do not hold"
         missing(path, "tilt axis", why, "--tilt-axis, tilt_axis_deg=")
@@ -64,12 +64,13 @@ def read_pre(path: str, known: Known, notes: Notes) -> Alignment:
         matrices, d = base @ matrices, (d - d[reference]) @ base.T
         notes.facts["reference"] = f"section {reference + 1}, the least tilted, stays where it is"
     notes.facts["tilt_axis"] = "given"
-    return _from_transforms(matrices, d, angles, None, known.tilt_axis_deg, known, notes)
+    return _from_transforms(matrices, d, digits, angles, None, known.tilt_axis_deg, known, notes)
 
 
 def _from_transforms(
     matrices: Float64,
     d: Float64,
+    digits: int,
     angles: Float64,
     x_tilts: Float64 | None,
     axis: float,
@@ -78,6 +79,9 @@ def _from_transforms(
 ) -> Alignment:
     inverse = np.asarray(np.linalg.inv(matrices), np.float64)
     turn, m = similarity(inverse, notes, "transforms")
+    # AreTomo writes three digits of a cosine: what they leave is no magnification.
+    if np.abs(m - 1).max() <= 0.8 * 10.0**-digits:
+        m, inverse = np.ones_like(m), transforms(-turn, np.ones_like(m), d)[0]
     shifts = -np.einsum("nij,nj->ni", inverse, d)[:, ::-1]  # (x, y) to (row, column)
     n = len(d)
     rows = Rows(
@@ -120,9 +124,10 @@ def _per_view(path: str, values: Float64, n: int, name: str) -> Float64:
     return values
 
 
-def read_rows(path: str) -> tuple[Float64, Float64]:
-    """Read the lines of an .xf file: matrices (n, 2, 2) and shifts (n, 2), acting on (x, y)."""
+def read_rows(path: str) -> tuple[Float64, Float64, int]:
+    """Read an .xf file: matrices (n, 2, 2) and shifts (n, 2), acting on (x, y), and the decimals of the matrices."""
     rows = []
+    digits = 0
     for number, line in enumerate(split_lines(read_text(path, "an IMOD .xf file")), 1):
         words = line.split()
         if not words:
@@ -137,6 +142,7 @@ def read_rows(path: str) -> tuple[Float64, Float64]:
                 "check that this is an .xf file",
             )
         rows.append([v for v in values if v is not None])
+        digits = max(digits, *(len(w.partition(".")[2]) for w in words[:4]))
         if abs(rows[-1][0] * rows[-1][3] - rows[-1][1] * rows[-1][2]) < 1e-6:
             fail(
                 path,
@@ -148,7 +154,7 @@ def read_rows(path: str) -> tuple[Float64, Float64]:
     if not rows:
         fail(path, "transforms", "none", "one line per view", "check that this is an .xf file")
     table = np.array(rows, np.float64)
-    return table[:, :4].reshape(-1, 2, 2), table[:, 4:]
+    return table[:, :4].reshape(-1, 2, 2), table[:, 4:], digits
 
 
 def _chained(matrices: Float64, d: Float64) -> tuple[Float64, Float64]:
