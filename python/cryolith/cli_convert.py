@@ -23,54 +23,65 @@ _SIZE = re.compile(r"\s*(\d+)\s*[x×,]\s*(\d+)\s*")
 _FORMS = "json imod imod-com imod-pre angles aretomo3 aretomo2 relion5 warp tomostar etspy hyperspy"
 
 
+Input = Annotated[
+    Path,
+    typer.Argument(
+        help="Alignment: .json .xf .prexf .prexg tilt.com .aln .star .xml .tomostar, or shifts (--from)."
+    ),
+]
+Output = Annotated[
+    Path, typer.Option("-o", "--out", help="File to write; its ending says the form.")
+]
+From = Annotated[
+    str | None,
+    typer.Option("--from", help=f"Form of the input, where its ending does not say it: {_FORMS}."),
+]
+To = Annotated[
+    str | None, typer.Option("--to", help="Form of the output, where its ending does not say it.")
+]
+Series = Annotated[
+    Path | None,
+    typer.Option(help="The images: tells their size, number, angles, pixel size and dose."),
+]
+Angles = Annotated[
+    Path | None, typer.Option(help="Tilts of all images: .tlt .rawtlt .mdoc or text, degrees.")
+]
+Pixel = Annotated[
+    str | None, typer.Option(help='Pixel size of the images with its unit, as in "0.34 nm".')
+]
+ImageSize = Annotated[
+    str | None, typer.Option(help='Width and height of the images, as in "4096x4096".')
+]
+Tilts = Annotated[int | None, typer.Option(min=1, help="Number of images, excluded ones too.")]
+Axis = Annotated[
+    float | None,
+    typer.Option(
+        help="Tilt axis [deg], counter-clockwise from the image's +y, for files that hold only shifts."
+    ),
+]
+Name = Annotated[
+    str, typer.Option(help="Name of the data set: for files that name others, or hold several.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")]
+
+
 def convert(
-    alignment: Annotated[
-        Path,
-        typer.Argument(
-            help="Alignment: .json .xf .prexf .prexg tilt.com .aln .star .xml .tomostar, or shifts (--from)."
-        ),
-    ],
-    out: Annotated[
-        Path, typer.Option("-o", "--out", help="File to write; its ending says the form.")
-    ],
-    source: Annotated[
-        str | None,
-        typer.Option(
-            "--from", help=f"Form of the input, where its ending does not say it: {_FORMS}."
-        ),
-    ] = None,
-    target: Annotated[
-        str | None,
-        typer.Option("--to", help="Form of the output, where its ending does not say it."),
-    ] = None,
-    series: Annotated[
-        Path | None,
-        typer.Option(help="The images: tells their size, number, angles, pixel size and dose."),
-    ] = None,
-    angles: Annotated[
-        Path | None, typer.Option(help="Tilts of all images: .tlt .rawtlt .mdoc or text, degrees.")
-    ] = None,
-    pixel: Annotated[
-        str | None, typer.Option(help='Pixel size of the images with its unit, as in "0.34 nm".')
-    ] = None,
-    image_size: Annotated[
-        str | None, typer.Option(help='Width and height of the images, as in "4096x4096".')
-    ] = None,
-    tilts: Annotated[
-        int | None, typer.Option(min=1, help="Number of images, excluded ones too.")
-    ] = None,
-    tilt_axis: Annotated[
-        float | None,
-        typer.Option(
-            help="Tilt axis [deg], counter-clockwise from the image's +y, for files that hold only shifts."
-        ),
-    ] = None,
-    name: Annotated[
-        str, typer.Option(help="Name of the data set: for files that name others, or hold several.")
-    ] = "",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")] = False,
+    alignment: Input,
+    out: Output,
+    source: From = None,
+    target: To = None,
+    series: Series = None,
+    angles: Angles = None,
+    pixel: Pixel = None,
+    image_size: ImageSize = None,
+    tilts: Tilts = None,
+    tilt_axis: Axis = None,
+    name: Name = "",
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Convert an alignment between IMOD, AreTomo, RELION 5, Warp, ETSpy, HyperSpy and our JSON.
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from ...datamodel import Alignment
 from ..angles import read_text
 from ..findings import Notes, fail
-from .common import Rows, assemble, pose_of, series_name, tell_lost
+from .common import Pose, Rows, assemble, pose_of, series_name, tell_lost
 from .known import Known, missing
 from .star import Block, numbers, parse_star, render_block
 
@@ -138,32 +138,16 @@ def render_relion(path: str, alignment: Alignment, known: Known, notes: Notes) -
     pose = pose_of(alignment, path)
     tell_lost(alignment, pose, notes, "rotation x-tilt excluded", "RELION 5's star file")
     pixel = alignment.pixel_size or known.pixel_size
-    shape = alignment.image_shape or known.image_shape
     if pixel is None:
         missing(path, "pixel size", "it, for shifts are in angstrom", "--pixel, pixel_size=")
-    if shape is None:
-        why = "width and height, for RELION turns about int(n / 2)"
-        missing(path, "image size", why, "--image-size or --series, image_shape=")
-    name = series_name(alignment, known, path)
-    kept = np.flatnonzero(alignment.kept)
-    if not len(kept):
+    if not alignment.kept.any():
         fail(path, "tilts", "all excluded", "at least one tilt", "keep a tilt")
     if alignment.flags:
         n = len(pose.angles_deg)
         expected, do = "rows of used tilts alone", f"reading back needs --series or --tilts {n}"
         notes.warn("excluded tilts", f"{len(alignment.flags)} of {n}, left out", expected, do)
-    shifts = (pose.shifts_px - half_pixel(shape)) * pixel
-    columns = {
-        "rlnMicrographName": _names(alignment, kept, name, notes),
-        "rlnTomoNominalStageTiltAngle": _words(pose.angles_deg[kept]),
-        "rlnTomoXTilt": _words(pose.x_tilts_deg[kept]),
-        "rlnTomoYTilt": _words(pose.angles_deg[kept]),
-        "rlnTomoZRot": _words(pose.psi_deg[kept]),
-        "rlnTomoXShiftAngst": _words(shifts[kept, 1]),
-        "rlnTomoYShiftAngst": _words(shifts[kept, 0]),
-    }
-    if known.pre_exposure is not None:
-        columns["rlnMicrographPreExposure"] = _words(known.pre_exposure[kept])
+    name = series_name(alignment, known, path)
+    columns = _columns(path, alignment, pose, pixel, known, name, notes)
     notes.warn(
         "optics",
         "none" if known.pre_exposure is not None else "none, and no dose",
@@ -182,6 +166,36 @@ def render_relion(path: str, alignment: Alignment, known: Known, notes: Notes) -
         Path(path).parent / "tilt_series" / f"{name}.star": head + render_block(name, columns),
         Path(path): head + render_block("global", table),
     }
+
+
+def _columns(
+    path: str,
+    alignment: Alignment,
+    pose: Pose,
+    pixel: float,
+    known: Known,
+    name: str,
+    notes: Notes,
+) -> dict[str, list[str]]:
+    """The table of one tilt series."""
+    shape = alignment.image_shape or known.image_shape
+    if shape is None:
+        why = "width and height, for RELION turns about int(n / 2)"
+        missing(path, "image size", why, "--image-size or --series, image_shape=")
+    kept = np.flatnonzero(alignment.kept)
+    shifts = (pose.shifts_px - half_pixel(shape)) * pixel
+    columns = {
+        "rlnMicrographName": _names(alignment, kept, name, notes),
+        "rlnTomoNominalStageTiltAngle": _words(pose.angles_deg[kept]),
+        "rlnTomoXTilt": _words(pose.x_tilts_deg[kept]),
+        "rlnTomoYTilt": _words(pose.angles_deg[kept]),
+        "rlnTomoZRot": _words(pose.psi_deg[kept]),
+        "rlnTomoXShiftAngst": _words(shifts[kept, 1]),
+        "rlnTomoYShiftAngst": _words(shifts[kept, 0]),
+    }
+    if known.pre_exposure is not None:
+        columns["rlnMicrographPreExposure"] = _words(known.pre_exposure[kept])
+    return columns
 
 
 def _words(values: Float64) -> list[str]:

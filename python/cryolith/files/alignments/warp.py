@@ -169,44 +169,47 @@ def render_warp(path: str, alignment: Alignment, known: Known, notes: Notes) -> 
     if pixel is None:
         missing(path, "pixel size", "it, for shifts are in angstrom", "--pixel, pixel_size=")
     shape = alignment.image_shape or known.image_shape
-    offset = (pose.shifts_px - HALF_PIXEL) * pixel
     nodes = nodes_of(alignment, pose, shape)
     holds = "rotation x-tilt excluded" + (" local" if nodes is not None else "")
     tell_lost(alignment, pose, notes, holds, "Warp's XML")
     root = ElementTree.Element("TiltSeries")
-    level = _level(pose, notes)
     root.set("AreAnglesInverted", "False")
-    root.set("LevelAngleX", f"{level:.9g}")
+    root.set("LevelAngleX", f"{_level(pose, notes):.9g}")
     root.set("LevelAngleY", "0")
     root.set("MagnificationCorrection", "1, 0, 0, 1")
     if shape is not None:
         root.set("ImageDimensionsAngstrom", f"{shape[1] * pixel:.9g}, {shape[0] * pixel:.9g}")
-    if known.pre_exposure is None:
-        notes.warn(
-            "Dose",
-            "none",
-            "the dose before each tilt",
-            "0 is written; give --series with its .mdoc",
-        )
-    dose = np.zeros(len(offset)) if known.pre_exposure is None else known.pre_exposure
-    columns = {
-        "Angles": [f"{v:.9g}" for v in -pose.angles_deg],
-        "Dose": [f"{v:.9g}" for v in dose],
-        "UseTilt": [str(bool(v)) for v in alignment.kept],
-        "AxisAngle": [f"{v:.9g}" for v in pose.psi_deg],
-        "AxisOffsetX": [f"{v:.9g}" for v in offset[:, 1]],
-        "AxisOffsetY": [f"{v:.9g}" for v in offset[:, 0]],
-        "MoviePath": image_names(
-            alignment, series_name(alignment, known, path), notes, "MoviePath"
-        ),
-    }
-    for name, values in columns.items():
-        ElementTree.SubElement(root, name).text = "\n".join(values)
+    name = series_name(alignment, known, path)
+    for field, values in _fields(alignment, pose, pixel, known, name, notes).items():
+        ElementTree.SubElement(root, field).text = "\n".join(values)
     if nodes is not None:
         render_grid(root, nodes, pixel)
     ElementTree.indent(root, "\t")
     text = ElementTree.tostring(root, encoding="unicode")
     return {Path(os.fspath(path)): f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'}
+
+
+def _fields(
+    alignment: Alignment, pose: Pose, pixel: float, known: Known, name: str, notes: Notes
+) -> dict[str, list[str]]:
+    """The lists with one entry per tilt."""
+    offset = (pose.shifts_px - HALF_PIXEL) * pixel
+    dose = known.pre_exposure
+    if dose is None:
+        expected = "the dose before each tilt"
+        notes.warn("Dose", "none", expected, "0 is written; give --series with its .mdoc")
+        dose = np.zeros(len(offset))
+    numbers = {
+        "Angles": -pose.angles_deg,
+        "Dose": dose,
+        "AxisAngle": pose.psi_deg,
+        "AxisOffsetX": offset[:, 1],
+        "AxisOffsetY": offset[:, 0],
+    }
+    fields = {field: [f"{v:.9g}" for v in values] for field, values in numbers.items()}
+    fields["UseTilt"] = [str(bool(v)) for v in alignment.kept]
+    fields["MoviePath"] = image_names(alignment, name, notes, "MoviePath")
+    return fields
 
 
 def _level(pose: Pose, notes: Notes) -> float:
