@@ -23,7 +23,18 @@ def test_version():
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "check", "info", "align", "reconstruct", "detect", "report", "resume", "demo"],
+    [
+        "run",
+        "check",
+        "info",
+        "align",
+        "convert",
+        "reconstruct",
+        "detect",
+        "report",
+        "resume",
+        "demo",
+    ],
 )
 def test_every_command_explains_itself(command):
     done = cryolith(command, "--help")

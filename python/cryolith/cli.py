@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from ._version import __version__
+from .cli_convert import convert
 from .errors import Cancelled, ConfigError, CryolithError, CryolithWarning
 
 if TYPE_CHECKING:
@@ -368,11 +369,19 @@ def _read(job: Job) -> Any:
     )
 
 
+app.command()(_guarded(convert))
+
+
 @app.command()
 @_guarded
 def reconstruct(
     series: Series,
-    alignment: Annotated[Path, typer.Option("-a", "--alignment", help="From `cryolith align`.")],
+    alignment: Annotated[
+        Path,
+        typer.Option(
+            "-a", "--alignment", help="From `cryolith align`, or a file that `convert` reads."
+        ),
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Volume, .mrc or .zarr.")],
     config: JobFile = None,
     angles: Angles = None,
@@ -391,9 +400,9 @@ def reconstruct(
         series, None, config, angles=angles, pixel=pixel, method=method, n_iter=iterations,
         thickness=thickness, binning=binning,
     )  # fmt: skip
-    volume, _ = reconstruct_series(
-        _read(job), files.read_alignment(alignment), job.reconstruct, threads=threads
-    )
+    data = _read(job)
+    found = files.read_alignment(alignment, known=files.Known.of_series(data))
+    volume, _ = reconstruct_series(data, found, job.reconstruct, threads=threads)
     files.write_volume(out, volume, labels=[f"cryolith {__version__} {job.reconstruct.method}"])
     typer.echo(f"volume {volume.data.shape} (z, y, x): {out}")
 
