@@ -6,7 +6,10 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from cryolith.files import read_volume
 
 
 def cryolith(*args):
@@ -53,6 +56,7 @@ def test_every_command_explains_itself(command):
         (["run", "x.mrc", "-o", "{tmp}/o", "-c", "{tmp}/none.toml"], 2, "none.toml"),
         (["run", "x.mrc", "-o", "{tmp}/o", "--threads", "-1"], 2, "threads"),
         (["run", "x.mrc", "-o", "{tmp}/o", "--threads", "1000000"], 2, "threads"),
+        (["run", "x.mrc", "-o", "{tmp}/o", "--halves", "tilt"], 2, "tilts"),
         (["run", "{tmp}/missing.mrc", "-o", "{tmp}/o"], 1, "missing.mrc"),
         (["run", "{tmp}", "-o", "{tmp}/o"], 1, "folder"),
         (["check", "{tmp}/missing.mrc"], 1, "missing.mrc"),
@@ -130,6 +134,20 @@ def test_stage_by_stage(tiny_series, tmp_path):
     done = cryolith("detect", volume, "-o", tmp_path / "tables")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "tables" / "layers.csv").exists()
+
+
+def test_halves_lie_beside_the_volume(tiny_series, tmp_path):
+    out, volume = tmp_path / "o", tmp_path / "v.mrc"
+    wbp = ("--method", "wbp", "--halves", "tilts")
+    assert cryolith("run", tiny_series, "-o", out, *wbp, "--quiet").returncode == 0
+    facts = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert facts["reconstruction"]["resolution"]["halves"] == "tilts"
+    assert (out / "fsc.csv").exists()
+    done = cryolith("reconstruct", tiny_series, "-a", out / "alignment.json", "-o", volume, *wbp)
+    assert "Halves of the data agree" in done.stdout
+    for end in ("", "_half1", "_half2"):
+        alone, with_run = tmp_path / f"v{end}.mrc", out / f"volume{end}.mrc"
+        assert np.array_equal(read_volume(alone).data, read_volume(with_run).data)
 
 
 def test_check_and_info_of_a_sound_file(tiny_series):

@@ -91,16 +91,24 @@ class Volume:
         Edge of a voxel.
     origin : (3,) float64 [angstrom]
         Position (z, y, x) of the centre of the array in the specimen frame of the alignment.
+    halves : ((nz, ny, nx), (nz, ny, nx)) float32 or None
+        Volumes of two halves of the data, each of half the density.
     """
 
     data: npt.NDArray[Any]
     pixel_size: float | None = None
     origin: Float64 = field(default_factory=lambda: np.zeros(3))
     source: Source = field(default_factory=Source)
+    halves: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None = None
 
     def __post_init__(self) -> None:
         if self.data.ndim != 3:
             raise InputError(f"data: found shape {self.data.shape}, expected (nz, ny, nx)")
+        for half in self.halves or ():
+            if half.shape != self.data.shape:
+                raise InputError(
+                    f"halves: found shape {half.shape}, expected that of data, {self.data.shape}"
+                )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
