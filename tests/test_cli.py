@@ -26,7 +26,18 @@ def test_version():
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "check", "info", "align", "reconstruct", "detect", "report", "resume", "demo"],
+    [
+        "run",
+        "check",
+        "info",
+        "align",
+        "convert",
+        "reconstruct",
+        "detect",
+        "report",
+        "resume",
+        "demo",
+    ],
 )
 def test_every_command_explains_itself(command):
     done = cryolith(command, "--help")
@@ -59,6 +70,21 @@ def test_bad_use_and_bad_files_have_one_clear_error(args, code, words, tmp_path)
     assert done.returncode == code, done.stderr
     assert words.lower() in (done.stdout + done.stderr).lower()
     assert "Traceback" not in done.stderr
+
+
+def test_an_interrupt_inside_exec_of_a_text_ends_with_130_too(tmp_path):
+    # There CPython, run with -m, ends by the signal although the interrupt was answered: imports make such texts.
+    (tmp_path / "interrupted.py").write_text(
+        "import sys\n"
+        "from cryolith import cli, pipeline\n"
+        "pipeline.rewrite_report = lambda folder: exec('raise KeyboardInterrupt')\n"
+        "sys.argv = ['cryolith', 'report', 'x']\n"
+        "cli.main()\n"
+    )
+    command = [sys.executable, "-m", "interrupted"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 130
+    assert done.stderr.startswith("interrupted")
 
 
 def test_a_typo_in_the_job_file_names_the_right_word(tiny_series, tmp_path):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from ._version import __version__
+from .cli_convert import convert
 from .errors import Cancelled, ConfigError, CryolithError, CryolithWarning
 
 if TYPE_CHECKING:
@@ -382,11 +383,19 @@ def _read(job: Job) -> Any:
     )
 
 
+app.command()(_guarded(convert))
+
+
 @app.command()
 @_guarded
 def reconstruct(
     series: Series,
-    alignment: Annotated[Path, typer.Option("-a", "--alignment", help="From `cryolith align`.")],
+    alignment: Annotated[
+        Path,
+        typer.Option(
+            "-a", "--alignment", help="From `cryolith align`, or a file that `convert` reads."
+        ),
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Volume, .mrc or .zarr.")],
     config: JobFile = None,
     angles: Angles = None,
@@ -408,10 +417,10 @@ def reconstruct(
         thickness=thickness, binning=binning, halves=halves, frames=frames,
     )  # fmt: skip
     data = _read(job)
+    found = files.read_alignment(alignment, known=files.Known.of_series(data))
     volume, _ = reconstruct_series(
-        data, files.read_alignment(alignment), job.reconstruct,
-        frames=half_volumes.read_frames(job, data), threads=threads,
-    )  # fmt: skip
+        data, found, job.reconstruct, frames=half_volumes.read_frames(job, data), threads=threads
+    )
     label = f"cryolith {__version__} {job.reconstruct.method}"
     files.write_volume(out, volume, labels=[label])
     typer.echo(f"volume {volume.data.shape} (z, y, x): {out}")
@@ -463,6 +472,13 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
+        os._exit(INTERRUPTED)
+    except SystemExit as e:
+        if e.code != INTERRUPTED:
+            raise
+        # Where the interrupt came inside exec() of a text (a dataclass being made), Python would end by the signal.
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
         os._exit(INTERRUPTED)
 
 

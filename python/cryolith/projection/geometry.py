@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from .._arrays import as_angles, as_core
 from ..datamodel import Alignment
-from ..errors import InputError
+from ..errors import CryolithWarning, InputError
 from .rotations import angles_of, as_rotation, cos_sin, rotation_matrix, split_poses
 from .views import Float64, Views
 
@@ -105,13 +106,27 @@ class Geometry(Views):
         keep : bool, default True
             Leave out flagged tilts (``images[alignment.kept]`` are the images that belong to the
             result); False keeps all.
+
+        Warns
+        -----
+        CryolithWarning
+            The alignment holds local shifts: only those of whole images are applied.
         """
+        if alignment.local is not None:
+            warnings.warn(
+                "alignment: found local shifts, expected those of whole images; the local ones are not applied",
+                CryolithWarning,
+                stacklevel=2,
+            )
+        x_tilts, magnifications = alignment.x_tilts_deg, alignment.magnifications
         geometry = cls.single_axis(
             alignment.angles_deg,
             tilt_axis_deg=alignment.tilt_axis_deg,
             shifts_px=alignment.shifts_px,
             rotations_deg=alignment.rotations_deg,
             axis_offset_px=alignment.axis_offset_px,
+            x_tilts_deg=0.0 if x_tilts is None else x_tilts,
+            magnifications=1.0 if magnifications is None else magnifications,
         )
         return geometry.subset(alignment.kept) if keep and alignment.flags else geometry
 
