@@ -73,15 +73,14 @@ def mlem(
 
 def _steps(setup: Setup, count: int) -> Iterator[Sums]:
     subsets = ordered_subsets(setup, count)
-    _leave_out_grazing(setup, subsets)
+    turns, space = Turns(setup, subsets), subsets[0].pair.space()
+    _leave_out_grazing(setup, subsets, space)
     voxels = [_inverse_sums(setup, s) for s in subsets]
     counts = max(0.0, weighted_dot(setup.weights, setup.measured))
     least = 1e-3 * counts / max(setup.rays, 1)
     low, high = setup.lower, setup.upper
     if not setup.started:
-        _fill(setup, subsets, counts)
-
-    turns, space = Turns(setup, subsets), subsets[0].pair.space()
+        _fill(setup, subsets, counts, space)
 
     def ratio(measured: Float32, weights: Float32, projected: Float32) -> Exact:
         return _core.poisson_step(measured, weights, least, projected, setup.threads)
@@ -97,20 +96,21 @@ def _steps(setup: Setup, count: int) -> Iterator[Sums]:
     yield from turns.steps(setup.volume, compare, update, started=True)
 
 
-def _leave_out_grazing(setup: Setup, subsets: list[Subset]) -> None:
+def _leave_out_grazing(setup: Setup, subsets: list[Subset], space: Float32 | None) -> None:
     """Take the weight from rays that meet less than half a voxel: whatever they measured, no voxel can explain it."""
     ones = setup.cut.volume(setup.volume.shape)
     for part in subsets[0].pair.parts:
-        part.put_rows(ones, _ones(setup, part))
+        _put_ones(setup, part, ones, space)
     for s in subsets:
-        setup.project(s.pair, ones, s.projected)
+        setup.project(s.pair, ones, s.projected, space)
         setup.over_layers(partial(_graze, LEAST_RAY * s.pair.unit), [s.projected], [s.weights])
 
 
-def _ones(setup: Setup, part: Part) -> Float32:
-    """Return 1 inside the mask, else 0, in a slab of the volume."""
-    inside = setup.inside(part)
-    return np.ones(part.shape, np.float32) if inside is None else inside.astype(np.float32)
+def _put_ones(setup: Setup, part: Part, volume: Field, space: Float32 | None) -> None:
+    """Set a slab of a volume to 1 inside the mask, else 0."""
+    rows, inside = part.rows_of(volume, space), setup.inside(part)
+    rows[:] = 1.0 if inside is None else inside
+    part.put_rows(volume, rows)
 
 
 def _graze(least: np.float32, sums: Float32, weights: Float32) -> None:
@@ -131,18 +131,18 @@ def _inverse_sums(setup: Setup, subset: Subset) -> Field:
     return voxels
 
 
-def _fill(setup: Setup, subsets: list[Subset], counts: float) -> None:
+def _fill(setup: Setup, subsets: list[Subset], counts: float, space: Float32 | None) -> None:
     """Start from the constant, inside the mask, whose projections have as many counts as the data."""
     parts = subsets[0].pair.parts
     for part in parts:
-        part.put_rows(setup.volume, _ones(setup, part))
+        _put_ones(setup, part, setup.volume, space)
     expected = 0.0
     for s in subsets:
-        setup.project(s.pair, setup.volume, s.projected)
+        setup.project(s.pair, setup.volume, s.projected, space)
         expected += weighted_dot(s.weights, s.projected)
     scale = np.float32(counts / expected if expected > 0 else 0.0)
     for part in parts:
-        rows = part.rows_of(setup.volume)
+        rows = part.rows_of(setup.volume, space)
         np.multiply(rows, scale, out=rows)
         np.minimum(rows, np.float32(setup.upper), out=rows)
         part.put_rows(setup.volume, rows)

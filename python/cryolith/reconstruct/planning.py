@@ -190,13 +190,13 @@ class _Need:
         nz, ny, nx = self.shape
         slab, window = 4 * nz * min(rows, ny) * nx, self._window(rows)
         core = self._core_scratch(self.turn.slab(0, min(rows, ny))) + 2 * self.tables()
-        # Correction, volume and weights; the others hold the slab that is projected.
-        held = 3 if self.settings.method in ("sirt", "sart", "mlem") else 1
-        projecting = (2 if self.turned else 1) * window + held * slab + core
+        # Correction, volume and weights stay; the others hold the slab that is projected.
+        kept = 3 if self.settings.method in ("sirt", "sart", "mlem") else 0
+        projecting = (2 if self.turned else 1) * window + max(1, kept) * slab + core
         updating = (3 if self.settings.method != "wbp" else 1) * slab
         if self.settings.method == "tv":
             updating = 6 * 4 * nz * min(ny, rows + 2 * HALO) * nx + 12 * nz * HALO * nx
-        passing = IMAGES_AT_ONCE * self.layers(rows) * self._image()
+        passing = IMAGES_AT_ONCE * self.layers(rows) * self._image() + kept * slab
         return int(SLAB_ROOM * max(projecting, updating, passing))
 
     def layers(self, rows: int) -> int:

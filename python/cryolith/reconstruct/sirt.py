@@ -134,7 +134,9 @@ class Sirt:
         self.voxels = setup.cut.volume(setup.volume.shape)
         parts = self.subsets[0].pair.parts
         for part in parts:
-            part.put_rows(self.voxels, np.ones(part.shape, np.float32))
+            rows = part.rows_of(self.voxels, self.space)
+            rows[:] = 1.0
+            part.put_rows(self.voxels, rows)
         self.rays = [self._inverse_rows(s) for s in self.subsets]
         for i in range(len(parts)):
             self._invert_columns(i)

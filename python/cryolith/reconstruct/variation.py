@@ -238,7 +238,9 @@ class _Fista:
         """Set ``metric`` to 1 / A'W A 1 of each voxel, 0 outside the mask; uses ``rays``."""
         setup, most = self.setup, 0.0
         for part in self.pair.parts:
-            part.put_rows(self.metric, np.ones(part.shape, np.float32))
+            rows = part.rows_of(self.metric)
+            rows[:] = 1.0
+            part.put_rows(self.metric, rows)
         setup.project(self.pair, self.metric, rays)
         setup.over_layers(_weigh, [setup.weights], [rays])
         for part in self.pair.parts:
