@@ -33,7 +33,13 @@ from cryolith.projection import Geometry
 SHAPES = ((61, 256, 256, 128), (41, 400, 480, 48), (75, 201, 150, 190))
 HOW = ((1, 0.0), (2, 0.0), (2, 92.8))  # threads, tilt axis: along an edge of the images and not
 METHODS = ("wbp", "sirt")  # in every combination
-MORE_METHODS = ("sart", "cgls", "lsqr", "mlem", "tv", "dart")  # where this cryolith has them
+MORE_METHODS = (
+    "cgls",
+    "lsqr",
+    "mlem",
+    "tv",
+)  # in one, for they hold what sirt holds, or copies of it
+SPECIAL_METHODS = ("sart", "dart")  # in each size: many small arrays
 CUT_METHODS = ("wbp", "sirt", "sart", "cgls", "mlem", "tv")
 CUT_SHAPE, CUT_SHARE = (41, 1024, 512, 256), 0.25
 TOP_DEG = 70.0
@@ -121,8 +127,9 @@ def configurations() -> Iterator[Configuration]:
     for method, shape, how in itertools.product(METHODS, SHAPES, HOW):
         yield Configuration(method, *shape, *how)
     for method in MORE_METHODS:
-        if hasattr(reconstruct, method):
-            yield Configuration(method, *SHAPES[0], *HOW[-1])
+        yield Configuration(method, *SHAPES[0], *HOW[-1])
+    for method, shape in itertools.product(SPECIAL_METHODS, SHAPES):
+        yield Configuration(method, *shape, *HOW[-1])
 
 
 def cut_configurations() -> Iterator[Configuration]:

@@ -6,7 +6,10 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from cryolith.files import read_volume
 
 
 def cryolith(*args):
@@ -23,7 +26,18 @@ def test_version():
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "check", "info", "align", "reconstruct", "detect", "report", "resume", "demo"],
+    [
+        "run",
+        "check",
+        "info",
+        "align",
+        "convert",
+        "reconstruct",
+        "detect",
+        "report",
+        "resume",
+        "demo",
+    ],
 )
 def test_every_command_explains_itself(command):
     done = cryolith(command, "--help")
@@ -42,6 +56,7 @@ def test_every_command_explains_itself(command):
         (["run", "x.mrc", "-o", "{tmp}/o", "-c", "{tmp}/none.toml"], 2, "none.toml"),
         (["run", "x.mrc", "-o", "{tmp}/o", "--threads", "-1"], 2, "threads"),
         (["run", "x.mrc", "-o", "{tmp}/o", "--threads", "1000000"], 2, "threads"),
+        (["run", "x.mrc", "-o", "{tmp}/o", "--halves", "tilt"], 2, "tilts"),
         (["run", "{tmp}/missing.mrc", "-o", "{tmp}/o"], 1, "missing.mrc"),
         (["run", "{tmp}", "-o", "{tmp}/o"], 1, "folder"),
         (["check", "{tmp}/missing.mrc"], 1, "missing.mrc"),
@@ -55,6 +70,21 @@ def test_bad_use_and_bad_files_have_one_clear_error(args, code, words, tmp_path)
     assert done.returncode == code, done.stderr
     assert words.lower() in (done.stdout + done.stderr).lower()
     assert "Traceback" not in done.stderr
+
+
+def test_an_interrupt_inside_exec_of_a_text_ends_with_130_too(tmp_path):
+    # There CPython, run with -m, ends by the signal although the interrupt was answered: imports make such texts.
+    (tmp_path / "interrupted.py").write_text(
+        "import sys\n"
+        "from cryolith import cli, pipeline\n"
+        "pipeline.rewrite_report = lambda folder: exec('raise KeyboardInterrupt')\n"
+        "sys.argv = ['cryolith', 'report', 'x']\n"
+        "cli.main()\n"
+    )
+    command = [sys.executable, "-m", "interrupted"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 130
+    assert done.stderr.startswith("interrupted")
 
 
 def test_a_typo_in_the_job_file_names_the_right_word(tiny_series, tmp_path):
@@ -104,6 +134,20 @@ def test_stage_by_stage(tiny_series, tmp_path):
     done = cryolith("detect", volume, "-o", tmp_path / "tables")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "tables" / "layers.csv").exists()
+
+
+def test_halves_lie_beside_the_volume(tiny_series, tmp_path):
+    out, volume = tmp_path / "o", tmp_path / "v.mrc"
+    wbp = ("--method", "wbp", "--halves", "tilts")
+    assert cryolith("run", tiny_series, "-o", out, *wbp, "--quiet").returncode == 0
+    facts = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert facts["reconstruction"]["resolution"]["halves"] == "tilts"
+    assert (out / "fsc.csv").exists()
+    done = cryolith("reconstruct", tiny_series, "-a", out / "alignment.json", "-o", volume, *wbp)
+    assert "Halves of the data agree" in done.stdout
+    for end in ("", "_half1", "_half2"):
+        alone, with_run = tmp_path / f"v{end}.mrc", out / f"volume{end}.mrc"
+        assert np.array_equal(read_volume(alone).data, read_volume(with_run).data)
 
 
 def test_check_and_info_of_a_sound_file(tiny_series):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import mrcfile
 import numpy as np
 import pytest
 
@@ -85,6 +86,40 @@ def test_a_changed_setting_runs_its_stage_and_those_after_it(undisturbed, tiny_s
     cryolith.run(job_for(tiny_series, out, reconstruct={"n_iter": 3}), listener=log)
     assert log.names("skipped") == ["align"]
     assert ("started", "reconstruct", "its parameter n_iter has changed") in log.events
+
+
+def test_halves_do_not_touch_the_volume(undisturbed, tiny_series, tmp_path):
+    out = tmp_path / "out"
+    result = cryolith.run(job_for(tiny_series, out, reconstruct={"halves": "tilts"}))
+    assert (out / "volume.mrc").read_bytes() == (undisturbed[0] / "volume.mrc").read_bytes()
+    first, second = (cryolith.files.read_volume(out / f"volume_half{k}.mrc") for k in (1, 2))
+    whole = result.volume
+    assert first.pixel_size == whole.pixel_size
+    assert np.corrcoef((first.data + second.data).ravel(), whole.data.ravel())[0, 1] > 0.98
+    log = Log()
+    (out / "volume_half2.mrc").unlink()
+    pipeline.resume(out, listener=log)
+    assert ("started", "reconstruct", "its output volume_half2.mrc is missing") in log.events
+
+
+def test_halves_by_frames_take_two_files_more(tiny_series, tmp_path):
+    series = cryolith.files.read_tilt_series(tiny_series)
+    rng, names = np.random.default_rng(3), [tmp_path / "odd.mrc", tmp_path / "even.mrc"]
+    odd = rng.binomial(np.rint(series.images).astype(int), 0.5).astype("f4")
+    for name, images in zip(names, (odd, series.images - odd), strict=True):
+        with mrcfile.new(name) as mrc:
+            mrc.set_data(np.asarray(images, "f4"))
+    settings = {"halves": "frames", "method": "wbp"}
+    job = job_for(tiny_series, tmp_path / "out", reconstruct=settings)
+    with pytest.raises(cryolith.InputError, match="frames: found no files in the job"):
+        cryolith.run(job)
+    tables = {"path": str(tiny_series), "frames": [str(n) for n in names]}
+    job = job_for(tiny_series, tmp_path / "out", reconstruct=settings, series=tables)
+    whole = cryolith.run(job).volume.data
+    halves = [cryolith.files.read_volume(tmp_path / f"out/volume_half{k}.mrc").data for k in (1, 2)]
+    assert np.abs(halves[0] + halves[1] - whole).max() < 1e-4 * np.abs(whole).max()
+    record = records.read_record(tmp_path / "out", "reconstruct")
+    assert {"odd frames", "even frames"} < set(record.inputs)
 
 
 def test_a_damaged_result_is_made_again(tiny_series, undisturbed, tmp_path):

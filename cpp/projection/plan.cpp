@@ -283,14 +283,19 @@ void ProjectionPlan::fill(Bank& bank, index_t along, index_t across) {
   require(across * bank.stride < std::numeric_limits<std::int32_t>::max() / kLanes, "volume: a plane of ", along, " x ",
           across, " voxels is too large; reconstruct a part of it");
   bank.back.resize(at(n * across));
+  bank.back_pairs.resize(at(n * across));
   bank.forward.resize(at(n * across));
   for (index_t t = 0; t < n; ++t)
     for (index_t line = 0; line < across; ++line) {
       const Shear s = shears[at(t * across + line)];
       const index_t back = (first_row(bank.tilts[at(t)]) + s.whole) * kLanes;
-      const index_t forward = (line % kChunk * bank.stride + bank.pad - s.whole - 1) * kLanes;
+      // Whole shifts have the weight 0 in both: low + 0 (high - low) is exact, low + 1 (high - low) need not be.
+      const index_t whole = s.rest == 0.0f ? s.whole : s.whole + 1;
+      const index_t forward = (line % kChunk * bank.stride + bank.pad - whole) * kLanes;
+      const auto high = static_cast<std::int32_t>(s.rest * kFixedOne + 0.5f);
       bank.back[at(line * n + t)] = {static_cast<std::int32_t>(back), s.rest};
-      bank.forward[at(t * across + line)] = {static_cast<std::int32_t>(forward), 1.0f - s.rest};
+      bank.back_pairs[at(line * n + t)] = {static_cast<std::int32_t>(back), (high << 16) | (kFixedOne - high)};
+      bank.forward[at(t * across + line)] = {static_cast<std::int32_t>(forward), s.rest == 0.0f ? 0.0f : 1.0f - s.rest};
     }
 }
 

@@ -30,6 +30,7 @@ struct Bank {
   index_t runs = 0;                   // register runs along a row
   index_t pad = 0, stride = 0;        // of the projector's copy of a chunk: rows before, rows per line
   std::vector<Tap> back;              // [across][tilt]: into the block's stretched rows
+  std::vector<PairTap> back_pairs;    // the same in fixed point
   std::vector<Tap> forward;           // [tilt][across]: into the copy of a chunk
   std::vector<index_t> middle, span;  // [tilt][chunk of kChunk lines]: shift in the middle and its largest deviation
 };

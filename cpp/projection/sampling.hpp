@@ -28,6 +28,11 @@ struct Tap {
   float weight;
 };
 
+// The same in fixed point: both weights in units of 1/kFixedOne, `weight` in the upper half.
+struct PairTap {
+  std::int32_t offset, weights;
+};
+
 // Fixed point: rows of 16 bits, weights of 11, so that the sum over kPart tilts fits 32 bits.
 inline constexpr std::int32_t kFixedOne = 1 << 11;
 inline constexpr float kFixedMost = 32000.0f;
@@ -41,32 +46,32 @@ struct TapTable {
   const float* weights;
 };
 
-#define CRYOLITH_DECLARE_SAMPLING(ns)                                                                             \
-  namespace ns {                                                                                                  \
-  /* acc[r] (+)= sum over taps of (1 - w) in[offset + r] + w in[offset + r + 1], r < kRun, rows of kLanes; the */ \
-  /* rows of acc lie `stride` floats apart. */                                                                    \
-  void shear_sum(const float* in, const Tap* taps, index_t count, float* acc, index_t stride, bool add);          \
-  /* The same in fixed point, for at most kPart taps: `in` as pack_pairs leaves it, scale what it returned. */    \
-  void shear_sum_fixed(const float* in, const Tap* taps, index_t count, float scale, float* acc, index_t stride,  \
-                       bool add);                                                                                 \
-  /* Packs each row and the next, rounded to int16, into one row of pairs; returns a weighted unit's value. */    \
-  float pack_pairs(index_t count, float* rows);                                                                   \
-  /* rows[i][lane] = sum over taps of weight * image, for i in range; zero outside the image. */                  \
-  void gather_rows(TapTable table, View2<const float> image, const SampleGrid& grid, Range range, index_t lanes,  \
-                   float* rows);                                                                                  \
-  /* The transpose: adds rows to the image's rows [band.begin, band.end). */                                      \
-  void scatter_rows(TapTable table, View2<float> image, Range band, const SampleGrid& grid, Range range,          \
-                    index_t lanes, const float* rows);                                                            \
-  /* lanes image rows (stride floats apart) of n pixels -> n rows of kLanes (row_stride floats apart), missing */ \
-  /* lanes as 0; asks for the pixels `ahead` of them. */                                                          \
-  void to_lanes(const float* plain, index_t stride, index_t n, index_t lanes, index_t ahead, float* rows,         \
-                index_t row_stride);                                                                              \
-  /* n rows of kLanes -> lanes image rows. */                                                                     \
-  void from_lanes(const float* rows, index_t n, index_t lanes, float* plain, index_t stride);                     \
-  /* The same for some lines, line_rows rows and plane floats apart, past the caches and in whole cache lines: */ \
-  /* kLanes lanes, n, plane and stride multiples of 16, plain aligned to 64 bytes. */                             \
-  void stream_lanes(const float* rows, index_t line_rows, index_t lines, index_t n, float* plain, index_t plane,  \
-                    index_t stride);                                                                              \
+#define CRYOLITH_DECLARE_SAMPLING(ns)                                                                                \
+  namespace ns {                                                                                                     \
+  /* acc[r] (+)= sum over taps of (1 - w) in[offset + r] + w in[offset + r + 1], r < kRun, rows of kLanes; the */    \
+  /* rows of acc lie `stride` floats apart. */                                                                       \
+  void shear_sum(const float* in, const Tap* taps, index_t count, float* acc, index_t stride, bool add);             \
+  /* The same in fixed point, for at most kPart taps: `in` as pack_pairs leaves it, scale what it returned. */       \
+  void shear_sum_fixed(const float* in, const PairTap* taps, index_t count, float scale, float* acc, index_t stride, \
+                       bool add);                                                                                    \
+  /* Packs each row and the next, rounded to int16, into one row of pairs; returns a weighted unit's value. */       \
+  float pack_pairs(index_t count, float* rows);                                                                      \
+  /* rows[i][lane] = sum over taps of weight * image, for i in range; zero outside the image. */                     \
+  void gather_rows(TapTable table, View2<const float> image, const SampleGrid& grid, Range range, index_t lanes,     \
+                   float* rows);                                                                                     \
+  /* The transpose: adds rows to the image's rows [band.begin, band.end). */                                         \
+  void scatter_rows(TapTable table, View2<float> image, Range band, const SampleGrid& grid, Range range,             \
+                    index_t lanes, const float* rows);                                                               \
+  /* lanes image rows (stride floats apart) of n pixels -> n rows of kLanes (row_stride floats apart), missing */    \
+  /* lanes as 0; asks for the pixels `ahead` of them. */                                                             \
+  void to_lanes(const float* plain, index_t stride, index_t n, index_t lanes, index_t ahead, float* rows,            \
+                index_t row_stride);                                                                                 \
+  /* n rows of kLanes -> lanes image rows. */                                                                        \
+  void from_lanes(const float* rows, index_t n, index_t lanes, float* plain, index_t stride);                        \
+  /* The same for some lines, line_rows rows and plane floats apart, past the caches where cache lines are */        \
+  /* whole: kLanes lanes, plane and stride multiples of 16. */                                                       \
+  void stream_lanes(const float* rows, index_t line_rows, index_t lines, index_t n, float* plain, index_t plane,     \
+                    index_t stride);                                                                                 \
   }
 CRYOLITH_FOR_EACH_VARIANT(CRYOLITH_DECLARE_SAMPLING)
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The sum that both halves of the projector pair spend their time in, compiled once per instruction set.
+#include <cstdint>
+
 #include "projection/lanes.hpp"
 #include "projection/sampling.hpp"
 
@@ -14,48 +16,60 @@ namespace cryolith::CRYOLITH_VARIANT {
 #endif
 
 // Out of line on purpose: inlined into loops over tiles, GCC 12 spills the accumulators.
+//
+// Two multiply-adds a voxel keep two of a core's four floating-point pipes busy; three of twelve voxels are summed by
+// low + w (high - low) instead, one multiply-add and two additions, which go to the others. A tile of back-projection
+// takes, in G updates/s of a Zen 4 core: 0 of 12 voxels 26.0, 3 27.1, 4 26.4, 5 26.8, 8 26.4. Sums begin at zero and
+// are added at the end: begun from acc, 24.6 instead of 26.0.
 void shear_sum(const float* in, const Tap* taps, index_t count, float* acc, index_t stride, bool add) {
-  V8 a[kRun], one;
-  splat8(one, 1.0f);
+  V8 a[kRun];
 #pragma GCC unroll 16
   for (int r = 0; r < kRun; ++r) splat8(a[r], 0.0f);
-  if (add) {
-#pragma GCC unroll 16
-    for (int r = 0; r < kRun; ++r) load8(a[r], acc + r * stride);
-  }
   for (index_t i = 0; i < count; ++i) {
     const float* p = in + taps[i].offset;
-    V8 w1, low, high;
+    V8 w0, w1, low, high;
     splat8(w1, taps[i].weight);
-    const V8 w0 = one - w1;
+    splat8(w0, 1.0f);
+    w0 -= w1;
     load8(low, p);
     CRYOLITH_PIN(low);
 #pragma GCC unroll 16
     for (int r = 0; r < kRun; ++r) {
       load8(high, p + (r + 1) * kLanes);
       CRYOLITH_PIN(high);
-      a[r] += w0 * low;
-      CRYOLITH_PIN(a[r]);
-      a[r] += w1 * high;
+      if (r % 5 == 1) {
+        a[r] += low;
+        CRYOLITH_PIN(a[r]);
+        low = high - low;
+        CRYOLITH_PIN(low);
+        a[r] += w1 * low;
+      } else {
+        a[r] += w0 * low;
+        CRYOLITH_PIN(a[r]);
+        a[r] += w1 * high;
+      }
       CRYOLITH_PIN(a[r]);
       low = high;
+    }
+  }
+  if (add) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kRun; ++r) {
+      V8 before;
+      load8(before, acc + r * stride);
+      a[r] += before;
     }
   }
 #pragma GCC unroll 16
   for (int r = 0; r < kRun; ++r) store8(acc + r * stride, a[r]);
 }
 
-void shear_sum_fixed(const float* in, const Tap* taps, index_t count, float scale, float* acc, index_t stride,
+void shear_sum_fixed(const float* in, const PairTap* taps, index_t count, float scale, float* acc, index_t stride,
                      bool add) {
-  std::int32_t pairs_of_weights[kPart];  // ahead of the loop: made inside, they are what its products wait for
-  for (index_t i = 0; i < count; ++i) {
-    const std::int32_t w1 = static_cast<std::int32_t>(taps[i].weight * kFixedOne + 0.5f);
-    pairs_of_weights[i] = (w1 << 16) | (kFixedOne - w1);
-  }
   V8i a[kRun] = {};
   for (index_t i = 0; i < count; ++i) {
     const float* p = in + taps[i].offset;
-    const std::int32_t w = pairs_of_weights[i];
+    const std::int32_t w = taps[i].weights;
     const V8i weights = V8i{w, w, w, w, w, w, w, w};
 #pragma GCC unroll 16
     for (int r = 0; r < kRun; ++r) {
@@ -125,23 +139,37 @@ void from_lanes(const float* rows, index_t n, index_t lanes, float* plain, index
       transpose8(v);
       for (int y = 0; y < 8; ++y) store8(plain + y * stride + x, v[y]);
     }
+  for (; x + 4 <= n && lanes == kLanes; x += 4) {  // what lies between whole cache lines in most arrays
+    V8 v[8] = {};
+    for (int i = 0; i < 4; ++i) load8(v[i], rows + (x + i) * kLanes);
+    transpose8(v);
+    for (int y = 0; y < 8; ++y) std::memcpy(plain + y * stride + x, &v[y], 4 * sizeof(float));
+  }
   for (; x < n; ++x)
     for (index_t y = 0; y < lanes; ++y) plain[y * stride + x] = rows[x * kLanes + y];
 }
 
 void stream_lanes(const float* rows, index_t line_rows, index_t lines, index_t n, float* plain, index_t plane,
                   index_t stride) {
-  for (index_t line = 0; line < lines; ++line)
-    for (index_t x = 0; x < n; x += 16) {
+  // Whole cache lines lie between a head, which completes one that the part before began, and a tail.
+  const index_t past = static_cast<index_t>(reinterpret_cast<std::uintptr_t>(plain) / sizeof(float) % 16);
+  const index_t head = past == 0 ? 0 : n < 16 - past ? n : 16 - past, whole = head + (n - head) / 16 * 16;
+  for (index_t line = 0; line < lines; ++line) {
+    const float* from = rows + line * line_rows * kLanes;
+    float* to = plain + line * plane;
+    from_lanes(from, head, kLanes, to, stride);
+    for (index_t x = head; x < whole; x += 16) {
       V8 v[16];
-      for (int i = 0; i < 16; ++i) load8(v[i], rows + (line * line_rows + x + i) * kLanes);
+      for (int i = 0; i < 16; ++i) load8(v[i], from + (x + i) * kLanes);
       transpose8(v);
       transpose8(v + 8);
       for (int y = 0; y < 8; ++y) {
-        stream8(plain + line * plane + y * stride + x, v[y]);
-        stream8(plain + line * plane + y * stride + x + 8, v[y + 8]);
+        stream8(to + y * stride + x, v[y]);
+        stream8(to + y * stride + x + 8, v[y + 8]);
       }
     }
+    from_lanes(from + whole * kLanes, n - whole, kLanes, to + whole, stride);
+  }
 #if defined(__x86_64__)
   __builtin_ia32_sfence();  // streamed stores are ordered by nothing else
 #endif

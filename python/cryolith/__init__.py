@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from . import adapters, align, detect, files, metrics, projection, reconstruct, report, simulate
     from ._core import CancelToken
     from ._devices import devices
-    from .datamodel import Alignment, Defects, Source, TiltSeries, Volume
+    from .datamodel import Alignment, Defects, LocalShifts, Source, TiltSeries, Volume
     from .errors import (
         Cancelled,
         ConfigError,
@@ -38,6 +38,7 @@ __all__ = [
     "DeviceError",
     "FileFormatError",
     "InputError",
+    "LocalShifts",
     "Source",
     "TiltSeries",
     "Volume",
@@ -60,7 +61,9 @@ _STAGES = (
     "adapters", "align", "detect", "files", "metrics", "projection", "reconstruct", "report", "simulate"
 )  # fmt: skip
 _HOME = {
-    **dict.fromkeys(("Alignment", "Defects", "Source", "TiltSeries", "Volume"), "datamodel"),
+    **dict.fromkeys(
+        ("Alignment", "Defects", "LocalShifts", "Source", "TiltSeries", "Volume"), "datamodel"
+    ),
     **dict.fromkeys(
         (
             "Cancelled",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from ._version import __version__
+from .cli_convert import convert
 from .errors import Cancelled, ConfigError, CryolithError, CryolithWarning
 
 if TYPE_CHECKING:
@@ -57,6 +58,16 @@ Method = Annotated[
 Iterations = Annotated[int | None, typer.Option(help="Iterations; default: the method's own.")]
 Thickness = Annotated[
     str | None, typer.Option(help='Thickness of the volume, as in "120 nm"; default automatic.')
+]
+Halves = Annotated[
+    str | None,
+    typer.Option(
+        help="Also two half volumes, for the resolution: tilts, dose or frames. Doubles the time."
+    ),
+]
+Frames = Annotated[
+    tuple[Path, Path] | None,
+    typer.Option(metavar="ODD EVEN", help="Sums of odd and of even frames, for --halves frames."),
 ]
 Binning = Annotated[int | None, typer.Option(help="Bin the images before reconstruction.")]
 Threads = Annotated[
@@ -136,6 +147,7 @@ def _job(
     angles: str | None = None,
     pixel: str | None = None,
     tilt_axis: float | None = None,
+    frames: tuple[Path, Path] | None = None,
     **reconstruct: Any,
 ) -> Job:
     """Lay the options over the job file and make the job from both."""
@@ -148,6 +160,7 @@ def _job(
             "angles": angles,
             "pixel_size": pixel,
             "tilt_axis": tilt_axis,
+            "frames": [str(f) for f in frames] if frames else None,
         },
         "reconstruct": reconstruct,
     }
@@ -227,6 +240,8 @@ def run(
     iterations: Iterations = None,
     thickness: Thickness = None,
     binning: Binning = None,
+    halves: Halves = None,
+    frames: Frames = None,
     threads: Threads = 0,
     max_memory: MaxMemory = None,
     dry_run: DryRun = False,
@@ -237,8 +252,8 @@ def run(
 ) -> None:
     """Align, reconstruct, detect and report: the whole way, resumable."""
     job = _job(
-        series, out, config, angles=angles, pixel=pixel, tilt_axis=tilt_axis,
-        method=method, n_iter=iterations, thickness=thickness, binning=binning,
+        series, out, config, angles=angles, pixel=pixel, tilt_axis=tilt_axis, frames=frames,
+        method=method, n_iter=iterations, thickness=thickness, binning=binning, halves=halves,
     )  # fmt: skip
     from . import pipeline
 
@@ -368,11 +383,19 @@ def _read(job: Job) -> Any:
     )
 
 
+app.command()(_guarded(convert))
+
+
 @app.command()
 @_guarded
 def reconstruct(
     series: Series,
-    alignment: Annotated[Path, typer.Option("-a", "--alignment", help="From `cryolith align`.")],
+    alignment: Annotated[
+        Path,
+        typer.Option(
+            "-a", "--alignment", help="From `cryolith align`, or a file that `convert` reads."
+        ),
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Volume, .mrc or .zarr.")],
     config: JobFile = None,
     angles: Angles = None,
@@ -381,21 +404,33 @@ def reconstruct(
     iterations: Iterations = None,
     thickness: Thickness = None,
     binning: Binning = None,
+    halves: Halves = None,
+    frames: Frames = None,
     threads: Threads = 0,
 ) -> None:
     """Only reconstruct, with an alignment made before."""
-    from . import files
+    from . import files, half_volumes
     from .pipeline import reconstruct_series
 
     job = _job(
         series, None, config, angles=angles, pixel=pixel, method=method, n_iter=iterations,
-        thickness=thickness, binning=binning,
+        thickness=thickness, binning=binning, halves=halves, frames=frames,
     )  # fmt: skip
+    data = _read(job)
+    found = files.read_alignment(alignment, known=files.Known.of_series(data))
     volume, _ = reconstruct_series(
-        _read(job), files.read_alignment(alignment), job.reconstruct, threads=threads
+        data, found, job.reconstruct, frames=half_volumes.read_frames(job, data), threads=threads
     )
-    files.write_volume(out, volume, labels=[f"cryolith {__version__} {job.reconstruct.method}"])
+    label = f"cryolith {__version__} {job.reconstruct.method}"
+    files.write_volume(out, volume, labels=[label])
     typer.echo(f"volume {volume.data.shape} (z, y, x): {out}")
+    if volume.halves is not None:
+        half_volumes.write_halves(out, volume, label)
+        for path in half_volumes.half_paths(out):
+            typer.echo(f"half volume: {path}")
+        from .report.findings import resolution  # matplotlib: only now
+
+        typer.echo(resolution(half_volumes.correlate_halves(out), volume).text)
 
 
 @app.command()
@@ -437,6 +472,13 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
+        os._exit(INTERRUPTED)
+    except SystemExit as e:
+        if e.code != INTERRUPTED:
+            raise
+        # Where the interrupt came inside exec() of a text (a dataclass being made), Python would end by the signal.
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
         os._exit(INTERRUPTED)
 
 

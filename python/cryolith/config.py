@@ -40,6 +40,10 @@ class SeriesSettings:
         minimum=-360,
         maximum=360,
     )
+    frames: tuple[str, str] | None = setting(
+        None,
+        "files with the sums of the odd and of the even frames of each image, for halves by frames",
+    )
 
 
 @settings

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .errors import InputError
 
-__all__ = ["Alignment", "Defects", "Source", "TiltSeries", "Volume"]
+__all__ = ["Alignment", "Defects", "LocalShifts", "Source", "TiltSeries", "Volume"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -91,16 +91,55 @@ class Volume:
         Edge of a voxel.
     origin : (3,) float64 [angstrom]
         Position (z, y, x) of the centre of the array in the specimen frame of the alignment.
+    halves : ((nz, ny, nx), (nz, ny, nx)) float32 or None
+        Volumes of two halves of the data, each of half the density.
     """
 
     data: npt.NDArray[Any]
     pixel_size: float | None = None
     origin: Float64 = field(default_factory=lambda: np.zeros(3))
     source: Source = field(default_factory=Source)
+    halves: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None = None
 
     def __post_init__(self) -> None:
         if self.data.ndim != 3:
             raise InputError(f"data: found shape {self.data.shape}, expected (nz, ny, nx)")
+        for half in self.halves or ():
+            if half.shape != self.data.shape:
+                raise InputError(
+                    f"halves: found shape {half.shape}, expected that of data, {self.data.shape}"
+                )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LocalShifts:
+    """Shifts that depend on the place in the image, on top of an alignment's own.
+
+    What :class:`Alignment` puts at ``centre + p + shifts_px[i]`` image ``i`` shows ``shifts_px[i, k]`` of this
+    table further, at ``p = points_px[i, k]``; between the points a program interpolates in its own way.
+
+    Attributes
+    ----------
+    points_px : (n_tilts, n_points, 2) [px]
+        (row, column) from the centre of the image, before the shift of the image is added.
+    shifts_px : (n_tilts, n_points, 2) [px]
+        (row, column). NaN, as the points, for a tilt that has none.
+    good : (n_tilts, n_points) bool
+        Points that are to be used.
+    """
+
+    points_px: Float64
+    shifts_px: Float64
+    good: npt.NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        shape = self.good.shape
+        if len(shape) != 2:
+            raise InputError(f"good: found shape {shape}, expected (n_tilts, n_points)")
+        for name in ("points_px", "shifts_px"):
+            found = getattr(self, name).shape
+            if found != (*shape, 2):
+                raise InputError(f"{name}: found shape {found}, expected {(*shape, 2)}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,10 +148,12 @@ class Alignment:
 
     Image ``i`` sees the specimen point (x, y, z) [px from the volume's centre] at
 
-        u = x cos(angle_i) + z sin(angle_i) + axis_offset_px,    v = y
-        (row, column) = centre + R(tilt_axis_deg + rotations_deg[i]) (v, u) + shifts_px[i]
+        y' = y cos(alpha_i) - z sin(alpha_i),    z' = y sin(alpha_i) + z cos(alpha_i)
+        u = x cos(angle_i) + z' sin(angle_i) + axis_offset_px,    v = y'
+        (row, column) = centre + m_i R(tilt_axis_deg + rotations_deg[i]) (v, u) + shifts_px[i]
 
-    with R counter-clockwise: column = u cos(psi) - v sin(psi), row = u sin(psi) + v cos(psi).
+    with R counter-clockwise: column = u cos(psi) - v sin(psi), row = u sin(psi) + v cos(psi), alpha the x-tilt
+    and m the magnification (0 and 1 where None).
 
     Attributes
     ----------
@@ -126,6 +167,18 @@ class Alignment:
         (row, column) shift of each raw image.
     rotations_deg, sigma_rotations_deg : (n_tilts,) [deg]
         In-plane rotation of each image against ``tilt_axis_deg``.
+    x_tilts_deg : (n_tilts,) or None [deg]
+        Rotation of the specimen about +x before the tilt.
+    magnifications : (n_tilts,) or None
+        Pixels of the image per pixel of the specimen.
+    local : LocalShifts or None
+        Shifts that depend on the place in the image. Kept and converted; the projector does not apply them yet.
+    image_shape : (int, int) or None [px]
+        (height, width) of the raw images, for formats that turn about another point than the centre.
+    pixel_size : float or None [angstrom]
+        Of the raw images, for formats that count in angstrom.
+    image_names : tuple of str
+        What another program calls each image; empty if there was none.
     residuals : (n_tilts,)
         |measured - reprojected| / |measured| of each image; NaN where it was not compared.
     flags : mapping of int to str
@@ -145,6 +198,12 @@ class Alignment:
     sigma_shifts_px: npt.NDArray[np.float64] | None = None
     rotations_deg: Float64 | None = None
     sigma_rotations_deg: Float64 | None = None
+    x_tilts_deg: Float64 | None = None
+    magnifications: Float64 | None = None
+    local: LocalShifts | None = None
+    image_shape: tuple[int, int] | None = None
+    pixel_size: float | None = None
+    image_names: tuple[str, ...] = ()
     residuals: Float64 | None = None
     flags: Mapping[int, str] = field(default_factory=dict)
     holdout_residual: float = float("nan")
@@ -158,12 +217,21 @@ class Alignment:
             "sigma_shifts_px": (n, 2),
             "rotations_deg": (n,),
             "sigma_rotations_deg": (n,),
+            "x_tilts_deg": (n,),
+            "magnifications": (n,),
             "residuals": (n,),
         }
         for name, shape in shapes.items():
             value = getattr(self, name)
             if value is not None and value.shape != shape:
                 raise InputError(f"{name}: found shape {value.shape}, expected {shape}")
+        for name, count in (("image_names", len(self.image_names) or n), ("local", self._tables)):
+            if count != n:
+                raise InputError(f"{name}: found {count} entries, expected {n}, one per tilt")
+
+    @property
+    def _tables(self) -> int:
+        return len(self.angles_deg if self.local is None else self.local.good)
 
     @property
     def kept(self) -> npt.NDArray[np.bool_]:

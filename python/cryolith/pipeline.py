@@ -26,8 +26,16 @@ from .files import (
 )
 from .files.atomic import sha256, write_text
 from .files.defects import read_defects, write_defects
+from .half_volumes import (
+    correlate_halves,
+    frame_files,
+    half_paths,
+    read_frames,
+    write_halves,
+)
+from .listener import Listener
 from .planning import Plan, plan_job
-from .reconstruct import Reconstruction, ReconstructSettings, reconstruct
+from .reconstruct import Reconstruction, ReconstructSettings, check_halves, reconstruct
 from .settings import to_mapping
 
 if TYPE_CHECKING:
@@ -45,34 +53,7 @@ REPORT_FILES = (
     "particles.csv",
     "tilts.csv",
 )
-
-
-class Listener:
-    """Hears what a run does; every method may be overridden, none has to be.
-
-    It is entered and left around the run, so that it may take over a terminal and give it back.
-    """
-
-    def __enter__(self) -> Listener:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        """Give back what was taken."""
-
-    def started(self, stage: str, why: str) -> None:
-        """A stage begins, because ``why``."""
-
-    def progress(self, stage: str, fraction: float) -> None:
-        """A stage is this far, 0 to 1."""
-
-    def skipped(self, stage: str) -> None:
-        """A stage is not run again: its record holds."""
-
-    def finished(self, stage: str, seconds: float, peak_bytes: int) -> None:
-        """A stage is done; the peak is that of the whole process so far."""
-
-    def message(self, text: str) -> None:
-        """Something worth a line."""
+VOLUME = "volume.mrc"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,6 +74,7 @@ class _Run:
     folder: Path
     job: Job
     series: TiltSeries
+    frames: tuple[TiltSeries, TiltSeries] | None
     digest: str
     threads: int
     max_memory: int | None
@@ -102,6 +84,12 @@ class _Run:
     @property
     def series_name(self) -> str:
         return Path(self.job.series.path).name
+
+    @property
+    def volumes(self) -> tuple[str, ...]:
+        """The files of the volume, and of its halves where the job asks for them."""
+        halves = half_paths(Path(VOLUME)) if self.job.reconstruct.halves else ()
+        return (VOLUME, *map(str, halves))
 
     def facts_of_series(self) -> dict[str, Any]:
         """What the files beside the series decide; a change of theirs is a change of parameters."""
@@ -156,6 +144,8 @@ def run(
     _refuse_foreign(folder, job, overwrite)
     # A series that cannot be read leaves no folder behind: it would refuse the right series later.
     series = _read(job)
+    frames = read_frames(job, series)
+    check_halves(series, frames, job.reconstruct)
     plan_job(job, series).require_fits(max_memory, folder)
     with records.lock(folder):
         records.sweep_partials(folder)
@@ -166,6 +156,7 @@ def run(
             folder=folder,
             job=job,
             series=series,
+            frames=frames,
             digest=sha256(job.series.path),
             threads=threads,
             max_memory=max_memory,
@@ -262,10 +253,18 @@ def _inputs(state: _Run, stage: str) -> dict[str, str]:
     made = {
         "align": (),
         "reconstruct": ("alignment.json",),
-        "detect": ("volume.mrc",),
-        "report": ("alignment.json", "volume.mrc", "labels.mrc", "defects.json"),
+        "detect": (VOLUME,),
+        "report": (
+            "alignment.json",
+            *state.volumes,
+            "labels.mrc",
+            "defects.json",
+        ),
     }[stage]
     inputs = {name: sha256(state.folder / name) for name in made}
+    if stage == "reconstruct":
+        frames = dict(zip(("odd frames", "even frames"), frame_files(state.job), strict=False))
+        inputs |= {name: sha256(path) for name, path in frames.items()}
     if stage != "detect":
         inputs[state.series_name] = state.digest
     return inputs
@@ -298,10 +297,12 @@ def reconstruct_series(
 ) -> tuple[Volume, list[float]]:
     """Reconstruct with each tilt's background level removed; return the volume and the convergence.
 
-    ``how`` takes ``threads``, ``max_memory``, ``workspace``, ``cancel`` and ``progress``.
+    ``how`` takes ``frames``, ``threads``, ``max_memory``, ``workspace``, ``cancel`` and ``progress``.
     """
     background = estimate_background(series.images)
     volume = reconstruct(series, alignment, settings, background=background, **how)
+    if settings.halves and volume.halves is None:
+        raise Cancelled("cancelled by the caller")
     data = volume.data
     if not isinstance(data, Reconstruction):
         return volume, []
@@ -317,6 +318,7 @@ def _reconstruct(state: _Run) -> tuple[list[str], dict[str, Any]]:
         state.series,
         read_alignment(state.folder / "alignment.json"),
         state.job.reconstruct,
+        frames=state.frames,
         threads=state.threads,
         max_memory=state.max_memory,
         workspace=state.folder,
@@ -324,12 +326,14 @@ def _reconstruct(state: _Run) -> tuple[list[str], dict[str, Any]]:
         progress=state.on_progress("reconstruct"),
     )
     label = f"cryolith {__version__} {state.job.reconstruct.method}; series {state.digest[:16]}"
-    write_volume(state.folder / "volume.mrc", volume, labels=[label])
-    return ["volume.mrc"], {"convergence": convergence}
+    write_volume(state.folder / VOLUME, volume, labels=[label])
+    if volume.halves is not None:
+        write_halves(state.folder / VOLUME, volume, label)
+    return list(state.volumes), {"convergence": convergence}
 
 
 def _detect(state: _Run) -> tuple[list[str], dict[str, Any]]:
-    volume = read_volume(state.folder / "volume.mrc")
+    volume = read_volume(state.folder / VOLUME)
     found = detect(
         volume,
         state.job.detect,
@@ -361,6 +365,7 @@ def _report(state: _Run) -> tuple[list[str], dict[str, Any]]:
         volume=result.volume,
         defects=result.defects,
         convergence=tuple(facts.facts.get("convergence", ())) if facts else (),
+        halves=correlate_halves(state.folder / VOLUME) if len(state.volumes) > 1 else None,
         parameters=job,
         inputs=((state.series_name, state.digest, Path(state.job.series.path).stat().st_size),),
         command=f"cryolith run {_quoted(state.job.series.path)} -c job.toml -o NEW_FOLDER",
@@ -368,7 +373,8 @@ def _report(state: _Run) -> tuple[list[str], dict[str, Any]]:
         version=__version__,
     )
     verdict = write_report(content, state.folder, progress=state.on_progress("report"))
-    return list(REPORT_FILES), {"verdict": verdict.word}
+    files = [*REPORT_FILES, *(["fsc.csv"] if content.halves is not None else [])]
+    return files, {"verdict": verdict.word}
 
 
 _WORK: Mapping[str, Callable[[_Run], tuple[list[str], dict[str, Any]]]] = {
@@ -387,7 +393,7 @@ def _result(state: _Run) -> Result:
         folder=folder,
         series=state.series,
         alignment=read_alignment(folder / "alignment.json"),
-        volume=read_volume(folder / "volume.mrc"),
+        volume=read_volume(folder / VOLUME),
         defects=read_defects(folder / "defects.json", labels),
     )
 

@@ -9,12 +9,14 @@ that a report can show them.
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
+from .half_volumes import LARGEST_EDGE
 from .reconstruct import plan as plan_reconstruction
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ ALIGN_PIXELS_PER_SECOND = 0.5e6
 ALIGN_BYTES_PER_PIXEL = 24
 DETECT_VOXELS_PER_SECOND = 4e6
 DETECT_BYTES_PER_VOXEL = 30
+FSC_BYTES_PER_VOXEL = 8 + 116  # both halves, and what their correlation holds
 REPORT_SECONDS = 6.0
 
 
@@ -115,6 +118,8 @@ def plan_job(job: Job, series: TiltSeries) -> Plan:
     )
     pixels = n * ny * nx
     voxels = recon.volume_shape[0] * recon.volume_shape[1] * recon.volume_shape[2]
+    box = math.prod(min(n, LARGEST_EDGE) for n in recon.volume_shape)
+    fsc = FSC_BYTES_PER_VOXEL * box if job.reconstruct.halves else 0
     stages = (
         ("align", pixels / ALIGN_PIXELS_PER_SECOND, ALIGN_BYTES_PER_PIXEL * pixels, 1000 * n),
         ("reconstruct", recon.seconds, recon.bytes_peak, recon.bytes_output),
@@ -124,7 +129,7 @@ def plan_job(job: Job, series: TiltSeries) -> Plan:
             DETECT_BYTES_PER_VOXEL * voxels,
             4 * voxels,
         ),
-        ("report", REPORT_SECONDS, 12 * voxels + 8 * pixels, 5_000_000),
+        ("report", REPORT_SECONDS, max(12 * voxels + 8 * pixels, fsc), 5_000_000),
     )
     return Plan(
         series_shape=(n, ny, nx),

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryolith import Alignment, Source
-from cryolith.errors import CryolithWarning, FileFormatError
+from cryolith import Alignment, LocalShifts, Source
+from cryolith.errors import CryolithWarning, FileFormatError, InputError
 from cryolith.files import check, read_alignment, write_alignment
 
 ANY_FLOAT = st.floats(allow_nan=True, allow_infinity=True)
@@ -39,12 +39,15 @@ def same(a: Any, b: Any) -> bool:
         return (
             bool(np.array_equal(a, b, equal_nan=True)) and a.dtype == b.dtype and a.shape == b.shape
         )
+    if isinstance(a, LocalShifts):
+        return all(same(getattr(a, f), getattr(b, f)) for f in ("points_px", "shifts_px", "good"))
     return bool(a == b) or (a != a and b != b)
 
 
 @st.composite
 def alignments(draw: st.DrawFn) -> Alignment:
     n = draw(st.integers(0, 4))
+    maybe = st.booleans()
 
     def vector(elements: Any = ANY_FLOAT) -> Any:
         return np.array(draw(st.lists(elements, min_size=n, max_size=n)), np.float64)
@@ -52,8 +55,14 @@ def alignments(draw: st.DrawFn) -> Alignment:
     def pairs() -> Any:
         return np.array(draw(st.lists(ANY_FLOAT, min_size=2 * n, max_size=2 * n))).reshape(n, 2)
 
+    def table() -> LocalShifts:
+        k = draw(st.integers(1, 3))
+        many = st.lists(FINITE | st.just(float("nan")), min_size=2 * n * k, max_size=2 * n * k)
+        points, shifts = (np.array(draw(many)).reshape(n, k, 2) for _ in range(2))
+        good = np.array(draw(st.lists(maybe, min_size=n * k, max_size=n * k)), bool).reshape(n, k)
+        return LocalShifts(points_px=points, shifts_px=shifts, good=good)
+
     texts = st.lists(st.text(max_size=20), max_size=3).map(tuple)
-    maybe = st.booleans()
     return Alignment(
         angles_deg=vector(FINITE),
         tilt_axis_deg=draw(FINITE),
@@ -64,6 +73,12 @@ def alignments(draw: st.DrawFn) -> Alignment:
         sigma_shifts_px=pairs() if draw(maybe) else None,
         rotations_deg=vector() if draw(maybe) else None,
         sigma_rotations_deg=vector() if draw(maybe) else None,
+        x_tilts_deg=vector(FINITE) if draw(maybe) else None,
+        magnifications=vector(FINITE) if draw(maybe) else None,
+        local=table() if n and draw(maybe) else None,
+        image_shape=draw(st.none() | st.tuples(st.integers(1, 9000), st.integers(1, 9000))),
+        pixel_size=draw(st.none() | FINITE),
+        image_names=tuple(draw(st.lists(st.text(max_size=9), min_size=n, max_size=n))),
         residuals=vector() if draw(maybe) else None,
         flags={i: draw(st.text(max_size=10)) for i in range(n) if draw(maybe)},
         holdout_residual=draw(ANY_FLOAT),
@@ -89,6 +104,37 @@ def test_every_field_comes_back(alignment: Alignment, tmp_path_factory: Any) -> 
     assert path.read_bytes() == first
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "version"),
+    [
+        ("pixel_size", 3.0, 1),
+        ("image_shape", (7, 9), 1),
+        ("image_names", ("a", "b", "c"), 1),
+        ("x_tilts_deg", np.ones(3), 2),
+        ("magnifications", np.ones(3), 2),
+    ],
+)
+def test_the_version_rises_with_what_a_reader_must_know(
+    tmp_path: Path, name: str, value: Any, version: int
+) -> None:
+    write_alignment(tmp_path / "old.json", example())
+    write_alignment(tmp_path / "new.json", dataclasses.replace(example(), **{name: value}))
+    old, new = (json.loads((tmp_path / f).read_text()) for f in ("old.json", "new.json"))
+    assert (old["version"], new["version"]) == (1, version)
+    assert set(new) - set(old) == {name}
+    assert same(getattr(read_alignment(tmp_path / "new.json"), name), value)
+
+
+def test_a_local_table_of_another_length_is_refused() -> None:
+    table = LocalShifts(
+        points_px=np.zeros((2, 1, 2)), shifts_px=np.zeros((2, 1, 2)), good=np.ones((2, 1), bool)
+    )
+    with pytest.raises(InputError, match="local: found 2 entries, expected 3"):
+        dataclasses.replace(example(), local=table)
+    with pytest.raises(InputError, match="points_px"):
+        dataclasses.replace(table, points_px=np.zeros((2, 2)))
+
+
 def test_no_absolute_path_is_written(tmp_path: Path) -> None:
     full = str(tmp_path / "a.mrc")
     source = Source(path=full, warnings=(f"{full}: angles: odd",))
@@ -108,7 +154,20 @@ def changed(**values: Any) -> Any:
 BAD: list[tuple[str, Any, tuple[str, ...]]] = [
     ("another format", changed(format="other"), ("format", "'other'")),
     ("no format", lambda v: v.pop("format"), ("format", "None")),
-    ("version 2", changed(version=2), ("version", "found 2", "expected 1")),
+    ("version 3", changed(version=3), ("version", "found 3", "expected 1 or 2")),
+    ("shape of one", changed(image_shape=[3]), ("image_shape", "[height, width]")),
+    ("shape of words", changed(image_shape=["a", 1]), ("image_shape", "[height, width]")),
+    ("pixel of words", changed(pixel_size="big"), ("pixel_size", "'big'", "a number")),
+    ("names too few", changed(image_names=["a"]), ("image_names", "found 1", "expected 3")),
+    ("local a list", changed(local=[]), ("local", "an object")),
+    ("local empty", changed(local={}), ("local.points_px", "None", "numbers")),
+    (
+        "local of two sizes",
+        changed(local=dict(points_px=[[[0, 0]]], shifts_px=[[[0, 0]]], good=[[True, True]])),
+        ("local", "(1, 1, 2)"),
+    ),
+    ("magnification NaN", changed(magnifications=[1, None, 1]), ("magnifications", "nan")),
+    ("x-tilts too few", changed(x_tilts_deg=[1]), ("shape", "(1,)", "(3,)")),
     ("no angles", lambda v: v.pop("angles_deg"), ("angles_deg", "nothing")),
     ("no shifts", changed(shifts_px=None), ("shifts_px", "nothing")),
     ("no axis", changed(tilt_axis_deg=None), ("tilt_axis_deg", "nothing")),

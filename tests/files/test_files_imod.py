@@ -84,18 +84,6 @@ def test_the_mean_axis_lies_on_the_circle(tmp_path: Path) -> None:
     assert np.abs(np.abs(got.rotations_deg) - 1).max() < 1e-9
 
 
-def test_aretomos_own_conversion(shared_data: Path) -> None:
-    """TX, TY of its .aln are the shifts of the raw image: -A^-1 d of its .xf."""
-    folder = shared_data / "metadata" / "aretomo"
-    got = read_imod(folder / "global_no_local.xf")
-    table = np.loadtxt(folder / "global_no_local.aln")
-    assert (
-        np.abs(got.shifts_px[:, ::-1] - table[:, 3:5]).max() < 1e-3
-    )  # written with three decimals
-    assert np.array_equal(got.angles_deg, table[:, 9])
-    assert np.allclose(np.abs(got.tilt_axis_deg), np.abs(table[0, 1]), atol=1e-4)
-
-
 def test_imods_own_solution(shared_data: Path) -> None:
     folder = shared_data / "metadata" / "imod" / "convert" / "imod_1"
     got = read_imod(folder / "tilt_1.xf")
@@ -128,11 +116,40 @@ def test_bad_files(tmp_path: Path, name: str, xf: bytes, tlt: bytes | None, word
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize("line", [b"1.01 0 0 1.01 0 0", b"1 0.02 0 1 0 0", b"1 0 0 -1 0 0"])
-def test_magnification_draws_a_warning(tmp_path: Path, line: bytes) -> None:
-    write(tmp_path / "a.xf", line + b"\n")
+def test_magnification_is_kept(tmp_path: Path) -> None:
+    write(tmp_path / "a.xf", b"1.01 0 0 1.01 0 0\n1 0 0 1 2 3\n")
+    write(tmp_path / "a.tlt", b"0\n3\n")
+    got = read_imod(tmp_path / "a.xf")
+    assert got.magnifications is not None
+    # IMOD's matrix brings the raw image to the common size; a magnification made it what it was.
+    assert np.abs(got.magnifications - [1 / 1.01, 1]).max() < 1e-12
+
+
+def test_few_digits_are_no_magnification(tmp_path: Path) -> None:
+    """AreTomo's %9.3f: cos 84.4445 and sin to three digits have a norm of 1.0004."""
+    r = np.radians(84.4445)
+    c, s = np.cos(r), np.sin(r)
+    shift = np.array([13.382, 21.802])
+    d = -np.array([[c, s], [-s, c]]) @ shift
+    line = f"{c:9.3f} {s:9.3f} {-s:9.3f} {c:9.3f} {d[0]:9.2f} {d[1]:9.2f}\n"
+    write(tmp_path / "a.xf", line.encode())
     write(tmp_path / "a.tlt", b"0\n")
-    with pytest.warns(CryolithWarning, match="only rotation and shift are kept"):
+    got = read_imod(tmp_path / "a.xf")
+    assert got.magnifications is None
+    assert abs(got.tilt_axis_deg - 84.4445) < 0.04
+    assert np.abs(got.shifts_px[0, ::-1] - shift).max() < 0.02
+    # One digit more than they have is one.
+    write(tmp_path / "a.xf", b"1.0010 0.0 0.0 1.0010 0 0\n")
+    assert read_imod(tmp_path / "a.xf").magnifications is not None
+
+
+def test_stretch_draws_a_warning_and_a_mirror_an_error(tmp_path: Path) -> None:
+    write(tmp_path / "a.tlt", b"0\n")
+    write(tmp_path / "a.xf", b"1 0.02 0 1 0 0\n")
+    with pytest.warns(CryolithWarning, match=r"stretch or shear \(0.0100 at view 0\)"):
+        read_imod(tmp_path / "a.xf")
+    write(tmp_path / "a.xf", b"1 0 0 -1 0 0\n")
+    with pytest.raises(FileFormatError, match="a mirror at view 0"):
         read_imod(tmp_path / "a.xf")
 
 

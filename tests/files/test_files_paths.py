@@ -216,11 +216,16 @@ def test_lying_headers_cost_no_memory(tmp_path: Path) -> None:
 
 
 def test_a_text_file_of_gigabytes_is_not_read(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.tlt", b"1\n")
-    with open(path, "r+b") as file:
-        file.truncate(3 << 30)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for read in (read_angle_file, read_mdoc, read_alignment):
+    for read, name in (
+        (read_angle_file, "a.tlt"),
+        (read_mdoc, "a.mdoc"),
+        (read_alignment, "a.json"),
+        (read_alignment, "a.aln"),
+    ):
+        path = write(tmp_path / name, b"1\n")
+        with open(path, "r+b") as file:
+            file.truncate(3 << 30)
         with pytest.raises(FileFormatError, match="file size: found 3221225472 bytes"):
             read(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10  # KiB

@@ -55,6 +55,21 @@ def test_adjoint(case):
     assert abs(dot(ax, y) - dot(x, aty)) <= 1e-6 * scale
 
 
+def test_adjoint_of_planes_that_are_projected_in_parts():
+    """Lines beyond 16 MB for eight rows are copied in parts: 96, 96 and 38 planes here."""
+    geometry = Geometry.single_axis([-75.0, -60.0, 10.3, 80.0], shifts_px=np.full((4, 2), 0.3))
+    shape, image_shape = (230, 3, 2800), (5, 2900)
+    rng = np.random.default_rng(11)
+    y = rng.normal(size=(4, *image_shape)).astype("f4")
+    aty = backproject(y, geometry, shape)
+    for planes in (slice(None), slice(0, 96), slice(96, 192), slice(192, 230)):
+        x = np.zeros(shape, "f4")
+        x[planes] = rng.normal(size=x[planes].shape)
+        ax = project(x, geometry, image_shape)
+        scale = np.sqrt(dot(ax, ax) * dot(y, y)) + np.sqrt(dot(x, x) * dot(aty, aty))
+        assert abs(dot(ax, y) - dot(x, aty)) <= 1e-6 * scale
+
+
 def assert_equals_the_definition(geometry, shape, image_shape, seed):
     rng = np.random.default_rng(seed)
     x = rng.uniform(-1, 1, size=shape).astype("f4")

@@ -216,3 +216,26 @@ def test_every_instruction_set_equals_the_definition(tmp_path):
         # two transforms of 25 samples, each pass rounding a few times
         assert np.abs(got["filtered"] - filtered).max() < 64 * EPS * np.abs(filtered).max()
     assert "baseline" in seen
+
+
+@pytest.mark.parametrize("floats", [0, 1, 4, 13])
+@pytest.mark.parametrize("nx", [272, 16])
+def test_a_large_volume_has_the_same_bytes_wherever_it_lies(floats, nx):
+    """Large volumes are written past the caches, in whole cache lines: rows may begin anywhere in one."""
+    shape = (70, 4_300_000 // (70 * nx), nx)
+    angles = [-58.0, 3.0, 20.0]
+    images = np.random.default_rng(5).random((3, 40, nx), dtype=np.float32)
+    geometry = Geometry.single_axis(angles)
+    expected = backproject(images, geometry, (70, 40, nx))
+    room = np.full(np.prod(shape) + 64, np.nan, np.float32)
+    start = -room.ctypes.data % 64 // 4 + floats
+    out = room[start : start + np.prod(shape)].reshape(shape)
+    tall = np.zeros((3, shape[1], nx), np.float32)
+    middle = slice(shape[1] // 2 // 8 * 8, shape[1] // 2 // 8 * 8 + 40)
+    tall[:, middle] = images
+    backproject(tall, geometry, shape, out=out)
+    assert np.array_equal(out[:, middle], expected)
+    assert not out[:, : middle.start].any()
+    assert not out[:, middle.stop :].any()
+    assert np.isnan(room[:start]).all()
+    assert np.isnan(room[start + out.size :]).all()

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from cryolith.datamodel import Alignment
-from cryolith.errors import InputError
+from cryolith.datamodel import Alignment, LocalShifts
+from cryolith.errors import CryolithWarning, InputError
 from cryolith.projection import Geometry, backproject, project
 
 
@@ -114,6 +116,22 @@ def test_from_alignment_drops_flagged_tilts_and_subset_follows():
     assert len(Geometry.from_alignment(alignment, keep=False)) == 3
     assert geometry.subset([1]).rotations_deg.tolist() == [0.3]
     assert geometry.volume_shape((100, 200), 30) == (30, 200, 100)
+
+
+def test_from_alignment_takes_x_tilt_and_magnification_and_tells_of_local_shifts():
+    plain = Alignment(
+        angles_deg=np.array([-10.0, 10.0]), tilt_axis_deg=87.0, shifts_px=np.zeros((2, 2))
+    )
+    full = replace(plain, x_tilts_deg=np.array([2.0, 3.0]), magnifications=np.array([0.99, 1.01]))
+    geometry = Geometry.from_alignment(full)
+    assert geometry.x_tilts_deg.tolist() == [2.0, 3.0]
+    assert geometry.magnifications.tolist() == [0.99, 1.01]
+    assert Geometry.from_alignment(plain).magnifications.tolist() == [1.0, 1.0]
+    table = LocalShifts(
+        points_px=np.zeros((2, 1, 2)), shifts_px=np.ones((2, 1, 2)), good=np.ones((2, 1), bool)
+    )
+    with pytest.warns(CryolithWarning, match="local ones are not applied"):
+        Geometry.from_alignment(replace(plain, local=table))
 
 
 @pytest.mark.parametrize("shape", [(40, 48), (41, 51)])

@@ -90,6 +90,8 @@ def test_a_field_on_disk_is_one_in_memory(windows, turned, seed):
             field.put_layers(a % 3, layer)
             field.put_window(window, field.window(window) + np.float32(1))
         assert disk.window(window).tobytes() == memory.window(window).tobytes()
+        into = np.full(part.shape, np.nan, "f4")
+        assert disk.window(window, into).tobytes() == memory.window(window, into).tobytes()
         assert disk.layers(1, 3).tobytes() == memory.layers(1, 3).tobytes()
     assert np.array_equal(disk.whole(), memory.whole())
 

@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 from ellipses import head_series
 
+from cryolith import _core
+from cryolith import reconstruct as r
 from cryolith.datamodel import Alignment, TiltSeries
-from cryolith.errors import InputError
+from cryolith.errors import Cancelled, InputError
 from cryolith.projection import Geometry
-from cryolith.reconstruct import Halves, sirt, solve_halves, split_tilts, wbp
+from cryolith.reconstruct import Halves, sirt, split_tilts, tv, wbp
+from cryolith.reconstruct.cut import Cut
 
 TILTS = np.arange(-60, 61, 3.0)
 SHAPE = (24, 5, 48)
@@ -105,15 +110,85 @@ def test_a_series_knows_its_order_and_flagged_tilts_stay_out(frames):
     assert np.array_equal(wbp(with_dose, shape=SHAPE, halves="dose").first, direct.first)
 
 
-def test_iterative_solvers_solve_both_halves(frames):
-    found = solve_halves(sirt, frames[0], TILTS, "tilts", shape=SHAPE, n_iter=5)
-    first, second = found.index
-    alone = sirt(frames[0][first], TILTS[first], shape=SHAPE, n_iter=5)
-    assert np.array_equal(found.first, alone / 2)
-    assert np.array_equal(found.first + found.second, found.full)
-    assert second.size == len(TILTS) // 2
-    pair = solve_halves(sirt, frames, TILTS, "frames", shape=SHAPE, n_iter=5)
-    assert np.array_equal(pair.second, sirt(frames[1], TILTS, shape=SHAPE, n_iter=5))
+ITERATIVE = {
+    "sirt": (r.sirt, {"n_iter": 4}),
+    "sart": (r.sart, {"n_iter": 2, "subsets": 3}),
+    "cgls": (r.cgls, {"n_iter": 3}),
+    "lsqr": (r.lsqr, {"n_iter": 3}),
+    "tv": (r.tv, {"n_iter": 4}),
+    "mlem": (r.mlem, {"n_iter": 3}),
+    "dart": (r.dart, {"n_iter": 2, "first": 5, "inner": 2}),
+}
+
+
+@pytest.mark.parametrize("name", ITERATIVE)
+def test_iterative_solvers_solve_all_and_each_half(frames, name):
+    solve, how = ITERATIVE[name]
+    stack, weights = frames[0].clip(0), np.linspace(0.5, 1, len(TILTS))
+    how = {**how, "shape": SHAPE}
+    found = solve(stack, TILTS, halves="tilts", weights=weights, **how)
+    assert found.full.tobytes() == solve(stack, TILTS, weights=weights, **how).tobytes()
+    for half, index in zip((found.first, found.second), found.index, strict=True):
+        alone = solve(stack[index], TILTS[index], weights=weights[index], **how)
+        assert np.array_equal(half, alone / 2)
+        assert half.history == alone.history
+    assert sorted(np.concatenate(found.index)) == list(range(len(TILTS)))
+    both = solve([s.clip(0) for s in frames], TILTS, halves="frames", **how)
+    want = solve(frames[0].clip(0) + frames[1].clip(0), TILTS, **how)
+    assert both.full.tobytes() == want.tobytes()
+
+
+def test_options_hold_at_the_density_of_the_whole(frames):
+    """Half of the frames has half of the density: bounds, strengths and start volumes are still those of the whole."""
+    init = np.full(SHAPE, 0.3, "f4")
+    how = {"shape": SHAPE, "n_iter": 5, "lower": 0.1, "upper": 0.5, "init": init}
+    found = tv(frames, TILTS, halves="frames", **how)
+    assert np.array_equal(found.second, tv(2 * frames[1], TILTS, **how) / 2)
+    assert found.first.max() == np.float32(0.25)
+    # The noise of twice a half of the frames is sqrt(2) that of their sum.
+    both = sirt(frames, TILTS, halves="frames", shape=SHAPE, n_iter=40, noise=3.5)
+    alone = sirt(2 * frames[0], TILTS, shape=SHAPE, n_iter=40, noise=3.5 * 2**0.5)
+    assert alone.stopped == "noise"
+    assert both.first.history == alone.history
+
+
+@pytest.mark.parametrize("halves", ["tilts", "frames"])
+@pytest.mark.parametrize("name", ["wbp", "sirt", "tv"])
+def test_halves_are_cut_to_the_byte(frames, name, halves):
+    solve, how = {"wbp": (wbp, {}), **ITERATIVE}[name]
+    data = [np.repeat(f, 10, 1) for f in frames]
+    stack = data if halves == "frames" else data[0]
+    how = {**how, "shape": (12, 50, 48), "halves": halves, "background": np.full(len(TILTS), 0.5)}
+    whole = solve(stack, TILTS, **how)
+    parts = solve(stack, TILTS, cut=Cut(rows=16, layers=3), **how)
+    for name in ("first", "second", "full"):
+        assert getattr(parts, name).tobytes() == getattr(whole, name).tobytes()
+
+
+def test_progress_goes_once_from_nothing_to_all(frames):
+    for solve in (wbp, sirt):
+        seen: list[float] = []
+        solve(frames[0], TILTS, shape=SHAPE, halves="tilts", n_iter=3, progress=seen.append)
+        assert seen == sorted(seen)
+        assert seen[-1] == pytest.approx(1.0)
+
+
+def test_a_cancelled_half_is_none(frames):
+    token = _core.CancelToken()
+
+    def stop(fraction):
+        if fraction > 0.6:  # the whole is solved, the first half is not
+            token.cancel()
+
+    with pytest.raises(Cancelled):
+        sirt(frames[0], TILTS, shape=SHAPE, halves="tilts", n_iter=9, progress=stop, cancel=token)
+
+
+def test_signatures_say_what_is_taken():
+    for solve in (wbp, sirt):
+        names = list(inspect.signature(solve).parameters)
+        assert {"halves", "dose"} < set(names)
+    assert names[-1] == "options"
 
 
 @pytest.mark.parametrize(
@@ -125,7 +200,8 @@ def test_iterative_solvers_solve_both_halves(frames):
         (lambda s: wbp(s, TILTS, halves="dose"), "dose: found None"),
         (lambda s: wbp(s, TILTS, halves="dose", dose=[1.0]), "dose: found 1"),
         (lambda s: wbp(s[:1], TILTS[:1], halves="tilts"), "angles_deg: found 1 tilt"),
-        (lambda s: solve_halves(sirt, s, TILTS, "frame"), "halves: found 'frame'"),
+        (lambda s: sirt(s, TILTS, halves="frame"), "halves: found 'frame'"),
+        (lambda s: sirt(s, TILTS, dose=TILTS), "dose: found without halves"),
     ],
 )
 def test_what_cannot_be_halved_is_refused(frames, call, word):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import numpy as np
@@ -12,7 +13,14 @@ import cryolith
 from cryolith.datamodel import Alignment, TiltSeries
 from cryolith.errors import ConfigError, CryolithWarning, InputError
 from cryolith.projection import Geometry, project
-from cryolith.reconstruct import ReconstructSettings, estimate_thickness_px, plan, reconstruct, wbp
+from cryolith.reconstruct import (
+    ReconstructSettings,
+    estimate_thickness_px,
+    plan,
+    reconstruct,
+    sirt,
+    wbp,
+)
 from cryolith.settings import from_mapping, to_mapping
 
 ANGLES = np.arange(-70, 71, 5.0)
@@ -227,3 +235,90 @@ def test_a_limit_on_memory_changes_no_byte(method, axis, tmp_path):
     )
     assert cut.data.tobytes() == whole.data.tobytes()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("method", ["wbp", "sirt"])
+@pytest.mark.parametrize("halves", ["tilts", "dose", "frames"])
+def test_halves_of_the_stage_are_those_of_the_solver(case, method, halves):
+    series, alignment = case
+    order = np.argsort(np.argsort(np.abs(ANGLES) + 0.1 * (ANGLES < 0)))
+    series = dataclasses.replace(series, order=order)
+    settings = ReconstructSettings(method=method, n_iter=3, thickness="1 um", halves=halves)
+    frames = None
+    if halves == "frames":
+        odd = series.images // 2
+        frames = tuple(dataclasses.replace(series, images=i) for i in (odd, series.images - odd))
+    background = np.full(len(ANGLES), 500.0)
+    seen: list[float] = []
+    how = {"background": background, "frames": frames, "progress": seen.append}
+    found = reconstruct(series, alignment, settings, **how)
+    plain = dataclasses.replace(settings, halves=None)
+    whole = reconstruct(series, alignment, plain, background=background)
+    assert found.data.tobytes() == whole.data.tobytes()
+    solve = {"wbp": wbp, "sirt": sirt}[method]
+    data = series if frames is None else [f.images for f in frames]
+    direct = solve(
+        data, alignment, shape=whole.data.shape, n_iter=3, halves=halves, background=background
+    )
+    assert np.array_equal(found.halves[0], direct.first)
+    assert np.array_equal(found.halves[1], direct.second)
+    assert found.source.facts["halves"] == f"by {halves}"
+    assert seen == sorted(seen)
+    assert seen[-1] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("method", ["wbp", "sirt"])
+def test_halves_obey_the_limit_of_memory(case, method):
+    series, alignment = case
+    settings = ReconstructSettings(method=method, n_iter=2, thickness="1 um", halves="tilts")
+    whole = reconstruct(series, alignment, settings)
+    geometry, n = Geometry.from_alignment(alignment), len(alignment.kept)
+    how = {"volume_shape": whole.data.shape, "geometry": geometry, "threads": 1}
+    limit = int(0.6 * plan(series.images.shape[1:], n - 1, settings, **how).bytes_peak)
+    assert plan(series.images.shape[1:], n - 1, settings, **how, max_memory=limit).cut.on_disk
+    parts = reconstruct(series, alignment, settings, max_memory=limit, threads=1)
+    for a, b in zip((whole.data, *whole.halves), (parts.data, *parts.halves), strict=True):
+        assert a.tobytes() == b.tobytes()
+
+
+def test_halves_are_planned():
+    kinds = {h: ReconstructSettings(halves=h) for h in (None, "tilts", "frames")}
+    plans = {h: plan((64, 64), 41, settings, threads=1) for h, settings in kinds.items()}
+    alone, tilts, frames = plans[None], plans["tilts"], plans["frames"]
+    assert tilts.seconds == pytest.approx(2 * alone.seconds)
+    assert frames.seconds == pytest.approx(3 * alone.seconds)
+    assert tilts.bytes_output == frames.bytes_output == 3 * alone.bytes_output
+    assert alone.bytes_peak < tilts.bytes_peak < frames.bytes_peak
+
+
+def test_a_volume_is_kept_when_its_halves_are_cancelled(case):
+    series, alignment = case
+    token = cryolith.CancelToken()
+
+    def stop(fraction):
+        if fraction >= 0.5:
+            token.cancel()
+
+    settings = ReconstructSettings(n_iter=3, thickness="1 um", halves="tilts")
+    found = reconstruct(series, alignment, settings, cancel=token, progress=stop)
+    assert found.data.iterations == 3
+    assert found.halves is None
+    assert found.source.facts["halves"] == "by tilts, cancelled"
+
+
+@pytest.mark.parametrize(
+    ("settings", "frames", "words"),
+    [
+        ({"halves": "dose"}, None, "does not tell the order"),
+        ({"halves": "frames"}, None, "frames: found none"),
+        ({"halves": "tilts"}, 0.5, "frames: found two"),
+        ({"halves": "frames"}, 1.0, "sums of odd and of even frames are needed, not averages"),
+    ],
+)
+def test_what_the_stage_cannot_halve_is_refused(case, settings, frames, words):
+    series, alignment = case
+    pair = None
+    if frames is not None:
+        pair = (dataclasses.replace(series, images=frames * series.images.astype("f4")),) * 2
+    with pytest.raises(InputError, match=words):
+        reconstruct(series, alignment, ReconstructSettings(**settings), frames=pair)

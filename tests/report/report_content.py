@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cryolith import metrics
 from cryolith.datamodel import Alignment, Defects, Source, TiltSeries, Volume
 from cryolith.report import ReportContent
 
@@ -87,6 +88,15 @@ def make_defects(shape: tuple[int, int, int] = (24, 40, 32)) -> Defects:
     )
 
 
+def make_correlation() -> metrics.Fsc:
+    """Halves that share a smooth specimen; lengths in nm."""
+    rng = np.random.default_rng(8)
+    z, y, x = np.indices((24, 40, 32))
+    shared = np.exp(-((z - 12) ** 2 + (y - 20) ** 2 + (x - 16) ** 2) / 18)
+    first, second = (shared + rng.normal(0, 0.1, shared.shape) for _ in range(2))
+    return metrics.fsc(first, second, pixel_size=PIXEL / 10)
+
+
 def build_content(**parts: Any) -> ReportContent:
     """A full report's content; name a part to replace it."""
     whole: dict[str, Any] = {
@@ -95,6 +105,7 @@ def build_content(**parts: Any) -> ReportContent:
         "volume": make_volume(),
         "defects": make_defects(),
         "convergence": (0.5, 0.2, 0.1, 0.07),
+        "halves": make_correlation(),
         "parameters": {"reconstruct": {"method": "sirt", "iterations": 4}, "align": {"a": None}},
         "inputs": (("needle.mrc", "ab" * 32, 123456),),
         "command": "cryolith run needle.mrc -o NEW_FOLDER",

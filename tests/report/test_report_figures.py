@@ -26,6 +26,9 @@ def _paints() -> dict[str, figures.Paint]:
         "residuals": figures.residuals(ANGLES, rng.random(N), [1], 0.3),
         "unknown": figures.residuals(ANGLES, None, [1], float("nan")),
         "convergence": figures.convergence(np.array([0.5, 0.2, 0.0])),
+        "halves": figures.correlation(
+            np.arange(1, 9) / 16, np.linspace(1, -0.2, 8), np.full(8, 0.1), np.full(8, 0.5), "1/nm"
+        ),
         "one": figures.convergence(np.array([0.5])),
         "sinogram": figures.sinogram(ANGLES, lines, lines, 10.0, "nm"),
         "dark": figures.sinogram(ANGLES * 0, lines * 0, lines * np.nan, 10.0, "px"),

@@ -22,7 +22,8 @@ from cryolith.datamodel import Alignment, Defects, Source, TiltSeries, Volume
 from cryolith.errors import CryolithError, InputError
 from cryolith.report import ReportContent, judge, write_report
 
-FILES = {"report.html", "report.json", "layers.csv", "voids.csv", "particles.csv", "tilts.csv"}
+TABLES = {"layers.csv", "voids.csv", "particles.csv", "tilts.csv", "fsc.csv"}
+FILES = {"report.html", "report.json", *TABLES}
 
 
 class Page(HTMLParser):
@@ -77,6 +78,22 @@ def _table(path: Path) -> dict[str, list[str]]:
 def test_it_writes_these_files_and_no_other(written):
     _, tmp_path = written
     assert {p.name for p in tmp_path.iterdir()} == FILES
+
+
+def test_halves_say_their_resolution_and_their_curve(written, tmp_path):
+    content, folder = written
+    facts = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    found = facts["reconstruction"]["resolution"]
+    assert found["resolution_nm"] == content.halves.resolution(0.143)
+    assert found["sigma_resolution_half_bit_nm"] == content.halves.sigma_resolution("half-bit")
+    curve = _table(folder / "fsc.csv")
+    want = content.halves.frequency / 2.0  # per nm, voxels of 2 nm
+    assert np.array_equal(np.array(curve["frequency_per_nm"], float), want)
+    assert any("Halves of the data agree" in line for line in facts["findings"])
+    write_report(build_content(halves=None), tmp_path)
+    assert not (tmp_path / "fsc.csv").exists()
+    without = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert without["reconstruction"]["resolution"] is None
 
 
 def test_numbers_in_page_json_and_csv_are_equal(written):

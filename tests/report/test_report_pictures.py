@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,14 +56,16 @@ def test_after_alignment_a_point_stays_on_its_line_across_the_axis(psi, offset):
         axis_offset_px=offset,
         shifts_px=rng.uniform(-6, 6, (7, 2)),
         rotations_deg=rng.uniform(-3, 3, 7),
+        magnifications=rng.uniform(0.9, 1.1, 7),
     )
     x, y, z = 7.0, 9.0, -4.0
     images = []
     for i, angle in enumerate(np.deg2rad(angles)):
         u, v = x * np.cos(angle) + z * np.sin(angle) + offset, y
         turn = np.deg2rad(psi + alignment.rotations_deg[i])
-        row, column = np.array(
-            [u * np.sin(turn) + v * np.cos(turn), u * np.cos(turn) - v * np.sin(turn)]
+        row, column = (
+            np.array([u * np.sin(turn) + v * np.cos(turn), u * np.cos(turn) - v * np.sin(turn)])
+            * alignment.magnifications[i]
         )
         row, column = row + alignment.shifts_px[i, 0], column + alignment.shifts_px[i, 1]
         images.append(_blob((64, 70), row, column))
@@ -83,8 +86,10 @@ def test_the_sinogram_line_follows_the_sine_of_a_point_on_it():
     angles = np.arange(-60.0, 61.0, 20.0)
     shifts = np.random.default_rng(12).uniform(-5, 5, (7, 2))
     alignment = Alignment(angles_deg=angles, tilt_axis_deg=90.0, shifts_px=shifts)
+    m = np.linspace(0.9, 1.1, 7)
+    alignment = replace(alignment, magnifications=m)
     sines = 10 * np.cos(np.deg2rad(angles)) + 5 * np.sin(np.deg2rad(angles))
-    images = [_blob((65, 65), u + s[0], s[1]) for u, s in zip(sines, shifts, strict=True)]
+    images = [_blob((65, 65), u + s[0], s[1]) for u, s in zip(m * sines, shifts, strict=True)]
     movie = make_movie(TiltSeries(images=np.array(images), angles_deg=angles), alignment)
     lines = np.nan_to_num(movie.sinogram_after)
     u = np.arange(lines.shape[1]) - (lines.shape[1] - 1) / 2

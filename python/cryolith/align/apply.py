@@ -67,9 +67,13 @@ def aligned_images(
     )
     rotations = np.zeros(n) if alignment.rotations_deg is None else alignment.rotations_deg
     axis = alignment.tilt_axis_deg
-    matrix = np.stack([frame(axis + r) if upright else frame(r) for r in rotations])
+    magnification = np.ones(n) if alignment.magnifications is None else alignment.magnifications
+    scale = magnification[:, None]
+    matrix = scale[:, None] * np.stack(
+        [frame(axis + r) if upright else frame(r) for r in rotations]
+    )
     offset = np.array([0.0, alignment.axis_offset_px])
-    shifts = alignment.shifts_px + np.stack([frame(axis + r) @ offset for r in rotations])
+    shifts = alignment.shifts_px + scale * np.stack([frame(axis + r) @ offset for r in rotations])
     height, width = small.shape[1:]
     swap = upright and abs(np.sin(np.deg2rad(axis))) > np.sqrt(0.5)
     shape = (width, height) if swap else (height, width)

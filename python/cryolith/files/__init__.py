@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from . import atomic
-from .alignment import read_alignment, write_alignment
+from .alignment import read_alignment, read_imod, write_alignment, write_imod
+from .alignments import Known
 from .angles import read_angle_file, write_angle_file
 from .checks import check
 from .defects import read_defects, write_defects
 from .findings import Finding
-from .imod import read_imod, write_imod
 from .info import info
 from .mdoc import Mdoc, read_mdoc
 from .sample import sample_path
@@ -19,6 +19,7 @@ from .volume import open_slabs, read_volume, write_volume
 
 __all__ = [
     "Finding",
+    "Known",
     "Mdoc",
     "atomic",
     "check",

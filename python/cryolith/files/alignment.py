@@ -1,219 +1,142 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Read and write an alignment as JSON: every field, without loss, with the same bytes each time."""
+"""Read and write alignments: our own JSON without loss, or the files of another program."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
 import os
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
+from ..datamodel import Alignment
+from .alignments import Known, find_format, publish_files, read_foreign
+from .alignments.imod import read_xf
+from .alignments.known import check_known
+from .alignments.own import alignment_to_dict, load_alignment
+from .findings import Notes
+from .opening import look
 
-from .._version import __version__
-from ..datamodel import Alignment, Source
-from ..errors import InputError
-from .angles import read_text
-from .atomic import write_text
-from .findings import Notes, fail
-from .imod import read_imod, write_imod
-
-__all__ = ["alignment_to_dict", "load_alignment", "read_alignment", "write_alignment"]
-
-_FORMAT, _VERSION = "cryolith alignment", 1
-_VECTORS = ("angles_deg", "rotations_deg", "sigma_rotations_deg", "residuals")
-_PAIRS = ("shifts_px", "sigma_shifts_px")
-_NUMBERS = (
-    "tilt_axis_deg",
-    "sigma_tilt_axis_deg",
-    "axis_offset_px",
-    "sigma_axis_offset_px",
-    "holdout_residual",
-)
-_REQUIRED = ("angles_deg", "tilt_axis_deg", "shifts_px")
-# JSON has no NaN and no infinities: NaN, "not computed", is null; the others are words.
-_WORDS = {"inf": math.inf, "-inf": -math.inf}
+__all__ = ["read_alignment", "read_imod", "write_alignment", "write_imod"]
 
 
-def write_alignment(path: str | os.PathLike[str], alignment: Alignment) -> None:
-    """Write an alignment as JSON, whole or not at all; to ``.xf``, in IMOD's form.
+def write_alignment(
+    path: str | os.PathLike[str],
+    alignment: Alignment,
+    *,
+    format: str | None = None,
+    known: Known | None = None,
+    overwrite: bool = True,
+) -> tuple[Path, ...]:
+    """Write an alignment, whole or not at all: as JSON without loss, or in another program's form.
 
-    Numbers are written with the digits that read back as the same float64; NaN becomes null. A
+    JSON numbers are written with the digits that read back as the same float64; NaN becomes null. A
     source path that is absolute is kept as its file name, so that the same alignment gives the same
     bytes on every machine.
 
-    Raises
-    ------
-    FileFormatError
-        The folder is missing or not writable.
-    """
-    if _is_imod(path):
-        write_imod(path, alignment)
-        return
-    write_text(path, json.dumps(alignment_to_dict(alignment), indent=1, allow_nan=False) + "\n")
+    Parameters
+    ----------
+    path : path
+        The ending says the form: ``.json .xf .com .prexf .prexg .aln .star .tomostar .xml`` (docs/interchange.md).
+    alignment : Alignment
+    format : str, optional
+        The form by name, where the ending does not say it: ``aretomo2``, ``etspy``, ``hyperspy``.
+    known : Known, optional
+        What the form asks for and the alignment does not hold: pixel size, size of the images, dose.
+    overwrite : bool, default True
 
-
-def _is_imod(path: str | os.PathLike[str]) -> bool:
-    """An .xf is known by its name: it is text without any signature."""
-    return os.fspath(path).lower().endswith(".xf")
-
-
-def alignment_to_dict(alignment: Alignment) -> dict[str, Any]:
-    """Return the JSON form of an alignment, in the order of its fields."""
-    out: dict[str, Any] = {"format": _FORMAT, "version": _VERSION, "cryolith": __version__}
-    for field in dataclasses.fields(alignment):
-        out[field.name] = _encode(getattr(alignment, field.name))
-    return out
-
-
-def _encode(value: Any) -> Any:
-    if isinstance(value, Source):
-        full, short = value.path, _portable(value.path)
-        lines = [line.replace(full, short) if full else line for line in value.warnings]
-        facts = {str(k): str(v) for k, v in sorted(value.facts.items())}
-        return {"path": short, "facts": facts, "warnings": lines}
-    if isinstance(value, np.ndarray):
-        return [_encode(v) for v in value]
-    if isinstance(value, Mapping):
-        return {str(int(k)): str(value[k]) for k in sorted(value)}
-    if isinstance(value, (tuple, list)):
-        return [str(v) for v in value]
-    if value is None:
-        return None
-    number = float(value)
-    if math.isfinite(number):
-        return number
-    return None if math.isnan(number) else ("inf" if number > 0 else "-inf")
-
-
-def _portable(path: str) -> str:
-    return os.path.basename(path) if os.path.isabs(path) else path
-
-
-def read_alignment(path: str | os.PathLike[str]) -> Alignment:
-    """Read an alignment that :func:`write_alignment` has written, JSON or IMOD's ``.xf``.
+    Returns
+    -------
+    tuple of path
+        The files that were written; the last is ``path``.
 
     Raises
     ------
     FileFormatError
-        No JSON, of another format or version, or a field is missing, of the wrong type or length.
+        The folder is missing or not writable, a number is not finite, or the form needs what nobody has said.
 
     Warns
     -----
     CryolithWarning
-        A field of this name is not known; it is ignored.
+        By name, each thing that the alignment has and the form cannot hold.
     """
-    if _is_imod(path):
-        return read_imod(path)
+    form, notes = find_format(path, format), Notes(os.fspath(path))
+    files: Mapping[Path, str | bytes]
+    if form is None:
+        text = json.dumps(alignment_to_dict(alignment), indent=1, allow_nan=False) + "\n"
+        files = {Path(path): text}
+    else:
+        check_known(alignment, known or Known(), notes)
+        files = form.render(os.fspath(path), alignment, known or Known(), notes)
+    publish_files(files, overwrite=overwrite)
+    notes.tell()
+    return tuple(files)
+
+
+def read_alignment(
+    path: str | os.PathLike[str], *, format: str | None = None, known: Known | None = None
+) -> Alignment:
+    """Read an alignment: our JSON, or a file of another program.
+
+    Parameters
+    ----------
+    path : path
+        The ending says the form, as in :func:`write_alignment`.
+    format : str, optional
+        The form by name, where the ending does not say it.
+    known : Known, optional
+        What the form leaves open: pixel size, size of the images, angles, tilt axis.
+
+    Raises
+    ------
+    FileFormatError
+        No such form, damaged, or something is missing that only the caller can know.
+
+    Warns
+    -----
+    CryolithWarning
+        By name, what the file has and an Alignment does not hold, or what was taken for want of better.
+    """
+    if not os.path.isfile(path):
+        look(path, "an alignment file")
+    form = find_format(path, format)
+    if form is not None:
+        return read_foreign(path, form, known or Known())
     notes = Notes(os.fspath(path))
     alignment = load_alignment(path, notes)
     notes.tell()
     return alignment
 
 
-def load_alignment(path: str | os.PathLike[str], notes: Notes) -> Alignment:
-    """As :func:`read_alignment`, leaving the warnings in ``notes``."""
-    text = read_text(path, "a JSON alignment file")
-    try:
-        value = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        fail(path, "JSON", error, "a JSON alignment file", "the file is damaged; align again")
-    return alignment_from_dict(value, notes)
+def read_imod(xf: str | os.PathLike[str], tlt: str | os.PathLike[str] | None = None) -> Alignment:
+    """Read IMOD's ``.xf`` with its solved angles, which lie beside it unless ``tlt`` names them.
+
+    Raises
+    ------
+    FileFormatError
+        A file is missing or damaged, or the two have different numbers of lines.
+
+    Warns
+    -----
+    CryolithWarning
+        The transforms stretch or shear.
+    """
+    notes = Notes(os.fspath(xf))
+    found = read_xf(os.fspath(xf), Known(), notes, tlt)
+    notes.tell()
+    return found
 
 
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")
+def write_imod(xf: str | os.PathLike[str], alignment: Alignment) -> None:
+    """Write ``.xf`` and the files of angles beside it; flagged tilts are written as well.
 
+    Raises
+    ------
+    FileFormatError
+        The folder is missing or not writable, or a number is not finite.
 
-def alignment_from_dict(value: Any, notes: Notes) -> Alignment:
-    """Check and take over the JSON form of an alignment; ``notes.path`` names it in errors."""
-    path = notes.path
-    if not isinstance(value, dict) or value.get("format") != _FORMAT:
-        found = value.get("format") if isinstance(value, dict) else type(value).__name__
-        fail(path, "format", repr(found), repr(_FORMAT), "give a file of write_alignment")
-    if value.get("version") != _VERSION:
-        fail(path, "version", value.get("version"), _VERSION, "update cryolith or align again")
-    fields = {f.name for f in dataclasses.fields(Alignment)}
-    for name in sorted(set(value) - fields - {"format", "version", "cryolith"}):
-        notes.warn(name, "an unknown field", "known fields", "it is ignored")
-    for name in _REQUIRED:
-        if value.get(name) is None:
-            fail(path, name, "nothing", "a value", "the file is damaged; align again")
-    made: dict[str, Any] = {}
-    for name in fields & set(value):
-        made[name] = _decode(path, name, value[name])
-    _check_values(path, made)
-    try:
-        return Alignment(**made)
-    except InputError as error:
-        fail(path, "shape", error, "one entry per tilt", "the file is damaged; align again")
-
-
-def _check_values(path: str, made: dict[str, Any]) -> None:
-    for name in ("angles_deg", "tilt_axis_deg", "axis_offset_px"):
-        values = np.atleast_1d(made.get(name, 0.0))
-        bad = values[~np.isfinite(values)]
-        if bad.size:
-            fail(path, name, bad[0], "finite values", "the file is damaged; align again")
-    last = len(made["angles_deg"]) - 1
-    beyond = [i for i in made.get("flags", {}) if i > last]
-    if beyond:
-        fail(path, "flags", beyond[0], f"tilts 0 to {last}", "the file is damaged; align again")
-
-
-def _decode(path: str, name: str, value: Any) -> Any:
-    if name in _NUMBERS:
-        return _number(path, name, value)
-    if name in _VECTORS + _PAIRS:
-        return None if value is None else _array(path, name, value)
-    if name == "flags":
-        items = _dictionary(path, name, value).items()
-        if not all(str(k).isdecimal() for k, _ in items):
-            fail(path, name, value, "tilt numbers with reasons", "the file is damaged; align again")
-        return {int(k): str(reason) for k, reason in items}
-    if name == "method":
-        return _texts(path, name, value)
-    source = _dictionary(path, name, value)
-    facts = {str(k): str(v) for k, v in _dictionary(path, name, source.get("facts", {})).items()}
-    warned = _texts(path, name, source.get("warnings", []))
-    return Source(path=str(source.get("path", "")), facts=facts, warnings=warned)
-
-
-def _number(path: str, name: str, value: Any) -> float:
-    if value is None:
-        return math.nan
-    if isinstance(value, str) and value in _WORDS:
-        return _WORDS[value]
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        fail(path, name, repr(value)[:40], "a number", "the file is damaged; align again")
-    return float(value)
-
-
-def _array(path: str, name: str, value: Any) -> npt.NDArray[np.float64]:
-    pairs = name in _PAIRS
-    rows = value if isinstance(value, list) else []
-    good = isinstance(value, list) and all(
-        not pairs or (isinstance(row, list) and len(row) == 2) for row in rows
-    )
-    if not good:
-        kind = "a list of [row, column]" if pairs else "a list of numbers"
-        fail(path, name, repr(value)[:40], kind, "the file is damaged; align again")
-    if pairs:
-        flat = [[_number(path, name, v) for v in row] for row in rows]
-        return np.array(flat, np.float64).reshape(len(rows), 2)
-    return np.array([_number(path, name, v) for v in rows], np.float64)
-
-
-def _dictionary(path: str, name: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        fail(path, name, repr(value)[:40], "an object", "the file is damaged; align again")
-    return value
-
-
-def _texts(path: str, name: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-        fail(path, name, repr(value)[:40], "a list of texts", "the file is damaged; align again")
-    return tuple(value)
+    Warns
+    -----
+    CryolithWarning
+        What ``.xf`` cannot hold.
+    """
+    write_alignment(xf, alignment, format="imod")

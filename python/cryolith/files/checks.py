@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from .alignment import load_alignment
+from .alignments.own import load_alignment
 from .angles import check_angles, read_angle_file
 from .findings import Finding, FindingError, Notes
 from .image_file import open_image

@@ -126,6 +126,8 @@ def _kind(name: str, head: bytes, size: int, what: str) -> str:
     if head.startswith(_TIFF):
         return "tiff"
     text = head[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith(b"<?xml") and "XML" in what:
+        return "raw"
     if text.startswith((b"<!doctype html", b"<html", b"<?xml", b"<head")):
         found = "an XML file" if text.startswith(b"<?xml") else "an HTML page"
         fail(name, "file type", found, what, _ADVICE.get(found, "give the image file itself"))

@@ -2,7 +2,7 @@
 """Numbers that say how good a result is: resolution, residual, noise, and what the tilts could see at all."""
 
 from .directional import DirectionalFsc, directional_fsc
-from .fsc import Fsc, fsc
+from .fsc import Fsc, Threshold, fsc
 from .noise import NoisePower, noise_power, noise_variance
 from .residual import residual, tilt_residuals
 from .wedge import coverage, point_spread, sampled_fraction, transfer_function
@@ -11,6 +11,7 @@ __all__ = [
     "DirectionalFsc",
     "Fsc",
     "NoisePower",
+    "Threshold",
     "coverage",
     "directional_fsc",
     "fsc",

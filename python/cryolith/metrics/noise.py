@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..projection import Geometry
 from ..projection.operators import make_plan
 from ..reconstruct.filters import Filter, Window
-from ..reconstruct.inputs import Float32
+from ..reconstruct.inputs import Chosen, Float32
 from ..reconstruct.missing import fill_missing
 from ..reconstruct.wbp import row_gains
 from .shells import Float64, Shells, as_pair
@@ -116,7 +116,7 @@ def noise_variance(
     pixels = _as_variance(variance, (len(geometry), *image_shape))
     result = as_output(out, shape)
     plan = _row_plan(geometry, shape, image_shape)
-    gains, lengths = row_gains(plan, geometry, shape, window)
+    gains, lengths = row_gains(plan, Chosen.all(geometry), shape, window)
     squares = np.zeros_like(gains)
     for i, n in enumerate(lengths):
         gain = gains[i, : n // 2 + 1]

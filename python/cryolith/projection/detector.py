@@ -111,20 +111,21 @@ class DetectorPlan:
 
 
 def reduced(
-    geometry: Geometry, image_shape: tuple[int, ...]
+    geometry: Geometry, image_shape: tuple[int, ...], among: Geometry
 ) -> tuple[Detector | None, Geometry, tuple[int, int]]:
     """Return the detector that brings the images to about one pixel per voxel, the geometry there, and its shape.
 
-    No detector where the voxels are not larger than the pixels.
+    No detector where the voxels are not larger than the pixels. One serves all views ``among`` which these are, so
+    that a view is projected alike in whatever subset.
     """
     shape = (int(image_shape[0]), int(image_shape[1]))
-    scales = geometry.sampling * geometry.magnifications
+    scales = among.sampling * among.magnifications
     factor = float(scales.max())
     if factor <= LARGEST_SCALE:
         return None, geometry, shape
     if factor > LARGEST_RATIO * scales.min():
         raise InputError(
-            f"magnifications: found {geometry.magnifications.min():g} to {geometry.magnifications.max():g} with voxels "
+            f"magnifications: found {among.magnifications.min():g} to {among.magnifications.max():g} with voxels "
             f"larger than the pixels, expected a ratio of at most {LARGEST_RATIO:g}; bin the images first"
         )
     detector = Detector(shape, factor)

@@ -136,21 +136,27 @@ def is_fixed16(precision: str) -> bool:
 
 
 def make_plan(
-    geometry: Geometry, shape: tuple[int, ...], image_shape: tuple[int, ...]
+    geometry: Geometry,
+    shape: tuple[int, ...],
+    image_shape: tuple[int, ...],
+    among: Geometry | None = None,
 ) -> ProjectorPair:
     """Return the projector pair of a geometry for one volume shape and one image shape: make once, run often.
 
     Rays perpendicular to the volume's y take the fast path, :class:`_core.ProjectionPlan`; any other
     :class:`_core.FreePlan`. Voxels or a magnification other than 1 go through a :class:`DetectorPlan`.
+
+    ``among``: all views, where ``geometry`` is a subset of them that is to project as they do.
     """
-    detector, seen, pixels = reduced(geometry, image_shape)
+    among = among or geometry
+    detector, seen, pixels = reduced(geometry, image_shape, among)
     plan: _core.ProjectionPlan | _core.FreePlan
-    if geometry.crosses_y:
+    if among.crosses_y:
         plan = _core.FreePlan(seen.matrices(), shape, pixels)
     else:
         plan = _core.ProjectionPlan(seen.poses(), shape, pixels)
     weights = geometry.weights()
-    if detector is None and (weights == 1.0).all():
+    if detector is None and (among.weights() == 1.0).all():
         return plan
     return DetectorPlan(plan, detector, weights.astype(np.float32), (pixels[0], pixels[1]))
 

@@ -3,7 +3,7 @@
 
 from .dart import dart
 from .filters import filter_projections
-from .halves import Halves, solve_halves, split_tilts
+from .halves import Halves, split_tilts
 from .iterate import Reconstruction, State
 from .krylov import cgls, lsqr
 from .mlem import mlem
@@ -11,7 +11,7 @@ from .options import Options
 from .planning import Plan, plan
 from .settings import ReconstructSettings
 from .sirt import sart, sirt
-from .stage import reconstruct
+from .stage import check_halves, reconstruct
 from .thickness import estimate_thickness_px
 from .variation import tv
 from .wbp import wbp
@@ -25,6 +25,7 @@ __all__ = [
     "Reconstruction",
     "State",
     "cgls",
+    "check_halves",
     "dart",
     "estimate_thickness_px",
     "filter_projections",
@@ -34,7 +35,6 @@ __all__ = [
     "reconstruct",
     "sart",
     "sirt",
-    "solve_halves",
     "split_tilts",
     "tilt_weights",
     "tv",

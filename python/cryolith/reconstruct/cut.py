@@ -88,9 +88,15 @@ class Part:
     last: int
     shape: Shape3
 
-    def rows_of(self, volume: Field) -> Float32:
-        """Return this slab of a volume."""
-        return volume.window((self.first, self.last, 0, self.shape[2]))
+    def rows_of(self, volume: Field, space: Float32 | None = None) -> Float32:
+        """Return this slab of a volume; what is read from a file goes into part of ``space``."""
+        into = None if space is None else self.cut_from(space)
+        return volume.window((self.first, self.last, 0, self.shape[2]), into)
+
+    def cut_from(self, space: Float32) -> Float32:
+        """Return as much of an array for the largest slab as this one needs."""
+        nz, ny, nx = self.shape
+        return space.reshape(-1)[: nz * ny * nx].reshape(self.shape)
 
     def put_rows(self, volume: Field, rows: Float32) -> None:
         """Write this slab of a volume."""
@@ -106,13 +112,20 @@ class Pair:
     shape : (nz, ny, nx)
     image_shape : (height, width)
     cut : Cut
+    among : Geometry
+        All views, which ``geometry`` has some of.
     """
 
     def __init__(
-        self, geometry: Geometry, shape: Shape3, image_shape: tuple[int, int], cut: Cut
+        self,
+        geometry: Geometry,
+        shape: Shape3,
+        image_shape: tuple[int, int],
+        cut: Cut,
+        among: Geometry,
     ) -> None:
-        self.plan: ProjectorPair = make_plan(geometry, shape, image_shape)
-        self.unit = np.float32(geometry.weights().mean())  # of one ray through one voxel
+        self.plan: ProjectorPair = make_plan(geometry, shape, image_shape, among)
+        self.unit = np.float32(among.weights().mean())  # of one ray through one voxel
         nz, ny, nx = shape
         self.parts = [
             Part(first=first, last=last, shape=(nz, last - first, nx))
@@ -137,28 +150,39 @@ class Pair:
         sums /= self.unit
 
     def project(
-        self, volume: Field, out: Field, threads: int, cancel: _core.CancelToken | None
+        self,
+        volume: Field,
+        out: Field,
+        threads: int,
+        cancel: _core.CancelToken | None,
+        space: Float32 | None = None,
     ) -> None:
-        """Set ``out`` to the projections of ``volume``."""
+        """Set ``out`` to the projections of ``volume``, whose slabs are read into ``space``."""
         if len(self.parts) == 1:
             whole = self.parts[0]
             images = out.layers(0, out.shape[0])
             self.plan.project(whole.rows_of(volume), images, threads, cancel)
             out.put_layers(0, images)
             return
-        zero = np.zeros((1, *out.shape[1:]), np.float32)
-        for layer in range(out.shape[0]):
-            out.put_layers(layer, zero)
+        self.clear(out)
         for part in self.parts:
-            self._add_projections(part, volume, out, threads, cancel)
+            self.add_projections(part, part.rows_of(volume, space), out, threads, cancel)
 
-    def _add_projections(
-        self, part: Part, volume: Field, out: Field, threads: int, cancel: _core.CancelToken | None
+    @staticmethod
+    def clear(images: Field) -> None:
+        """Set all images to 0, for :meth:`add_projections`."""
+        zero = np.zeros((1, *images.shape[1:]), np.float32)
+        for layer in range(images.shape[0]):
+            images.put_layers(layer, zero)
+
+    def add_projections(
+        self, part: Part, rows: Float32, out: Field, threads: int, cancel: _core.CancelToken | None
     ) -> None:
+        """Add the projections of a slab, ``rows``, to ``out``: of all slabs, in order, they are those of the volume."""
         plan = self.slab(part)
         window = _window(plan)
         images = out.window(window)
-        plan.project(part.rows_of(volume), images, threads, cancel, True)
+        plan.project(rows, images, threads, cancel, True)
         out.put_window(window, images)
 
     def backproject(
@@ -172,14 +196,12 @@ class Pair:
         plan.backproject(stack.window(_window(plan)), out, threads, cancel)
 
     def scratch(self) -> Float32:
-        """Return an array for the largest slab; :meth:`rows` cuts it for the others."""
+        """Return an array for the largest slab; :meth:`Part.cut_from` cuts it for the others."""
         return fresh(self.parts[0].shape)
 
-    @staticmethod
-    def rows(scratch: Float32, part: Part) -> Float32:
-        """Return as much of the scratch as a slab needs."""
-        nz, ny, nx = part.shape
-        return scratch.reshape(-1)[: nz * ny * nx].reshape(part.shape)
+    def space(self) -> Float32 | None:
+        """Return an array that slabs of a volume are read into; None where the only slab is the volume itself."""
+        return self.scratch() if len(self.parts) > 1 else None
 
 
 def _window(plan: _core.ProjectionPlan) -> Window:

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +11,16 @@ from typing_extensions import Unpack
 
 from .. import _core
 from .._arrays import as_core
-from .._fields import MemoryField
+from .._fields import Field, MemoryField
 from ..errors import InputError
+from .halves import with_halves
 from .inputs import Float32, ProjectionsLike, ViewsLike
 from .iterate import Exact, Reconstruction, Setup, Sums, added, iterate, weighted_dot
 from .options import Options, checked_count, checked_number
 from .settings import FIRST, INNER, ITERATIONS
 from .setup import as_setup
-from .sirt import sirt_steps
+from .sirt import Sirt
+from .subsets import Subset
 
 __all__ = ["dart"]
 
@@ -28,6 +28,7 @@ MOST_LEVELS = 256
 LLOYD_ROUNDS = 50
 
 
+@with_halves()
 def dart(
     stack: ProjectionsLike,
     angles_deg: ViewsLike = None,
@@ -121,29 +122,37 @@ class _Dart:
     def steps(self, first: int) -> Iterator[Sums]:
         """Yield the residual sums of the segmented volume, for :func:`iterate`."""
         setup = self.setup
-        self._sirt(self.volume, self.support, first)
+        self.sirt = Sirt(setup, 1)
+        self._sirt(self.volume, self.sirt.voxels, setup.started, first)
         grey = self.volume.copy()
-        self.pair = setup.pair()
         self.labels = np.empty(grey.shape, np.uint8)
-        self.projected = setup.cut.stack(setup.measured.shape)
         free, smoothed = np.empty_like(grey), np.empty_like(grey)
         if not self.given:
             inside = grey if self.support is None else grey[self.support]
             self.levels = _lloyd(inside, len(self.levels))
-        self._segment(grey)
+            shape = setup.measured.shape
+            self.parts = [setup.cut.stack(shape) for _ in self.levels[1:]]
+        self._segment(grey, free)
         round_ = 0
         while True:
-            setup.project(self.pair, setup.volume, self.projected)
+            setup.project(self.subset.pair, setup.volume, self.subset.projected)
             yield self._residual()
             _core.free_step(self.labels, self.chance, self.seed + round_, free, setup.threads)
             if self.support is not None:
                 free *= self.support
             np.copyto(grey, self.volume, where=free == 0)
-            self._sirt(grey, free, self.inner)
+            # Where the smoothed volume will be, the weights of the free voxels can be until then.
+            free_weights = np.multiply(self.sirt.voxels.whole(), free, out=smoothed)
+            self._sirt(grey, MemoryField(free_weights), True, self.inner)
             _core.smooth_step(grey, free, self.smoothing, smoothed, setup.threads)
             grey, smoothed = smoothed, grey
-            self._segment(grey)
+            self._segment(grey, free)
             round_ += 1
+
+    @property
+    def subset(self) -> Subset:
+        """All tilts, with the images that SIRT and the segments are projected into in turn."""
+        return self.sirt.subsets[0]
 
     def _residual(self) -> Sums:
         setup = self.setup
@@ -151,20 +160,20 @@ class _Dart:
         def step(measured: Float32, weights: Float32, projected: Float32) -> Exact:
             return _core.residual_step(measured, weights, None, projected, setup.threads)
 
-        return added(setup.over_layers(step, [setup.measured, setup.weights], [self.projected]))
+        read = [setup.measured, setup.weights]
+        return added(setup.over_layers(step, read, [self.subset.projected]))
 
-    def _sirt(self, volume: Float32, mask: npt.NDArray[Any] | None, n_iter: int) -> None:
-        """Run SIRT in ``volume`` on the voxels of the mask."""
-        field, started = MemoryField(volume), bool(volume.any())
-        part = sirt_steps(replace(self.setup, volume=field, started=started, mask=mask), 1, 1.0)
+    def _sirt(self, volume: Float32, weights: Field, started: bool, n_iter: int) -> None:
+        """Run SIRT in ``volume`` with these weights of the voxels."""
+        steps = self.sirt.steps(MemoryField(volume), weights, 1.0, started=started)
         for _ in range(n_iter + 1):
-            next(part)
+            next(steps)
 
-    def _segment(self, grey: Float32) -> None:
+    def _segment(self, grey: Float32, scratch: Float32) -> None:
         """Set the volume to the level nearest to each grey voxel; estimated levels are fitted to the data first."""
         self._label(grey)
         if not self.given:
-            self._fit_levels()
+            self._fit_levels(scratch)
             self._label(grey)
         levels = self.levels.astype(np.float32)
         for plane, labels in zip(
@@ -178,17 +187,14 @@ class _Dart:
         thresholds = ((self.levels[1:] + self.levels[:-1]) / 2).astype(np.float32)
         _core.segment_step(grey, thresholds, self.labels, self.setup.threads)
 
-    def _fit_levels(self) -> None:
+    def _fit_levels(self, segment: Float32) -> None:
         """Find the levels above the lowest, 0, whose projections fit the data best, if they keep their order."""
-        setup = self.setup
-        count = len(self.levels) - 1
-        parts = []
-        for k in range(1, count + 1):
-            segment = (self.labels == k).astype(np.float32)
+        setup, parts = self.setup, self.parts
+        for k, part in enumerate(parts, start=1):
+            np.equal(self.labels, k, out=segment, casting="unsafe")
             if self.support is not None:
                 segment *= self.support
-            parts.append(setup.cut.stack(setup.measured.shape))
-            setup.project(self.pair, MemoryField(segment), parts[-1])
+            setup.project(self.subset.pair, MemoryField(segment), part)
         normal = np.array([[weighted_dot(setup.weights, a, b) for b in parts] for a in parts])
         right = np.array([weighted_dot(setup.weights, a, setup.measured) for a in parts])
         fitted = np.concatenate([[0.0], np.linalg.lstsq(normal, right, rcond=None)[0]])

@@ -15,15 +15,53 @@ from ..datamodel import Alignment, TiltSeries
 from ..errors import InputError
 from ..projection import Geometry
 
-__all__ = ["Float32", "Images", "Problem", "ProjectionsLike", "ViewsLike", "as_problem"]
+__all__ = [
+    "Chosen",
+    "Float32",
+    "Images",
+    "Int64",
+    "Problem",
+    "ProjectionsLike",
+    "ViewsLike",
+    "as_problem",
+]
 
 Float32 = npt.NDArray[np.float32]
+Int64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Chosen:
+    """Some views among others, which decide the projector's detector and the weights of :func:`wbp`.
+
+    Attributes
+    ----------
+    among : Geometry
+    index : (n_tilts,) int
+        Of these views.
+    """
+
+    among: Geometry
+    index: Int64
+
+    @classmethod
+    def all(cls, geometry: Geometry) -> Chosen:
+        """Return all views."""
+        return cls(among=geometry, index=np.arange(len(geometry)))
+
+    @property
+    def geometry(self) -> Geometry:
+        """Of these views alone."""
+        whole = len(self.index) == len(self.among)
+        return self.among if whole else self.among.subset(self.index)
+
+
 ProjectionsLike = npt.ArrayLike | TiltSeries
 ViewsLike = npt.ArrayLike | Geometry | Alignment | None
 
 
 class Images:
-    """Images as float32 less their background, converted when they are asked for.
+    """Images as float32 less their background, converted when they are indexed by a slice or by numbers.
 
     Parameters
     ----------
@@ -33,22 +71,41 @@ class Images:
         Which of them, in this order.
     level : (n_tilts,) float32, optional
         Subtracted from each.
+    factor : float, default 1
+        To what is left.
     """
 
+    dtype = np.dtype(np.float32)
+
     def __init__(
-        self, source: Any, index: npt.NDArray[np.int64], level: npt.NDArray[np.float32] | None
+        self,
+        source: Any,
+        index: Int64,
+        level: npt.NDArray[np.float32] | None,
+        factor: float = 1.0,
     ) -> None:
-        self._source, self._index, self._level = source, index, level
+        self._source, self._index, self._level, self._factor = source, index, level, factor
         height, width = source.shape[1:]
         self.shape: tuple[int, int, int] = (len(index), int(height), int(width))
 
-    def read(self, first: int, last: int) -> Float32:
-        """Return images ``first`` to ``last``; may be the caller's own array, so never write into it."""
-        index = self._index[first:last]
-        neighbours = len(index) and index[-1] - index[0] == len(index) - 1
+    def __getitem__(self, key: slice | Int64) -> Float32:
+        """Return images; may be the caller's own array, so never write into it."""
+        index = self._index[key]
+        neighbours = len(index) and (np.diff(index) == 1).all()
         part = self._source[index[0] : index[-1] + 1] if neighbours else self._source[index]
         stack: Float32 = as_core(part, "stack", ("n_tilts", "height", "width"))
-        return stack if self._level is None else stack - self._level[first:last, None, None]
+        if self._level is not None:
+            stack = stack - self._level[key, None, None]
+        return stack if self._factor == 1.0 else stack * np.float32(self._factor)
+
+    def chosen(self, index: Int64) -> Images:
+        """Return some of the images."""
+        level = None if self._level is None else self._level[index]
+        return Images(self._source, self._index[index], level, self._factor)
+
+    def times(self, factor: float) -> Images:
+        """Return the images multiplied."""
+        return Images(self._source, self._index, self._level, factor * self._factor)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,7 +115,7 @@ class Problem:
     Attributes
     ----------
     images : Images
-    geometry : Geometry
+    views : Chosen
     shape : (int, int, int)
         (nz, ny, nx) of the volume.
     index : (n_tilts,) int
@@ -66,19 +123,24 @@ class Problem:
     """
 
     images: Images
-    geometry: Geometry
+    views: Chosen
     shape: tuple[int, int, int]
-    index: npt.NDArray[np.int64]
+    index: Int64
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        """Of these images."""
+        return self.views.geometry
 
     @cached_property
     def stack(self) -> Float32:
         """(n_tilts, height, width) float32, all of them; may hold NaN and be the caller's own array."""
-        return self.images.read(0, len(self.index))
+        return self.images[:]
 
 
 def as_problem(
     data: ProjectionsLike,
-    views: ViewsLike,
+    views: ViewsLike | Chosen,
     *,
     thickness: int | None,
     shape: tuple[int, int, int] | None,
@@ -102,7 +164,8 @@ def as_problem(
     count = int(source.shape[0]) if len(source.shape) else 0
     # One image tells what is wrong with all of them; the others are converted when they are needed.
     as_core(source[:1] if count else source, "stack", ("n_tilts", "height", "width"))
-    geometry, index = _geometry(data, views, count)
+    chosen, index = _views(data, views, count)
+    geometry = chosen.geometry
     if len(index) != len(geometry):
         raise InputError(f"stack: found {len(index)} images, expected {len(geometry)}, one a tilt")
     images = Images(source, index, _level(background, index, count))
@@ -112,11 +175,11 @@ def as_problem(
         shape = geometry.volume_shape((height, width), nx if thickness is None else thickness)
     if len(shape) != 3 or min(shape) < 1:
         raise InputError(f"shape: found {shape}, expected three positive numbers of voxels")
-    return Problem(images=images, geometry=geometry, shape=shape, index=index)
+    return Problem(images=images, views=chosen, shape=shape, index=index)
 
 
 def _level(
-    background: npt.ArrayLike | None, index: npt.NDArray[np.int64], count: int
+    background: npt.ArrayLike | None, index: Int64, count: int
 ) -> npt.NDArray[np.float32] | None:
     if background is None:
         return None
@@ -128,9 +191,14 @@ def _level(
     return level.astype(np.float32)
 
 
-def _geometry(
-    data: ProjectionsLike, views: ViewsLike, count: int
-) -> tuple[Geometry, npt.NDArray[np.int64]]:
+def _views(data: ProjectionsLike, views: ViewsLike | Chosen, count: int) -> tuple[Chosen, Int64]:
+    if isinstance(views, Chosen):
+        return views, np.arange(count)
+    geometry, index = _geometry(data, views, count)
+    return Chosen.all(geometry), index
+
+
+def _geometry(data: ProjectionsLike, views: ViewsLike, count: int) -> tuple[Geometry, Int64]:
     index = np.arange(count)
     if isinstance(views, Geometry):
         return views, index

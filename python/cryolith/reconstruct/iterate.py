@@ -149,16 +149,17 @@ class Setup:
     def pair(self, index: Any = slice(None)) -> Pair:
         """Return the projector pair of some of the images."""
         height, width = self.measured.shape[1:]
-        geometry = self.problem.geometry.subset(index)
-        return Pair(geometry, self.problem.shape, (height, width), self.cut)
+        views = self.problem.views
+        some = views.geometry.subset(index)
+        return Pair(some, self.problem.shape, (height, width), self.cut, views.among)
 
-    def project(self, pair: Pair, volume: Field, out: Field) -> None:
-        """Set ``out`` to the projections of ``volume``."""
-        pair.project(volume, out, self.threads, self.cancel)
+    def project(self, pair: Pair, volume: Field, out: Field, space: Float32 | None = None) -> None:
+        """Set ``out`` to the projections of ``volume``, whose slabs are read into ``space``."""
+        pair.project(volume, out, self.threads, self.cancel, space)
 
     def backproject(self, pair: Pair, part: Part, stack: Field, scratch: Float32) -> Float32:
         """Return the back-projection of ``stack`` in a slab of the volume, in part of ``scratch``."""
-        rows = pair.rows(scratch, part)
+        rows = part.cut_from(scratch)
         pair.backproject(part, stack, rows, self.threads, self.cancel)
         return rows
 

@@ -13,6 +13,7 @@ from .. import _core
 from .._fields import Field
 from ..errors import InputError
 from .cut import Part
+from .halves import with_halves
 from .inputs import Float32, ProjectionsLike, ViewsLike
 from .iterate import Exact, Reconstruction, Setup, Sums, added, exactly, iterate
 from .options import Options, checked_count, checked_number
@@ -22,6 +23,7 @@ from .setup import as_setup
 __all__ = ["cgls", "lsqr"]
 
 
+@with_halves()
 def cgls(
     stack: ProjectionsLike,
     angles_deg: ViewsLike = None,
@@ -60,6 +62,7 @@ def cgls(
     return iterate(setup, checked_count(n_iter, "n_iter"), _Gradients(setup, 0.0, 0.0).steps())
 
 
+@with_halves()
 def lsqr(
     stack: ProjectionsLike,
     angles_deg: ViewsLike = None,

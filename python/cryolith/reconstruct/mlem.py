@@ -13,12 +13,13 @@ from .. import _core
 from .._fields import Field
 from ..errors import InputError
 from .cut import Part
+from .halves import with_halves
 from .inputs import Float32, ProjectionsLike, ViewsLike
 from .iterate import Exact, Reconstruction, Setup, Sums, added, iterate, weighted_dot
 from .options import Options, checked_count
 from .settings import ITERATIONS
 from .setup import as_setup
-from .subsets import Subset, ordered_subsets, take_turns
+from .subsets import Subset, Turns, ordered_subsets
 
 __all__ = ["mlem"]
 
@@ -26,6 +27,7 @@ __all__ = ["mlem"]
 LEAST_RAY = np.float32(0.5)
 
 
+@with_halves()
 def mlem(
     stack: ProjectionsLike,
     angles_deg: ViewsLike = None,
@@ -79,6 +81,8 @@ def _steps(setup: Setup, count: int) -> Iterator[Sums]:
     if not setup.started:
         _fill(setup, subsets, counts)
 
+    turns, space = Turns(setup, subsets), subsets[0].pair.space()
+
     def ratio(measured: Float32, weights: Float32, projected: Float32) -> Exact:
         return _core.poisson_step(measured, weights, least, projected, setup.threads)
 
@@ -87,10 +91,10 @@ def _steps(setup: Setup, count: int) -> Iterator[Sums]:
         return added(setup.over_layers(ratio, [s.measured, s.weights], [s.projected]))
 
     def update(k: int, part: Part, correction: Float32, rows: Float32) -> None:
-        weights = part.rows_of(voxels[k])
+        weights = part.rows_of(voxels[k], space)
         _core.multiply_step(correction, weights, low, high, rows, setup.threads)
 
-    yield from take_turns(setup, subsets, compare, update, started=True)
+    yield from turns.steps(setup.volume, compare, update, started=True)
 
 
 def _leave_out_grazing(setup: Setup, subsets: list[Subset]) -> None:

@@ -24,6 +24,10 @@ __all__ = ["Options", "checked_bounds", "checked_count", "checked_number", "refu
 class Options(TypedDict, total=False):
     """Keyword arguments of every iterative solver.
 
+    Each also takes ``halves`` ({"tilts", "frames", "dose"}) and ``dose``, as :func:`wbp` does, and then returns
+    :class:`Halves`: the volume of all data and those of two halves, each solved by itself and of half the density. That
+    costs two reconstructions, with ``frames`` (a pair of stacks) three; options hold at the density of the whole.
+
     Attributes
     ----------
     thickness : int [px]

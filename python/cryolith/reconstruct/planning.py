@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class Plan:
         Largest memory held at once: the input images (as float32), the result and all between; of work that is cut,
         what is in memory of all of these.
     bytes_output : int
-        The volume alone.
+        The volume, and the volumes of halves.
     bytes_scratch : int
         On disk while it runs; 0 where the work is not cut.
     seconds : float
@@ -113,6 +113,8 @@ def plan(
         if settings.thickness is not None and pixel_size is not None:
             nz = max(1, round(settings.thickness / pixel_size / settings.binning))
         volume_shape = geometry.volume_shape((height, width), nz)
+    subsets = min(n_tilts, _subsets(settings) or n_tilts)
+    one = geometry.subset(slice(0, None, subsets))
     need = _Need(
         settings=settings,
         raw=4 * n_tilts * image_shape[0] * image_shape[1],
@@ -120,13 +122,14 @@ def plan(
         shape=volume_shape,
         turned=abs(float(np.sin(np.deg2rad(geometry.tilt_axis_deg)))) > np.sqrt(0.5),
         pair=make_plan(geometry, volume_shape, (height, width)),
+        turn=make_plan(one, volume_shape, (height, width), geometry),
         threads=threads or _core.available_threads(),
     )
     cut = need.cut(max_memory, workspace)
     return Plan(
         volume_shape=volume_shape,
         bytes_peak=need.in_slabs(cut.rows) if cut.on_disk else need.whole(),
-        bytes_output=4 * need.voxels,
+        bytes_output=4 * need.voxels * (3 if settings.halves else 1),
         bytes_scratch=need.on_disk() if cut.on_disk else 0,
         seconds=float(_passes(settings))
         * need.voxels
@@ -147,6 +150,7 @@ class _Need:
     shape: Shape3
     turned: bool
     pair: ProjectorPair
+    turn: ProjectorPair  # of the tilts that are projected at once
     threads: int
 
     @property
@@ -162,24 +166,32 @@ class _Need:
     def whole(self) -> int:
         """Everything in memory."""
         stacks, volumes = _copies(self.settings)
-        core = self.tables() + self._core_scratch(self.pair)
-        return int(self.raw + 4 * (stacks * self.pixels + volumes * self.voxels)) + core
+        core = self.tables() + self._core_scratch(self.turn)
+        need = self.raw + 4 * (stacks * self.pixels + volumes * self.voxels)
+        halves = self.settings.halves
+        if halves == "frames":  # the frames; the volume of all and the first half are held
+            need += 2 * self.raw + 8 * self.voxels
+        elif halves is not None:
+            half = self.raw + 2 * stacks * self.pixels + 4 * (volumes + 2) * self.voxels
+            need = max(need, half)
+        return int(need) + core
 
     def on_disk(self) -> int:
         """Scratch files of work that is cut, the volume included."""
         stacks, volumes = _copies(self.settings)
-        return int(
-            4 * (stacks * self.pixels + (volumes - _slabs_of_scratch(self.settings)) * self.voxels)
-        )
+        kept = 2 if self.settings.halves else 0
+        volumes += kept - _slabs_of_scratch(self.settings)
+        return int(4 * (stacks * self.pixels + volumes * self.voxels))
 
     def in_slabs(self, rows: int) -> int:
         """What slabs of so many rows take."""
-        if not isinstance(self.pair, _core.ProjectionPlan):
+        if not isinstance(self.turn, _core.ProjectionPlan):
             raise AssertionError("only single-axis plans are cut")
         nz, ny, nx = self.shape
         slab, window = 4 * nz * min(rows, ny) * nx, self._window(rows)
-        core = self._core_scratch(self.pair.slab(0, min(rows, ny))) + 2 * self.tables()
-        held = 2 if self.settings.method in ("sirt", "sart", "mlem") else 1
+        core = self._core_scratch(self.turn.slab(0, min(rows, ny))) + 2 * self.tables()
+        # Correction, volume and weights; the others hold the slab that is projected.
+        held = 3 if self.settings.method in ("sirt", "sart", "mlem") else 1
         projecting = (2 if self.turned else 1) * window + held * slab + core
         updating = (3 if self.settings.method != "wbp" else 1) * slab
         if self.settings.method == "tv":
@@ -253,11 +265,17 @@ def _largest(fits: Callable[[int], bool], most: int) -> int:
     return low
 
 
+def _subsets(settings: ReconstructSettings) -> int | None:
+    """Return how many subsets take turns; None for one a tilt."""
+    if settings.method == "sart":
+        return settings.subsets
+    return (settings.subsets or 1) if settings.method == "mlem" else 1
+
+
 def _copies(settings: ReconstructSettings) -> tuple[int, float]:
     """Return how many arrays of the size of the binned images and of the volume a method holds at once."""
-    subsets = settings.subsets or 1
-    ordered = subsets > 1 or (settings.method == "sart" and settings.subsets is None)
-    split = 2 if ordered else 0  # images and weights in the subsets' order
+    subsets = _subsets(settings)
+    split = 0 if subsets == 1 else 2  # images and weights in the subsets' order
     # Given levels are not fitted.
     levels = settings.levels if isinstance(settings.levels, int) else 0
     needs = {
@@ -266,12 +284,10 @@ def _copies(settings: ReconstructSettings) -> tuple[int, float]:
         "sart": (4 + split, 3.0),
         "cgls": (4, 3.0),  # images, weights, residual, projected; volume, descent, direction
         "lsqr": (4, 3.0),
-        "mlem": (3 + split, 2.0 + subsets),  # the weights of the voxels for each subset
+        "mlem": (3 + split, 2.0 + (subsets or 1)),  # the weights of the voxels for each subset
         "tv": (4, 8.0),  # volume, the one before, with momentum, gradient step, metric, dual (3)
-        "dart": (
-            max(5, 2 + levels),
-            7.75,
-        ),  # those of sirt; grey, free, smoothed, labels, comparisons
+        # Those of sirt, and the levels' projections; grey, free, smoothed, labels, comparisons.
+        "dart": (3 + max(1, levels), 6.5),
     }
     return needs[settings.method]
 
@@ -282,8 +298,10 @@ def _slabs_of_scratch(settings: ReconstructSettings) -> int:
 
 
 def _passes(settings: ReconstructSettings) -> int:
-    """Return how often an iterative method projects and back-projects, its preparation included."""
+    """Return how often a method projects and back-projects, its preparation and halves included."""
     n = settings.iterations
+    if settings.halves is not None:
+        return (3 if settings.halves == "frames" else 2) * _passes(replace(settings, halves=None))
     if settings.method == "wbp":
         return 1
     if settings.method == "dart":

@@ -73,6 +73,11 @@ class ReconstructSettings:
         2, "dart: how many grey levels, empty space included, or the levels themselves"
     )
     binning: int = setting(1, "bin the images before reconstruction", minimum=1, maximum=64)
+    halves: Literal["tilts", "frames", "dose"] | None = setting(
+        None,
+        "also reconstruct two halves of the data, for the resolution: every other tilt; sums of odd and even frames; "
+        "neighbours in angle with equal dose before. Takes twice the time, frames three times",
+    )
     background: Literal["auto", "none"] = setting(
         "auto",
         "auto: subtract the level of each image's empty area; none: images are as they should be",

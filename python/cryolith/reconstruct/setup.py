@@ -90,7 +90,7 @@ def _rays(
     measured: Field | None = cut.stack(shape) if cut.on_disk else None
     weights, rays = cut.stack(shape), 0
     for first, last in cut.layer_parts(shape[0]):
-        images = problem.images.read(first, last)
+        images = problem.images[first:last]
         w = weights.layers(first, last)
         np.isfinite(images, out=w, casting="unsafe")
         if not w.all():

@@ -11,16 +11,18 @@ from typing_extensions import Unpack
 from .. import _core
 from .._fields import Field
 from .cut import Part
+from .halves import with_halves
 from .inputs import Float32, ProjectionsLike, ViewsLike
 from .iterate import Exact, Reconstruction, Setup, Sums, added, iterate
 from .options import Options, checked_count, checked_number
 from .settings import ITERATIONS
 from .setup import as_setup
-from .subsets import Subset, ordered_subsets, take_turns
+from .subsets import Subset, Turns, ordered_subsets
 
 __all__ = ["sart", "sirt"]
 
 
+@with_halves()
 def sirt(
     stack: ProjectionsLike,
     angles_deg: ViewsLike = None,
@@ -63,6 +65,7 @@ def sirt(
     return iterate(setup, checked_count(n_iter, "n_iter"), sirt_steps(setup, 1, step))
 
 
+@with_halves()
 def sart(
     stack: ProjectionsLike,
     angles_deg: ViewsLike = None,
@@ -111,52 +114,72 @@ def sart(
 
 def sirt_steps(setup: Setup, count: int, relaxation: float) -> Iterator[Sums]:
     """Yield the residual sums of SIRT with ``count`` subsets, for :func:`iterate`."""
-    subsets = ordered_subsets(setup, count)
-    rays, voxels = _inverse_sums(setup, subsets)
-    low, high = setup.lower, setup.upper
-
-    def residual(measured: Float32, weights: Float32, gain: Float32, projected: Float32) -> Exact:
-        return _core.residual_step(measured, weights, gain, projected, setup.threads)
-
-    def compare(k: int) -> Sums:
-        s = subsets[k]
-        return added(setup.over_layers(residual, [s.measured, s.weights, rays[k]], [s.projected]))
-
-    def update(k: int, part: Part, correction: Float32, rows: Float32) -> None:
-        weights = part.rows_of(voxels)
-        _core.update_step(correction, weights, relaxation, low, high, rows, setup.threads)
-
-    yield from take_turns(setup, subsets, compare, update, started=setup.started)
+    solver = Sirt(setup, count)
+    yield from solver.steps(setup.volume, solver.voxels, relaxation, started=setup.started)
 
 
-def _inverse_sums(setup: Setup, subsets: list[Subset]) -> tuple[list[Field], Field]:
-    """Return R of each subset's rays, and C of each voxel, 0 outside the mask."""
-    voxels = setup.cut.volume(setup.volume.shape)
-    for part in subsets[0].pair.parts:
-        part.put_rows(voxels, np.ones(part.shape, np.float32))
-    rays = []
-    for s in subsets:
-        rays.append(setup.cut.stack(s.projected.shape))
-        setup.project(s.pair, voxels, rays[-1])
-        setup.over_layers(lambda sums: _core.invert_step(sums, setup.threads), [], [rays[-1]])
-    scratch = subsets[0].pair.scratch()
-    for i in range(len(subsets[0].pair.parts)):
-        _invert_columns(setup, subsets, i, scratch, voxels)
-    return rays, voxels
+class Sirt:
+    """SIRT with ``count`` subsets: what all its iterations share.
 
+    Attributes
+    ----------
+    voxels : Field of (nz, ny, nx)
+        C, 0 outside the mask.
+    subsets : list of Subset
+    """
 
-def _invert_columns(
-    setup: Setup, subsets: list[Subset], i: int, scratch: Float32, voxels: Field
-) -> None:
-    """Set slab ``i`` of ``voxels`` to the inverse of the largest column sum that a subset has there."""
-    part = subsets[0].pair.parts[i]
-    largest = part.rows_of(voxels)
-    largest[:] = 0.0
-    for s in subsets:
-        sums = setup.backproject(s.pair, s.pair.parts[i], s.weights, scratch)
-        np.maximum(largest, sums, out=largest)
-    subsets[0].pair.invert_columns(largest, setup.threads)
-    inside = setup.inside(part)
-    if inside is not None:
-        largest *= inside
-    part.put_rows(voxels, largest)
+    def __init__(self, setup: Setup, count: int) -> None:
+        self.setup, self.subsets = setup, ordered_subsets(setup, count)
+        self.turns, self.space = Turns(setup, self.subsets), self.subsets[0].pair.space()
+        self.voxels = setup.cut.volume(setup.volume.shape)
+        parts = self.subsets[0].pair.parts
+        for part in parts:
+            part.put_rows(self.voxels, np.ones(part.shape, np.float32))
+        self.rays = [self._inverse_rows(s) for s in self.subsets]
+        for i in range(len(parts)):
+            self._invert_columns(i)
+
+    def steps(
+        self, volume: Field, voxels: Field, relaxation: float, *, started: bool
+    ) -> Iterator[Sums]:
+        """Yield the residual sums of ``volume``, then of its iterates with the weights ``voxels``."""
+        setup, low, high = self.setup, self.setup.lower, self.setup.upper
+
+        def residual(
+            measured: Float32, weights: Float32, gain: Float32, projected: Float32
+        ) -> Exact:
+            return _core.residual_step(measured, weights, gain, projected, setup.threads)
+
+        def compare(k: int) -> Sums:
+            s = self.subsets[k]
+            read = [s.measured, s.weights, self.rays[k]]
+            return added(setup.over_layers(residual, read, [s.projected]))
+
+        def update(k: int, part: Part, correction: Float32, rows: Float32) -> None:
+            weights = part.rows_of(voxels, self.space)
+            _core.update_step(correction, weights, relaxation, low, high, rows, setup.threads)
+
+        return self.turns.steps(volume, compare, update, started=started)
+
+    def _inverse_rows(self, subset: Subset) -> Field:
+        """Return R of a subset's rays; ``voxels`` is 1 everywhere."""
+        rays = self.setup.cut.stack(subset.projected.shape)
+        self.setup.project(subset.pair, self.voxels, rays, self.space)
+        threads = self.setup.threads
+        self.setup.over_layers(lambda sums: _core.invert_step(sums, threads), [], [rays])
+        return rays
+
+    def _invert_columns(self, i: int) -> None:
+        """Set slab ``i`` of ``voxels`` to the inverse of the largest column sum that a subset has there."""
+        setup, first = self.setup, self.subsets[0].pair
+        part = first.parts[i]
+        largest = part.rows_of(self.voxels, self.space)
+        largest[:] = 0.0
+        for s in self.subsets:
+            sums = setup.backproject(s.pair, s.pair.parts[i], s.weights, self.turns.scratch)
+            np.maximum(largest, sums, out=largest)
+        first.invert_columns(largest, setup.threads)
+        inside = setup.inside(part)
+        if inside is not None:
+            largest *= inside
+        part.put_rows(self.voxels, largest)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from typing import Any
@@ -16,11 +17,11 @@ from ..datamodel import Alignment, Source, TiltSeries, Volume
 from ..errors import Cancelled, InputError
 from ..projection import Geometry
 from .dart import dart
+from .halves import Halved, dose_before, half_volumes, halved, in_turn
 from .inputs import Float32
 from .iterate import Callback, Reconstruction
 from .krylov import cgls, lsqr
 from .mlem import mlem
-from .options import Options
 from .planning import plan
 from .settings import ReconstructSettings
 from .sirt import sart, sirt
@@ -28,7 +29,12 @@ from .thickness import estimate_thickness_px
 from .variation import tv
 from .wbp import wbp
 
-__all__ = ["BinnedImages", "reconstruct"]
+__all__ = ["BinnedImages", "check_halves", "reconstruct"]
+
+# Time of the solve of all data and of each half.
+SHARES = {None: [1.0], "tilts": [2.0, 1.0, 1.0], "dose": [2.0, 1.0, 1.0], "frames": [1.0, 1.0, 1.0]}
+# Share of the mean by which sums of odd and of even frames may differ from the series: other gains, lost frames.
+SAME_MEAN = 0.2
 
 
 def reconstruct(
@@ -36,6 +42,7 @@ def reconstruct(
     alignment: Alignment,
     settings: ReconstructSettings | None = None,
     *,
+    frames: tuple[TiltSeries, TiltSeries] | None = None,
     background: npt.ArrayLike | None = None,
     mask: npt.ArrayLike | None = None,
     max_memory: int | None = None,
@@ -53,6 +60,8 @@ def reconstruct(
     alignment : Alignment
         Of these images, unbinned.
     settings : ReconstructSettings, optional
+    frames : (TiltSeries, TiltSeries), optional
+        For ``settings.halves = "frames"``: sums of the odd and of the even frames of each image of the series.
     background : (n_tilts,), optional
         Level of the empty area of every image of the series, subtracted when ``settings.background`` is "auto";
         default the 2nd percentile of each image. Positivity is only right on data whose background is 0.
@@ -74,7 +83,8 @@ def reconstruct(
     -------
     Volume
         y along the tilt axis; the centre of the array is the origin of the alignment's frame. From an iterative method
-        its data are a :class:`Reconstruction`, with the residuals.
+        its data are a :class:`Reconstruction`, with the residuals. With ``settings.halves`` it has ``halves``, or the
+        facts say that these were cancelled; its data do not depend on that.
 
     Raises
     ------
@@ -88,6 +98,7 @@ def reconstruct(
         raise InputError(
             f"alignment: found {len(alignment.angles_deg)} tilts, expected {len(series)}, one per image"
         )
+    check_halves(series, frames, settings)
     kept = np.flatnonzero(alignment.kept)
     full = series.images.shape[1:]
     geometry = Geometry.from_alignment(alignment).scaled(settings.binning, (full[0], full[1]))
@@ -105,35 +116,22 @@ def reconstruct(
         workspace=workspace,
         threads=threads,
     )
-    data: Float32
-    if settings.method == "wbp":
-        n = settings.iterations
-        data = wbp(
-            images,
-            geometry,
-            filter=settings.filter,
-            n_iter=n,
-            cutoff=settings.cutoff,
-            order=settings.order,
-            shape=shape,
-            background=levels,
-            cut=needs.cut,
-            threads=threads,
-            cancel=cancel,
-            progress=progress,
-        )
-    else:
-        options: Options = {
-            "shape": shape,
-            "background": levels,
-            "cut": needs.cut,
-            "mask": mask,
-            "callback": callback,
-            "threads": threads,
-            "cancel": cancel,
-            "progress": progress,
-        }
-        data = _iterate(images, geometry, settings, options)
+    options = {"shape": shape, "cut": needs.cut, "threads": threads, "cancel": cancel}
+    if settings.method != "wbp":
+        options |= {"mask": mask, "callback": callback}
+    divided = None
+    if settings.halves is not None:
+        stacks = images if frames is None else _binned_frames(frames, kept, settings)
+        dose = dose_before(series, None, kept)
+        divided = halved(stacks, geometry, settings.halves, dose, shape=shape, background=levels)
+    solve, tell = _solver(settings), in_turn(progress, SHARES[settings.halves])
+    data = solve(images, geometry, background=levels, progress=tell[0], **options)
+    cancelled = isinstance(data, Reconstruction) and data.stopped == "cancelled"
+    if isinstance(data, Reconstruction) and cancelled and not data.iterations:
+        raise Cancelled("cancelled by the caller")
+    halves = None
+    if divided is not None and not cancelled:
+        halves = _halves(solve, divided, options, settings.method == "wbp", tell[1:])
     pixel = None if series.pixel_size is None else series.pixel_size * settings.binning
     facts = {
         "method": settings.method,
@@ -143,33 +141,87 @@ def reconstruct(
     }
     if isinstance(data, Reconstruction):
         facts["iterations"] = _iterations(data, settings)
-    return Volume(data=data, pixel_size=pixel, source=Source(path=series.source.path, facts=facts))
+    if settings.halves is not None:
+        facts["halves"] = f"by {settings.halves}" + ("" if halves else ", cancelled")
+    source = Source(path=series.source.path, facts=facts)
+    return Volume(data=data, pixel_size=pixel, source=source, halves=halves)
 
 
-def _iterate(
-    images: BinnedImages, geometry: Geometry, settings: ReconstructSettings, options: Options
-) -> Reconstruction:
-    """Run the iterative method of the settings."""
-    if settings.lower is not None:
-        options["lower"] = settings.lower
-    if settings.upper is not None:
-        options["upper"] = settings.upper
-    if settings.noise is not None:
-        options["noise"] = settings.noise
-    n, subsets = settings.iterations, settings.subsets
-    solvers: dict[str, Callable[[], Reconstruction]] = {
-        "sirt": lambda: sirt(images, geometry, n_iter=n, **options),
-        "sart": lambda: sart(images, geometry, n_iter=n, subsets=subsets, **options),
-        "cgls": lambda: cgls(images, geometry, n_iter=n, **options),
-        "lsqr": lambda: lsqr(images, geometry, n_iter=n, damp=settings.damp, **options),
-        "tv": lambda: tv(images, geometry, n_iter=n, strength=settings.strength, **options),
-        "mlem": lambda: mlem(images, geometry, n_iter=n, subsets=subsets or 1, **options),
-        "dart": lambda: dart(images, geometry, n_iter=n, levels=settings.levels, **options),
+def _solver(settings: ReconstructSettings) -> Callable[..., Float32]:
+    """Return the method of the settings with its own options."""
+    own: dict[str, Any] = {"n_iter": settings.iterations}
+    if settings.method == "wbp":
+        for name in ("filter", "cutoff", "order"):
+            own[name] = getattr(settings, name)
+        return functools.partial(wbp, **own)
+    for name in ("lower", "upper", "noise"):
+        if getattr(settings, name) is not None:
+            own[name] = getattr(settings, name)
+    more: dict[str, tuple[Callable[..., Float32], dict[str, Any]]] = {
+        "sirt": (sirt, {}),
+        "sart": (sart, {"subsets": settings.subsets}),
+        "cgls": (cgls, {}),
+        "lsqr": (lsqr, {"damp": settings.damp}),
+        "tv": (tv, {"strength": settings.strength}),
+        "mlem": (mlem, {"subsets": settings.subsets or 1}),
+        "dart": (dart, {"levels": settings.levels}),
     }
-    data = solvers[settings.method]()
-    if data.stopped == "cancelled" and not data.iterations:
-        raise Cancelled("cancelled by the caller")
-    return data
+    solve, special = more[settings.method]
+    return functools.partial(solve, **own, **special)
+
+
+def _halves(
+    solve: Callable[..., Float32],
+    divided: Halved,
+    options: dict[str, Any],
+    linear: bool,
+    progress: list[Callable[[float], None] | None],
+) -> tuple[Float32, Float32] | None:
+    """Return both half volumes; None where the caller cancels, who keeps the volume of all data."""
+    try:
+        return half_volumes(solve, divided, options, linear=linear, progress=progress)
+    except Cancelled:
+        return None
+
+
+def check_halves(
+    series: TiltSeries,
+    frames: tuple[TiltSeries, TiltSeries] | None,
+    settings: ReconstructSettings,
+) -> None:
+    """Refuse what cannot be halved as the settings say, before any work."""
+    if settings.halves == "dose" and series.order is None:
+        raise InputError(
+            "halves: found a series that does not tell the order of its images, expected one for 'dose' (an .mdoc file "
+            "beside it has it); take 'tilts'"
+        )
+    if (settings.halves == "frames") != (frames is not None):
+        found = "none" if frames is None else f"two for halves = {settings.halves!r}"
+        raise InputError(
+            f"frames: found {found}, expected the sums of odd and of even frames with halves = 'frames', else none"
+        )
+    for half in frames or ():
+        if half.images.shape != series.images.shape:
+            raise InputError(
+                f"frames: found shape {half.images.shape}, expected that of the series, {series.images.shape}"
+            )
+    if frames is not None:
+        middle = len(series) // 2
+        whole = float(np.nanmean(np.asarray(series.images[middle], np.float64)))
+        both = sum(float(np.nanmean(np.asarray(f.images[middle], np.float64))) for f in frames)
+        if abs(both - whole) > SAME_MEAN * abs(whole):
+            raise InputError(
+                f"frames: found images whose means add up to {both:.4g}, expected {whole:.4g} as in image {middle} of "
+                "the series; sums of odd and of even frames are needed, not averages, of the same series"
+            )
+
+
+def _binned_frames(
+    frames: tuple[TiltSeries, TiltSeries],
+    kept: npt.NDArray[np.int64],
+    settings: ReconstructSettings,
+) -> list[BinnedImages]:
+    return [BinnedImages(f.images, kept, settings.binning) for f in frames]
 
 
 def _iterations(data: Reconstruction, settings: ReconstructSettings) -> str:

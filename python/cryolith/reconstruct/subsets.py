@@ -16,7 +16,10 @@ from .inputs import Float32
 from .iterate import Setup, Sums
 from .options import checked_count
 
-__all__ = ["Subset", "ordered_subsets", "take_turns"]
+__all__ = ["Subset", "Turns", "ordered_subsets"]
+
+Compare = Callable[[int], Sums]
+Update = Callable[[int, Part, Float32, Float32], None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,49 +76,72 @@ def _chosen(setup: Setup, stack: Field, index: npt.NDArray[np.int64]) -> Field:
     return part
 
 
-def take_turns(
-    setup: Setup,
-    subsets: list[Subset],
-    compare: Callable[[int], Sums],
-    update: Callable[[int, Part, Float32, Float32], None],
-    *,
-    started: bool,
-) -> Iterator[Sums]:
-    """Yield the residual sums of a method that corrects the volume by one subset after the other.
+class Turns:
+    """A method that corrects the volume by one subset after the other.
 
-    Parameters
+    Holds the memory that its turns share: new memory would cost more than the work on slabs.
+
+    Attributes
     ----------
-    setup, subsets
-    compare : callable
-        ``compare(k)`` turns the projections in ``subsets[k].projected`` into what is to be back-projected and returns
-        the residual sums.
-    update : callable
-        ``update(k, part, correction, rows)`` applies the back-projection of it to a slab of the volume, ``rows``.
-    started : bool
-        Whether the volume has a voxel that is not 0.
+    space : array or None
+        What slabs of volumes are read into, one at a time; None where the volume is in memory.
     """
-    scratch = subsets[0].pair.scratch()
 
-    def correct(k: int, subset: Subset, part: Part) -> None:
-        correction = setup.backproject(subset.pair, part, subset.projected, scratch)
-        rows = part.rows_of(setup.volume)
-        update(k, part, correction, rows)
-        part.put_rows(setup.volume, rows)
+    def __init__(self, setup: Setup, subsets: list[Subset]) -> None:
+        self.setup, self.subsets = setup, subsets
+        self.scratch, self.space = subsets[0].pair.scratch(), subsets[0].pair.space()
 
-    sums = np.zeros((len(subsets), 2))
-    for k, subset in enumerate(subsets):
-        if started:
-            setup.project(subset.pair, setup.volume, subset.projected)
-        sums[k] = compare(k)
-    while True:
-        residual, data = sums.sum(0)
-        yield float(residual), float(data)
+    def steps(
+        self, volume: Field, compare: Compare, update: Update, *, started: bool
+    ) -> Iterator[Sums]:
+        """Yield the residual sums of the start volume, then those after each round.
+
+        Parameters
+        ----------
+        volume : Field
+            What is corrected.
+        compare : callable
+            ``compare(k)`` turns the projections in ``subsets[k].projected`` into what is to be back-projected and
+            returns the residual sums.
+        update : callable
+            ``update(k, part, correction, rows)`` applies the back-projection of it to a slab of the volume, ``rows``.
+        started : bool
+            Whether the volume has a voxel that is not 0.
+        """
+        subsets, sums = self.subsets, np.zeros((len(self.subsets), 2))
         for k, subset in enumerate(subsets):
-            for part in subset.pair.parts:
-                correct(k, subset, part)
-            after = (k + 1) % len(subsets)
-            setup.project(subsets[after].pair, setup.volume, subsets[after].projected)
-            sums[after] = compare(after)
+            if started:
+                self.setup.project(subset.pair, volume, subset.projected, self.space)
+            sums[k] = compare(k)
+        while True:
+            residual, data = sums.sum(0)
+            yield float(residual), float(data)
+            for k in range(len(subsets)):
+                after = (k + 1) % len(subsets)
+                self._correct_and_project(volume, k, after, update)
+                sums[after] = compare(after)
+
+    def _correct_and_project(self, volume: Field, k: int, after: int, update: Update) -> None:
+        """Correct the volume by subset ``k``, then project it into subset ``after``."""
+        setup, subset, to = self.setup, self.subsets[k], self.subsets[after]
+        parts = subset.pair.parts
+        if len(parts) == 1 or to is subset:
+            for part in parts:
+                self._correct(volume, k, part, update)
+            setup.project(to.pair, volume, to.projected, self.space)
+            return
+        to.pair.clear(to.projected)
+        for part in parts:  # projected while it is there: each slab is read once
+            rows = self._correct(volume, k, part, update)
+            to.pair.add_projections(part, rows, to.projected, setup.threads, setup.cancel)
+
+    def _correct(self, volume: Field, k: int, part: Part, update: Update) -> Float32:
+        subset = self.subsets[k]
+        correction = self.setup.backproject(subset.pair, part, subset.projected, self.scratch)
+        rows = part.rows_of(volume, self.space)
+        update(k, part, correction, rows)
+        part.put_rows(volume, rows)
+        return rows
 
 
 def _golden_order(count: int) -> npt.NDArray[np.int64]:

@@ -16,6 +16,7 @@ from .._arrays import as_core
 from .._fields import Field, Window
 from ..errors import InputError
 from .cut import Part
+from .halves import with_halves
 from .inputs import Float32, ProjectionsLike, ViewsLike
 from .iterate import Exact, Reconstruction, Setup, Sums, added, exactly, iterate
 from .options import Options, checked_count, checked_number
@@ -31,6 +32,7 @@ HALO = ROUNDS + 1
 LEAST_METRIC = 0.05
 
 
+@with_halves()
 def tv(
     stack: ProjectionsLike,
     angles_deg: ViewsLike = None,

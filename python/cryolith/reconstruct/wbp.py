@@ -3,26 +3,22 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import cast, overload
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _core
-from .._arrays import as_output
 from .._fields import Field, fresh
 from ..errors import InputError
 from ..projection import Geometry
 from ..projection.detector import DetectorPlan
-from ..projection.operators import Precision, ProjectorPair, is_fixed16, make_plan
+from ..projection.operators import Precision, is_fixed16, make_plan
 from .cut import WHOLE, Cut, Pair, Part
 from .exact_filter import exact_filter
 from .filters import Filter, Window, filter_gains, sirt_steps
-from .halves import SPLITS, Halves, Split, dose_before, frame_stacks, split_tilts
-from .inputs import Float32, Problem, ProjectionsLike, ViewsLike, as_problem
+from .halves import with_halves
+from .inputs import Chosen, Float32, Problem, ProjectionsLike, ViewsLike, as_problem
 from .missing import fill_missing
 from .settings import ITERATIONS
 from .setup import volume_target
@@ -31,7 +27,7 @@ from .weights import tilt_weights
 __all__ = ["row_gains", "wbp"]
 
 
-@overload
+@with_halves(linear=True)
 def wbp(
     stack: ProjectionsLike,
     angles_deg: ViewsLike = None,
@@ -43,56 +39,13 @@ def wbp(
     order: int = 4,
     shape: tuple[int, int, int] | None = None,
     background: npt.ArrayLike | None = None,
-    halves: None = None,
-    dose: npt.ArrayLike | None = None,
-    out: Float32 | None = None,
+    out: Float32 | Field | None = None,
     precision: Precision = "float32",
     cut: Cut = WHOLE,
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
     progress: Callable[[float], None] | None = None,
-) -> Float32: ...
-@overload
-def wbp(
-    stack: ProjectionsLike | Sequence[npt.ArrayLike],
-    angles_deg: ViewsLike = None,
-    *,
-    thickness: int | None = None,
-    filter: Filter = "hamming",
-    n_iter: int = ITERATIONS["wbp"],
-    cutoff: float = 0.25,
-    order: int = 4,
-    shape: tuple[int, int, int] | None = None,
-    background: npt.ArrayLike | None = None,
-    halves: Split,
-    dose: npt.ArrayLike | None = None,
-    out: Float32 | None = None,
-    precision: Precision = "float32",
-    cut: Cut = WHOLE,
-    threads: int = 0,
-    cancel: _core.CancelToken | None = None,
-    progress: Callable[[float], None] | None = None,
-) -> Halves: ...
-def wbp(
-    stack: ProjectionsLike | Sequence[npt.ArrayLike],
-    angles_deg: ViewsLike = None,
-    *,
-    thickness: int | None = None,
-    filter: Filter = "hamming",
-    n_iter: int = ITERATIONS["wbp"],
-    cutoff: float = 0.25,
-    order: int = 4,
-    shape: tuple[int, int, int] | None = None,
-    background: npt.ArrayLike | None = None,
-    halves: Split | None = None,
-    dose: npt.ArrayLike | None = None,
-    out: Float32 | None = None,
-    precision: Precision = "float32",
-    cut: Cut = WHOLE,
-    threads: int = 0,
-    cancel: _core.CancelToken | None = None,
-    progress: Callable[[float], None] | None = None,
-) -> Float32 | Halves:
+) -> Float32:
     """Reconstruct by weighted back-projection.
 
     Parameters
@@ -110,9 +63,10 @@ def wbp(
     background : (n_tilts,), optional
         Subtracted from each image.
     halves : {"tilts", "frames", "dose"}, optional
-        Also return the volumes of two halves of the data: ``tilts`` and ``dose`` divide the images as
-        :func:`split_tilts` says, at the cost of one back-projection; ``frames`` takes a pair of stacks, sums of
-        the odd and of the even frames of each image, at the cost of two. Every image keeps its weight in the full set.
+        Return :class:`Halves`, the volumes of two halves of the data and their sum: ``tilts`` and ``dose`` divide the
+        images as :func:`split_tilts` says, at the cost of one back-projection; ``frames`` takes a pair of stacks, sums
+        of the odd and of the even frames of each image, at the cost of two. Every image keeps its weight in the full
+        set.
     dose : (n_tilts,), optional
         For ``halves="dose"``, as in :func:`split_tilts`; default from the tilt series.
     out : (nz, ny, nx) float32, optional
@@ -145,43 +99,34 @@ def wbp(
     """
     fixed16 = is_fixed16(precision)
     window = Window(filter=filter, n_iter=n_iter, cutoff=cutoff, order=order)
-    jobs = _jobs(stack, angles_deg, thickness, shape, background, halves, dose)
-    whole = jobs[0].whole
+    problem = as_problem(stack, angles_deg, thickness=thickness, shape=shape, background=background)
+    target = volume_target(out, problem.shape, cut)
     if cut.on_disk:
-        if halves is not None:
-            raise InputError("halves: cannot be cut to fit into memory; allow more memory")
-        slabs = _Slabs(jobs[0], window, cut, fixed16)
-        return slabs.backproject(volume_target(out, whole.shape, cut), threads, cancel, progress)
-    volume = as_output(out, whole.shape)
-    back = _filtered_backprojector(whole, window, fixed16)
-    targets = [volume] if halves is None else [np.empty_like(volume) for _ in jobs]
+        slabs = _Slabs(problem, window, cut, fixed16)
+        return slabs.backproject(target, threads, cancel, progress)
     if progress:
         progress(0.0)
-    for done, (job, target) in enumerate(zip(jobs, targets, strict=True), start=1):
-        back(job, target, threads, cancel)
-        if progress:
-            progress(done / len(jobs))
-    if halves is None:
-        return volume
-    np.add(targets[0], targets[1], out=volume)
-    index = (whole.index[jobs[0].index], whole.index[jobs[1].index])
-    return Halves(first=targets[0], second=targets[1], full=volume, split=halves, index=index)
+    volume = target.whole()
+    _backproject(problem, window, fixed16, volume, threads, cancel)
+    if progress:
+        progress(1.0)
+    return volume
 
 
 class _Slabs:
     """Filtered back-projection slab by slab of the volume's rows."""
 
-    def __init__(self, job: _Job, window: Window, cut: Cut, fixed16: bool) -> None:
-        whole = job.whole
-        tilts, height, width = whole.images.shape
-        self.job, self.cut, self.fixed16 = job, cut, fixed16
-        self.pair = Pair(whole.geometry, whole.shape, (height, width), cut)
+    def __init__(self, problem: Problem, window: Window, cut: Cut, fixed16: bool) -> None:
+        tilts, height, width = problem.images.shape
+        self.problem, self.fixed16 = problem, fixed16
+        views = problem.views
+        self.pair = Pair(problem.geometry, problem.shape, (height, width), cut, views.among)
         plan = self.pair.plan
         if not isinstance(plan, _core.ProjectionPlan):
             raise InputError(
                 "cut: found views without a common tilt axis and scale, expected all in memory"
             )
-        self.gains, self.lengths = row_gains(plan, whole.geometry, whole.shape, window)
+        self.gains, self.lengths = row_gains(plan, views, problem.shape, window)
         self.images = cut.stack((tilts, height, width))
 
     def backproject(
@@ -192,9 +137,8 @@ class _Slabs:
         progress: Callable[[float], None] | None,
     ) -> Float32:
         """Fill ``target`` and return all of it."""
-        whole = self.job.whole
         for i in range(self.images.shape[0]):
-            image, view = whole.images.read(i, i + 1), whole.geometry.subset([i])
+            image, view = self.problem.images[i : i + 1], self.problem.geometry.subset([i])
             self.images.put_layers(i, fill_missing(image, view, threads, cancel))
         for done, part in enumerate(self.pair.parts, start=1):
             part.put_rows(target, self._slab(part, threads, cancel))
@@ -212,68 +156,43 @@ class _Slabs:
         return rows
 
 
-def _filtered_backprojector(whole: Problem, window: Window, fixed16: bool) -> Callable[..., None]:
-    """Return the function that sets a target to the filtered back-projection of a job's images."""
-    plan = make_plan(whole.geometry, whole.shape, whole.stack.shape[1:])
-    inner = plan.plan if isinstance(plan, DetectorPlan) else plan
-    if isinstance(inner, _core.FreePlan):
-        return functools.partial(_backproject_exact, plan, window, fixed16)
-    detector = plan.detector if isinstance(plan, DetectorPlan) else None
-    factor = 1.0 if detector is None else detector.factor
-    gains, lengths = row_gains(inner, whole.geometry, whole.shape, window, factor)
-    return functools.partial(_backproject_rows, plan, gains, lengths, fixed16)
-
-
-def _plan_of(job: _Job, plan: ProjectorPair) -> ProjectorPair:
-    """Return the plan of a job's images, ``plan`` being that of all."""
-    whole = job.whole
-    if job.geometry is whole.geometry:
-        return plan
-    return make_plan(job.geometry, whole.shape, whole.images.shape[1:])
-
-
-def _backproject_rows(
-    plan: ProjectorPair,
-    gains: Float32,
-    lengths: list[int],
-    fixed16: bool,
-    job: _Job,
-    target: Float32,
-    threads: int,
-    cancel: _core.CancelToken | None,
-) -> None:
-    plan = _plan_of(job, plan)
-    images = fill_missing(job.images(), job.geometry, threads, cancel)
-    if isinstance(plan, DetectorPlan):
-        if plan.detector is not None:
-            images = plan.detector.reduce(images, threads, cancel)
-        plan = plan.plan
-    own = [lengths[i] for i in job.index]
-    rows = cast("_core.ProjectionPlan", plan)
-    _core.wbp(rows, images, gains[job.index], own, target, threads, cancel, fixed16)
-
-
-def _backproject_exact(
-    plan: ProjectorPair,
+def _backproject(
+    problem: Problem,
     window: Window,
     fixed16: bool,
-    job: _Job,
     target: Float32,
     threads: int,
     cancel: _core.CancelToken | None,
 ) -> None:
-    whole, geometry = job.whole, job.geometry
-    images = fill_missing(job.images(), geometry, threads, cancel)
-    filtered = exact_filter(
-        images, whole.geometry, whole.shape, window, index=job.index, threads=threads, cancel=cancel
-    )
-    filtered /= geometry.weights().astype(np.float32)[:, None, None]
-    _plan_of(job, plan).backproject(filtered, target, threads, cancel, fixed16)
+    """Set ``target`` to the filtered back-projection of all images."""
+    views, geometry = problem.views, problem.geometry
+    images = fill_missing(problem.stack, geometry, threads, cancel)
+    plan = make_plan(geometry, problem.shape, images.shape[1:], views.among)
+    inner = plan.plan if isinstance(plan, DetectorPlan) else plan
+    if isinstance(inner, _core.FreePlan):
+        filtered = exact_filter(
+            images,
+            views.among,
+            problem.shape,
+            window,
+            index=views.index,
+            threads=threads,
+            cancel=cancel,
+        )
+        filtered /= geometry.weights().astype(np.float32)[:, None, None]
+        plan.backproject(filtered, target, threads, cancel, fixed16)
+        return
+    factor = 1.0
+    if isinstance(plan, DetectorPlan) and plan.detector is not None:
+        factor = plan.detector.factor
+        images = plan.detector.reduce(images, threads, cancel)
+    gains, lengths = row_gains(inner, views, problem.shape, window, factor)
+    _core.wbp(inner, images, gains, lengths, target, threads, cancel, fixed16)
 
 
 def row_gains(
     plan: _core.ProjectionPlan,
-    geometry: Geometry,
+    views: Chosen,
     shape: tuple[int, int, int],
     window: Window,
     factor: float = 1.0,
@@ -283,59 +202,19 @@ def row_gains(
     ``factor`` is the width of the pixels that the plan sees, in pixels of the detector.
     """
     lengths = _core.filter_lengths(plan)
-    spacings = np.array([plan.spacing(i) for i in range(len(geometry))])
+    spacings = np.array([plan.spacing(i) for i in range(len(views.index))])
+    weights, steps = _weights_and_steps(views.among, shape)
+    seen = views.geometry.magnifications / factor  # pixels of the plan per pixel of the specimen
+    of_tilt = weights[views.index] * seen
+    return filter_gains(spacings, of_tilt, lengths, window, steps[views.index] * seen), lengths
+
+
+def _weights_and_steps(
+    geometry: Geometry, shape: tuple[int, int, int]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return what :func:`tilt_weights` and :func:`sirt_steps` say of all views."""
     poses = geometry.poses()
     turned = geometry.x_tilts_deg.any()
     angles = np.rad2deg(np.arctan2(poses[:, 1], poses[:, 0])) if turned else geometry.angles_deg
-    seen = geometry.magnifications / factor  # pixels of the plan per pixel of the specimen frame
     edges = [float(n) * geometry.sampling for n in (shape[0], shape[2])]
-    steps = sirt_steps(angles, *edges) * seen
-    return filter_gains(spacings, tilt_weights(angles) * seen, lengths, window, steps), lengths
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Job:
-    """The images of one back-projection among those of the whole problem."""
-
-    whole: Problem
-    index: npt.NDArray[np.int64]
-
-    @property
-    def geometry(self) -> Geometry:
-        whole = self.whole.geometry
-        return whole if len(self.index) == len(whole) else whole.subset(self.index)
-
-    def images(self) -> Float32:
-        stack = self.whole.stack
-        return stack if len(self.index) == len(stack) else stack[self.index]
-
-
-def _jobs(
-    stack: ProjectionsLike | Sequence[npt.ArrayLike],
-    views: ViewsLike,
-    thickness: int | None,
-    shape: tuple[int, int, int] | None,
-    background: npt.ArrayLike | None,
-    halves: Split | None,
-    dose: npt.ArrayLike | None,
-) -> list[_Job]:
-    if halves not in (None, *SPLITS):
-        raise InputError(f"halves: found {halves!r}, expected one of {', '.join(SPLITS)}, or None")
-    stacks = frame_stacks(stack) if halves == "frames" else (stack,)
-    if background is not None:
-        background = np.asarray(background, np.float64) / len(stacks)
-    problems = [
-        as_problem(
-            cast("ProjectionsLike", s),
-            views,
-            thickness=thickness,
-            shape=shape,
-            background=background,
-        )
-        for s in stacks
-    ]
-    if halves not in ("tilts", "dose"):
-        return [_Job(whole=p, index=np.arange(len(p.index))) for p in problems]
-    suffered = dose_before(stack, dose, problems[0].index)
-    index = split_tilts(problems[0].geometry.angles_deg, halves, dose=suffered)
-    return [_Job(whole=problems[0], index=i) for i in index]
+    return tilt_weights(angles), sirt_steps(angles, *edges)

@@ -10,6 +10,7 @@ from typing import Any
 from .._version import __version__
 from ..datamodel import Alignment, Defects, TiltSeries, Volume
 from ..errors import InputError
+from ..metrics import Fsc
 
 __all__ = ["ReportContent"]
 
@@ -34,6 +35,8 @@ class ReportContent:
         ``volume.data``.
     convergence : sequence of float
         Relative data residual after each iteration of the solver; empty for a direct method.
+    halves : Fsc, optional
+        Correlation of the volumes of two halves of the data, lengths in nm (px without a pixel size).
     parameters : mapping
         The settings of the job, nested by stage.
     inputs : sequence of (name, sha256, bytes)
@@ -55,6 +58,7 @@ class ReportContent:
     volume: Volume
     defects: Defects = field(default_factory=Defects)
     convergence: Sequence[float] = ()
+    halves: Fsc | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     inputs: Sequence[tuple[str, str, int]] = ()
     command: str = ""

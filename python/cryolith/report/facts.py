@@ -14,7 +14,7 @@ from .content import ReportContent
 from .verdict import Verdict
 from .words import plain
 
-__all__ = ["SCHEMA_VERSION", "collect", "missing_wedge_deg", "tilt_table"]
+__all__ = ["SCHEMA_VERSION", "collect", "fsc_table", "missing_wedge_deg", "tilt_table"]
 
 SCHEMA_VERSION = 1
 
@@ -35,6 +35,8 @@ def collect(
     """
     tables = {"tilts": tilt_table(content, mean)}
     tables |= {name: getattr(content.defects, name) for name in ("layers", "voids", "particles")}
+    if content.halves is not None:
+        tables["fsc"] = fsc_table(content)
     facts = {
         "schema_version": SCHEMA_VERSION,
         "kind": "cryolith report",
@@ -192,4 +194,36 @@ def _reconstruction(content: ReportContent) -> dict[str, Any]:
         "voxel_size_nm": voxel,
         "size_nm": None if voxel is None else [n * voxel for n in volume.data.shape],
         "convergence": [float(v) for v in content.convergence],
+        "resolution": _resolution(content),
     }
+
+
+def fsc_table(content: ReportContent) -> dict[str, npt.NDArray[Any]]:
+    """Return one row per shell of the correlation of halves; nothing without it."""
+    curve = content.halves
+    if curve is None:
+        return {}
+    unit = "px" if content.volume.pixel_size is None else "nm"
+    return {
+        f"frequency_per_{unit}": curve.frequency / curve.pixel_size,
+        "correlation": curve.correlation,
+        "sigma_correlation": curve.sigma_correlation,
+        "half_bit": curve.half_bit,
+        "count": curve.count,
+    }
+
+
+def _resolution(content: ReportContent) -> dict[str, Any] | None:
+    curve = content.halves
+    if curve is None:
+        return None
+    unit = "px" if content.volume.pixel_size is None else "nm"
+    found: dict[str, Any] = {
+        "halves": content.parameters.get("reconstruct", {}).get("halves"),
+        "threshold": 0.143,
+        f"resolution_{unit}": curve.resolution(0.143),
+        f"sigma_resolution_{unit}": curve.sigma_resolution(0.143),
+        f"resolution_half_bit_{unit}": curve.resolution("half-bit"),
+        f"sigma_resolution_half_bit_{unit}": curve.sigma_resolution("half-bit"),
+    }
+    return found

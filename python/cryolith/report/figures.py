@@ -21,6 +21,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 __all__ = [
     "Paint",
     "convergence",
+    "correlation",
     "draw",
     "power",
     "residuals",
@@ -153,6 +154,29 @@ def convergence(values: npt.NDArray[np.float64]) -> Paint:
             ax.yaxis.set_minor_locator(NullLocator())
         ax.set(xlabel="iteration", ylabel="residual / signal")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+    return paint
+
+
+def correlation(
+    frequency: npt.NDArray[np.float64],
+    values: npt.NDArray[np.float64],
+    sigma: npt.NDArray[np.float64],
+    half_bit: npt.NDArray[np.float64],
+    unit: str,
+) -> Paint:
+    """Fourier shell correlation of two halves with its error, and the thresholds."""
+
+    def paint(figure: Figure) -> None:
+        ax = figure.subplots()
+        low, high = values - sigma, values + sigma
+        ax.fill_between(frequency, low, high, color=ACCENT, alpha=0.25, lw=0)
+        ax.plot(frequency, values, color=ACCENT, label="correlation")
+        ax.plot(frequency, half_bit, color=SECOND, ls="--", label="half-bit")
+        ax.axhline(0.143, color=MUTED, ls=":", label="0.143")
+        ax.set(xlabel=f"spatial frequency ({unit})", ylabel="correlation of halves")
+        ax.set_ylim(min(-0.05, float(np.nanmin(values, initial=0.0))), 1.05)
+        ax.legend(loc="best")
 
     return paint
 

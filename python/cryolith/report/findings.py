@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..datamodel import Volume
+from ..metrics import Fsc, Threshold
 from .content import ReportContent
 from .facts import missing_wedge_deg
 from .words import heading, number, with_error
 
-__all__ = ["Finding", "find", "measure"]
+__all__ = ["Finding", "find", "measure", "resolution"]
 
 Table = Mapping[str, npt.NDArray[Any]]
 MOST_LAYERS = 12
@@ -39,7 +41,26 @@ def find(content: ReportContent) -> list[Finding]:
         _objects(defects.particles, "particle", "particles"),
         _alignment(content),
         _reconstruction(content),
+        *([] if content.halves is None else [resolution(content.halves, content.volume)]),
     ]
+
+
+def resolution(curve: Fsc, volume: Volume) -> Finding:
+    """Say how far the halves of the data agree."""
+    unit = "px" if volume.pixel_size is None else "nm"
+    lines = []
+    thresholds: dict[str, Threshold] = {"0.143": 0.143, "half-bit": "half-bit"}
+    for name, threshold in thresholds.items():
+        period = curve.resolution(threshold)
+        if np.isfinite(period):
+            error = curve.sigma_resolution(threshold)
+            lines.append(f"{with_error(period, error)} {unit} at {name}")
+        else:
+            least = curve.half_bit[0] if threshold == "half-bit" else threshold
+            above = bool(curve.correlation[0] > least)  # and then never below
+            limit = f"to the sampling's limit, {number(2 * curve.pixel_size, 3)} {unit}"
+            lines.append(f"{limit}, at {name}" if above else f"nowhere at {name}")
+    return Finding(("Halves of the data agree", tuple(lines)))
 
 
 def measure(table: Table, column: str, row: int) -> str:

@@ -73,22 +73,23 @@ def make_movie(series: TiltSeries, alignment: Alignment, side: int = 256) -> Mov
     )
 
 
-def _axes(alignment: Alignment, index: int) -> tuple[float, float, float]:
-    """Turn [rad] of image ``index`` against the axis, and the axis angle as (cos, sin)."""
+def _axes(alignment: Alignment, index: int) -> tuple[float, float, float, float]:
+    """Turn [rad] of image ``index`` against the axis, the axis angle as (cos, sin), and the magnification."""
     turn = 0.0 if alignment.rotations_deg is None else float(alignment.rotations_deg[index])
+    m = 1.0 if alignment.magnifications is None else float(alignment.magnifications[index])
     psi = np.deg2rad(alignment.tilt_axis_deg)
-    return float(np.deg2rad(turn)), float(np.cos(psi)), float(np.sin(psi))
+    return float(np.deg2rad(turn)), float(np.cos(psi)), float(np.sin(psi)), m
 
 
 def _undo(image: Float32, alignment: Alignment, index: int, scale: float) -> Float32:
     """Resample so that the point (x, y, z) = (x, y, 0) of tilt 0 stays where psi puts it."""
-    turn, cos, sin = _axes(alignment, index)
+    turn, cos, sin, m = _axes(alignment, index)
     ny, nx = image.shape
     row, column = np.meshgrid(
         np.arange(ny) - (ny - 1) / 2, np.arange(nx) - (nx - 1) / 2, indexing="ij"
     )
     offset = alignment.axis_offset_px / scale
-    row, column = row + offset * sin, column + offset * cos
+    row, column = m * (row + offset * sin), m * (column + offset * cos)
     c, s = np.cos(turn), np.sin(turn)
     shift = alignment.shifts_px[index] / scale
     return _sample(image, column * s + row * c + shift[0], column * c - row * s + shift[1])
@@ -98,12 +99,12 @@ def _line(
     image: Float32, alignment: Alignment, index: int, scale: float
 ) -> tuple[Float32, Float32]:
     """Sample the line v = 0 across the axis, without and with the alignment of this image."""
-    turn, cos, sin = _axes(alignment, index)
+    turn, cos, sin, m = _axes(alignment, index)
     ny, nx = image.shape
     half = int(np.ceil((abs(cos) * (nx - 1) + abs(sin) * (ny - 1)) / 2))
     u = np.arange(-half, half + 1, dtype=float)
     before = _sample(image, u * sin, u * cos)
-    u = u + alignment.axis_offset_px / scale
+    u = m * (u + alignment.axis_offset_px / scale)
     psi = np.arctan2(sin, cos) + turn
     shift = alignment.shifts_px[index] / scale
     return before, _sample(image, u * np.sin(psi) + shift[0], u * np.cos(psi) + shift[1])

@@ -12,6 +12,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from ..metrics import Fsc
 from . import figures
 from .content import ReportContent
 from .facts import missing_wedge_deg
@@ -137,7 +138,9 @@ def _diagrams(content: ReportContent, movie: Movie) -> dict[str, Any]:
     made = {**_alignment_figures(content, movie), "power": _power_figure(content, limits)}
     if len(content.convergence):
         made["convergence"] = figures.convergence(np.asarray(content.convergence, float))
-    tall = {"power": (5.0, 3.6), "convergence": (5.0, 3.6)}
+    if content.halves is not None:
+        made["correlation"] = _correlation_figure(content.halves, content)
+    tall = dict.fromkeys(("power", "convergence", "correlation"), (5.0, 3.6))
     drawn = {
         name: Markup(figures.draw(name, paint, tall.get(name, (5.0, 2.7))))
         for name, paint in made.items()
@@ -173,6 +176,14 @@ def _power_figure(content: ReportContent, limits: tuple[float, float]) -> figure
     unit, voxel = ("1/px", 1.0) if volume.pixel_size is None else ("1/nm", volume.pixel_size / 10)
     nyquist = 0.5 / binning(volume.data.shape) / voxel
     return figures.power(power_xz(volume.data), nyquist, limits, unit)
+
+
+def _correlation_figure(curve: Fsc, content: ReportContent) -> figures.Paint:
+    unit = "1/px" if content.volume.pixel_size is None else "1/nm"
+    frequency = curve.frequency / curve.pixel_size
+    return figures.correlation(
+        frequency, curve.correlation, curve.sigma_correlation, curve.half_bit, unit
+    )
 
 
 def _sizes(content: ReportContent) -> list[tuple[str, Markup]]:

@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..files import write_table
 from ..files.atomic import write_text
 from .content import ReportContent
-from .facts import collect, tilt_table
+from .facts import collect, fsc_table, tilt_table
 from .findings import find
 from .movie import make_movie
 from .page import render
@@ -27,7 +27,7 @@ def write_report(
     *,
     progress: Callable[[float], None] | None = None,
 ) -> Verdict:
-    """Write report.html, report.json, layers.csv, voids.csv, particles.csv and tilts.csv.
+    """Write report.html, report.json, layers.csv, voids.csv, particles.csv, tilts.csv and, from halves, fsc.csv.
 
     The same content gives the same bytes. Each file appears whole or not at all; report.html, the
     last, appears when the others are there.
@@ -65,7 +65,10 @@ def write_report(
     page = render(content, verdict, findings, facts, movie, tell)
     defects = content.defects
     tables = {"layers": defects.layers, "voids": defects.voids, "particles": defects.particles}
-    for name, table in {**tables, "tilts": tilt_table(content, movie.mean)}.items():
+    tables = {**tables, "tilts": tilt_table(content, movie.mean)}
+    if content.halves is not None:
+        tables["fsc"] = fsc_table(content)
+    for name, table in tables.items():
         write_table(folder / f"{name}.csv", table)
     text = json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_text(folder / "report.json", text + "\n")

@@ -27,6 +27,8 @@ def tilt_series(
     shifts_px: npt.ArrayLike | None = None,
     rotations_deg: npt.ArrayLike | None = None,
     axis_offset_px: float = 0.0,
+    x_tilts_deg: npt.ArrayLike | None = None,
+    magnifications: npt.ArrayLike | None = None,
     image_shape: tuple[int, int] | None = None,
     dose_per_pixel: float | None = None,
     background: float = 0.0,
@@ -52,6 +54,10 @@ def tilt_series(
         In-plane rotation of each image on top of ``tilt_axis_deg``.
     axis_offset_px : float [px]
         Offset of the axis across itself.
+    x_tilts_deg : (n_tilts,) [deg], optional
+        Rotation of the specimen about +x before each tilt.
+    magnifications : (n_tilts,), optional
+        Pixels of each image per pixel of the specimen.
     image_shape : (ny, nx), optional
         Default: the volume's (ny, nx).
     dose_per_pixel : float [electrons], optional
@@ -89,6 +95,8 @@ def tilt_series(
         sigma_shifts_px=np.zeros((n, 2)),
         rotations_deg=rotations,
         sigma_rotations_deg=np.zeros(n),
+        x_tilts_deg=None if x_tilts_deg is None else np.array(x_tilts_deg, np.float64),
+        magnifications=None if magnifications is None else np.array(magnifications, np.float64),
         method=("truth of a simulation",),
     )
     project, shape = _projector(volume)
@@ -107,17 +115,23 @@ def tilt_series(
 
 def _rays(truth: Alignment, i: int, shape: tuple[int, ...]) -> tuple[Float64, Float64]:
     """Return a point (z, y, x) on the ray of each pixel of image ``i``, and the beam's direction."""
+
+    def of_image(values: Float64 | None, neutral: float) -> float:
+        return neutral if values is None else float(values[i])
+
     theta = np.deg2rad(truth.angles_deg[i])
-    rotations = (
-        np.zeros(len(truth.angles_deg)) if truth.rotations_deg is None else truth.rotations_deg
-    )
-    psi = np.deg2rad(truth.tilt_axis_deg + rotations[i])
-    row = np.arange(shape[0])[:, None] - (shape[0] - 1) / 2.0 - truth.shifts_px[i, 0]
-    column = np.arange(shape[1])[None, :] - (shape[1] - 1) / 2.0 - truth.shifts_px[i, 1]
+    psi = np.deg2rad(truth.tilt_axis_deg + of_image(truth.rotations_deg, 0.0))
+    alpha = np.deg2rad(of_image(truth.x_tilts_deg, 0.0))
+    m = of_image(truth.magnifications, 1.0)
+    row = (np.arange(shape[0])[:, None] - (shape[0] - 1) / 2.0 - truth.shifts_px[i, 0]) / m
+    column = (np.arange(shape[1])[None, :] - (shape[1] - 1) / 2.0 - truth.shifts_px[i, 1]) / m
     u = column * np.cos(psi) + row * np.sin(psi) - truth.axis_offset_px
     v = row * np.cos(psi) - column * np.sin(psi)
-    points = np.stack([u * np.sin(theta), v, u * np.cos(theta)])
-    return points, np.array([np.cos(theta), 0.0, -np.sin(theta)])
+    # Back through the tilt, then through the x-tilt: (z', y', x) to (z, y, x).
+    undo = np.array([[np.cos(alpha), -np.sin(alpha)], [np.sin(alpha), np.cos(alpha)]])
+    z, y = np.tensordot(undo, np.stack([u * np.sin(theta), v]), axes=1)
+    beam = np.cos(theta) * undo[:, 0]
+    return np.stack([z, y, u * np.cos(theta)]), np.array([*beam, -np.sin(theta)])
 
 
 def _projector(volume: Phantom | npt.ArrayLike) -> tuple[Rays, tuple[int, ...]]:
@@ -135,7 +149,7 @@ def _sampled(data: Float64, points: Float64, beam: Float64) -> Float64:
     strides = np.array([limit[1] * limit[2], limit[2], 1])
     flat = padded.ravel()
     centre = (limit - 1) / 2.0
-    count = int(np.ceil(np.linalg.norm(np.array(data.shape)[[0, 2]] + 2) / step / 2.0))
+    count = int(np.ceil(np.abs(beam) @ (np.array(data.shape) + 2) / step / 2.0))
     out = np.zeros(points.shape[1:])
     for k in range(-count, count + 1):
         at = points + (k * step * beam + centre)[:, None, None]

@@ -186,8 +186,8 @@ class Phantom:
         Parameters
         ----------
         rays : (3, ny, nx) float64 [px]
-            A point (z, y, x) on the ray of each pixel's centre, from the centre of the volume; neighbours
-            lie one pixel apart.
+            A point (z, y, x) on the ray of each pixel's centre, from the centre of the volume, on a
+            regular grid.
         direction : (3,) float64
             Unit vector along the beam.
 
@@ -225,7 +225,8 @@ def _window(rays: Float64, direction: Float64, solid: Solid) -> tuple[slice, sli
     # Rays form an affine grid: solve for the (row, column) whose ray passes through the centre.
     frame = np.stack([*_pitch(rays), direction], axis=1)
     at, *_ = np.linalg.lstsq(frame, solid.centre - rays[:, 0, 0], rcond=None)
-    reach = solid.reach + 1.0
+    pitch = np.linalg.norm(frame[:, :2], axis=0)
+    reach = solid.reach / np.where(pitch > 0.0, pitch, 1.0) + 1.0
     low = np.maximum(np.floor(at[:2] - reach), 0).astype(int)
     high = np.minimum(np.ceil(at[:2] + reach) + 1, (ny, nx)).astype(int)
     if (low >= high).any():
