@@ -21,8 +21,9 @@ constexpr index_t kMostBinned = 4;    // more would blur what tells one electron
 constexpr int kPolishRounds = 2;      // weights at the shift found, shift with those weights
 constexpr int kPlaces = 3;            // windows are put on the overlap at most so often
 constexpr double kMargin = 1.3;       // the second round looks a little beyond the frequencies the first one used
-// What is left of an error of the windows' place in the shift found under them: 0.02 to 0.06 for windows of kTaper.
-constexpr double kPull = 0.06;
+// What is left of an error of the windows' place in the shift found under them: 0.08 of it for 512 px; the border's
+// part of an image goes as 1 / edge. Not more than 0.2.
+constexpr double kPullPx = 40, kMostPull = 0.2;
 
 // What all pairs share: plans and tables, made once. Finer searches only when a pair needs one.
 class Shared {
@@ -74,13 +75,14 @@ class Pair {
       return;
     }
     shift_ = peaks.shift[0];
+    const double pull = std::min(kMostPull, kPullPx / static_cast<double>(std::min(shared_.ny, shared_.nx)));
     for (int place = 0; place < kPlaces; ++place) {
       const Vec2 before = shift_;
       out[kPlaceRow] = before.y, out[kPlaceColumn] = before.x;
       load();
       for (int round = 0; round < kPolishRounds; ++round) polish();
       const double moved = std::hypot(shift_.y - before.y, shift_.x - before.x);
-      if (!(kPull * moved > 0.1 * std::sqrt(covariance_.yy + covariance_.xx))) break;
+      if (!(pull * moved > 0.1 * std::sqrt(covariance_.yy + covariance_.xx))) break;
     }
     out[kShiftRow] = shift_.y, out[kShiftColumn] = shift_.x;
     out[kVarRow] = covariance_.yy, out[kVarColumn] = covariance_.xx, out[kCovariance] = covariance_.yx;

@@ -7,6 +7,7 @@
 
 #include "align/prepare.hpp"
 #include "align/register.hpp"
+#include "align/stack.hpp"
 
 namespace {
 
@@ -83,6 +84,62 @@ TEST(RegisterPairs, RefusesWrongShapesAndShifts) {
   EXPECT_THROW(register_pairs(Cpu{}, good, other, 0, to), ArgumentError);
   EXPECT_THROW(register_pairs(Cpu{}, tiny, tiny, 0, to), ArgumentError);
   EXPECT_THROW(register_pairs(Cpu{}, good, good, -1, to), ArgumentError);
+}
+
+// Four frames of blobs at known places, shown to a stack twice.
+TEST(FrameStack, FindsShiftsWithTheSameBitsForAnyThreads) {
+  const index_t n = 4, edge = 64;
+  const double truth[n][2] = {{-2.5, 1.0}, {0.25, -1.5}, {1.0, 0.75}, {1.25, -0.25}};
+  std::vector<float> frames;
+  std::vector<double> shifts;
+  for (const auto& t : truth) {
+    const auto one = blobs(edge, t[0], t[1]);
+    frames.insert(frames.end(), one.begin(), one.end());
+    shifts.insert(shifts.end(), {t[0] + 0.1, t[1] - 0.1});
+  }
+  const View3<const float> view{frames.data(), {n, edge, edge}};
+  const std::vector<index_t> pair{0, 3};
+  std::vector<double> found[2], rough(kPairColumns);
+  for (int threads : {1, 3}) {
+    const Cpu cpu{threads, nullptr, {}};
+    FrameStack stack(n, edge, edge, 20);
+    stack.look(cpu, 0, view);
+    stack.pairs(cpu, {pair.data(), {1, 2}}, {rough.data(), {1, kPairColumns}});
+    stack.place(cpu, 0, view, {shifts.data(), {n, 2}});
+    auto& out = found[threads / 3];
+    out.resize(static_cast<std::size_t>(n * kFrameColumns));
+    stack.refine(cpu, {out.data(), {n, kFrameColumns}});
+  }
+  EXPECT_EQ(found[0], found[1]);
+  EXPECT_NEAR(rough[0], truth[3][0] - truth[0][0], 0.5);
+  EXPECT_NEAR(rough[1], truth[3][1] - truth[0][1], 0.5);
+  for (std::size_t i = 0; i < n; ++i) {  // windows 0.1 px off pull by a part of that
+    EXPECT_NEAR(found[0][i * kFrameColumns], truth[i][0], 0.01);
+    EXPECT_NEAR(found[0][i * kFrameColumns + 1], truth[i][1], 0.01);
+  }
+}
+
+TEST(FrameStack, RefusesFramesAndPairsThatItDoesNotHave) {
+  std::vector<float> data(3 * 16 * 16);
+  std::vector<double> out(static_cast<std::size_t>(3 * kPairColumns));
+  const std::vector<index_t> pair{0, 1};
+  FrameStack stack(2, 16, 16, 4);
+  EXPECT_THROW(stack.look(Cpu{}, 0, {data.data(), {3, 16, 16}}), ArgumentError);
+  EXPECT_THROW(stack.look(Cpu{}, 0, {data.data(), {2, 16, 15}}), ArgumentError);
+  EXPECT_THROW(stack.pairs(Cpu{}, {pair.data(), {1, 2}}, {out.data(), {1, kPairColumns}}), ArgumentError);
+  EXPECT_THROW(stack.refine(Cpu{}, {out.data(), {2, kFrameColumns}}), ArgumentError);
+}
+
+TEST(FrameSum, AddsFramesMovedBack) {
+  const index_t n = 48;
+  const auto still = blobs(n, 0, 0), moved = blobs(n, 2.5, -1.25);
+  std::vector<float> out(still.size());
+  FrameSum sum(n, n);
+  sum.add(Cpu{1, nullptr, {}}, {still.data(), {n, n}}, {0, 0});
+  sum.add(Cpu{1, nullptr, {}}, {moved.data(), {n, n}}, {2.5, -1.25});
+  sum.write(Cpu{1, nullptr, {}}, {out.data(), {n, n}});
+  // Blobs of a sigma of 3 px and more are band-limited to 1e-7; what wraps at the border is below 1e-4 there.
+  for (std::size_t k = 0; k < out.size(); ++k) EXPECT_NEAR(out[k], 2 * still[k], 2e-3);
 }
 
 TEST(Despike, ReplacesOnlyWhatStandsOut) {

@@ -99,7 +99,7 @@ def align_movie(
     defects : (ny, nx) array_like of bool, optional
         True for pixels to replace by the mean of those around.
     max_shift : float, optional [px]
-        Between any two frames; half of the shorter edge when not given.
+        Between any two frames; an eighth of the shorter edge when not given.
     threads : int, default 0
     progress : callable, optional
         Called with the part done, 0 to 1.
@@ -142,7 +142,8 @@ def align_movie(
                 )  # how many passes it takes is not known before
         passes += 1
 
-    found = register_frames(one_by_one, n, source.shape, max_shift, threads, cancel)
+    farthest = min(source.shape) / 8 if max_shift is None else max_shift
+    found = register_frames(one_by_one, n, source.shape, farthest, threads, cancel)
     sums = [_core.FrameSum(*source.shape) for _ in range(2)]
     for i, frame in one_by_one():
         row, column = found.shifts_px[i]

@@ -27,7 +27,8 @@ _SWEEPS = 3  # of the vote that follows
 _LOWER = 0.3  # what a lower maximum costs there; 1: to disagree. A crystal has one for every place
 _ROBUST = 8  # rounds of robust least squares after it
 _PLACES = 3  # how often windows are put on what the images share, at most
-_PULL = 0.06  # what is left of an error of the windows' place, as in register.cpp
+# What is left of an error of the windows' place, as in register.cpp.
+_PULL_PX, _MOST_PULL = 40, 0.2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -177,7 +178,7 @@ def register_frames(
         moved = np.abs(out[:, :2] - shifts).max()
         shifts = np.ascontiguousarray(out[:, :2])
         sigma = np.sqrt(out[:, 2:4])
-        if not _PULL * moved > 0.1 * sigma.max():
+        if not min(_MOST_PULL, _PULL_PX / min(shape)) * moved > 0.1 * sigma.max():
             break
     return StackRegistration(
         shifts_px=shifts,
