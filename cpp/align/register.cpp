@@ -149,9 +149,9 @@ class Pair {
       return;
     }
     shift_ = {top.shift.y + whole_.y, top.shift.x + whole_.x};
-    const double scale = w.scale * independent_;
+    const double scale = w.scale * w.certain * independent_;
     covariance_ = sandwich({scale * top.bend.yy, scale * top.bend.yx, scale * top.bend.xx},
-                           independent_ * fisher(band, w.information));
+                           independent_ * fisher(band, slope_variance(band, w, sums)));
     top_ = kMargin * w.top;
   }
 

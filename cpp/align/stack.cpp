@@ -99,10 +99,10 @@ class Refinement {
       to[5] = aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 0;
       Sym2 covariance{std::numeric_limits<double>::infinity(), 0, std::numeric_limits<double>::infinity()};
       if (top.found) {
-        const double part = (n - 1) / n, scale = weights_.scale * independent_;
+        const double part = (n - 1) / n, scale = weights_.scale * weights_.certain * independent_;
         next[i] = {parts_[i].y + part * (top.shift.y - parts_[i].y), parts_[i].x + part * (top.shift.x - parts_[i].x)};
         covariance = sandwich({scale * top.bend.yy, scale * top.bend.yx, scale * top.bend.xx},
-                              part * part * (n - 1) * independent_ * fisher(band_, weights_.information));
+                              part * part * independent_ * fisher(band_, slope_variance(band_, weights_, sums)));
       }
       to[2] = covariance.yy, to[3] = covariance.xx, to[4] = covariance.yx;
     });

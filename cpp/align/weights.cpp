@@ -40,7 +40,8 @@ RingWeights ring_weights(const Band& band, const std::vector<double>& power, con
                          double frames, double independent, double top) {
   const double floor = kNoiseFloor * *std::max_element(power.begin(), power.end());
   const std::vector<double> counts = neighbour_sums(band.counts), coherent = smoothed_means(band, cross);
-  RingWeights out{std::vector<float>(power.size()), 0, 0, std::vector<double>(power.size())};
+  RingWeights out{std::vector<float>(power.size()), 0, 0, 1};
+  double information = 0, certain = 0;
   std::vector<double> weight(power.size());
   const auto longest = static_cast<double>(std::max(band.py, band.px));
   for (std::size_t r = 1; r < power.size() && static_cast<double>(r) <= top * longest; ++r) {
@@ -51,13 +52,26 @@ RingWeights ring_weights(const Band& band, const std::vector<double>& power, con
     if (!(c > kSignificant * noise)) continue;
     const double ratio = c / (1 - c);
     weight[r] = ratio / (p * (1 - c) * (1 + frames * ratio));
-    // The square of a noisy mean is too large by its variance.
-    out.information[r] = ratio * ratio / (1 + frames * ratio) * (1 - noise * noise / (c * c));
+    const double f = static_cast<double>(r), worth = band.counts[r] * f * f * ratio * ratio / (1 + frames * ratio);
+    information += worth;
+    certain += worth * (1 - noise * noise / (c * c));  // the square of a noisy mean is too large by its variance
     out.scale = std::max(out.scale, weight[r]);
     out.top = (static_cast<double>(r) + 0.5) / longest;
   }
+  if (information > 0) out.certain = certain / information;
   for (std::size_t r = 0; r < weight.size(); ++r)
     out.weight[r] = out.scale > 0 ? static_cast<float>(weight[r] / out.scale) : 0.0f;
+  return out;
+}
+
+std::vector<double> slope_variance(const Band& band, const RingWeights& weights, const RingSums& sums) {
+  std::vector<double> out(sums.aa.size());
+  for (std::size_t r = 1; r < out.size(); ++r) {
+    if (!(band.counts[r] > 0) || weights.weight[r] == 0) continue;
+    const double w = static_cast<double>(weights.weight[r]) * weights.scale / band.counts[r];
+    const double both = sums.aa[r] * sums.bb[r];
+    out[r] = w * w * std::max((1 - kMostCoherent * kMostCoherent) * both, both - sums.ab[r] * sums.ab[r]);
+  }
   return out;
 }
 

@@ -10,11 +10,16 @@ std::vector<double> smoothed_means(const Band& band, const std::vector<double>& 
 
 // What a ring is worth for a shift.
 struct RingWeights {
-  std::vector<float> weight;        // of the correlation, the largest 1
-  double scale = 0;                 // by which `weight` is too small
-  double top = 0;                   // frequency of the highest ring of any weight
-  std::vector<double> information;  // g / (1 - g) for a pair; times (2 pi f)^2 summed: the Fisher information
+  std::vector<float> weight;  // of the correlation, the largest 1
+  double scale = 0;           // by which `weight` is too small
+  double top = 0;             // frequency of the highest ring of any weight
+  // Part of the correlation's bend that is signal: weights follow the noise a little, and agree with it too well.
+  double certain = 1;
 };
+
+// Variance of the slope of the weighted correlation, in the units of its bend times `scale`: in each ring
+// weight^2 (aa bb - ab^2), which is the information r^2 / (1 + 2 r) of eq. 6 where weights are those of eq. 3.
+std::vector<double> slope_variance(const Band& band, const RingWeights& weights, const RingSums& sums);
 
 // Weights for `frames` images of one scene with mean power `power` (signal and noise; smoothed means) and cross-power
 // `cross` (a sum; with its mean S and r = S / (power - S)): weight r / ((power - S) (1 + frames r)), information
