@@ -5,32 +5,30 @@
 
 namespace cryolith {
 
-// Band [cycles/px] of the first search, and how far [px] the images may be apart.
-struct RegisterOptions {
-  double low = 0.01, high = 0.12;  // Gaussian high-pass and low-pass
-  double taper = 0.1;              // fraction of each axis over which the window falls to zero
-  double max_shift = 0;            // 0: half of the smaller axis
-};
-
 // What register_pairs writes for a pair, in this order.
 enum RegisterColumn {
   kShiftRow,
   kShiftColumn,  // moving(p) = reference(p - shift), px
   kVarRow,
   kVarColumn,
-  kCovariance,  // of the shift, px^2, from the coherence (Cramer-Rao)
-  kPeak,        // normalised correlation of the overlap in the searched band, -1 to 1
-  kRunnerUp,    // highest other maximum of the correlation / the highest
-  kRegisterColumns
+  kCovariance,  // of the shift, px^2; infinite variances: nothing to compare
+  kPeak,        // normalised correlation of the overlap, weighted as the shift is, -1 to 1
+  kPlaceRow,
+  kPlaceColumn,  // the shift at which the windows were put on the overlap
+  kRunnerUp,     // highest other maximum of the search's correlation / the highest; its shift; the next two
+  kRegisterColumns = kRunnerUp + 9
 };
 
-// Shift of each moving image (n, ny, nx) against its reference, to `out` (n, kRegisterColumns). Two passes: the maximum
-// of the band-passed correlation of windowed, zero-padded images; then both windows are put on the overlap and the
-// shift is polished on the maximum-likelihood weighted correlation (generalised cross-correlation with the weights of
-// Hannan and Thomson 1973, coherence from rings). Variance: inverse Fisher information sum (2 pi f)^2 g / (1 - g), g
-// the magnitude-squared coherence (Carter 1987, eq. 8), for the number of independent frequencies that window and
-// padding leave. Bits do not depend on the number of threads. O(n N log N).
-void register_pairs(const Cpu& cpu, View3<const float> reference, View3<const float> moving,
-                    const RegisterOptions& options, View2<double> out);
+// Shift of each moving image (n, ny, nx) against its reference, at most max_shift px (0: half of the smaller axis), to
+// `out` (n, kRegisterColumns). Pixels that are not finite are missing.
+//
+// Two passes. A search on binned images under fixed windows, finer where its maximum does not stand out. Then both
+// windows are put on the common part of the scene, to a fraction of a pixel, and the shift is polished on the
+// correlation weighted by signal and noise of each ring of frequencies (Hannan and Thomson's processor; Knapp and
+// Carter 1976, eq. 25); pixels that are counts are first transformed to equal noise. The covariance is that of the
+// maximum, which is the Cramer-Rao bound where structure has no direction (design/012-registration.md). Bits do not
+// depend on the number of threads. O(n N log N).
+void register_pairs(const Cpu& cpu, View3<const float> reference, View3<const float> moving, double max_shift,
+                    View2<double> out);
 
 }  // namespace cryolith

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "align/prepare.hpp"
 #include "align/register.hpp"
+#include "align/stack.hpp"
 #include "bindings/numpy_view.hpp"
 #include "bindings/stages.hpp"
 
@@ -42,22 +43,90 @@ void bind_resample(const Array<float>& images, const Array<double>& map, const A
   resample_images(cpu, in, maps, fills, to);
 }
 
-void bind_register(const Array<float>& reference, const Array<float>& moving, Array<double> out, double low,
-                   double high, double taper, double max_shift, int threads, const CancelToken* cancel) {
+void bind_register(const Array<float>& reference, const Array<float>& moving, Array<double> out, double max_shift,
+                   int threads, const CancelToken* cancel) {
   const auto a = read<float, 3>(reference, "reference");
   const auto b = read<float, 3>(moving, "moving");
   const auto to = write<double, 2>(out, "out");
   require_disjoint(a, "reference", to, "out");
   require_disjoint(b, "moving", to, "out");
   const Cpu cpu = cpu_from(threads, cancel);
-  const RegisterOptions options{low, high, taper, max_shift};
   py::gil_scoped_release no_gil;
-  register_pairs(cpu, a, b, options, to);
+  register_pairs(cpu, a, b, max_shift, to);
+}
+
+void stack_look(FrameStack& stack, index_t first, const Array<float>& frames, int threads, const CancelToken* cancel) {
+  const auto in = read<float, 3>(frames, "frames");
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  stack.look(cpu, first, in);
+}
+
+void stack_pairs(const FrameStack& stack, const Array<index_t>& pairs, Array<double> out, int threads,
+                 const CancelToken* cancel) {
+  const auto in = read<index_t, 2>(pairs, "pairs");
+  const auto to = write<double, 2>(out, "out");
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  stack.pairs(cpu, in, to);
+}
+
+void stack_place(FrameStack& stack, index_t first, const Array<float>& frames, const Array<double>& shifts, int threads,
+                 const CancelToken* cancel) {
+  const auto in = read<float, 3>(frames, "frames");
+  const auto at = read<double, 2>(shifts, "shifts");
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  stack.place(cpu, first, in, at);
+}
+
+void stack_refine(const FrameStack& stack, Array<double> out, int threads, const CancelToken* cancel) {
+  const auto to = write<double, 2>(out, "out");
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  stack.refine(cpu, to);
+}
+
+void sum_add(FrameSum& sum, const Array<float>& frame, double row, double column, int threads,
+             const CancelToken* cancel) {
+  const auto in = read<float, 2>(frame, "frame");
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  sum.add(cpu, in, {row, column});
+}
+
+void sum_write(FrameSum& sum, Array<float> out, int threads, const CancelToken* cancel) {
+  const auto to = write<float, 2>(out, "out");
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  sum.write(cpu, to);
+}
+
+void add_stack(py::module_& m) {
+  py::class_<FrameStack>(m, "FrameStack", "Small spectra of frames of one scene, and their shifts.")
+      .def(py::init<index_t, index_t, index_t, double>(), py::arg("n"), py::arg("ny"), py::arg("nx"),
+           py::arg("max_shift"))
+      .def("look", &stack_look, "Take frames for `pairs`.", py::arg("first"), py::arg("frames").noconvert(),
+           py::arg("threads"), py::arg("cancel") = nullptr)
+      .def("pairs", &stack_pairs, "Rough shift of the second frame of each pair against the first.",
+           py::arg("pairs").noconvert(), py::arg("out").noconvert(), py::arg("threads"), py::arg("cancel") = nullptr)
+      .def("place", &stack_place, "Take frames for `refine`, windows on what all share at `shifts`.", py::arg("first"),
+           py::arg("frames").noconvert(), py::arg("shifts").noconvert(), py::arg("threads"),
+           py::arg("cancel") = nullptr)
+      .def("refine", &stack_refine, "Each frame against the sum of all others, until none moves.",
+           py::arg("out").noconvert(), py::arg("threads"), py::arg("cancel") = nullptr);
+  py::class_<FrameSum>(m, "FrameSum", "Sum of frames moved back by their shifts, in Fourier space.")
+      .def(py::init<index_t, index_t>(), py::arg("ny"), py::arg("nx"))
+      .def("add", &sum_add, "Add a frame.", py::arg("frame").noconvert(), py::arg("row"), py::arg("column"),
+           py::arg("threads"), py::arg("cancel") = nullptr)
+      .def("write", &sum_write, "Write the sum.", py::arg("out").noconvert(), py::arg("threads"),
+           py::arg("cancel") = nullptr);
 }
 
 }  // namespace
 
 void add_align(py::module_& m) {
+  add_stack(m);
   m.def("despike", &bind_despike, "Replace hot pixels by the median of their neighbours, in place.",
         py::arg("images").noconvert(), py::arg("replaced").noconvert(), py::arg("threads"),
         py::arg("cancel") = nullptr);
@@ -69,8 +138,8 @@ void add_align(py::module_& m) {
         py::arg("images").noconvert(), py::arg("map").noconvert(), py::arg("fill").noconvert(),
         py::arg("out").noconvert(), py::arg("threads"), py::arg("cancel") = nullptr);
   m.def("register_pairs", &bind_register, "Shift of each moving image against its reference.",
-        py::arg("reference").noconvert(), py::arg("moving").noconvert(), py::arg("out").noconvert(), py::arg("low"),
-        py::arg("high"), py::arg("taper"), py::arg("max_shift"), py::arg("threads"), py::arg("cancel") = nullptr);
+        py::arg("reference").noconvert(), py::arg("moving").noconvert(), py::arg("out").noconvert(),
+        py::arg("max_shift"), py::arg("threads"), py::arg("cancel") = nullptr);
 }
 
 }  // namespace cryolith::bind

@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'ExactSum', 'FftPlan', 'FreePlan', 'ProjectionPlan', 'ahead_step', 'available_threads', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gradient_step', 'invert_step', 'isa', 'label', 'multiply_step', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'segment_step', 'smooth_step', 'square_step', 'subtract_step', 'update_step', 'uphill', 'variation_step', 'walk_step', 'wbp']
+__all__: list[str] = ['CancelToken', 'ExactSum', 'FftPlan', 'FrameStack', 'FrameSum', 'FreePlan', 'ProjectionPlan', 'ahead_step', 'available_threads', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gradient_step', 'invert_step', 'isa', 'label', 'multiply_step', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'segment_step', 'smooth_step', 'square_step', 'subtract_step', 'update_step', 'uphill', 'variation_step', 'walk_step', 'wbp']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -120,6 +120,42 @@ class FreePlan:
         """
         Memory that either holds besides its arguments.
         """
+class FrameStack:
+    """
+    Small spectra of frames of one scene, and their shifts.
+    """
+    def __init__(self, n: typing.SupportsInt | typing.SupportsIndex, ny: typing.SupportsInt | typing.SupportsIndex, nx: typing.SupportsInt | typing.SupportsIndex, max_shift: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    def look(self, first: typing.SupportsInt | typing.SupportsIndex, frames: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
+        """
+        Take frames for `pairs`.
+        """
+    def pairs(self, pairs: numpy.typing.NDArray[numpy.int64], out: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
+        """
+        Rough shift of the second frame of each pair against the first.
+        """
+    def place(self, first: typing.SupportsInt | typing.SupportsIndex, frames: numpy.typing.NDArray[numpy.float32], shifts: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
+        """
+        Take frames for `refine`, windows on what all share at `shifts`.
+        """
+    def refine(self, out: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
+        """
+        Each frame against the sum of all others, until none moves.
+        """
+class FrameSum:
+    """
+    Sum of frames moved back by their shifts, in Fourier space.
+    """
+    def __init__(self, ny: typing.SupportsInt | typing.SupportsIndex, nx: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    def add(self, frame: numpy.typing.NDArray[numpy.float32], row: typing.SupportsFloat | typing.SupportsIndex, column: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
+        """
+        Add a frame.
+        """
+    def write(self, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
+        """
+        Write the sum.
+        """
 class ExactSum:
     """
     A sum without rounding: sums of pieces add up to that of the whole, in any order.
@@ -218,7 +254,7 @@ def region_sums(labels: numpy.typing.NDArray[numpy.int32], intensity: numpy.typi
     """
     Sum coordinates, box, exits and intensity over the voxels of each label into sums (n, 29) and intensities (n, 4).
     """
-def register_pairs(reference: numpy.typing.NDArray[numpy.float32], moving: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float64], low: typing.SupportsFloat | typing.SupportsIndex, high: typing.SupportsFloat | typing.SupportsIndex, taper: typing.SupportsFloat | typing.SupportsIndex, max_shift: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
+def register_pairs(reference: numpy.typing.NDArray[numpy.float32], moving: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float64], max_shift: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """
     Shift of each moving image against its reference.
     """

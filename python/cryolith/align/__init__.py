@@ -3,14 +3,18 @@
 
 from .apply import aligned_images
 from .images import estimate_background
-from .registration import Registration, StackRegistration, register, register_stack
+from .movie import MovieAlignment, align_movie
+from .registration import Registration, register
 from .settings import AlignSettings
+from .stack import StackRegistration, register_stack
 from .tilt_series import align_tilt_series
 
 __all__ = [
     "AlignSettings",
+    "MovieAlignment",
     "Registration",
     "StackRegistration",
+    "align_movie",
     "align_tilt_series",
     "aligned_images",
     "estimate_background",

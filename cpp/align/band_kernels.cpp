@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Sums run in kLanes partial sums of a fixed order, so that the compiler may use vectors without reordering anything.
+#include "align/band_kernels.hpp"
+
+namespace cryolith::CRYOLITH_VARIANT {
+namespace {
+
+constexpr int kLanes = 8;
+constexpr index_t kChunk = 512;  // coefficients whose products wait on the stack for their scatter to rings
+
+// Rows of images end anywhere.
+template <class Body>
+inline __attribute__((always_inline)) void in_lanes(index_t n, const Body& body) {
+  index_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    for (int l = 0; l < kLanes; ++l) body(i + l, l);
+  for (; i < n; ++i) body(i, 0);
+}
+
+double total(const float* lanes) {
+  double sum = 0;
+  for (int l = 0; l < kLanes; ++l) sum += lanes[l];
+  return sum;
+}
+
+float root(float v) { return __builtin_sqrtf(v); }
+
+}  // namespace
+
+void ring_row(float fy, const float* fx, float top, float longest, index_t n, std::uint32_t* ring) {
+  for (index_t i = 0; i < n; ++i) {
+    const float f = root(fy * fy + fx[i] * fx[i]);
+    ring[i] = f > top ? 0u : static_cast<std::uint32_t>(static_cast<int>(f * longest + 0.5f));
+  }
+}
+
+void split_row(const float* in, index_t n, const PlanarRow& to) {
+  for (index_t i = 0; i < n; ++i) {
+    to.re[i] = in[2 * i];
+    to.im[i] = in[2 * i + 1];
+  }
+}
+
+RowSums phase_sums(const ConstPlanarRow& c, const RowPhase& e, const float* fx, index_t n) {
+  float p[2][kLanes] = {}, q[2][kLanes] = {}, r[2][kLanes] = {};
+  for (index_t i = 0; i < n; i += kLanes)
+    for (int l = 0; l < kLanes; ++l) {
+      const float a = c.re[i + l], b = c.im[i + l], u = e.cx[i + l], v = e.sx[i + l], f = fx[i + l];
+      const float re = a * u - b * v, im = a * v + b * u, fre = f * re, fim = f * im;
+      p[0][l] += re, p[1][l] += im;
+      q[0][l] += fre, q[1][l] += fim;
+      r[0][l] += f * fre, r[1][l] += f * fim;
+    }
+  const double s[3][2] = {{total(p[0]), total(p[1])}, {total(q[0]), total(q[1])}, {total(r[0]), total(r[1])}};
+  RowSums out;
+  for (int k = 0; k < 3; ++k) {
+    out.re[k] = s[k][0] * static_cast<double>(e.cy) - s[k][1] * static_cast<double>(e.sy);
+    out.im[k] = s[k][0] * static_cast<double>(e.sy) + s[k][1] * static_cast<double>(e.cy);
+  }
+  return out;
+}
+
+void add_moved(const ConstPlanarRow& f, const RowPhase& e, float sign, index_t n, const PlanarRow& to) {
+  for (index_t i = 0; i < n; ++i) {
+    const float u = sign * (e.cx[i] * e.cy - e.sx[i] * e.sy), v = sign * (e.cx[i] * e.sy + e.sx[i] * e.cy);
+    const float a = f.re[i], b = f.im[i];
+    to.re[i] += a * u - b * v;
+    to.im[i] += a * v + b * u;
+  }
+}
+
+void weighted_cross(const ConstPlanarRow& a, const ConstPlanarRow& b, const float* weight, const std::uint32_t* ring,
+                    const float* times, index_t n, const PlanarRow& to) {
+  for (index_t i = 0; i < n; ++i) {
+    const float w = weight[ring[i]] * times[i];
+    to.re[i] = w * (a.re[i] * b.re[i] + a.im[i] * b.im[i]);
+    to.im[i] = w * (a.re[i] * b.im[i] - a.im[i] * b.re[i]);
+  }
+}
+
+void ring_power(const ConstPlanarRow& a, const std::uint32_t* ring, const float* times, index_t n, double* sums) {
+  float v[kChunk];
+  for (index_t first = 0; first < n; first += kChunk) {
+    const index_t count = n - first < kChunk ? n - first : kChunk;
+    for (index_t i = 0; i < count; ++i) {
+      const index_t k = first + i;
+      v[i] = times[k] * (a.re[k] * a.re[k] + a.im[k] * a.im[k]);
+    }
+    for (index_t i = 0; i < count; ++i)
+      sums[kRingCopies * ring[first + i] + i % kRingCopies] += static_cast<double>(v[i]);
+  }
+}
+
+void ring_sums(const ConstPlanarRow& a, const ConstPlanarRow& b, const RowPhase& e, const std::uint32_t* ring,
+               const float* times, index_t n, double* sums) {
+  float aa[kChunk], bb[kChunk], ab[kChunk];
+  for (index_t first = 0; first < n; first += kChunk) {
+    const index_t count = n - first < kChunk ? n - first : kChunk;
+    for (index_t i = 0; i < count; ++i) {
+      const index_t k = first + i;
+      const float ar = a.re[k], ai = a.im[k], br = b.re[k], bi = b.im[k], m = times[k];
+      const float u = e.cx[k] * e.cy - e.sx[k] * e.sy, w = e.cx[k] * e.sy + e.sx[k] * e.cy;
+      aa[i] = m * (ar * ar + ai * ai);
+      bb[i] = m * (br * br + bi * bi);
+      ab[i] = m * ((ar * br + ai * bi) * u - (ar * bi - ai * br) * w);
+    }
+    for (index_t i = 0; i < count; ++i) {
+      double* to = sums + 3 * (kRingCopies * ring[first + i] + i % kRingCopies);
+      to[0] += static_cast<double>(aa[i]);
+      to[1] += static_cast<double>(bb[i]);
+      to[2] += static_cast<double>(ab[i]);
+    }
+  }
+}
+
+void row_facts(const float* p, index_t n, double& sum, bool& finite, bool& counts) {
+  float s[kLanes] = {};
+  int odd[kLanes] = {}, bad[kLanes] = {};
+  constexpr float kWhole = 8388608.0f;  // above 2^23 every float is whole; adding it rounds
+  in_lanes(n, [&](index_t i, int l) __attribute__((always_inline)) {
+    const float v = p[i];
+    s[l] += v;
+    bad[l] |= !(v - v == 0.0f);
+    odd[l] |= !((v + kWhole) - kWhole == v && v >= 0.0f);
+  });
+  int any_odd = 0, any_bad = 0;
+  for (int l = 0; l < kLanes; ++l) any_odd |= odd[l], any_bad |= bad[l];
+  sum += total(s);
+  finite = finite && any_bad == 0;
+  counts = counts && any_odd == 0;
+}
+
+namespace {
+template <int Binning>
+void add_binned(const float* p, index_t n, float* to) {
+  for (index_t i = 0; i < n; ++i) {
+    float sum = 0;
+    for (int k = 0; k < Binning; ++k) sum += p[i * Binning + k];
+    to[i] += sum;
+  }
+}
+}  // namespace
+
+void bin_row(const float* p, index_t binning, index_t n, float* to) {
+  if (binning == 4) return add_binned<4>(p, n, to);
+  if (binning == 2) return add_binned<2>(p, n, to);
+  add_binned<1>(p, n, to);
+}
+
+double weighted_sum(const float* p, const float* w, bool stabilise, index_t n) {
+  float s[kLanes] = {};
+  if (stabilise)
+    in_lanes(n, [&](index_t i, int l) __attribute__((always_inline)) { s[l] += w[i] * root(p[i] + 1.0f); });
+  else
+    in_lanes(n, [&](index_t i, int l) __attribute__((always_inline)) { s[l] += w[i] * p[i]; });
+  return total(s);
+}
+
+void window_row(const float* p, const float* w, float wy, float mean, bool stabilise, index_t n, float* to) {
+  if (stabilise)
+    for (index_t i = 0; i < n; ++i) to[i] = wy * w[i] * (root(p[i] + 1.0f) - mean);
+  else
+    for (index_t i = 0; i < n; ++i) to[i] = wy * w[i] * (p[i] - mean);
+}
+
+}  // namespace cryolith::CRYOLITH_VARIANT

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "align/frame.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace cryolith {
+namespace {
+
+// The mean is taken of every so many rows: what is left of it lies under the window, and moves with it.
+constexpr index_t kMeanRows = 4;
+constexpr index_t kHoleReach = 3;  // px around a missing pixel that fill it and fade out with it
+
+// Sums over (2 reach + 1) x (2 reach + 1) pixels, clipped at the border, by running sums.
+std::vector<double> box_sums(const std::vector<double>& in, index_t ny, index_t nx, index_t reach) {
+  std::vector<double> along(in.size()), out(in.size()), upto(static_cast<std::size_t>(std::max(ny, nx) + 1));
+  const auto run = [&](index_t n, auto value, auto put) {
+    for (index_t i = 0; i < n; ++i)
+      upto[static_cast<std::size_t>(i + 1)] = upto[static_cast<std::size_t>(i)] + value(i);
+    for (index_t i = 0; i < n; ++i)
+      put(i, upto[static_cast<std::size_t>(std::min(n, i + reach + 1))] -
+                 upto[static_cast<std::size_t>(std::max<index_t>(0, i - reach))]);
+  };
+  for (index_t y = 0; y < ny; ++y)
+    run(
+        nx, [&](index_t x) { return in[static_cast<std::size_t>(y * nx + x)]; },
+        [&](index_t x, double v) { along[static_cast<std::size_t>(y * nx + x)] = v; });
+  for (index_t x = 0; x < nx; ++x)
+    run(
+        ny, [&](index_t y) { return along[static_cast<std::size_t>(y * nx + x)]; },
+        [&](index_t y, double v) { out[static_cast<std::size_t>(y * nx + x)] = v; });
+  return out;
+}
+
+void fill(Frame& frame) {
+  const index_t ny = frame.image.extent[0], nx = frame.image.extent[1];
+  const auto count = static_cast<std::size_t>(ny * nx);
+  std::vector<double> value(count), good(count);
+  double sum = 0, used = 0;
+  frame.counts = true;
+  for (std::size_t k = 0; k < count; ++k) {
+    const float p = frame.image.data[k];
+    if (!std::isfinite(p)) continue;
+    value[k] = static_cast<double>(p);
+    good[k] = 1;
+    sum += value[k], ++used;
+    frame.counts = frame.counts && p >= 0 && p == std::floor(p);
+  }
+  const double mean = used > 0 ? sum / used : 0;
+  const std::vector<double> ones(count, 1.0);
+  const auto values = box_sums(value, ny, nx, kHoleReach), share = box_sums(good, ny, nx, kHoleReach),
+             whole = box_sums(ones, ny, nx, kHoleReach);
+  frame.filled.resize(count);
+  frame.weight.resize(count);
+  for (std::size_t k = 0; k < count; ++k) {
+    const double around = share[k] > 0.5 ? values[k] / share[k] : mean;
+    frame.filled[k] = static_cast<float>(good[k] > 0 ? value[k] : around);
+    frame.weight[k] = static_cast<float>(std::clamp(2 * share[k] / whole[k] - 1, 0.0, 1.0));
+  }
+  frame.image = {frame.filled.data(), {ny, nx}};
+}
+
+// Bins, and calls row_seen(row) for each row while it is cached.
+template <class RowSeen>
+void bin_rows(Frame& frame, index_t binning, const RowSeen& row_seen) {
+  const index_t ny = frame.image.extent[0], nx = frame.image.extent[1];
+  const index_t my = binning > 0 ? ny / binning : 0, mx = binning > 0 ? nx / binning : 0;
+  frame.binning = binning;
+  frame.small.assign(static_cast<std::size_t>(my * mx), 0.0f);
+  const auto add = CRYOLITH_SELECT(bin_row);
+  for (index_t y = 0; y < ny; ++y) {
+    const float* row = frame.image.data + y * nx;
+    row_seen(row);
+    if (binning > 0 && y / binning < my) add(row, binning, mx, frame.small.data() + y / binning * mx);
+  }
+  const float scale = 1.0f / static_cast<float>(std::max<index_t>(1, binning * binning));
+  for (float& v : frame.small) v *= scale;
+}
+
+}  // namespace
+
+Frame look(View2<const float> image, index_t binning) {
+  Frame frame;
+  frame.image = image;
+  double sum = 0;
+  bool finite = true, counts = true;
+  const auto facts = CRYOLITH_SELECT(row_facts);
+  bin_rows(frame, binning, [&](const float* row) { facts(row, image.extent[1], sum, finite, counts); });
+  frame.counts = counts;
+  if (finite) return frame;
+  fill(frame);
+  bin(frame, binning);
+  return frame;
+}
+
+void bin(Frame& frame, index_t binning) {
+  bin_rows(frame, binning, [](const float*) {});
+}
+
+std::vector<float> edge_window(index_t n, double taper, double offset) {
+  std::vector<float> w(static_cast<std::size_t>(n));
+  const double width = std::max(1.0, taper), last = static_cast<double>(n) - 1;
+  for (index_t i = 0; i < n; ++i) {
+    const double t = static_cast<double>(i) - offset;  // from the first to the last sample less half a pixel
+    const double inside = std::clamp(std::min(t, last - t) / width, 0.0, 1.0);
+    w[static_cast<std::size_t>(i)] = static_cast<float>(0.5 - 0.5 * std::cos(std::numbers::pi * inside));
+  }
+  return w;
+}
+
+double window_patch(const Frame& frame, const Patch& patch, bool stabilise, index_t py, index_t px, float* out) {
+  const index_t ny = patch.ny(), nx = patch.nx(), row = frame.image.extent[1];
+  const auto width = static_cast<std::size_t>(nx);
+  const auto sum_row = CRYOLITH_SELECT(weighted_sum);
+  const auto window = CRYOLITH_SELECT(window_row);
+  double w2x = 0, w4x = 0, wx = 0;
+  const auto moments = [&](const float* w) {
+    w2x = w4x = wx = 0;
+    for (std::size_t x = 0; x < width; ++x) {
+      const double v = static_cast<double>(w[x]), v2 = v * v;
+      wx += v, w2x += v2, w4x += v2 * v2;
+    }
+  };
+  std::vector<float> weighted(patch.wx);
+  const auto row_weight = [&](index_t y) {
+    if (patch.weight == nullptr) return patch.wx.data();
+    for (std::size_t x = 0; x < width; ++x)
+      weighted[x] = patch.wx[x] * patch.weight[static_cast<std::size_t>(y) * width + x];
+    return static_cast<const float*>(weighted.data());
+  };
+  const auto pixels = [&](index_t y) { return frame.image.data + (patch.y + y) * row + patch.x; };
+  double sum = 0, weights = 0, squares = 0, fourths = 0;
+  moments(patch.wx.data());
+  for (index_t y = 0; y < ny; ++y) {
+    const double wy = static_cast<double>(patch.wy[static_cast<std::size_t>(y)]), wy2 = wy * wy;
+    const float* w = row_weight(y);
+    if (patch.weight != nullptr) moments(w);
+    if (y % kMeanRows == 0) sum += wy * sum_row(pixels(y), w, stabilise, nx), weights += wy * wx;
+    squares += wy2 * w2x, fourths += wy2 * wy2 * w4x;
+  }
+  const auto mean = static_cast<float>(weights > 0 ? sum / weights : 0);
+  for (index_t y = 0; y < ny; ++y) {
+    window(pixels(y), row_weight(y), patch.wy[static_cast<std::size_t>(y)], mean, stabilise, nx, out + y * px);
+    std::fill(out + y * px + nx, out + (y + 1) * px, 0.0f);
+  }
+  std::fill(out + ny * px, out + py * px, 0.0f);
+  return fourths > 0 ? squares * squares / fourths / (static_cast<double>(py) * static_cast<double>(px)) : 0;
+}
+
+}  // namespace cryolith

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "align/search.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "align/weights.hpp"
+
+namespace cryolith {
+namespace {
+
+constexpr double kTaper = 0.12;     // of each edge: wide, as windows that stay in place pull the shift towards zero
+constexpr double kLow = 0.01;       // cycles/px of the images: slower than this is illumination rather than specimen
+constexpr double kNoiseFrom = 0.1;  // cycles per binned px: the noise is the least power of a ring above
+constexpr double kNoiseFloor = 1e-4;
+constexpr double kFlat = 1e-10;      // of the squared values: below, float32 rounding is all the contrast there is
+constexpr float kWorthALook = 0.1f;  // of the highest: lower maxima are not listed
+constexpr double kTop = 0.5;
+constexpr index_t kSeparate = 3;  // binned px between maxima that are told apart
+
+index_t padded(index_t n, double reach) {
+  return fft::good_size(n + static_cast<index_t>(std::min(reach, static_cast<double>(n))) + 1);
+}
+
+double vertex(float before, float here, float after) {
+  const double b = static_cast<double>(before), h = static_cast<double>(here), a = static_cast<double>(after);
+  const double bend = b - 2 * h + a;
+  return bend < 0 ? std::clamp(0.5 * (b - a) / bend, -0.5, 0.5) : 0.0;
+}
+
+}  // namespace
+
+Search::Search(index_t ny, index_t nx, index_t binning, double max_shift)
+    : ny_(ny / binning),
+      nx_(nx / binning),
+      binning_(binning),
+      band_(padded(ny_, max_shift / static_cast<double>(binning)),
+            padded(nx_, max_shift / static_cast<double>(binning)), kTop),
+      plan_(std::vector<index_t>{band_.py, band_.px}, 2, fft::Kind::real) {
+  const auto reach = static_cast<index_t>(std::ceil(max_shift / static_cast<double>(binning)));
+  reach_y_ = std::min(reach, band_.py / 2 - 1);
+  reach_x_ = std::min(reach, band_.px / 2 - 1);
+}
+
+void Search::load(const Frame& frame, Scratch& scratch, CoarseFrame& out) const {
+  const std::vector<float>& small = frame.small;
+  Frame coarse;
+  coarse.image = {small.data(), {ny_, nx_}};
+  const auto taper = [](index_t n) { return kTaper * static_cast<double>(n); };
+  const Patch patch{0, 0, edge_window(ny_, taper(ny_), 0), edge_window(nx_, taper(nx_), 0)};
+  scratch.map.resize(static_cast<std::size_t>(band_.py * band_.px));
+  const double independent = window_patch(coarse, patch, false, band_.py, band_.px, scratch.map.data());
+  double kept = 0, all = 0;
+  for (float v : scratch.map) kept += static_cast<double>(v) * static_cast<double>(v);
+  for (float v : small) all += static_cast<double>(v) * static_cast<double>(v);
+  out.flat = kept <= kFlat * all;
+  out.spectrum.resize(static_cast<std::size_t>(band_.py * (band_.px / 2 + 1)));
+  plan_.forward(Cpu{1, nullptr, {}}, scratch.map.data(), out.spectrum.data(), scratch.fft);
+  Spectrum planar;
+  planar.crop(band_, out.spectrum.data());
+  out.signal = smoothed_means(band_, ring_power(Part(band_), planar));
+  const double strongest = *std::max_element(out.signal.begin(), out.signal.end());
+  const auto first = static_cast<std::size_t>(kNoiseFrom * static_cast<double>(std::max(band_.py, band_.px))) + 1;
+  const std::size_t last = static_cast<std::size_t>(band_.rings) - 2;
+  out.noise = strongest;
+  for (std::size_t r = std::min(first, last); r <= last; ++r)
+    if (out.signal[r] > 0) out.noise = std::min(out.noise, out.signal[r]);
+  out.noise = std::max(out.noise, kNoiseFloor * strongest);
+  for (std::size_t r = 1; r < out.signal.size(); ++r) {
+    const double reach = std::max(1.0, 0.1 * static_cast<double>(r));
+    const double samples = 2 * reach * band_.counts[r] * independent / 2;  // about, of the smoothed ring
+    const double above = out.signal[r] - out.noise;
+    out.signal[r] = above > 2 * out.noise / std::sqrt(std::max(1.0, samples)) ? above : 0;
+  }
+}
+
+Peaks Search::correlate(const CoarseFrame& a, const CoarseFrame& b, Scratch& scratch) const {
+  std::vector<float> weight(a.signal.size());
+  const double low = kLow * static_cast<double>(binning_), longest = static_cast<double>(std::max(band_.py, band_.px));
+  double largest = 0;
+  for (int pass = 0; pass < 2 && largest == 0; ++pass)  // with no ring above the noise all count alike
+    for (std::size_t r = 1; r < weight.size(); ++r) {
+      const double f = static_cast<double>(r) / longest, s = pass == 0 ? std::sqrt(a.signal[r] * b.signal[r]) : 1.0;
+      const double w = s / (a.noise * b.noise + s * (a.noise + b.noise)) * (1 - std::exp(-f * f / (2 * low * low)));
+      weight[r] = static_cast<float>(w);
+      largest = std::max(largest, w);
+    }
+  for (float& w : weight) w = largest > 0 ? static_cast<float>(static_cast<double>(w) / largest) : 0.0f;
+  const index_t half = band_.px / 2 + 1;
+  scratch.cross.assign(a.spectrum.size(), {});
+  for (index_t y = 0; y < band_.rows; ++y) {
+    const index_t from = band_.source[static_cast<std::size_t>(y)] * half;
+    const std::uint32_t* ring = band_.ring_row(y);
+    for (index_t x = 0; x < band_.columns; ++x) {
+      const auto k = static_cast<std::size_t>(from + x);
+      const float w = weight[ring[x]], ar = a.spectrum[k].real(), ai = a.spectrum[k].imag();
+      const float br = b.spectrum[k].real(), bi = b.spectrum[k].imag();
+      scratch.cross[k] = {w * (ar * br + ai * bi), w * (ar * bi - ai * br)};
+    }
+  }
+  scratch.map.resize(static_cast<std::size_t>(band_.py * band_.px));
+  plan_.inverse(Cpu{1, nullptr, {}}, scratch.cross.data(), scratch.map.data(), 1.0f, scratch.fft);
+  return tops(scratch.map);
+}
+
+Peaks Search::tops(const std::vector<float>& map) const {
+  const auto at = [&](index_t y, index_t x) {
+    return map[static_cast<std::size_t>((y + band_.py) % band_.py * band_.px + (x + band_.px) % band_.px)];
+  };
+  float best = 0;
+  for (index_t y = -reach_y_; y <= reach_y_; ++y)
+    for (index_t x = -reach_x_; x <= reach_x_; ++x) best = std::max(best, at(y, x));
+  Peaks out;
+  struct {
+    index_t y, x;
+  } place[kPeaks];
+  const auto remove = [&](int i) {
+    for (--out.count; i < out.count; ++i) {
+      out.height[i] = out.height[i + 1];
+      out.shift[i] = out.shift[i + 1];
+      place[i] = place[i + 1];
+    }
+  };
+  const auto insert = [&](float height, index_t y, index_t x) {
+    for (int i = 0; i < out.count; ++i)  // bumps of one maximum
+      if (std::abs(place[i].y - y) <= kSeparate && std::abs(place[i].x - x) <= kSeparate) {
+        if (static_cast<double>(height) <= out.height[i]) return;
+        remove(i);
+        break;
+      }
+    int k = std::min(out.count, kPeaks - 1);
+    if (out.count == kPeaks && static_cast<double>(height) <= out.height[k]) return;
+    for (; k > 0 && out.height[k - 1] < static_cast<double>(height); --k) {
+      out.height[k] = out.height[k - 1];
+      out.shift[k] = out.shift[k - 1];
+      place[k] = place[k - 1];
+    }
+    place[k] = {y, x};
+    out.height[k] = static_cast<double>(height);
+    const double scale = static_cast<double>(binning_);
+    out.shift[k] = {scale * (static_cast<double>(y) + vertex(at(y - 1, x), height, at(y + 1, x))),
+                    scale * (static_cast<double>(x) + vertex(at(y, x - 1), height, at(y, x + 1)))};
+    out.count = std::min(out.count + 1, kPeaks);
+  };
+  for (index_t y = -reach_y_; y <= reach_y_; ++y)
+    for (index_t x = -reach_x_; x <= reach_x_; ++x) {
+      const float here = at(y, x);
+      if (!(here > kWorthALook * best)) continue;
+      bool top = true;
+      for (index_t j = -1; j <= 1 && top; ++j)
+        for (index_t i = -1; i <= 1; ++i)
+          // Of equal neighbours the first counts.
+          top = top && (at(y + j, x + i) < here || (at(y + j, x + i) == here && (j > 0 || (j == 0 && i >= 0))));
+      if (top || (here == best && out.count == 0)) insert(here, y, x);
+    }
+  return out;
+}
+
+}  // namespace cryolith
