@@ -218,6 +218,60 @@ struct Strides {
         spaced(stride_of(count(t.x))) {}
 };
 
+// Passes 1 and 2: scratch[1] then holds what is turned, line after line along y.
+void shear_twice(const float* table, const Turn& t, const Strides& s, View2<const float> image,
+                 Buffer<float> scratch[3]) {
+  float *sheared = scratch[0].data(), *lines = scratch[1].data(), *moved = lines + 8 * s.line;
+  clear_margins(lines, s.line, 8, count(t.columns));
+  clear_margins(sheared, s.sheared, count(t.x), count(t.rows));
+  for (index_t y = t.rows.begin; y < t.rows.end; y += 8) {
+    const index_t here = std::min<index_t>(8, t.rows.end - y);
+    load_lines(t, image, y, lines, s.line);
+    for (index_t l = 0; l < here; ++l)
+      shear(table, t.row.at(y + l), lines + l * s.line + kMargin, t.columns, moved + l * s.spaced, t.x);
+    transpose_lines(moved, s.spaced, here, count(t.x), sheared + kMargin + y - t.rows.begin, s.sheared);
+  }
+  for (index_t x = 0; x < count(t.x); ++x)
+    shear(table, t.column.at(t.x.begin + x), sheared + x * s.sheared + kMargin, t.rows,
+          scratch[1].data() + x * s.turned, t.y);
+}
+
+// The transpose of pass 2. What lies farther than kMargin - 8 lines from any sample is left as it is: see crossing().
+void unshear(const float* table, const Turn& t, const Strides& s, const float* turned, float* sheared) {
+  const index_t n = count(t.rows);
+  for (index_t x = 0; x < count(t.x); ++x) {
+    const Taps taps = taps_at(table, t.column.at(t.x.begin + x));
+    float reversed[kTurnTaps];
+    std::reverse_copy(taps.weight, taps.weight + kTurnTaps, reversed);
+    const index_t first = -(taps.first + t.y.begin - t.rows.begin) - kTurnTaps + 1;
+    const index_t low = std::clamp<index_t>(-first - kTurnTaps + 1, 0, n),
+                  high = std::clamp(count(t.y) - first, low, n);
+    float* out = sheared + x * s.sheared + kMargin;
+    const float* in = turned + x * s.turned + kMargin;
+    std::fill(out + low - kMargin + 8, out + low, 0.0f);
+    CRYOLITH_SELECT(combine_lines)(in + first + low, 1, reversed, kTurnTaps, out + low, high - low);
+    std::fill(out + high, out + high + kMargin, 0.0f);
+  }
+}
+
+// The transpose of pass 1, from scratch[0].
+void unshear_rows(const float* table, const Turn& t, const Strides& s, View2<float> image, Buffer<float> scratch[3]) {
+  float *sheared = scratch[0].data(), *rows = scratch[1].data(), *lines = scratch[2].data();
+  for (index_t y = t.rows.begin; y < t.rows.end; y += 8) {
+    const index_t here = std::min<index_t>(8, t.rows.end - y);
+    const Range xs = crossing(t, {y, y + here});
+    const Range moved = span(t.row, {y, y + here});
+    const Range columns = common(t.columns, {xs.begin + moved.begin - kHalf, xs.end + moved.end + kHalf + 1});
+    if (count(xs) == 0 || count(columns) == 0) continue;
+    transpose_lines(sheared + (xs.begin - t.x.begin) * s.sheared + kMargin + y - t.rows.begin, s.sheared, count(xs),
+                    here, rows + kMargin, s.spaced);
+    clear_margins(rows, s.spaced, here, count(xs));
+    for (index_t l = 0; l < here; ++l)
+      shear_back(table, t.row.at(y + l), rows + l * s.spaced + kMargin, xs, lines + l * s.line, columns);
+    add_lines(t, image, y, columns, lines, s.line);
+  }
+}
+
 }  // namespace
 
 Turn make_turn(const SampleGrid& grid, index_t lines, Range js, Range is, ImageShape detector, ImageWindow window) {
@@ -277,20 +331,9 @@ void turn_image(const float* table, const Turn& t, View2<const float> image, flo
     return;
   }
   const Strides s(t);
-  const index_t nx = count(t.x), ny = count(t.y), ni = count(t.i);
-  float *sheared = scratch[0].data(), *lines = scratch[1].data(), *moved = lines + 8 * s.line;
-  clear_margins(lines, s.line, 8, count(t.columns));
-  clear_margins(sheared, s.sheared, nx, count(t.rows));
-  for (index_t y = t.rows.begin; y < t.rows.end; y += 8) {
-    const index_t here = std::min<index_t>(8, t.rows.end - y);
-    load_lines(t, image, y, lines, s.line);
-    for (index_t l = 0; l < here; ++l)
-      shear(table, t.row.at(y + l), lines + l * s.line + kMargin, t.columns, moved + l * s.spaced, t.x);
-    transpose_lines(moved, s.spaced, here, nx, sheared + kMargin + y - t.rows.begin, s.sheared);
-  }
+  const index_t ny = count(t.y), ni = count(t.i);
+  shear_twice(table, t, s, image, scratch);
   float *turned = scratch[1].data(), *stretched = scratch[0].data(), *some = scratch[2].data();
-  for (index_t x = 0; x < nx; ++x)
-    shear(table, t.column.at(t.x.begin + x), sheared + x * s.sheared + kMargin, t.rows, turned + x * s.turned, t.y);
   if (t.stretch_x) {
     const Mix mix = mix_of(taps_of(table, t.along, t.i), t.x);
     for (index_t i = 0; i < ni; i += 8) {
@@ -318,28 +361,6 @@ void turn_image(const float* table, const Turn& t, View2<const float> image, flo
     std::copy_n(line, count(t.is), out);
   }
 }
-
-namespace {
-
-// The transpose of pass 2. What lies farther than kMargin - 8 lines from any sample is left as it is: see crossing().
-void unshear(const float* table, const Turn& t, const Strides& s, const float* turned, float* sheared) {
-  const index_t n = count(t.rows);
-  for (index_t x = 0; x < count(t.x); ++x) {
-    const Taps taps = taps_at(table, t.column.at(t.x.begin + x));
-    float reversed[kTurnTaps];
-    std::reverse_copy(taps.weight, taps.weight + kTurnTaps, reversed);
-    const index_t first = -(taps.first + t.y.begin - t.rows.begin) - kTurnTaps + 1;
-    const index_t low = std::clamp<index_t>(-first - kTurnTaps + 1, 0, n),
-                  high = std::clamp(count(t.y) - first, low, n);
-    float* out = sheared + x * s.sheared + kMargin;
-    const float* in = turned + x * s.turned + kMargin;
-    std::fill(out + low - kMargin + 8, out + low, 0.0f);
-    CRYOLITH_SELECT(combine_lines)(in + first + low, 1, reversed, kTurnTaps, out + low, high - low);
-    std::fill(out + high, out + high + kMargin, 0.0f);
-  }
-}
-
-}  // namespace
 
 void turn_back(const float* table, const Turn& t, const float* samples, index_t stride, View2<float> image,
                Buffer<float> scratch[3]) {
@@ -372,21 +393,8 @@ void turn_back(const float* table, const Turn& t, const float* samples, index_t 
     transpose_lines(stretched, s.stretched, ny, ni, turned + kMargin, s.turned);
   }
   clear_margins(turned, s.turned, nx, ny);
-  float *sheared = scratch[0].data(), *rows = scratch[1].data(), *lines = scratch[2].data();
-  unshear(table, t, s, turned, sheared);
-  for (index_t y = t.rows.begin; y < t.rows.end; y += 8) {
-    const index_t here = std::min<index_t>(8, t.rows.end - y);
-    const Range xs = crossing(t, {y, y + here});
-    const Range moved = span(t.row, {y, y + here});
-    const Range columns = common(t.columns, {xs.begin + moved.begin - kHalf, xs.end + moved.end + kHalf + 1});
-    if (count(xs) == 0 || count(columns) == 0) continue;
-    transpose_lines(sheared + (xs.begin - t.x.begin) * s.sheared + kMargin + y - t.rows.begin, s.sheared, count(xs),
-                    here, rows + kMargin, s.spaced);
-    clear_margins(rows, s.spaced, here, count(xs));
-    for (index_t l = 0; l < here; ++l)
-      shear_back(table, t.row.at(y + l), rows + l * s.spaced + kMargin, xs, lines + l * s.line, columns);
-    add_lines(t, image, y, columns, lines, s.line);
-  }
+  unshear(table, t, s, turned, scratch[0].data());
+  unshear_rows(table, t, s, image, scratch);
 }
 
 }  // namespace cryolith
