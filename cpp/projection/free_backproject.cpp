@@ -13,8 +13,8 @@ namespace {
 
 // Part of the volume (z, y, x) that one job owns. Views that are added in one go: what a run reads of them stays in L1,
 // and their windows over kPlanes planes of a part in L2.
-constexpr index_t kBox[3] = {32, 32, 64}, kLongestRow = 64, kMostRows = 32;
-constexpr index_t kViews = 24, kPlanes = 32;
+constexpr index_t kBox[3] = {40, 40, 64}, kLongestRow = 64, kMostRows = 40;
+constexpr index_t kViews = 24, kPlanes = 40;
 constexpr index_t kPileSize = kBox[0] * kBox[1] * kBox[2];
 // 64 lines: window sizes are padded so that neighbouring views meet in different cache sets.
 constexpr index_t kSets = 64, kLine = 16;
@@ -92,9 +92,8 @@ void sum_pile(const FreePlan& plan, const FreePlan::Group& group, const float* s
       for (index_t row = 0; row < rows; row += kWarpRows)
         for (index_t lane = 0; lane < lanes; lane += kWarpLanes)
           for (index_t p = some.begin; p < some.end; ++p)
-            run(s.windows.data() + row * layout.stride + spread(lane), layout.stride, 16,
-                s.taps.data() + (p - p0) * here, here, s.pile.data() + ((p - planes.begin) * rows + row) * lanes + lane,
-                lanes, part > 0);
+            run(s.windows.data() + row * layout.stride + spread(lane), layout.stride, s.taps.data() + (p - p0) * here,
+                here, s.pile.data() + ((p - planes.begin) * rows + row) * lanes + lane, lanes, part > 0);
     }
 }
 
