@@ -121,7 +121,7 @@ void to_lanes(const float* plain, index_t stride, index_t n, index_t lanes, inde
       V8 v[8];
       for (int y = 0; y < 8; ++y) {
         load8(v[y], plain + y * stride + x);
-        __builtin_prefetch(plain + y * stride + x + ahead);
+        __builtin_prefetch(plain + y * stride + x + ahead, 0, 2);  // to L2: what L1 holds is in use (3 % at size M)
       }
       transpose8(v);
       for (int i = 0; i < 8; ++i) store8(rows + (x + i) * row_stride, v[i]);

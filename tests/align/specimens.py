@@ -26,7 +26,7 @@ class Case:
     expected: npt.NDArray[np.float32]
 
 
-def _rotations(count: int, rng: np.random.Generator) -> Float64:
+def rotations(count: int, rng: np.random.Generator) -> Float64:
     w, x, y, z = (q := rng.normal(size=(4, count))) / np.linalg.norm(q, axis=0)
     rows = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
@@ -58,7 +58,7 @@ def ellipsoids(kind: str, n: int, rng: np.random.Generator) -> tuple[Float64, Fl
         density = rng.choice([0.6, 1.0, -0.4], k)
     else:
         raise ValueError(kind)
-    turn = _rotations(k, rng)
+    turn = rotations(k, rng)
     forms = np.einsum("kij,kj,klj->kil", turn, 1 / axes**2, turn)
     if kind == "needle":
         centres = np.vstack([centres, [[0.0, -1.5 * n, 0.0]]])

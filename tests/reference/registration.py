@@ -6,6 +6,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from .fft import fast_size
+
 Array = npt.NDArray[np.float64]
 
 TOP = 0.45  # cycles/px
@@ -19,18 +21,6 @@ def window(n: int, offset: float) -> Array:
     t = np.arange(n) - offset
     inside = np.clip(np.minimum(t, n - 1 - t) / max(1.0, min(TAPER_PX, TAPER * n)), 0, 1)
     return np.asarray(0.5 - 0.5 * np.cos(np.pi * inside))
-
-
-def fast_size(n: int) -> int:
-    def fast(m: int) -> bool:
-        if m > 16 and m % (16 if m > 128 else 2):
-            return False
-        for p in (2, 3, 5, 7):
-            while m % p == 0:
-                m //= p
-        return m == 1
-
-    return next(m for m in range(n, 2 * n + 16) if fast(m))
 
 
 def overlap(images: list[Array], shift: Array) -> tuple[list[Array], Array, float]:

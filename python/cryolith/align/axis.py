@@ -24,6 +24,8 @@ _SCAN_RIDGE = 0.01
 _CANDIDATES = 3
 _SLOPE_ROUNDS = 6
 _LATTICE = 1.15
+_CUT = 0.1  # of the bright level: above it, a row that leaves the image cuts the specimen
+_LEAST_OVERLAP = 0.4  # of the longest: correlations over fewer samples are not compared
 _MANY_TILTS = 40  # beyond, every second one is enough to tell directions apart
 
 
@@ -52,33 +54,59 @@ def _rows(images: Float32, shifts: Float64, axis_deg: float, threads: int) -> _R
     return _Rows(turned, good)
 
 
-def profile_shifts(profiles: Float64, first: int, reach: float) -> Float64:
+def _uncut_rows(turned: Float32, inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Which rows of images in the frame of the axis show all of the specimen that they cross, (n, rows).
+
+    A row that leaves the image where there is specimen is cut: what is missing would look like a feature that
+    stands still. ``inside`` (rows, columns) says where the turned frame lies in the image.
+    """
+    bright = np.percentile(turned, 99, axis=(1, 2))[:, None]
+    columns = np.arange(inside.shape[1])
+    seen = inside.any(axis=1)
+    first = np.where(seen, np.argmax(inside, axis=1), 0)
+    last = np.where(seen, columns[-1] - np.argmax(inside[:, ::-1], axis=1), 0)
+    rows = np.arange(len(inside))
+    ends = np.maximum(turned[:, rows, first], turned[:, rows, last])
+    return np.asarray(seen & (ends < _CUT * bright))
+
+
+def profile_shifts(profiles: Float64, valid: npt.NDArray[np.bool_], first: int) -> Float64:
     """Shifts (n,) [px] of profiles (n, m) against each other: first outward from one of them, then to the mean.
 
     Summed across the tilt axis, all projections of an isolated specimen are the same curve (the common line),
-    moved by the shift along the axis. Slopes are compared: they need no level and weigh the features.
+    moved by the shift along the axis. Slopes are compared, by their correlation over the samples that are
+    ``valid`` in both: they need no level and weigh the features.
     """
     n, m = profiles.shape
-    window = np.minimum(
-        1.0, np.minimum(np.arange(m) + 0.5, m - np.arange(m) - 0.5) / max(1.0, 0.1 * m)
-    )
-    spectra = np.fft.rfft(np.gradient(profiles, axis=1) * window, 2 * m, axis=1)
+    slopes = np.zeros((n, m))
+    slopes[:, 1:-1] = (profiles[:, 2:] - profiles[:, :-2]) / 2
+    seen = valid.copy()
+    seen[:, 1:-1] &= valid[:, 2:] & valid[:, :-2]
+    seen[:, [0, -1]] = False
+    spectra = np.fft.rfft(np.stack([slopes * seen, slopes**2 * seen, seen]), 2 * m, axis=2)
     frequency = np.fft.rfftfreq(2 * m)
     shifts = np.zeros(n)
+    lags = np.arange(-(m // 2), m // 2 + 1)
 
-    def peak(reference: npt.NDArray[np.complex128], i: int) -> float:
-        lags = np.fft.irfft(np.conj(reference) * spectra[i], 2 * m)
-        lag = np.arange(-min(int(reach), m - 2), min(int(reach), m - 2) + 1)
-        best = int(lag[np.argmax(lags[lag])])
-        before, here, after = lags[best - 1], lags[best], lags[(best + 1) % (2 * m)]
-        bend = before - 2 * here + after
-        return best + (0.5 * float((before - after) / bend) if bend < 0 else 0.0)
+    def peak(total: npt.NDArray[np.complex128], i: int) -> float:
+        """Lag of the greatest correlation of profile i with a sum of others that are where they belong."""
+        product = np.fft.irfft(np.conj(total[[0, 1, 2, 2]]) * spectra[[0, 2, 1, 2], i], 2 * m)
+        cross, here, there, count = product[:, lags]
+        if count.max() < 3:
+            return 0.0
+        # Between a covariance and a correlation: one end of a particle is like one end of another.
+        power = np.maximum(here * there, 1e-6 * here.max() * there.max() + 1e-30)
+        likeness = np.where(count < _LEAST_OVERLAP * count.max(), -1.0, cross / power**0.25)
+        best = int(np.argmax(likeness))
+        before, top, after = likeness[np.clip([best - 1, best, best + 1], 0, len(lags) - 1)]
+        bend = before - 2 * top + after
+        return float(lags[best]) + (0.5 * float((before - after) / bend) if bend < 0 else 0.0)
 
     def back(i: int) -> npt.NDArray[np.complex128]:
-        return np.asarray(spectra[i] * np.exp(2j * np.pi * frequency * shifts[i]))
+        return np.asarray(spectra[:, i] * np.exp(2j * np.pi * frequency * shifts[i]))
 
     order = np.argsort(np.abs(np.arange(n) - first), kind="stable")
-    total = spectra[first].copy()
+    total = spectra[:, first].copy()
     for i in order[1:]:
         shifts[i] = peak(total, int(i))
         total += back(int(i))
@@ -100,9 +128,11 @@ def centred(
     """
     if along:
         raw = _rows(images, np.zeros_like(shifts), axis_deg, threads).images
+        everywhere = np.ones((1, *images.shape[1:]), np.float32)
+        inside = _rows(everywhere, np.zeros((1, 2)), axis_deg, threads).images[0] > 0.5
         profiles = raw.sum(axis=2, dtype=np.float64)
         vu = across_along(shifts, axis_deg)
-        vu[:, 0] = profile_shifts(profiles, len(images) // 2, profiles.shape[1] / 2)
+        vu[:, 0] = profile_shifts(profiles, _uncut_rows(raw, inside), len(images) // 2)
         shifts = vu @ frame(axis_deg).T
     rows = _rows(images, shifts, axis_deg, threads)
     a = rows.images[:, rows.good].sum(axis=1, dtype=np.float64)

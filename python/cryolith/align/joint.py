@@ -23,8 +23,9 @@ import numpy.typing as npt
 
 from .. import _core
 from ..projection import Geometry
+from .coarse import frame
 
-__all__ = ["Model", "Pose", "Solution", "refine", "solve"]
+__all__ = ["Model", "Pose", "Solution", "dot", "refine", "slope_power", "solve"]
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -56,7 +57,8 @@ class Model:
 
     ``images`` (n_tilts, height, width) are linear in the density; ``support`` (nz, 1, nx) is 1 where there may
     be any; ``weights`` (n_tilts, height, width) or (n_tilts, 1, 1) multiply the residuals; ``ridge`` is the
-    noise variance over the variance of the density, per image.
+    noise variance over the variance of the density, per image. The images' pass band ends at Nyquist over
+    ``softness``.
     """
 
     images: Float32
@@ -65,6 +67,7 @@ class Model:
     support: Float32
     weights: Float32
     ridge: float
+    softness: float = 1.0
     threads: int = 0
     cancel: _core.CancelToken | None = None
 
@@ -141,6 +144,18 @@ class _Tangent:
     def adjoint(self, r: Float32) -> tuple[Float64, float]:
         local = np.einsum("nkij,nij->nk", self.local, r, dtype=np.float64)
         return local, 0.0 if self.axis is None else dot(self.axis, r)
+
+
+def slope_power(model: Model, pose: Pose, x: Float32) -> Float64:
+    """Return the summed squares of the images' slopes along and across the axis [1/px^2] for a density."""
+    powers = []
+    for direction in frame(pose.tilt_axis_deg).T:
+        step = direction * _STEP_PX
+        high = model.operator(replace(pose, shifts_px=pose.shifts_px + step)).project(x)
+        low = model.operator(replace(pose, shifts_px=pose.shifts_px - step)).project(x)
+        slopes = (high - low) / np.float32(2 * _STEP_PX)
+        powers.append(dot(slopes, slopes))
+    return np.array(powers)
 
 
 def _tangent(model: Model, pose: Pose, x: Float32, *, axis: bool, rotations: bool) -> _Tangent:

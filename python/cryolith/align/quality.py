@@ -9,28 +9,38 @@ import numpy as np
 import numpy.typing as npt
 
 from .coarse import across_along, frame
-from .joint import Model, Pose, Solution, dot, refine, solve
+from .images import reduce_images
+from .joint import Model, Pose, Solution, dot, refine, slope_power, solve
 
 __all__ = [
     "AxisFit",
     "fit_axis",
     "hold_out",
+    "misfits",
     "outliers",
     "relative_residuals",
     "shift_errors",
+    "unfitting",
     "without_gauge",
 ]
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
-_AXIS_STEPS_DEG = (3.0, 3.0, 1.5)
 # Error of the angle beside noise (interpolation between rotated lattices, limits of the support): root mean square
 # over the simulated series of design/004-alignment.md, where noise alone would give 0.02 to 0.04 deg.
 _AXIS_MODEL_DEG = 0.2
-_STRIPE_PX = 4
-_SPLIT_ROUNDS = 3
+# Errors as large as stated on simulated series of two doses (design/013-joint-alignment.md); with the ridge of the
+# fit itself those stated were 0.6 of the true ones at the low dose.
+_LOOSER = 16.0
+_MOST_NOISE = 0.8
+# Error of a shift beside noise, in pixels of the last reduced images: what is left at the high dose.
+_MODEL_PX = 0.01
+_NOISE_SAMPLES = 4
+_NOISE_SEED = 20261127
+_SMOOTH_TILTS = 2.0
 _OUTLIER_SIGMAS = 6.0
+_LEAST_KEPT = 5
 _LEAST_OUTLIER = 4.0  # times the usual residual: a flagged tilt must also be plainly worse
 
 
@@ -55,8 +65,8 @@ def _cost(model: Model, solution: Solution) -> float:
     return dot(r, r) + model.ridge * len(model.images) * dot(solution.density, solution.density)
 
 
-def fit_axis(model: Model, pose: Pose, iterations: int) -> AxisFit:
-    """Find the angle of least misfit: parabolas through three angles, the shifts free at each.
+def fit_axis(model: Model, pose: Pose, steps_deg: tuple[float, ...], iterations: int) -> AxisFit:
+    """Find the angle of least misfit: parabolas through three angles, one for each step, the shifts free at each.
 
     The object follows a wrong axis, so that Gauss-Newton steps of the angle are slow; the cost itself is smooth.
     sigma: the angle at which the cost over the noise variance has risen by one, with the model's own error.
@@ -64,8 +74,8 @@ def fit_axis(model: Model, pose: Pose, iterations: int) -> AxisFit:
     limited = replace(model, weights=_round_window(model))
     sigma = float("nan")
     moved = 90.0
-    for step in _AXIS_STEPS_DEG:
-        if step == _AXIS_STEPS_DEG[0] and moved < step / 2:
+    for step in steps_deg:
+        if step == steps_deg[0] and moved < step / 2:
             continue  # the minimum lies well inside: go on to the finer step
         costs, poses, solutions = [], [], []
         for turn in (-step, 0.0, step):
@@ -79,9 +89,8 @@ def fit_axis(model: Model, pose: Pose, iterations: int) -> AxisFit:
         move = 0.5 * (costs[0] - costs[2]) / bend if bend > 0 else float(best - 1)
         move = step * float(np.clip(move, -1.5, 1.5))
         moved = abs(move)
-        noise = dot(solutions[best].residual, solutions[best].residual) / max(
-            1.0, float(limited.weights.sum())
-        )
+        pixels = max(1.0, float(limited.weights.sum()) / model.softness**2)
+        noise = dot(solutions[best].residual, solutions[best].residual) / pixels
         noisy = step * float(np.sqrt(2 * noise / bend)) if bend > 0 else float("inf")
         sigma = float(np.hypot(noisy, _AXIS_MODEL_DEG))
         pose = replace(poses[best], tilt_axis_deg=pose.tilt_axis_deg + move)
@@ -98,33 +107,51 @@ def without_gauge(shifts: Float64, angles_deg: Float64, axis_deg: float) -> Floa
     return vu
 
 
-def shift_errors(model: Model, pose: Pose, iterations: int) -> Float64:
-    """Standard deviations (n, 2) of the (row, column) shifts [px], from two halves of the pixels.
+def shift_errors(model: Model, pose: Pose, solution: Solution, iterations: int) -> Float64:
+    """Standard deviations (n, 2) of the (row, column) shifts [px]: what noise like that of the images does to them.
 
-    The images are split into stripes across the tilt axis; different stripes see different parts of the
-    specimen, so the two halves measure each shift independently. Half the difference of their answers, gauge
-    removed, is one sample of the error of the whole; it is averaged over the tilts.
+    The solved density's projections get new noise, in the images' own pass band, and the shifts are solved for
+    with the density free, held loosely (a ridge that shrinks the density hides errors that it makes). The variance
+    of the noise grows with the signal as the residuals' does; its size is the one at which it leaves a residual as
+    large as the images do, so that what the fit absorbs counts too. Noise in the density looks like slopes to
+    follow but tells nothing: sigma grows by the share that it has in them.
     """
-    n, height, width = model.images.shape
-    y, x = np.mgrid[:height, :width].astype(np.float64)
-    middle = np.stack([y - (height - 1) / 2, x - (width - 1) / 2], axis=-1)
-    halves = []
-    for parity in (0, 1):
-        weights = np.empty(model.images.shape, np.float32)
-        for i in range(n):
-            v = (middle - pose.shifts_px[i]) @ frame(pose.tilt_axis_deg)[:, 0]
-            weights[i] = np.floor(v / _STRIPE_PX) % 2 == parity
-        half = replace(model, weights=model.weights * weights)
-        found, _ = refine(
-            half, pose, rounds=_SPLIT_ROUNDS, iterations=iterations, axis=False, tolerance=0.0
-        )
-        halves.append(found.shifts_px)
-    difference = without_gauge(halves[0] - halves[1], model.angles_deg, pose.tilt_axis_deg) / 2
-    lost = np.array([1.0, 2.0])  # gauge parameters along and across
-    variance = (difference**2).sum(axis=0) / np.maximum(n - lost, 1)
+    loose = replace(model, ridge=model.ridge / _LOOSER)
+    base = solve(loose, pose, solution.density, iterations)
+    predicted = model.images - base.residual
+    spread = np.sqrt(_noise_variance(predicted, base.residual))
+    rng = np.random.default_rng(_NOISE_SEED)
+    moves, densities, left = [], [], 0.0
+    for _ in range(_NOISE_SAMPLES):
+        noise = rng.standard_normal(predicted.shape, np.float32) * spread
+        soft = reduce_images(noise, 1, model.threads, model.cancel, softness=model.softness)
+        noisy = replace(loose, images=predicted + soft)
+        found = solve(noisy, pose, base.density, iterations, shifts=True)
+        moves.append(without_gauge(found.moves, model.angles_deg, pose.tilt_axis_deg))
+        densities.append(found.density)
+        left += dot(found.residual, found.residual) / _NOISE_SAMPLES
+    size = dot(base.residual, base.residual) / max(left, 1e-30)
+    middle = np.mean(densities, axis=0)
+    noisy_slopes = np.mean([slope_power(model, pose, x - middle) for x in densities], axis=0)
+    noisy_slopes *= size * _NOISE_SAMPLES / (_NOISE_SAMPLES - 1)
+    share = noisy_slopes / np.maximum(slope_power(model, pose, base.density), 1e-30)
+    grown = 1 / (1 - np.minimum(share, _MOST_NOISE)) ** 2
+    variance = np.var(moves, axis=0, ddof=1) * size * grown
+    near = np.arange(len(variance))[:, None] - np.arange(len(variance))
+    window = np.exp(-0.5 * (near / _SMOOTH_TILTS) ** 2)
+    variance = window @ variance / window.sum(axis=1, keepdims=True) + _MODEL_PX**2
     turn = frame(pose.tilt_axis_deg)
-    covariance = turn @ np.diag(variance) @ turn.T
-    return np.tile(np.sqrt(np.diag(covariance)), (n, 1))
+    return np.asarray(np.sqrt(variance @ (turn**2).T))
+
+
+def _noise_variance(predicted: Float32, residual: Float32) -> Float32:
+    """Variance of each pixel: a constant and a part in proportion to the signal, fitted to the residuals."""
+    p = np.maximum(predicted, 0).astype(np.float64).ravel()
+    r2 = np.square(residual, dtype=np.float64).ravel()
+    mean, spread = p.mean(), p.var()
+    slope = max(0.0, float(((p - mean) * r2).mean()) / spread) if spread > 0 else 0.0
+    floor = max(float(r2.mean()) - slope * mean, 0.05 * float(r2.mean()))
+    return np.asarray(floor + slope * np.maximum(predicted, 0), np.float32)
 
 
 def relative_residuals(images: Float32, residual: Float32) -> Float64:
@@ -145,6 +172,30 @@ def hold_out(model: Model, pose: Pose, iterations: int) -> float:
     predicted = model.operator(pose).project(solution.density)
     residuals = relative_residuals(model.images[held], model.images[held] - predicted[held])
     return float(residuals.mean())
+
+
+def unfitting(images: Float32, residual: Float32) -> npt.NDArray[np.bool_]:
+    """Return which tilts leave a residual far above that of the others, in itself or against their image."""
+    ones = np.ones_like(residual[:1]) / np.sqrt(residual[0].size)
+    return outliers(relative_residuals(ones, residual)) | outliers(
+        relative_residuals(images, residual)
+    )
+
+
+def misfits(model: Model, pose: Pose, solution: Solution, iterations: int) -> npt.NDArray[np.bool_]:
+    """Return which tilts do not fit, where predictions of the others gain from leaving them out."""
+    bad = unfitting(model.images, solution.residual)
+    if not bad.any() or (~bad).sum() < _LEAST_KEPT:
+        return np.zeros(len(bad), bool)
+    held = ~bad & (np.cumsum(~bad) % 4 == 0)
+
+    def held_out(used: npt.NDArray[np.bool_]) -> float:
+        weights = np.where(used[:, None, None], model.weights, np.float32(0)).astype(np.float32)
+        density = solve(replace(model, weights=weights), pose, None, iterations).density
+        left = model.images - model.operator(pose).project(density)
+        return float(relative_residuals(model.images[held], left[held]).mean())
+
+    return bad if held_out(~held & ~bad) < held_out(~held) else np.zeros(len(bad), bool)
 
 
 def outliers(values: Float64) -> npt.NDArray[np.bool_]:

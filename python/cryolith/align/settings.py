@@ -28,7 +28,7 @@ class AlignSettings:
     )
     binning: int = setting(
         0,
-        "pixels binned for the last refinement; 0 chooses about 64 px images",
+        "pixels binned for the last refinement; 0 chooses about 128 px images",
         minimum=0,
         maximum=64,
     )

@@ -15,11 +15,11 @@ from .axis import moved_along, nearest_turn, search_isolated, search_slab
 from .coarse import across_along, correlate_outward, frame
 from .images import reduce_images, resample_images
 from .joint import Model, Pose, Solution, dot, refine, solve
-from .quality import fit_axis, hold_out, shift_errors
+from .quality import fit_axis, hold_out, misfits, relative_residuals, shift_errors
 from .settings import AlignSettings
 from .specimen import Prepared
 
-__all__ = ["Fit", "Job", "centred_gauge", "first_pose", "refined"]
+__all__ = ["Fit", "Job", "centred_gauge", "coarse_misfits", "first_pose", "refined"]
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -29,6 +29,14 @@ _AXIS_ITERATIONS = 20
 # Cut-off of the images to fit, as a fraction of Nyquist: 1 / 2.5. With more, interpolation between rotated lattices
 # pulled the axis towards the lattice: -0.7 deg at 30 deg with 1, -0.3 with 1.5, -0.07 with 2.5 (a simulated needle).
 _SOFTNESS = 2.5
+# The last images are twice as fine as what they show: then interpolation does not pull the axis, and all that the
+# coarser images could not show of a needle's grains counts (0.1 instead of 0.46 px along the axis).
+_LAST_SOFTNESS = 2.0
+_COARSE_TURNS_DEG = (3.0, 3.0, 1.5)
+_FINE_TURNS_DEG = (0.8,)
+# A drift along the axis of a slab keeps 0.85 of its error in a round; rounds on the coarsest images are cheap.
+_SLAB_ROUNDS = 4
+_TINY_EDGE, _SMALL_EDGE = 16, 64
 _RIDGE = 0.01
 _RIDGE_RANGE = (0.003, 1.0)
 _SLAB_THICKNESS = 0.15
@@ -95,7 +103,7 @@ def first_pose(job: Job, ready: Prepared) -> tuple[Pose, list[str]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """What the refinement found, in pixels of the last reduced images."""
+    """What the refinement found: the pose in raw pixels, the rest in those of the last reduced images."""
 
     pose: Pose
     model: Model
@@ -107,58 +115,81 @@ class Fit:
     notes: tuple[str, ...]
 
 
-def refined(job: Job, ready: Prepared, pose: Pose, fine: int) -> Fit:
-    """Axis and shifts at twice the binning, then shifts at the last one; pose in and out in raw pixels."""
+def _ladder(edge: int, finest: int, isolated: bool) -> list[int]:
+    """Binnings to refine at, coarse to fine; what a slab shows is small, nothing is left of it on tiny images."""
+    least = _TINY_EDGE if isolated else _SMALL_EDGE
+    return [b for b in (4 * finest, 2 * finest) if edge // b >= least] + [finest]
+
+
+def refined(job: Job, ready: Prepared, pose: Pose, finest: int) -> Fit:
+    """Axis and shifts from coarse to fine; pose in and out in raw pixels."""
     s = job.settings
-    # What a slab shows is small: nothing is left of it on coarser or softer images.
-    large = ready.isolated and min(ready.images.shape[1:]) * ready.binning >= 32 * fine
-    coarse = 2 * fine if large else fine
-    coarse_images = _reduced(ready, coarse, job)
-    scaled = replace(pose, shifts_px=pose.shifts_px / coarse)
-    model = _with_ridge(_model(job, ready, coarse_images, scaled), scaled)
-    scaled, first = refine(
-        model, scaled, rounds=min(2, s.iterations), iterations=_ITERATIONS, axis=False
-    )
-    notes = []
-    if ready.isolated:
-        gains = _gains(coarse_images, first)
-        ready = replace(ready, images=ready.images / gains[:, None, None])
-        coarse_images = _reduced(ready, coarse, job)
-        model = replace(model, images=coarse_images)
-        notes.append(f"intensity: images scaled to the reconstruction (sd {gains.std():.2%})")
-    job.tell(0.4)
+    ladder = _ladder(min(ready.images.shape[1:]) * ready.binning, finest, ready.isolated)
+    notes: list[str] = []
     sigma_axis = float("nan")
+    for level, binning in enumerate(ladder):
+        first, last = level == 0, binning == finest
+        scaled = replace(pose, shifts_px=pose.shifts_px / binning)
+        model, solution = _level(job, ready, scaled, binning, last)
+        scaled, solution = refine(
+            model, scaled, rounds=min(2, s.iterations), iterations=_ITERATIONS, axis=False
+        )
+        if first and ready.isolated:
+            gains = _gains(model.images, solution)
+            ready = replace(ready, images=ready.images / gains[:, None, None])
+            model = replace(model, images=model.images / gains[:, None, None])
+            notes.append(f"intensity: images scaled to the reconstruction (sd {gains.std():.2%})")
+        if s.refine_axis and s.iterations and (first or last):
+            steps = (_COARSE_TURNS_DEG if first else ()) + (_FINE_TURNS_DEG if last else ())
+            part = slice(None, None, 2 if first and len(job.keep) >= _MANY_TILTS else 1)
+            fit = fit_axis(model.subset(part), scaled.subset(part), steps, _AXIS_ITERATIONS)
+            scaled = replace(scaled, tilt_axis_deg=fit.pose.tilt_axis_deg)
+            sigma_axis = fit.sigma_deg
+        rounds = s.iterations * (_SLAB_ROUNDS if first and not ready.isolated else 1)
+        scaled, solution = refine(model, scaled, rounds=rounds, iterations=_ITERATIONS, axis=False)
+        pose = replace(scaled, shifts_px=scaled.shifts_px * binning)
+        job.tell(0.3 + 0.5 * (level + 1) / len(ladder))
     if s.refine_axis and s.iterations:
-        part = slice(None, None, 2 if len(job.keep) >= _MANY_TILTS else 1)
-        fit = fit_axis(model.subset(part), scaled.subset(part), _AXIS_ITERATIONS)
-        scaled = replace(scaled, tilt_axis_deg=fit.pose.tilt_axis_deg)
-        sigma_axis = fit.sigma_deg
         notes.append("axis angle: least misfit of the reconstruction, shifts free at each angle")
-    job.tell(0.6)
-    scaled, _ = refine(model, scaled, rounds=s.iterations, iterations=_ITERATIONS, axis=False)
-    model = replace(_model(job, ready, coarse_images, scaled), ridge=model.ridge)
-    sigma = shift_errors(model, scaled, _AXIS_ITERATIONS) * coarse
-    job.tell(0.7)
-    scaled = replace(scaled, shifts_px=scaled.shifts_px * coarse / fine)
-    model = _with_ridge(_model(job, ready, _reduced(ready, fine, job), scaled), scaled)
-    scaled, solution = refine(
-        model, scaled, rounds=min(2, s.iterations), iterations=_ITERATIONS, axis=False
-    )
+    sigma = shift_errors(model, scaled, solution, _ITERATIONS) * finest
     job.tell(0.9)
     holdout = hold_out(model, scaled, _ITERATIONS)
     if s.refine_rotation and s.iterations:
         scaled, solution, holdout, note = _turned(model, scaled, solution, holdout)
         notes.append(note)
     return Fit(
-        pose=replace(scaled, shifts_px=scaled.shifts_px * fine),
+        pose=replace(scaled, shifts_px=scaled.shifts_px * finest),
         model=model,
         solution=solution,
-        binning=fine,
+        binning=finest,
         sigma_axis_deg=sigma_axis,
         sigma_shifts_px=sigma,
         holdout=holdout,
         notes=tuple(notes),
     )
+
+
+def coarse_misfits(
+    job: Job, ready: Prepared, pose: Pose, finest: int
+) -> tuple[npt.NDArray[np.bool_], Float64]:
+    """Return which tilts do not fit on the coarsest images, and the relative residual of each."""
+    binning = _ladder(min(ready.images.shape[1:]) * ready.binning, finest, ready.isolated)[0]
+    scaled = replace(pose, shifts_px=pose.shifts_px / binning)
+    model, _ = _level(job, ready, scaled, binning, last=False)
+    scaled, solution = refine(model, scaled, rounds=2, iterations=_ITERATIONS, axis=False)
+    residuals = relative_residuals(model.images, solution.residual)
+    return misfits(model, scaled, solution, _ITERATIONS), residuals
+
+
+def _level(
+    job: Job, ready: Prepared, pose: Pose, binning: int, last: bool
+) -> tuple[Model, Solution]:
+    """Reduced images, and a first density with the ridge that its noise asks for."""
+    softness = (_LAST_SOFTNESS if last else _SOFTNESS) if ready.isolated else 1.0
+    factor = max(1, round(binning / ready.binning))
+    images = reduce_images(ready.images, factor, job.threads, job.cancel, softness=softness)
+    model = replace(_model(job, ready, images, pose), softness=softness)
+    return _with_ridge(model, pose)
 
 
 def _turned(
@@ -175,14 +206,14 @@ def _turned(
     return pose, solution, holdout, f"rotation of each image: dropped ({told})"
 
 
-def _with_ridge(model: Model, pose: Pose) -> Model:
+def _with_ridge(model: Model, pose: Pose) -> tuple[Model, Solution]:
     """Set the ridge to the variance of the noise over that of the density, from a first solution."""
     first = solve(model, pose, None, _AXIS_ITERATIONS)
     noise = dot(first.residual, first.residual) / first.residual.size
     voxels = float(model.support.sum()) * model.shape[1]
     signal = dot(first.density, first.density) / max(voxels, 1.0)
     ratio = noise / max(signal, 1e-30) / len(model.images)
-    return replace(model, ridge=float(np.clip(ratio, *_RIDGE_RANGE)))
+    return replace(model, ridge=float(np.clip(ratio, *_RIDGE_RANGE))), first
 
 
 def _gains(images: Float32, solution: Solution) -> npt.NDArray[np.float32]:
@@ -192,13 +223,6 @@ def _gains(images: Float32, solution: Solution) -> npt.NDArray[np.float32]:
     bottom = np.einsum("nij,nij->n", predicted, predicted, dtype=np.float64)
     gains = np.clip(top / np.maximum(bottom, 1e-30), 0.25, 4.0)
     return np.asarray(gains / gains.mean(), np.float32)
-
-
-def _reduced(ready: Prepared, binning: int, job: Job) -> Float32:
-    factor = max(1, round(binning / ready.binning))
-    return reduce_images(
-        ready.images, factor, job.threads, job.cancel, softness=_SOFTNESS if ready.isolated else 1.0
-    )
 
 
 def _model(job: Job, ready: Prepared, images: Float32, pose: Pose) -> Model:

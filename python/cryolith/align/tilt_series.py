@@ -14,20 +14,22 @@ from .. import _core
 from .._arrays import as_angles
 from ..datamodel import Alignment, TiltSeries
 from ..errors import InputError
-from .quality import outliers, relative_residuals
+from .joint import Pose
+from .quality import relative_residuals, unfitting
 from .settings import AlignSettings
 from .specimen import Prepared, prepare
-from .steps import Fit, Job, centred_gauge, first_pose, refined
+from .steps import Fit, Job, centred_gauge, coarse_misfits, first_pose, refined
 
 __all__ = ["align_tilt_series"]
 
 Float64 = npt.NDArray[np.float64]
 
-# Edge of the smallest reduced images: most of what isolated specimens tell about their shifts is there
-# (design/004-alignment.md), and a round of refinement takes a second.
-_FINE_EDGE = 64
+# Edge of the last reduced images: what isolated specimens tell about their shifts is there
+# (design/013-joint-alignment.md), and a round of refinement takes a second.
+_FINE_EDGE = 128
 _LEAST_EDGE = 16
 _LEAST_TILTS = 5
+_MISFIT_ROUNDS = 2
 _LEAST_RANGE_DEG = 5.0
 _LEAST_CONTRAST = 0.05
 
@@ -93,7 +95,7 @@ def align_tilt_series(
     ready = prepare(
         _Chosen(series.images, job.keep),
         job.angles_deg,
-        max(1, fine // 2),
+        fine,
         settings.specimen,
         threads,
         cancel,
@@ -101,6 +103,7 @@ def align_tilt_series(
     job, ready = _without_blanks(job, ready, flags)
     job.tell(0.1)
     pose, notes = first_pose(job, ready)
+    job, ready, pose = _without_misfits(job, ready, pose, fine, flags)
     job.tell(0.3)
     fit = refined(job, ready, pose, fine)
     job.tell(0.95)
@@ -158,11 +161,36 @@ def _without_blanks(job: Job, ready: Prepared, flags: dict[int, str]) -> tuple[J
         flags[int(job.keep[i])] = (
             f"blank: contrast (standard deviation) {ready.contrast[i]:.3g} against {usual:.3g} of the other tilts"
         )
-    chosen = ready.replaced, ready.contrast
+    return _chosen(job, ready, ~blank)
+
+
+def _without_misfits(
+    job: Job, ready: Prepared, pose: Pose, finest: int, flags: dict[int, str]
+) -> tuple[Job, Prepared, Pose]:
+    """Leave out tilts that do not fit the others before they spoil the fine alignment of the others."""
+    for _ in range(_MISFIT_ROUNDS if job.settings.iterations else 0):
+        bad, residuals = coarse_misfits(job, ready, pose, finest)
+        if not bad.any():
+            break
+        for i in np.flatnonzero(bad):
+            flags[int(job.keep[i])] = (
+                f"residual {residuals[i]:.3g} against {np.median(residuals):.3g} of the other tilts: does not fit; "
+                "held-out tilts are predicted better without it"
+            )
+        job, ready = _chosen(job, ready, ~bad)
+        pose = replace(pose, shifts_px=pose.shifts_px[~bad], rotations_deg=pose.rotations_deg[~bad])
+    return job, ready, pose
+
+
+def _chosen(job: Job, ready: Prepared, part: npt.NDArray[np.bool_]) -> tuple[Job, Prepared]:
+    """Job and images of some of the tilts."""
     kept = replace(
-        ready, images=ready.images[~blank], replaced=chosen[0][~blank], contrast=chosen[1][~blank]
+        ready,
+        images=ready.images[part],
+        replaced=ready.replaced[part],
+        contrast=ready.contrast[part],
     )
-    return replace(job, keep=job.keep[~blank], angles_deg=job.angles_deg[~blank]), kept
+    return replace(job, keep=job.keep[part], angles_deg=job.angles_deg[part]), kept
 
 
 def _described(
@@ -177,7 +205,7 @@ def _described(
     n, keep = len(series), job.keep
     pose = centred_gauge(job, ready, fit)
     residuals = relative_residuals(fit.model.images, fit.solution.residual)
-    for i in np.flatnonzero(outliers(residuals)):
+    for i in np.flatnonzero(unfitting(fit.model.images, fit.solution.residual)):
         flags[int(keep[i])] = (
             f"residual {residuals[i]:.3g} against {np.median(residuals):.3g} of the other tilts: does not fit"
         )

@@ -109,6 +109,8 @@ def _clusters(steps: list[Step]) -> list[list[int]]:
 def _measure(
     frame: Frame, depth: Float64, steps: list[Step], stops: tuple[float, float]
 ) -> list[Boundary]:
+    if not steps:
+        return []
     planes = [
         Plane(s.position, frame.slope, frame.centre, np.zeros(0), np.zeros(0, bool)) for s in steps
     ]
@@ -127,13 +129,13 @@ def _measure(
             seen.min() < _MINIMUM
         ):  # the weakest is no edge of its own; the others are fitted without it
             rest = [s for k, s in enumerate(steps) if k != int(seen.argmin())]
-            return _measure(frame, depth, rest, stops) if rest else []
+            return _measure(frame, depth, rest, stops)
         planes = [
             fit_plane(window.lateral, fit.position[:, k], use[:, k]) for k in range(len(steps))
         ]
         own = _without_weakest_stray(steps, planes, width, stops)
         if own is not None:
-            return _measure(frame, depth, own, stops) if own else []
+            return _measure(frame, depth, own, stops)
         if final:
             break
         width = np.array(
@@ -144,7 +146,7 @@ def _measure(
     # A ramp widens from round to round: only now is its blur the one that would be reported.
     own = _without_weakest_stray(steps, planes, np.array([b for b, _ in blurs]), stops)
     if own is not None:
-        return _measure(frame, depth, own, stops) if own else []
+        return _measure(frame, depth, own, stops)
     covariance = _noise_covariance(frame, window, steps, width, stops)
     inner = (
         fit_edges(

@@ -14,7 +14,7 @@ from ...datamodel import Alignment, TiltSeries
 from ...errors import InputError
 from ..findings import Notes, fail
 
-__all__ = ["Known", "check_known", "missing"]
+__all__ = ["Known", "check_known", "missing", "pixel_of"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -83,6 +83,14 @@ class Known:
 def missing(path: str | os.PathLike[str], what: str, why: str, option: str) -> NoReturn:
     """Fail for want of something that only the caller can know."""
     fail(path, what, "none", why, f"give it: {option}")
+
+
+def pixel_of(path: str | os.PathLike[str], alignment: Alignment, known: Known) -> float:
+    """Return the pixel size [angstrom] for a form whose shifts are in angstrom."""
+    pixel = alignment.pixel_size or known.pixel_size
+    if pixel is None:
+        missing(path, "pixel size", "it, for shifts are in angstrom", "--pixel, pixel_size=")
+    return pixel
 
 
 def check_known(alignment: Alignment, known: Known, notes: Notes) -> None:

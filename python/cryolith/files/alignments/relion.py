@@ -21,7 +21,7 @@ from ...datamodel import Alignment
 from ..angles import read_text
 from ..findings import Notes, fail
 from .common import Pose, Rows, assemble, pose_of, series_name, tell_lost
-from .known import Known, missing
+from .known import Known, missing, pixel_of
 from .star import Block, numbers, parse_star, render_block
 
 __all__ = ["read_relion", "render_relion"]
@@ -137,9 +137,7 @@ def render_relion(path: str, alignment: Alignment, known: Known, notes: Notes) -
     """The text of the global star file, and of ``tilt_series/<name>.star`` beside it."""
     pose = pose_of(alignment, path)
     tell_lost(alignment, pose, notes, "rotation x-tilt excluded", "RELION 5's star file")
-    pixel = alignment.pixel_size or known.pixel_size
-    if pixel is None:
-        missing(path, "pixel size", "it, for shifts are in angstrom", "--pixel, pixel_size=")
+    pixel = pixel_of(path, alignment, known)
     if not alignment.kept.any():
         fail(path, "tilts", "all excluded", "at least one tilt", "keep a tilt")
     if alignment.flags:

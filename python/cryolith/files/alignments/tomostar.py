@@ -11,7 +11,7 @@ from ...datamodel import Alignment
 from ..angles import read_text
 from ..findings import Notes, fail
 from .common import Rows, assemble, pose_of, series_name, tell_lost
-from .known import Known, missing
+from .known import Known, missing, pixel_of
 from .star import numbers, parse_star, render_block
 from .warp import HALF_PIXEL, image_names
 
@@ -61,9 +61,7 @@ def render_tomostar(path: str, alignment: Alignment, known: Known, notes: Notes)
     """The text of ``.tomostar``."""
     pose = pose_of(alignment, path)
     tell_lost(alignment, pose, notes, "rotation", "Warp's .tomostar")
-    pixel = alignment.pixel_size or known.pixel_size
-    if pixel is None:
-        missing(path, "pixel size", "it, for shifts are in angstrom", "--pixel, pixel_size=")
+    pixel = pixel_of(path, alignment, known)
     if known.pre_exposure is None:
         expected = "the dose before each tilt"
         notes.warn("wrpDose", "none", expected, "0 is written; give --series with its .mdoc")

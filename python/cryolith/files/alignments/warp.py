@@ -26,7 +26,7 @@ from ...datamodel import Alignment
 from ..angles import parse_number, read_text, split_lines
 from ..findings import Notes, fail
 from .common import Pose, Rows, assemble, pose_of, series_name, tell_lost
-from .known import Known, missing
+from .known import Known, missing, pixel_of
 from .warp_grid import grid_nodes, local_of, nodes_of, render_grid
 
 __all__ = ["HALF_PIXEL", "image_names", "read_warp", "render_warp"]
@@ -165,9 +165,7 @@ def image_names(alignment: Alignment, name: str, notes: Notes, field: str) -> li
 def render_warp(path: str, alignment: Alignment, known: Known, notes: Notes) -> dict[Path, str]:
     """The text of Warp's XML."""
     pose = pose_of(alignment, path)
-    pixel = alignment.pixel_size or known.pixel_size
-    if pixel is None:
-        missing(path, "pixel size", "it, for shifts are in angstrom", "--pixel, pixel_size=")
+    pixel = pixel_of(path, alignment, known)
     shape = alignment.image_shape or known.image_shape
     nodes = nodes_of(alignment, pose, shape)
     holds = "rotation x-tilt excluded" + (" local" if nodes is not None else "")
