@@ -347,7 +347,7 @@ void turn_image(const float* table, const Turn& t, View2<const float> image, flo
   clear_margins(stretched, s.stretched, ny, ni);
   const Mix mix = t.stretch_y ? mix_of(taps_of(table, t.across, t.js), t.y) : Mix{};
   float *spaced = scratch[2].data(), *line = scratch[1].data();
-  clear_margins(spaced, s.stretched, 1, ni);
+  std::fill_n(spaced, s.stretched, 0.0f);  // what rows beyond t.y are made from, and the margins of the others
   for (index_t j = t.js.begin; j < t.js.end; ++j, out += stride) {
     const float* from = spaced;
     if (t.stretch_y) {

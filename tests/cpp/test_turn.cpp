@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <vector>
 
@@ -22,10 +23,14 @@ SampleGrid lattice(double degrees, double along, double across, double row, doub
   return {{fixed(row), fixed(along * s), fixed(across * c)}, {fixed(column), fixed(along * c), fixed(-across * s)}};
 }
 
+// As another turn may have left it.
 struct Scratch {
   Buffer<float> buffers[3];
   explicit Scratch(const Turn& turn) {
-    for (Buffer<float>& b : buffers) b = Buffer<float>(turn_scratch(turn));
+    for (Buffer<float>& b : buffers) {
+      b = Buffer<float>(turn_scratch(turn));
+      std::fill_n(b.data(), b.size(), std::numeric_limits<float>::quiet_NaN());
+    }
   }
 };
 
