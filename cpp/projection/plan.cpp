@@ -72,7 +72,14 @@ Shear shear(double slope, index_t line, index_t lines) {
   return {static_cast<index_t>(whole), static_cast<float>(s - whole)};
 }
 
-ProjectionPlan::ProjectionPlan(const std::vector<TiltPose>& tilts, VolumeShape volume, ImageShape image)
+bool near_image_axis(const TiltPose& p) {
+  const double cosine = std::abs(p.cos_axis), sine = std::abs(p.sin_axis), scale = std::abs(p.scale * p.across);
+  const double main = std::max(cosine, sine), other = std::min(cosine, sine);
+  // Where a volume row crosses pixels along it; how far its neighbour's samples lie along it, and the row itself.
+  return other / main <= kLargestShear && scale * other <= kLargestShear && std::abs(scale / main - 1) <= kLargestShear;
+}
+
+ProjectionPlan::ProjectionPlan(const std::vector<TiltPose>& tilts, VolumeShape volume, ImageShape image, bool turn)
     : volume_(volume),
       detector_(image),
       window_{0, 0, image.height, image.width},
@@ -92,15 +99,12 @@ ProjectionPlan::ProjectionPlan(const std::vector<TiltPose>& tilts, VolumeShape v
           "; use fewer tilts at a time");
   fill(shallow_, volume.nx, volume.nz);
   fill(steep_, volume.nz, volume.nx);
-  make_turned();
+  if (turn || !std::all_of(tilts.begin(), tilts.end(), near_image_axis)) make_turned();
 }
 
 // The pose of a turned image: its axis along the columns, in the direction that the image is turned least from. u is
 // whole pixels wherever it was in the image, were that not turned: an axis along an image axis costs no interpolation.
 void ProjectionPlan::make_turned() {
-  bool all_near = true;
-  for (index_t tilt = 0; tilt < tilts(); ++tilt) all_near = all_near && near(tilt);
-  if (all_near) return;
   std::vector<TiltPose> poses;
   double reach = 0.0;
   for (const TiltPose& p : tilts_) {
@@ -255,19 +259,12 @@ ImageWindow ProjectionPlan::window(Range rows) const {
 
 ProjectionPlan ProjectionPlan::slab(Range rows) const {
   const ImageWindow seen = window(rows);
-  ProjectionPlan out(tilts_, {volume_.nz, rows.end - rows.begin, volume_.nx}, detector_);
+  ProjectionPlan out(tilts_, {volume_.nz, rows.end - rows.begin, volume_.nx}, detector_, turned_ != nullptr);
   out.first_ = rows.begin + first_;
   out.whole_ny_ = whole_ny_;
   out.window_ = seen;
   if (turned_ != nullptr) out.turned_ = std::make_unique<const ProjectionPlan>(turned_->slab(rows));
   return out;
-}
-
-bool ProjectionPlan::near(index_t tilt) const {
-  constexpr index_t unit = index_t{1} << kPositionBits;
-  const StripGrid s = strip(tilt, 0);
-  const auto small = [](index_t rest) { return static_cast<double>(std::abs(rest)) <= kLargestShear * unit; };
-  return small(s.across.step) && small(s.along.lane) && small(std::abs(s.across.lane) - unit);
 }
 
 bool ProjectionPlan::straight(index_t tilt) const {
@@ -309,6 +306,12 @@ Range ProjectionPlan::strip_pixels(index_t tilt, Range blocks, Range samples) co
     }
   const index_t begin = std::max<index_t>(0, low - kTaps / 2 + 1);
   return {begin, std::max(begin, std::min(extent, high + kTaps / 2 + 1))};
+}
+
+index_t ProjectionPlan::strip_samples() const {
+  double closest = kLargestScale;
+  for (index_t tilt = 0; tilt < tilts(); ++tilt) closest = std::min(closest, spacing(tilt));
+  return static_cast<index_t>(std::ceil(kTaps / closest)) + 1;
 }
 
 StripJob strip_job(const ProjectionPlan& plan, index_t tilt, Range blocks, float* strips) {

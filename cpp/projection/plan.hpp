@@ -44,6 +44,9 @@ Buffer<float> tap_table(int taps, double beta);
 // Detector pixels per voxel that a plan takes. Beyond 1.3 the sampling comb passes the kernel and shows as ripple.
 inline constexpr double kSmallestScale = 1.0 / 1024, kLargestScale = 1.25;
 
+// Whether a tilt's axis lies near an image axis and its scale near 1, so that samples can be taken from strips.
+bool near_image_axis(const TiltPose& pose);
+
 // Everything about one geometry and one pair of shapes that does not depend on the data. Make once, run often.
 //
 // Definition (design/003-projector.md). Stretched row sample x' (x' counted from the volume's centre along the rows,
@@ -60,7 +63,8 @@ class ProjectionPlan {
   // (benchmarks/validate_wedge.py).
   static constexpr double kSteepTangent = 1.3;
 
-  ProjectionPlan(const std::vector<TiltPose>& tilts, VolumeShape volume, ImageShape image);
+  // `turn`: whether images are turned also where all axes are near an image axis, as in a series that has others.
+  ProjectionPlan(const std::vector<TiltPose>& tilts, VolumeShape volume, ImageShape image, bool turn = false);
 
   // The plan of the volume's rows [rows.begin, rows.end) alone, on no more of the images than those rows see: window().
   // Every position is rounded as in the whole, so that a volume made in slabs has the bytes of one made whole.
@@ -84,18 +88,17 @@ class ProjectionPlan {
   double spacing(index_t tilt) const;                  // throws ArgumentError where there is no such tilt
   SampleGrid grid(index_t tilt, index_t block) const;  // positions in window()
   Range samples(index_t tilt, index_t block) const;    // those of the grid that can touch the image
-  // Whether a tilt's axis lies near an image axis and its scale near 1, so that its samples are taken from strips, and
-  // whether both are exactly so.
-  bool near(index_t tilt) const;
+  // Whether a tilt's axis lies along an image axis, and its scale is 1: both exactly.
   bool straight(index_t tilt) const;
   StripGrid strip(index_t tilt, index_t block) const;
   // Pixels of the blocks' strips that the given samples have weights in.
   Range strip_pixels(index_t tilt, Range blocks, Range samples) const;
   // Rows of kLanes that a strip and its margins take.
   index_t strip_rows() const { return std::max(window_.height, window_.width) + 2 * kStripMargin; }
-  // Where some tilt's axis lies away from the image axes, or its scale from 1: the plan for images that were turned
-  // first, so that all tilts are straight; else null. turn() is how each image is turned, to all that plan takes or to
-  // the lines of volume rows [rows.begin, rows.end) alone.
+  // Most samples of any tilt that one pixel of a strip has a weight in.
+  index_t strip_samples() const;
+  // Where images are turned: the plan for those that were, so that all tilts are straight; else null. turn() is how
+  // each image is turned, to all that plan takes or to the lines of volume rows [rows.begin, rows.end) alone.
   const ProjectionPlan* turned() const { return turned_.get(); }
   Turn turn(index_t tilt) const;
   Turn turn(index_t tilt, Range rows) const;

@@ -63,8 +63,9 @@ struct OwnedTaps {
 OwnedTaps make_taps(const ProjectionPlan& plan, index_t tilt) {
   const StripGrid strip = plan.strip(tilt, 0);
   const index_t pixels = strip.down ? plan.image().height : plan.image().width;
-  OwnedTaps taps{Buffer<float>(pixels * kStripSamples), Buffer<std::int32_t>(pixels), {}};
-  taps.view = {taps.weights.data(), taps.first.data(), 0};
+  const index_t most = plan.strip_samples();
+  OwnedTaps taps{Buffer<float>(pixels * most), Buffer<std::int32_t>(pixels), {}};
+  taps.view = {taps.weights.data(), taps.first.data(), most, 0};
   CRYOLITH_SELECT(pixel_taps)(plan.table(), strip.along, plan.row_count(tilt), pixels, taps.view);
   return taps;
 }
@@ -205,7 +206,7 @@ void sum_block(const ProjectionPlan& plan, View3<const float> volume, index_t bl
 void prepare(const ProjectionPlan& plan, Scratch& s) {
   s.copy = Buffer<float>(copy_layout(plan).size());
   s.turned = Buffer<float>(turned_size(plan.steep()));
-  s.rows = Buffer<float>((kJobBlocks * plan.rows() + kStripSamples) * kLanes);
+  s.rows = Buffer<float>((kJobBlocks * plan.rows() + plan.strip_samples()) * kLanes);
   s.strips = Buffer<float>(kJobBlocks * plan.strip_rows() * kLanes);
 }
 
@@ -269,9 +270,9 @@ index_t project_scratch_bytes(const ProjectionPlan& plan, index_t threads) {
   if (plan.turned() != nullptr)
     return turned_scratch_bytes(plan, threads) + project_scratch_bytes(*plan.turned(), threads);
   const Slab slab = Slab::sizes(plan, threads);
-  const index_t taps = (kStripSamples + 1) * std::max(plan.image().height, plan.image().width);
+  const index_t taps = (plan.strip_samples() + 1) * std::max(plan.image().height, plan.image().width);
   const index_t shared = slab.pixels * slab.stride + plan.tilts() * taps;
-  const index_t rows = (kJobBlocks * plan.rows() + kStripSamples) * kLanes;
+  const index_t rows = (kJobBlocks * plan.rows() + plan.strip_samples()) * kLanes;
   const index_t own =
       copy_layout(plan).size() + turned_size(plan.steep()) + rows + kJobBlocks * plan.strip_rows() * kLanes;
   return index_t{sizeof(float)} * (shared + threads * own);
