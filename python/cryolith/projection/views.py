@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import Self
 
+from ..datamodel import LocalShifts
 from ..errors import InputError
 from .rotations import cos_sin, rotation_matrix
 
@@ -37,6 +38,7 @@ class Views:
     axis_offset_px: float
     centre_px: Float64
     sampling: float
+    local: LocalShifts | None = None
 
     def __post_init__(self) -> None:
         n = len(self.angles_deg)
@@ -46,6 +48,10 @@ class Views:
             value = getattr(self, name)
             if value.shape != shape:
                 raise InputError(f"{name}: found shape {value.shape}, expected {shape}")
+        if self.local is not None and len(self.local.good) != n:
+            raise InputError(
+                f"local: found {len(self.local.good)} entries, expected {n}, one a tilt"
+            )
         for name in (*shapes, "angles_deg", "tilt_axis_deg", "axis_offset_px", "sampling"):
             if not np.isfinite(getattr(self, name)).all():
                 raise InputError(f"{name}: found NaN or infinity, expected finite numbers")
@@ -140,4 +146,5 @@ class Views:
         if not len(chosen):
             raise InputError("index: found no tilt, expected at least one")
         names = ("angles_deg", "shifts_px", "rotations_deg", "x_tilts_deg", "magnifications")
-        return replace(self, **{name: getattr(self, name)[chosen] for name in names})
+        local = None if self.local is None else self.local.subset(chosen)
+        return replace(self, **{name: getattr(self, name)[chosen] for name in names}, local=local)
