@@ -140,11 +140,6 @@ class LocalShifts:
             found = getattr(self, name).shape
             if found != (*shape, 2):
                 raise InputError(f"{name}: found shape {found}, expected {(*shape, 2)}")
-        for name in ("points_px", "shifts_px"):
-            if not np.isfinite(getattr(self, name)[self.good]).all():
-                raise InputError(
-                    f"{name}: found NaN or infinity at a good point, expected finite numbers"
-                )
 
     def subset(self, index: npt.NDArray[Any]) -> LocalShifts:
         """Return those of some images."""

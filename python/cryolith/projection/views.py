@@ -48,10 +48,8 @@ class Views:
             value = getattr(self, name)
             if value.shape != shape:
                 raise InputError(f"{name}: found shape {value.shape}, expected {shape}")
-        if self.local is not None and len(self.local.good) != n:
-            raise InputError(
-                f"local: found {len(self.local.good)} entries, expected {n}, one a tilt"
-            )
+        if self.local is not None:
+            self._check_local(self.local)
         for name in (*shapes, "angles_deg", "tilt_axis_deg", "axis_offset_px", "sampling"):
             if not np.isfinite(getattr(self, name)).all():
                 raise InputError(f"{name}: found NaN or infinity, expected finite numbers")
@@ -67,6 +65,17 @@ class Views:
                     raise InputError(
                         f"{name}: found {value:g}, expected {1 / MAX_SCALE:g} to {MAX_SCALE:g}"
                     )
+
+    def _check_local(self, local: LocalShifts) -> None:
+        if len(local.good) != len(self):
+            raise InputError(
+                f"local: found {len(local.good)} entries, expected {len(self)}, one a tilt"
+            )
+        for name in ("points_px", "shifts_px"):
+            if not np.isfinite(getattr(local, name)[local.good]).all():
+                raise InputError(
+                    f"local.{name}: found NaN or infinity at a good point, expected finite numbers"
+                )
 
     def __len__(self) -> int:
         return len(self.angles_deg)
