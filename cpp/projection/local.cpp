@@ -28,7 +28,7 @@ index_t position(index_t pixel, float displacement, index_t extent) {
   constexpr double unit = static_cast<double>(index_t{1} << kPositionBits);
   const double at = static_cast<double>(pixel) + static_cast<double>(displacement);
   const double held = std::clamp(at, -0.5 * kTaps, static_cast<double>(extent - 1) + 0.5 * kTaps);
-  return static_cast<index_t>(std::floor(held * unit)) + (kPad << kPositionBits);
+  return static_cast<index_t>((held + static_cast<double>(kPad)) * unit);  // positive: cut off is rounded down
 }
 
 // Positions of a row of pixels, in the padded image.

@@ -237,7 +237,7 @@ def test_bad_tables_are_refused():
         Geometry.single_axis(ANGLES[:3], local=table())
     broken = table()
     broken.shifts_px[1, 3] = np.nan
-    with pytest.raises(InputError, match="local.shifts_px: found NaN or infinity at a good"):
+    with pytest.raises(InputError, match=r"local\.shifts_px: found NaN or infinity at a good"):
         Geometry.single_axis(ANGLES, local=broken)
     images, nodes = np.zeros((1, 9, 9), "f4"), np.zeros((1, 2, 2, 2), "f4")
     with pytest.raises(
