@@ -15,6 +15,7 @@ namespace {
 
 // Zeros around an image: positions outside are held where all taps see them, none beyond.
 constexpr index_t kPad = 2 * kTaps;
+constexpr float kMostPixels = 1e6f;
 
 struct Scratch {
   Buffer<float> image, nodes;  // with its padding; one row of nodes of either displacement
@@ -63,7 +64,8 @@ void require_field(const LocalField& field, View3<const float> images, View3<con
   for (int axis = 0; axis < 3; ++axis)
     require(out.extent[axis] == images.extent[axis], "out: found another shape than that of the images");
   for (index_t i = 0; i < field.nodes.size(); ++i)
-    require(std::isfinite(field.nodes.data[i]), "nodes: found NaN or infinity, expected finite displacements");
+    require(std::abs(field.nodes.data[i]) <= kMostPixels, "nodes: found ", field.nodes.data[i],
+            " px, expected finite displacements of at most ", kMostPixels, " px");
 }
 
 // Calls body(tilt, scratch) for each tilt, whose image one thread owns.

@@ -13,7 +13,7 @@ struct LocalField {
 };
 
 // out[t][r][c] = image t at (r, c) + displacement, by the kernel of sampling.hpp along either axis; 0 outside.
-// ArgumentError where the nodes do not cover the images or are not finite.
+// ArgumentError where the nodes do not cover the images or are not finite and below 1e6.
 void straighten(const Cpu& cpu, const LocalField& field, View3<const float> images, View3<float> out);
 // The transpose: sets out[t] to what straight images leave in those that are taken.
 void bend(const Cpu& cpu, const LocalField& field, View3<const float> straight, View3<float> out);
