@@ -36,7 +36,8 @@ from .cli_options import (
 
 if TYPE_CHECKING:
     from .config import Job
-    from .pipeline import Listener, Result
+    from .listener import Listener
+    from .stages import Result
 
 __all__ = ["demo", "report", "resume", "run"]
 

@@ -51,7 +51,7 @@ def reconstruct(
 ) -> None:
     """Only reconstruct, with an alignment made before."""
     from . import files, half_volumes
-    from .pipeline import reconstruct_series
+    from .stages import reconstruct_series
 
     job = make_job(
         series, None, config, angles=angles, pixel=pixel, method=method, n_iter=iterations,
