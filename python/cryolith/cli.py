@@ -15,6 +15,7 @@ from ._version import __version__
 from .cli_align import align
 from .cli_convert import convert
 from .cli_files import check, info
+from .cli_motion import motion
 from .cli_options import INTERRUPTED, guarded_command
 from .cli_run import demo, report, resume, run
 from .cli_stages import detect, reconstruct
@@ -46,7 +47,19 @@ def _root(
     """Shown by --help."""
 
 
-for _command in (run, resume, demo, check, info, align, convert, reconstruct, detect, report):
+for _command in (
+    run,
+    resume,
+    demo,
+    check,
+    info,
+    motion,
+    align,
+    convert,
+    reconstruct,
+    detect,
+    report,
+):
     app.command()(guarded_command(_command))
 
 

@@ -19,12 +19,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 __all__ = [
+    "ACCENT",
+    "BAD",
+    "GRID",
+    "INK",
+    "MUTED",
+    "SECOND",
     "Paint",
     "convergence",
     "correlation",
+    "cross",
     "draw",
     "power",
     "residuals",
+    "say",
     "shifts",
     "sinogram",
     "sizes",
@@ -105,7 +113,7 @@ def shifts(
                 label=name,
                 lw=0.8,
             )
-            _cross(ax, angles, values[:, column], flags, named=column == 0)
+            cross(ax, angles, values[:, column], flags, named=column == 0)
         ax.set(xlabel="tilt (°)", ylabel=label)
         ax.margins(y=0.12)
         ax.legend(loc="best", ncols=2)
@@ -126,7 +134,7 @@ def residuals(
         known = values if values is not None else np.full(len(angles), np.nan)
         if np.isfinite(known).any():
             ax.plot(angles, known, "o", color=ACCENT, label="used in the fit")
-            _cross(ax, angles, known, flags)
+            cross(ax, angles, known, flags)
         if np.isfinite(holdout):
             ax.axhline(holdout, color=SECOND, ls="--", label=f"held-out mean {holdout:.3g}")
         if np.isfinite(known).any() or np.isfinite(holdout):
@@ -134,7 +142,7 @@ def residuals(
             ax.set_ylim(bottom=0)
             ax.legend(loc="best")
         else:
-            _say(ax, "no residual was computed")
+            say(ax, "no residual was computed")
         ax.set(xlabel="tilt (°)", ylabel="residual / signal")
 
     return paint
@@ -268,13 +276,14 @@ def sizes(
     return paint
 
 
-def _cross(
+def cross(
     ax: Axes,
     angles: npt.NDArray[np.float64],
     values: npt.NDArray[np.float64],
     flags: list[int],
     named: bool = True,
 ) -> None:
+    """Cross the flagged tilts, and name them where there are few."""
     halo = [patheffects.withStroke(linewidth=2.5, foreground=CARD)]
     for index in flags:
         if np.isfinite(values[index]):
@@ -293,7 +302,8 @@ def _cross(
             )
 
 
-def _say(ax: Axes, text: str) -> None:
+def say(ax: Axes, text: str) -> None:
+    """Write in an empty diagram why it is empty."""
     ax.text(0.5, 0.5, text, ha="center", va="center", transform=ax.transAxes, color=MUTED)
 
 
