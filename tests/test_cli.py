@@ -31,6 +31,7 @@ def test_version():
         "check",
         "info",
         "align",
+        "motion",
         "convert",
         "reconstruct",
         "detect",

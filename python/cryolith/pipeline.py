@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +27,7 @@ from .stages import STAGES, Result, Run, carry_out, read_result
 if TYPE_CHECKING:
     from ._core import CancelToken
 
-__all__ = ["STAGES", "Listener", "Result", "plan", "resume", "rewrite_report", "run"]
+__all__ = ["STAGES", "Listener", "Result", "open_run", "plan", "resume", "rewrite_report", "run"]
 
 JOB_FILE = "job.toml"
 
@@ -64,21 +66,50 @@ def run(
     FileFormatError
         The series cannot be read.
     """
+    with open_run(
+        job,
+        threads=threads,
+        max_memory=max_memory,
+        cancel=cancel,
+        listener=listener,
+        overwrite=overwrite,
+    ) as state:
+        for stage in STAGES:
+            carry_out(state, stage)
+        return read_result(state)
+
+
+@contextlib.contextmanager
+def open_run(
+    job: Job,
+    *,
+    threads: int,
+    cancel: CancelToken | None,
+    listener: Listener | None,
+    overwrite: bool,
+    max_memory: int | None = None,
+    whole: bool = True,
+) -> Iterator[Run]:
+    """Give the state of a job whose folder is locked and fit to take its results; for :func:`run`'s errors see there.
+
+    ``whole`` also asks for what the stages after the alignment need.
+    """
     if not job.series.path or not job.output:
         raise InputError("job: series.path and output must be set before it can run")
     folder, listener = Path(job.output), listener or Listener()
     _refuse_foreign(folder, job, overwrite)
     # A series that cannot be read leaves no folder behind: it would refuse the right series later.
     series = _read(job)
-    frames = read_frames(job, series)
-    check_halves(series, frames, job.reconstruct)
-    plan_job(job, series).require_fits(max_memory, folder)
+    frames = read_frames(job, series) if whole else None
+    if whole:
+        check_halves(series, frames, job.reconstruct)
+        plan_job(job, series).require_fits(max_memory, folder)
     with records.lock(folder):
         records.sweep_partials(folder)
         _publish_job(folder, job)
         for line in series.source.warnings:
             listener.message(f"warning: {line}")
-        state = Run(
+        yield Run(
             folder=folder,
             job=job,
             series=series,
@@ -89,9 +120,6 @@ def run(
             cancel=cancel,
             listener=listener,
         )
-        for stage in STAGES:
-            carry_out(state, stage)
-        return read_result(state)
 
 
 def resume(folder: str | Path, **how: Any) -> Result:
