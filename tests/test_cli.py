@@ -32,6 +32,7 @@ def test_version():
         "info",
         "align",
         "motion",
+        "score",
         "convert",
         "reconstruct",
         "detect",

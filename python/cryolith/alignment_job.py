@@ -24,24 +24,22 @@ from .stages import Run, carry_out
 if TYPE_CHECKING:
     from ._core import CancelToken
 
-__all__ = ["BEFORE", "OURS", "AlignmentResult", "align_job", "compare"]
+__all__ = ["AlignmentResult", "align_job", "read_others", "with_none"]
 
 OURS, BEFORE = "cryolith", "unaligned"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AlignmentResult:
-    """An alignment and how it predicts, beside others' and none; ``scores`` has the names of ``alignments``."""
+    """An alignment (``cryolith``), beside others by the names of their files, and none (``unaligned``)."""
 
     folder: Path
     series: TiltSeries
     alignments: dict[str, Alignment]
 
 
-def compare(
-    series: TiltSeries, others: Sequence[str | Path], ours: Alignment | None = None
-) -> dict[str, Alignment]:
-    """Read alignments of other programs and put them beside ours and none, by name: that of the file.
+def read_others(series: TiltSeries, paths: Sequence[str | Path]) -> dict[str, Alignment]:
+    """Read alignments of these images by any program, by name: that of the file.
 
     Raises
     ------
@@ -50,19 +48,21 @@ def compare(
     FileFormatError
         A file that cannot be read.
     """
-    found = {} if ours is None else {OURS: ours}
+    found: dict[str, Alignment] = {}
     known = files.Known.of_series(series)
-    for path in others:
+    for path in paths:
         name = Path(path).name
-        if name in found:
+        if name in (*found, OURS, BEFORE):
             raise InputError(
                 f"{path}: found another alignment of the name {name}, expected different names"
             )
         found[name] = files.read_alignment(path, known=known)
-    if not found:
-        raise InputError("alignments: found none, expected at least one to score")
-    found[BEFORE] = unaligned(next(iter(found.values())))
     return found
+
+
+def with_none(alignments: dict[str, Alignment]) -> dict[str, Alignment]:
+    """Put no alignment at all, with the axis of the first, beside others."""
+    return {**alignments, BEFORE: unaligned(next(iter(alignments.values())))}
 
 
 def align_job(
@@ -103,9 +103,10 @@ def align_job(
     with open_run(
         job, threads=threads, cancel=cancel, listener=listener, overwrite=overwrite, whole=False
     ) as state:
+        theirs = read_others(state.series, others)  # before the work: a wrong name costs no minutes
         carry_out(state, "align")
         ours = files.read_alignment(state.folder / "alignment.json")
-        alignments = compare(state.series, others, ours)
+        alignments = with_none({OURS: ours, **theirs})
         inputs = {
             "alignment.json": sha256(state.folder / "alignment.json"),
             state.series_name: state.digest,

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ._version import __version__
-from .cli_align import align
+from .cli_align import align, score
 from .cli_convert import convert
 from .cli_files import check, info
 from .cli_motion import motion
@@ -55,6 +55,7 @@ for _command in (
     info,
     motion,
     align,
+    score,
     convert,
     reconstruct,
     detect,

@@ -174,7 +174,9 @@ def _facts(content: AlignmentContent, verdict: Verdict) -> dict[str, Any]:
             "verdict": {
                 "word": verdict.word,
                 "meaning": verdict.meaning,
-                "checks": [{"name": c.name, "value": c.value, "word": c.word} for c in verdict.checks],
+                "checks": [
+                    {"name": c.name, "value": c.value, "word": c.word} for c in verdict.checks
+                ],
             },
             "n_tilts": len(series),
             "image_shape_px": list(series.images.shape[1:]),
@@ -197,9 +199,7 @@ def _facts(content: AlignmentContent, verdict: Verdict) -> dict[str, Any]:
     return facts
 
 
-def _page(
-    content: AlignmentContent, verdict: Verdict, facts: dict[str, Any], movie: Movie
-) -> str:
+def _page(content: AlignmentContent, verdict: Verdict, facts: dict[str, Any], movie: Movie) -> str:
     a, flags = content.alignment, sorted(content.alignment.flags)
     series, angles = content.series, content.alignment.angles_deg
     unit, scale = ("px", 1.0) if series.pixel_size is None else ("nm", series.pixel_size / 10)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ..align import AlignmentScore
 from ..datamodel import Alignment
-from .figures import ACCENT, BAD, MUTED, SECOND, Paint, cross
+from .figures import ACCENT, BAD, MUTED, SECOND, Paint, cross, logarithmic
 
 __all__ = ["axes", "compared", "holdout", "motion_of_specimen"]
 
@@ -33,10 +33,9 @@ def holdout(angles: Float64, score: AlignmentScore, flags: list[int]) -> Paint:
         ax.plot(x, score.holdout[order], "o-", color=SECOND, lw=0.8, label="held out")
         ax.plot(x, score.residuals[order], "o", color=ACCENT, ms=2.5, label="in the fit")
         cross(ax, angles, score.holdout, flags)
-        ax.set_yscale("log")
         ax.set(xlabel="tilt (°)", ylabel="residual / signal")
-        ax.yaxis.set_major_formatter("{x:.3g}")
-        ax.legend(loc="upper center", ncols=3, bbox_to_anchor=(0.5, 1.16))
+        logarithmic(ax)
+        ax.legend(loc="lower left", ncols=3, bbox_to_anchor=(0, 1))
 
     return paint
 
@@ -51,10 +50,9 @@ def compared(angles: Float64, scores: Mapping[str, AlignmentScore]) -> Paint:
             colour = ACCENT if k == 0 else _COLOURS[(k - 1) % len(_COLOURS)]
             style = "-" if k <= len(_COLOURS) else ":"
             ax.plot(angles[order], score.holdout[order], style, color=colour, label=name)
-        ax.set_yscale("log")
-        ax.yaxis.set_major_formatter("{x:.3g}")
         ax.set(xlabel="tilt (°)", ylabel="held-out residual / signal")
-        ax.legend(loc="best", ncols=2)
+        logarithmic(ax)
+        ax.legend(loc="lower left", ncols=3, bbox_to_anchor=(0, 1))
 
     return paint
 
@@ -76,7 +74,13 @@ def motion_of_specimen(alignment: Alignment, flags: list[int]) -> Paint:
                 sigma = np.nan_to_num(alignment.sigma_shifts_px[order])
                 error = np.hypot(weights[0] * sigma[:, 0], weights[1] * sigma[:, 1])
             ax.errorbar(
-                alignment.angles_deg[order], values[order], error, fmt="o-", color=colour, label=name, lw=0.8
+                alignment.angles_deg[order],
+                values[order],
+                error,
+                fmt="o-",
+                color=colour,
+                label=name,
+                lw=0.8,
             )
             cross(ax, alignment.angles_deg, values, flags, named=k == 0)
         ax.set(xlabel="tilt (°)", ylabel="shift (px)")

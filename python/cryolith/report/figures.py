@@ -30,6 +30,7 @@ __all__ = [
     "correlation",
     "cross",
     "draw",
+    "logarithmic",
     "power",
     "residuals",
     "say",
@@ -156,10 +157,7 @@ def convergence(values: npt.NDArray[np.float64]) -> Paint:
         iteration = np.arange(1, len(values) + 1)
         ax.plot(iteration, values, "o-", color=ACCENT)
         if (values > 0).all() and values.max() > 5 * values.min():
-            ax.set_yscale("log")
-            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            ax.yaxis.set_major_formatter("{x:.2g}")
-            ax.yaxis.set_minor_locator(NullLocator())
+            logarithmic(ax)
         ax.set(xlabel="iteration", ylabel="residual / signal")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
@@ -300,6 +298,14 @@ def cross(
                 path_effects=halo,
                 zorder=6,
             )
+
+
+def logarithmic(ax: Axes) -> None:
+    """Make the values of a diagram logarithmic, with ticks at 1, 2 and 5 in plain numbers."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:.2g}")
+    ax.yaxis.set_minor_locator(NullLocator())
 
 
 def say(ax: Axes, text: str) -> None:
