@@ -106,7 +106,7 @@ def guarded_command(command: F) -> F:
             with _warnings_as_lines():
                 command(*args, **options)
         except (KeyboardInterrupt, Cancelled):
-            raise _stop("interrupted; `cryolith resume` goes on from the last finished stage",
+            raise _stop("interrupted; the same command, or `cryolith resume`, goes on from what is finished",
                         INTERRUPTED) from None  # fmt: skip
         except ConfigError as e:
             raise _stop(str(e), BAD_USE) from None
