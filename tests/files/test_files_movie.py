@@ -61,7 +61,7 @@ def test_damaged_pages_are_named_when_they_are_read(tmp_path, rng):
     path.write_bytes(raw)
     movie = files.open_movie(path)
     assert np.array_equal(movie.frames[0], data[0])
-    with pytest.raises(FileFormatError, match="TIFF page 1"):
+    with pytest.raises(FileFormatError, match="TIFF data of page 1"):
         movie.frames[1]
 
 

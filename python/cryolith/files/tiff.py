@@ -146,7 +146,13 @@ def decode_page(head: TiffHead, i: int) -> npt.NDArray[Any]:
         do = "save the images again, uncompressed"
         if "imagecodecs" in reason:
             do = f"pip install imagecodecs, or {do}"
-        fail(head.path, f"TIFF page {i}", reason, "pages that can be decoded", do)
+        fail(head.path, f"TIFF data of page {i}", reason, "pages that can be decoded", do)
     if page.shape != head.shape[1:]:
-        fail(head.path, f"TIFF page {i}", f"{page.shape}", f"{head.shape[1:]}", "save it again")
+        fail(
+            head.path,
+            f"TIFF data of page {i}",
+            f"{page.shape}",
+            f"{head.shape[1:]}",
+            "save it again",
+        )
     return page
