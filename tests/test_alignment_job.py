@@ -154,6 +154,8 @@ def test_score_prints_a_line_for_each_alignment(tiny_series, done, tmp_path):
     ("args", "code", "words"),
     [
         (["align", "{s}", "-o", "{tmp}/a.json", "--aligned"], 2, "expected a folder"),
+        (["align", "{s}", "-o", "{tmp}/o.v2"], 1, "ending: found '.v2'"),
+        (["align", "{s}", "-o", "{tmp}/none/a.json"], 1, "no such folder"),
         (["align", "{s}", "-o", "{tmp}/o", "--compare", "{tmp}/none.xf"], 1, "none.xf"),
         (["score", "{s}"], 2, "ALIGNMENT"),
         (["score", "{s}", "{tmp}/none.aln"], 1, "none.aln"),

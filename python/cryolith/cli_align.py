@@ -109,7 +109,10 @@ def align(
 def _align_only(job: Job, out: Path, threads: int, as_json: bool, quiet: bool) -> None:
     from . import files
     from .align import align_tilt_series
+    from .files.alignments import find_format
 
+    find_format(out)  # before the work: a name that says no form costs no minutes
+    files.atomic.check_space(out, 0)
     found = align_tilt_series(read_series(job), settings=job.align, threads=threads)
     files.write_alignment(out, found)
     if as_json:
