@@ -42,10 +42,11 @@ def test_a_movie_in_one_line(movie, tmp_path):
 
 
 def test_its_job_file_repeats_it_to_the_byte(movie, tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two"
+    one = tmp_path / "one"
     how = ("--frame-range", 1, 5, "--dose-per-frame", 1.5, "--halves", "--pixel", "0.3 nm", "-q")
     done = motion(movie, "-o", one, *how)
     assert (done.returncode, done.stdout) == (0, "")
+    two = tmp_path / "new" / "two"
     done = motion("-c", one / "motion.toml", "-o", two, "--json")
     assert done.returncode == 0, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]

@@ -90,22 +90,14 @@ def motion(
         frame_range=frame_range, dose_per_frame=dose_per_frame, pixel_size=pixel,
         max_shift=max_shift, halves=halves or None, mdoc=mdoc, angles=angles,
     )  # fmt: skip
-    from . import files
     from .console import listener_for
     from .motion import align_movies
     from .motion_plan import plan_movies
-    from .units import parse_bytes
 
     plan = plan_movies(paths, given)
     if dry_run:
         _show(plan, given, as_json)
-    files.atomic.check_space(out.absolute(), plan.bytes_disk(given.halves))
-    memory = parse_bytes(max_memory, "--max-memory") if max_memory else None
-    if memory is not None and plan.bytes_memory > memory:
-        raise InputError(
-            f"memory: the largest movie needs {plan.bytes_memory / 1e6:.0f} MB, allowed are {memory / 1e6:.0f} MB; "
-            "allow more or use fewer frames"
-        )
+    _require_room(plan, given, out, max_memory)
     if dry_run:
         return
     with listener_for(as_json=as_json, quiet=quiet) as listener:
@@ -134,6 +126,23 @@ def _given(
         if value is not None
     }
     return paths, from_mapping(MotionSettings, {**table, **kept}, str(config or "motion"))
+
+
+def _require_room(
+    plan: MotionPlan, given: MotionSettings, out: Path, max_memory: str | None
+) -> None:
+    """Refuse what does not fit on the disk or into the memory allowed."""
+    from . import files
+    from .units import parse_bytes
+
+    place = next(p for p in (out, *out.absolute().parents) if p.is_dir())
+    files.atomic.check_space(place / "sums", plan.bytes_disk(given.halves))
+    memory = parse_bytes(max_memory, "--max-memory") if max_memory else None
+    if memory is not None and plan.bytes_memory > memory:
+        raise InputError(
+            f"memory: the largest movie needs {plan.bytes_memory / 1e6:.0f} MB, allowed are {memory / 1e6:.0f} MB; "
+            "allow more or use fewer frames"
+        )
 
 
 def _show(plan: MotionPlan, given: MotionSettings, as_json: bool) -> None:

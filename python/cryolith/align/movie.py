@@ -154,15 +154,9 @@ def align_movie(
 
     farthest = min(source.shape) / 8 if max_shift is None else max_shift
     found = register_frames(one_by_one, n, source.shape, farthest, threads, cancel)
-    sums = [_core.FrameSum(*source.shape) for _ in range(2)]
-    unaligned, means = np.zeros(source.shape, np.float32), np.zeros(n)
-    for i, frame in one_by_one():
-        row, column = found.shifts_px[i]
-        sums[i % 2].add(frame[0], row, column, threads, cancel)
-        means[i] = _add_where_it_lies(frame[0], unaligned)
-    even, odd = (np.empty(source.shape, np.float32) for _ in range(2))
-    for total, out in zip(sums, (even, odd), strict=True):
-        total.write(out, threads, cancel)
+    even, odd, unaligned, means = _sums(
+        one_by_one(), found.shifts_px, source.shape, threads, cancel
+    )
     if progress is not None:
         progress(1.0)
     return MovieAlignment(
@@ -176,6 +170,26 @@ def align_movie(
         unaligned=unaligned,
         mean_counts=means,
     )
+
+
+def _sums(
+    frames: Iterator[tuple[int, Float32]],
+    shifts: Float64,
+    shape: tuple[int, int],
+    threads: int,
+    cancel: _core.CancelToken | None,
+) -> tuple[Float32, Float32, Float32, Float64]:
+    """Add up the even frames and the odd ones moved back, all where they lie; and the mean of each."""
+    sums = [_core.FrameSum(*shape) for _ in range(2)]
+    unaligned, means = np.zeros(shape, np.float32), np.zeros(len(shifts))
+    for i, frame in frames:
+        row, column = shifts[i]
+        sums[i % 2].add(frame[0], row, column, threads, cancel)
+        means[i] = _add_where_it_lies(frame[0], unaligned)
+    even, odd = (np.empty(shape, np.float32) for _ in range(2))
+    for total, out in zip(sums, (even, odd), strict=True):
+        total.write(out, threads, cancel)
+    return even, odd, unaligned, means
 
 
 def _add_where_it_lies(frame: Float32, total: Float32) -> float:
