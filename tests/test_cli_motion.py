@@ -35,7 +35,7 @@ def test_a_movie_in_one_line(movie, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "a: 6 frames moved 5.0" in done.stdout
     assert sorted(p.name for p in (tmp_path / "out").iterdir() if p.name != ".cryolith") == [
-        "a.mrc", "a_motion.csv", "a_spectra.png", "motion.toml", "report.html", "report.json"
+        "a.mrc", "a_motion.csv", "a_spectra.png", "a_track.svg", "motion.toml", "report.html", "report.json"
     ]  # fmt: skip
     again = motion(movie, "-o", tmp_path / "out")
     assert again.stderr.count("skipped, its record holds") == 2

@@ -7,6 +7,7 @@ import csv
 import json
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -155,6 +156,14 @@ def test_the_page_shows_pictures_and_logs_nothing(done, driver):
     assert driver.get_log("browser") == []
 
 
+def test_the_track_is_a_picture_of_its_own(done):
+    root = ElementTree.fromstring((done / "m1_track.svg").read_text(encoding="utf-8"))
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert root[0].attrib["fill"] == "#ffffff"
+    assert "var(" not in (done / "m1_track.svg").read_text(encoding="utf-8")
+    assert len(list(root.iter("{http://www.w3.org/2000/svg}use"))) > 3 * FRAMES
+
+
 def test_a_second_run_skips_and_a_lost_sum_is_made_again(series, done):
     before = {p.name: p.read_bytes() for p in done.iterdir() if p.is_file()}
     log = Log()
@@ -282,3 +291,16 @@ def test_the_planned_memory_is_enough_and_not_twice_too_much(tmp_path):
     used = 1024 * int(text)
     mapped = 2 * np.prod(shape)  # pages of the file, which the system takes back when it needs them
     assert used - mapped < planned < 2 * used
+
+
+def test_a_real_file_of_frames(shared_data, tmp_path):
+    movie = shared_data / "serialem" / "test_000.mrc"
+    align_movies([movie], tmp_path / "out", threads=1)
+    facts = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert facts["movies"][0]["frames"] == 2
+    assert facts["movies"][0]["way_px"] < 1.0
+    raw = files.open_movie(movie)
+    total = files.read_volume(tmp_path / "out" / "test_000.mrc")
+    assert total.pixel_size == pytest.approx(raw.pixel_size)
+    counts = sum(float(frame.mean(dtype=np.float64)) for frame in raw.frames)
+    assert total.data.mean(dtype=np.float64) == pytest.approx(counts, rel=1e-5)

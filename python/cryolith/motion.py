@@ -49,9 +49,9 @@ def align_movies(
     movies : sequence of path
         One exposure each; frames are read one at a time.
     folder : path
-        Gets, for each movie, ``NAME.mrc`` (the sum), ``NAME_motion.csv``, ``NAME_spectra.png`` and, with ``halves``,
-        ``NAME_odd.mrc`` and ``NAME_even.mrc``; where the tilts are known, the stack in their order with its
-        ``.rawtlt`` and ``.mrc.mdoc``; ``report.html`` and ``report.json``.
+        Gets, for each movie, ``NAME.mrc`` (the sum), ``NAME_motion.csv``, ``NAME_track.svg``, ``NAME_spectra.png``
+        and, with ``halves``, ``NAME_odd.mrc`` and ``NAME_even.mrc``; where the tilts are known, the stack in their
+        order with its ``.rawtlt`` and ``.mrc.mdoc``; ``report.html`` and ``report.json``.
     given : MotionSettings, optional
     threads, cancel
         As in :func:`cryolith.align.align_movie`; results do not depend on ``threads``.
@@ -178,7 +178,11 @@ class _Job:
     def _write(
         self, name: str, found: MovieAlignment, pixel: float | None, digest: str, first: int
     ) -> tuple[list[str], dict[str, Any]]:
-        from .report.motion import motion_facts, spectra_picture  # matplotlib: only now
+        from .report.motion import (  # matplotlib: only now
+            motion_facts,
+            spectra_picture,
+            track_picture,
+        )
 
         label = f"cryolith {__version__} motion; movie {digest[:16]}"
         written = []
@@ -194,9 +198,10 @@ class _Job:
         files.atomic.write_bytes(
             self.folder / f"{name}_spectra.png", spectra_picture(found.unaligned, found.total)
         )
-        return [*written, f"{name}_motion.csv", f"{name}_spectra.png"], motion_facts(
-            found, table, pixel
-        )
+        facts = motion_facts(found, table, pixel)
+        write_text(self.folder / f"{name}_track.svg", track_picture(name, facts))
+        more = ("motion.csv", "spectra.png", "track.svg")
+        return [*written, *(f"{name}_{end}" for end in more)], facts
 
     def stack(self) -> None:
         """Write the sums in the order of tilt as one stack, with its angles and .mdoc."""

@@ -37,6 +37,7 @@ __all__ = [
     "shifts",
     "sinogram",
     "sizes",
+    "standalone",
 ]
 
 Paint = Callable[[Figure], None]
@@ -46,6 +47,10 @@ INK, GRID, ACCENT, SECOND, BAD, MUTED, CARD = (f"#01020{i}" for i in range(1, 8)
 _VARIABLES = {
     INK: "currentColor", GRID: "var(--grid)", ACCENT: "var(--accent)", SECOND: "var(--second)",
     BAD: "var(--bad)", MUTED: "var(--muted)", CARD: "var(--card)",
+}  # fmt: skip
+_LIGHT = {
+    INK: "#1b2330", GRID: "#e4e8ee", ACCENT: "#2563a8", SECOND: "#c2570c", BAD: "#c0282d",
+    MUTED: "#5d6878", CARD: "#ffffff",
 }  # fmt: skip
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "path", "svg.image_inline": True, "font.family": "DejaVu Sans",
@@ -65,6 +70,20 @@ _lock = threading.Lock()  # matplotlib's settings are global
 
 def draw(name: str, paint: Paint, size: tuple[float, float] = (5.0, 2.7)) -> str:
     """Return a figure of ``size`` [inch] as inline SVG whose ids begin with ``name``."""
+    return _inline(_svg(name, paint, size), name)
+
+
+def standalone(name: str, paint: Paint, size: tuple[float, float] = (5.0, 2.7)) -> str:
+    """Return a figure as an SVG file of its own, in the page's light colours on white."""
+    svg = _svg(name, paint, size)
+    for colour, value in _LIGHT.items():
+        svg = svg.replace(colour, value)
+    return re.sub(
+        r"(<svg[^>]*>)", r'\1\n<rect width="100%" height="100%" fill="#ffffff"/>', svg, count=1
+    )
+
+
+def _svg(name: str, paint: Paint, size: tuple[float, float]) -> str:
     with _lock, matplotlib.style.context(["default", {**_STYLE, "svg.hashsalt": name}]):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasSVG(figure)
@@ -72,7 +91,7 @@ def draw(name: str, paint: Paint, size: tuple[float, float] = (5.0, 2.7)) -> str
         buffer = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(buffer, format="svg", dpi=160, metadata=nothing)
-    return _inline(buffer.getvalue(), name)
+    return buffer.getvalue()
 
 
 def _inline(svg: str, name: str) -> str:

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from .._version import __version__
 from ..files import read_volume
 from ..files.atomic import write_text
-from .figures import draw
+from .figures import draw, standalone
 from .motion_figures import drifts, power_of, powers, radial, spectra_picture, track
 from .page import environment, flat
 from .pictures import Window, picture, reduce
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
     from ..motion_plan import MotionPlan
     from ..records import Record
 
-__all__ = ["motion_facts", "spectra_picture", "write_motion_report"]
+__all__ = ["motion_facts", "spectra_picture", "track_picture", "write_motion_report"]
 
 SCHEMA_VERSION = 1
 MOST_SHOWN = 12  # movies with pictures and diagrams of their own; the rest stand in the table
 SIDE = 420
+TRACK_SIZE = (6.4, 2.7)
 # A third of a pixel blurs nothing that a sum of frames shows; beyond one pixel the correction may do harm.
 SIGMA_PX = (0.33, 1.0)
 UNEVEN = 0.3  # of the median mean of the frames: a shutter or a beam that changed
@@ -62,6 +63,13 @@ def motion_facts(
         }
     )
     return facts
+
+
+def track_picture(name: str, facts: Mapping[str, Any]) -> str:
+    """Return the track of a movie as an SVG file."""
+    pixel = facts["pixel_size_nm"]
+    unit, scale = ("px", 1.0) if pixel is None else ("nm", pixel)
+    return standalone(f"{name}-track", track(dict(facts), unit, scale), TRACK_SIZE)
 
 
 def write_motion_report(
@@ -213,6 +221,6 @@ def _shown(
         "picture": shown,
         "bar": {"percent": 100 * bar.length / width, "text": bar.text},
         "spectra": "data:image/png;base64," + base64.b64encode(spectra).decode("ascii"),
-        "track": Markup(draw(f"{key}-track", track(facts, unit, scale), (6.4, 2.7))),
+        "track": Markup(draw(f"{key}-track", track(facts, unit, scale), TRACK_SIZE)),
         "power": Markup(draw(f"{key}-power", powers(facts, f"1/{unit}", scale), (5.0, 2.7))),
     }
