@@ -48,7 +48,7 @@ Aligned = Annotated[
 Others = Annotated[
     list[Path],
     typer.Argument(
-        metavar="ALIGNMENT...", help="Alignments of these images, in any form that `convert` reads."
+        metavar="ALIGNMENT", help="Alignments of these images, in any form that `convert` reads."
     ),
 ]
 Table = Annotated[

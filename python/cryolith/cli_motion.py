@@ -19,9 +19,7 @@ __all__ = ["motion"]
 
 Movies = Annotated[
     list[Path] | None,
-    typer.Argument(
-        metavar="MOVIE...", help="Movies: .mrc .mrcs .tif; a tilt series' in any order."
-    ),
+    typer.Argument(metavar="MOVIE", help="Movies: .mrc .mrcs .tif; a tilt series' in any order."),
 ]
 Config = Annotated[
     Path | None,
