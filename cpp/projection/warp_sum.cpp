@@ -22,7 +22,7 @@ void warp_sum(const float* in, index_t stride, const WarpTap* taps, index_t coun
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r) {
     splat8(a[r], 0.0f);
-    if (add) load8(a[r], out + r * out_stride);
+    if (add) __builtin_prefetch(out + r * out_stride, 1);
   }
   for (index_t i = 0; i < count; ++i) {
     const float* p = in + taps[i].offset;
@@ -42,6 +42,14 @@ void warp_sum(const float* in, index_t stride, const WarpTap* taps, index_t coun
       p += stride;
     }
   }
+  if (add) {
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r) {
+      V8 before;
+      load8(before, out + r * out_stride);
+      a[r] += before;
+    }
+  }
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r) store8(out + r * out_stride, a[r]);
 }
@@ -52,8 +60,10 @@ void transpose(const float* from, index_t stride, index_t rows, index_t columns,
   for (index_t r = 0; r < whole_rows; r += 8)
     for (index_t c = 0; c < whole_columns; c += 8) {
       V8 v[8], old;
+#pragma GCC unroll 8  // else GCC 12 passes them through memory in halves
       for (int i = 0; i < 8; ++i) load8(v[i], from + (r + i) * stride + c);
       transpose8(v);
+#pragma GCC unroll 8
       for (int i = 0; i < 8; ++i) {
         float* p = to + (c + i) * to_stride + r;
         if (add) {
