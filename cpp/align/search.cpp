@@ -50,9 +50,10 @@ void Search::load(const Frame& frame, Scratch& scratch, CoarseFrame& out) const 
   const Patch patch{0, 0, edge_window(ny_, taper(ny_), 0), edge_window(nx_, taper(nx_), 0)};
   scratch.map.resize(static_cast<std::size_t>(band_.py * band_.px));
   const double independent = window_patch(coarse, patch, false, band_.py, band_.px, scratch.map.data());
+  const auto squares = CRYOLITH_SELECT(square_sum);
   double kept = 0, all = 0;
-  for (float v : scratch.map) kept += static_cast<double>(v) * static_cast<double>(v);
-  for (float v : small) all += static_cast<double>(v) * static_cast<double>(v);
+  for (index_t y = 0; y < ny_; ++y)
+    kept += squares(scratch.map.data() + y * band_.px, nx_), all += squares(small.data() + y * nx_, nx_);
   out.flat = kept <= kFlat * all;
   out.spectrum.resize(static_cast<std::size_t>(band_.py * (band_.px / 2 + 1)));
   plan_.forward(Cpu{1, nullptr, {}}, scratch.map.data(), out.spectrum.data(), scratch.fft);
@@ -105,11 +106,16 @@ Peaks Search::correlate(const CoarseFrame& a, const CoarseFrame& b, Scratch& scr
 
 Peaks Search::tops(const std::vector<float>& map) const {
   const auto at = [&](index_t y, index_t x) {
-    return map[static_cast<std::size_t>((y + band_.py) % band_.py * band_.px + (x + band_.px) % band_.px)];
+    return map[static_cast<std::size_t>((y < 0 ? y + band_.py : y) * band_.px + (x < 0 ? x + band_.px : x))];
   };
+  const auto largest = CRYOLITH_SELECT(largest_value);
+  std::vector<float> best_of_row;
   float best = 0;
-  for (index_t y = -reach_y_; y <= reach_y_; ++y)
-    for (index_t x = -reach_x_; x <= reach_x_; ++x) best = std::max(best, at(y, x));
+  for (index_t y = -reach_y_; y <= reach_y_; ++y) {
+    const float* row = map.data() + (y < 0 ? y + band_.py : y) * band_.px;
+    best_of_row.push_back(std::max(largest(row, reach_x_ + 1), largest(row + band_.px - reach_x_, reach_x_)));
+    best = std::max(best, best_of_row.back());
+  }
   Peaks out;
   struct {
     index_t y, x;
@@ -142,7 +148,8 @@ Peaks Search::tops(const std::vector<float>& map) const {
                     scale * (static_cast<double>(x) + vertex(at(y, x - 1), height, at(y, x + 1)))};
     out.count = std::min(out.count + 1, kPeaks);
   };
-  for (index_t y = -reach_y_; y <= reach_y_; ++y)
+  for (index_t y = -reach_y_; y <= reach_y_; ++y) {
+    if (!(best_of_row[static_cast<std::size_t>(y + reach_y_)] > kWorthALook * best)) continue;
     for (index_t x = -reach_x_; x <= reach_x_; ++x) {
       const float here = at(y, x);
       if (!(here > kWorthALook * best)) continue;
@@ -153,6 +160,7 @@ Peaks Search::tops(const std::vector<float>& map) const {
           top = top && (at(y + j, x + i) < here || (at(y + j, x + i) == here && (j > 0 || (j == 0 && i >= 0))));
       if (top || (here == best && out.count == 0)) insert(here, y, x);
     }
+  }
   return out;
 }
 

@@ -8,13 +8,13 @@ namespace cryolith {
 namespace {
 
 constexpr double kNeighbours = 0.15;  // relative half-width of the mean over rings
-constexpr double kSignificant = 3.0;
 constexpr double kMostCoherent = 0.9999;  // keeps r finite for equal images
 // Power below the strongest ring's at which a ring counts as noise: there the leak of the window is left of a smooth
 // scene.
 constexpr double kNoiseFloor = 1e-4;
 
-// out[r] = sum of `in` over the neighbours of ring r.
+}  // namespace
+
 std::vector<double> neighbour_sums(const std::vector<double>& in) {
   const auto n = static_cast<index_t>(in.size());
   std::vector<double> upto(in.size() + 1), out(in.size());
@@ -27,8 +27,6 @@ std::vector<double> neighbour_sums(const std::vector<double>& in) {
   return out;
 }
 
-}  // namespace
-
 std::vector<double> smoothed_means(const Band& band, const std::vector<double>& sums) {
   std::vector<double> out = neighbour_sums(sums);
   const std::vector<double> counts = neighbour_sums(band.counts);
@@ -40,13 +38,13 @@ RingWeights ring_weights(const Band& band, const std::vector<double>& power, con
                          double frames, double independent, double top) {
   const double floor = kNoiseFloor * *std::max_element(power.begin(), power.end());
   const std::vector<double> counts = neighbour_sums(band.counts), coherent = smoothed_means(band, cross);
-  RingWeights out{std::vector<float>(power.size()), 0, 0, 1};
+  RingWeights out{std::vector<float>(power.size()), 0, 0, 0, 1};
   double information = 0, certain = 0;
   std::vector<double> weight(power.size());
   const auto longest = static_cast<double>(std::max(band.py, band.px));
   for (std::size_t r = 1; r < power.size() && static_cast<double>(r) <= top * longest; ++r) {
     const double p = power[r] + floor;
-    if (!(p > 0) || counts[r] == 0) continue;
+    if (!(p > 0) || band.counts[r] == 0) continue;
     const double c = std::min(kMostCoherent, coherent[r] / p);
     const double noise = 1 / std::sqrt(std::max(1.0, counts[r] * independent / 2 * frames * (frames - 1)));
     if (!(c > kSignificant * noise)) continue;
@@ -56,7 +54,7 @@ RingWeights ring_weights(const Band& band, const std::vector<double>& power, con
     information += worth;
     certain += worth * (1 - noise * noise / (c * c));  // the square of a noisy mean is too large by its variance
     out.scale = std::max(out.scale, weight[r]);
-    out.top = (static_cast<double>(r) + 0.5) / longest;
+    out.top = (static_cast<double>(r) + 0.5) / longest, out.ratio = ratio;
   }
   if (information > 0) out.certain = certain / information;
   for (std::size_t r = 0; r < weight.size(); ++r)

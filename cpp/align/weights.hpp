@@ -4,6 +4,11 @@
 
 namespace cryolith {
 
+constexpr double kSignificant = 3.0;  // sigma at which images are taken to agree
+
+// out[r] = sum of `in` over the entries within 15 % of r, at least one to each side; entry 0 is left out.
+std::vector<double> neighbour_sums(const std::vector<double>& in);
+
 // Means over the rings within 15 % in frequency (at least one to each side) of sums over rings. A ring alone is too
 // noisy: weights from it would prefer frequencies whose noise happens to agree.
 std::vector<double> smoothed_means(const Band& band, const std::vector<double>& sums);
@@ -13,6 +18,7 @@ struct RingWeights {
   std::vector<float> weight;  // of the correlation, the largest 1
   double scale = 0;           // by which `weight` is too small
   double top = 0;             // frequency of the highest ring of any weight
+  double ratio = 0;           // of signal to noise there
   // Part of the correlation's bend that is signal: weights follow the noise a little, and agree with it too well.
   double certain = 1;
 };

@@ -35,7 +35,8 @@ def overlap(images: list[Array], shift: Array) -> tuple[list[Array], Array, floa
     for image, origin, offset in zip(images, (first, first + whole), (0 * left, left), strict=True):
         w = window(size[0], offset[0])[:, None] * window(size[1], offset[1])
         cut = image[origin[0] : origin[0] + size[0], origin[1] : origin[1] + size[1]]
-        mean = (w * cut)[::4].sum() / w[::4].sum()
+        apart = max(1, size[0] // 64)
+        mean = (w * cut)[::apart].sum() / w[::apart].sum()
         spectra.append(np.fft.fft2(w * (cut - mean), s=padded))
     independent = (w**2).sum() ** 2 / (w**4).sum() / np.prod(padded)
     return spectra, left, float(independent)
@@ -107,7 +108,9 @@ def stack_slopes(images: Array, shifts: Array) -> tuple[Array, Array]:
         w = window(size[0], d[0])[:, None] * window(size[1], d[1])
         y, x = first + k
         cut = np.sqrt(image[y : y + size[0], x : x + size[1]] + 1)
-        spectrum = np.fft.fft2(w * (cut - (w * cut)[::4].sum() / w[::4].sum()), s=padded)
+        apart = max(1, size[0] // 64)
+        mean = (w * cut)[::apart].sum() / w[::apart].sum()
+        spectrum = np.fft.fft2(w * (cut - mean), s=padded)
         moved.append(spectrum * np.exp(2j * np.pi * (fy * d[0] + fx * d[1])))
     total = np.sum(moved, axis=0)
     independent = (w**2).sum() ** 2 / (w**4).sum() / np.prod(padded)
