@@ -12,6 +12,7 @@ namespace {
 constexpr double kTwoPi = 2 * std::numbers::pi;
 constexpr int kNewtonSteps = 10;
 constexpr double kClose = 1e-5;    // px: a step that ends the search
+constexpr double kLeft = 0.1;      // of the bend, where all of it may be that of the windows: nothing is known there
 constexpr double kFarthest = 3.0;  // px from the start: no polish goes farther
 
 // Value, slopes / (2 pi) and minus the second derivatives / (2 pi)^2 of the correlation at s.
@@ -211,11 +212,12 @@ double fisher(const Band& band, const std::vector<double>& information) {
   return sum;
 }
 
-Sym2 sandwich(const Sym2& bend, double gradient_variance) {
-  const Sym2 h = inverse(bend);
+Sym2 covariance_of(const Top& top, const Vec2& windows, double scale, double slope_variance) {
+  const auto less = [&](double bend, double window) { return scale * std::max(bend - window, kLeft * bend); };
+  const Sym2 h = inverse({less(top.bend.yy, windows.y), scale * top.bend.yx, less(top.bend.xx, windows.x)});
   if (!std::isfinite(h.yy)) return h;
-  return {gradient_variance * (h.yy * h.yy + h.yx * h.yx), gradient_variance * h.yx * (h.yy + h.xx),
-          gradient_variance * (h.yx * h.yx + h.xx * h.xx)};
+  return {slope_variance * (h.yy * h.yy + h.yx * h.yx), slope_variance * h.yx * (h.yy + h.xx),
+          slope_variance * (h.yx * h.yx + h.xx * h.xx)};
 }
 
 Sym2 inverse(const Sym2& m) {

@@ -115,11 +115,11 @@ Top correlation_top(const Part& part, const Spectrum& cross, const Vec2& start);
 // Sum over the band of information[ring] (2 pi f)^2 / 2: the Fisher information of one component of a shift.
 double fisher(const Band& band, const std::vector<double>& information);
 
-// Covariance of a maximum with second derivatives -bend and gradients of this variance in each direction:
-// bend^-1 variance bend^-1. Where structure has no direction bend is the variance itself, and this its inverse; along
-// fringes it grows.
-Sym2 sandwich(const Sym2& bend, double gradient_variance);
-// Its inverse; infinite where there is none.
+// Covariance of a maximum whose slope has this variance in each direction: bend^-1 variance bend^-1, bend that of the
+// correlation, times `scale`, less `windows`, what windows that are put where the shift is found bend it.
+// Where structure has no direction bend is the variance itself, and this its inverse; along fringes it grows.
+Sym2 covariance_of(const Top& top, const Vec2& windows, double scale, double slope_variance);
+// Infinite where there is none.
 Sym2 inverse(const Sym2& m);
 
 }  // namespace cryolith

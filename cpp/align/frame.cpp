@@ -108,6 +108,19 @@ std::vector<float> edge_window(index_t n, double taper, double offset) {
   return w;
 }
 
+Vec2 window_bend(const Patch& patch) {
+  const auto along = [](const std::vector<float>& w) {
+    double slopes = 0, squares = 0, before = 0;
+    for (float v : w) {
+      const auto here = static_cast<double>(v);
+      slopes += (here - before) * (here - before), squares += here * here;
+      before = here;
+    }
+    return squares > 0 ? slopes / squares : 0.0;
+  };
+  return {along(patch.wy), along(patch.wx)};
+}
+
 WindowedPatch::WindowedPatch(const Frame& frame, Patch patch, bool stabilise)
     : image_(frame.image), patch_(std::move(patch)), stabilise_(stabilise), weighted_(patch_.wx) {
   const auto sum_row = CRYOLITH_SELECT(weighted_sum);

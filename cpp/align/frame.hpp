@@ -38,6 +38,10 @@ struct Patch {
   index_t nx() const { return static_cast<index_t>(wx.size()); }
 };
 
+// Sum of the squared slopes of a window along each axis over the sum of its squares [1/px^2]: how much windows that
+// move with a shift bend a correlation, over its height (design/012-registration.md, eq. 9).
+Vec2 window_bend(const Patch& patch);
+
 // The windowed patch less its weighted mean (of about 64 rows), row by row. With `stabilise` each pixel p stands as
 // sqrt(p + 1): counts then have the same noise, whatever their mean (Anscombe 1948; + 1 loses at most 2.3 % of the
 // information at 1 to 4 counts, 3/8 loses 4.2 %).

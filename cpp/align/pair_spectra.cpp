@@ -79,6 +79,7 @@ void PairSpectra::load(const Frame* const (&frames)[2], const Overlap& overlap, 
   std::vector<WindowedPatch> patches;
   for (std::size_t i = 0; i < 2; ++i) {
     Patch patch = overlap.patch(i);
+    bend_ = window_bend(patch);
     if (!weight.empty()) patch.weight = weight.data();
     patches.emplace_back(*frames[i], std::move(patch), stabilise);
     for (index_t k = 0; k < group; ++k) std::fill_n(scratch_[i].row(k), plan_.px, 0.0f);

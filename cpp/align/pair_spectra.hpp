@@ -39,6 +39,7 @@ class PairSpectra {
   const Spectrum& operator[](std::size_t i) const { return spectra_[i]; }
   Spectrum& product() { return spectra_[2]; }  // memory for a third one
   double independent() const { return independent_; }  // part of py px coefficients
+  const Vec2& bend() const { return bend_; }  // of the windows
 
  private:
   void provide();
@@ -55,6 +56,7 @@ class PairSpectra {
   const Band* band_ = nullptr;
   Spectrum spectra_[3];
   double independent_ = 0;
+  Vec2 bend_;
 };
 
 }  // namespace cryolith

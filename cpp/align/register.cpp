@@ -18,7 +18,7 @@ namespace {
 constexpr double kStandsOut = 1.3;    // the search's maximum over the next, or it is repeated on finer images
 constexpr index_t kSearchEdge = 256;  // px that the first search leaves of the shorter edge
 constexpr index_t kMostBinned = 4;    // more would blur what tells one electron per pixel apart
-constexpr int kPolishRounds = 2;      // weights at the shift found, shift with those weights
+constexpr int kPolishRounds = 2;      // weights at the shift found, shift with those weights; one more from a search
 constexpr int kPlaces = 3;            // windows are put on the overlap at most so often
 constexpr double kMargin = 1.2;       // spectra reach a little beyond the frequencies at which images agree
 constexpr double kMuchMore = 1.5;     // times what did not suffice
@@ -58,8 +58,10 @@ class Polish {
  public:
   explicit Polish(const PairPlan& plan) : plan_(plan), spectra_(plan) {}
 
-  // Puts windows on the overlap that `shift` leaves, at most `places` times; tries frequencies up to `reach` first.
-  void run(const Frame* const (&frames)[2], bool stabilise, const Vec2& start, double reach, int places) {
+  // Puts windows on the overlap that `start` leaves, at most `places` times; tries frequencies up to `reach` first.
+  // `searched`: the start is that of a search, too rough for the images to agree beyond the lowest frequencies.
+  void run(const Frame* const (&frames)[2], bool stabilise, const Vec2& start, bool searched, double reach,
+           int places) {
     const double pull = std::min(kMostPull, kPullPx / static_cast<double>(std::min(plan_.ny, plan_.nx)));
     shift = start;
     for (int k = 0; k < places; ++k) {
@@ -70,9 +72,10 @@ class Polish {
       for (double wanted = reach; wanted > 0;) {
         reach = wanted;
         spectra_.load(frames, overlap, stabilise, reach);
-        wanted = agree();
+        wanted = agree(searched);
       }
-      for (int round = 1; round < kPolishRounds; ++round) step(weigh(top));
+      for (int round = searched ? 0 : 1; round < kPolishRounds; ++round) step(weigh());
+      searched = false;
       const double moved = std::hypot(shift.y - place.y, shift.x - place.x);
       if (!(pull * moved > 0.1 * std::sqrt(covariance.yy + covariance.xx))) break;
     }
@@ -92,21 +95,27 @@ class Polish {
   Vec2 part() const { return {shift.y - whole_.y, shift.x - whole_.x}; }
 
   // A step with all frequencies at hand; returns up to where more are needed, 0: they are enough.
-  double agree() {
-    const RingWeights w = weigh(1.0);
+  double agree(bool searched) {
+    const RingWeights w = weigh(searched);
     const double had = static_cast<double>(spectra_.band().columns) / static_cast<double>(plan_.px);
     if (!spectra_.whole() && kMargin * w.top > had) return kMuchMore * had;
     step(w);
     return spectra_.whole() ? 0 : kMargin * spectra_.agree_beyond(part());
   }
 
-  RingWeights weigh(double highest) {
+  // Where the images are not yet in place, their common power is taken to be all that is above the noise, which is the
+  // mean of the highest third of the frequencies.
+  RingWeights weigh(bool searched = false) {
     const Band& band = spectra_.band();
-    sums_ = ring_sums(Part(band, kMargin * highest), spectra_[0], spectra_[1], part());
-    std::vector<double> power = smoothed_means(band, sums_.aa);
-    const std::vector<double> other = smoothed_means(band, sums_.bb);
-    for (std::size_t r = 0; r < power.size(); ++r) power[r] = std::sqrt(power[r] * other[r]);
-    return ring_weights(band, power, sums_.ab, 2, spectra_.independent(), highest);
+    sums_ = ring_sums(Part(band), spectra_[0], spectra_[1], part());
+    std::vector<double> power = sums_.aa;
+    for (std::size_t r = 0; r < power.size(); ++r) power[r] = std::sqrt(power[r] * sums_.bb[r]);
+    if (searched) {
+      double noise = 0, count = 0;
+      for (std::size_t r = power.size() - power.size() / 3; r < power.size(); ++r) noise += power[r], count += band.counts[r];
+      for (std::size_t r = 0; r < power.size(); ++r) sums_.ab[r] = power[r] - noise / count * band.counts[r];
+    }
+    return ring_weights(band, power, sums_.ab, 2, spectra_.independent());
   }
 
   void step(const RingWeights& w) {
@@ -128,9 +137,10 @@ class Polish {
       return;
     }
     shift = {found.shift.y + whole_.y, found.shift.x + whole_.x};
-    const double scale = w.scale * w.certain * independent;
-    covariance = sandwich({scale * found.bend.yy, scale * found.bend.yx, scale * found.bend.xx},
-                          independent * fisher(band, slope_variance(band, w, sums_)));
+    const double height = window_height(w, sums_);
+    const Vec2 windows{height * spectra_.bend().y, height * spectra_.bend().x};
+    covariance = covariance_of(found, windows, w.scale * independent,
+                               independent * fisher(band, slope_variance(band, w, sums_)));
   }
 
   const PairPlan& plan_;
@@ -157,17 +167,19 @@ class Pair {
     }
     Vec2 start = peaks.shift[0];
     double reach = 1;
+    bool searched = true;
     if (shared_.coarse) {
       Polish coarse(*shared_.coarse);
       const auto b = static_cast<double>(shared_.first_binning());
-      coarse.run({&binned[0], &binned[1]}, false, {start.y / b, start.x / b}, 1, 1);
+      coarse.run({&binned[0], &binned[1]}, false, {start.y / b, start.x / b}, true, 1, 1);
       if (std::isfinite(coarse.covariance.yy)) {
         start = {b * coarse.shift.y, b * coarse.shift.x};
         reach = coarse.likely_reach() / b;
+        searched = false;
       }
     }
     Polish fine(shared_.fine);
-    fine.run({&frames_[0], &frames_[1]}, frames_[0].counts && frames_[1].counts, start, reach, kPlaces);
+    fine.run({&frames_[0], &frames_[1]}, frames_[0].counts && frames_[1].counts, start, searched, reach, kPlaces);
     out[kShiftRow] = fine.shift.y, out[kShiftColumn] = fine.shift.x;
     out[kPlaceRow] = fine.place.y, out[kPlaceColumn] = fine.place.x;
     out[kVarRow] = fine.covariance.yy, out[kVarColumn] = fine.covariance.xx, out[kCovariance] = fine.covariance.yx;

@@ -4,15 +4,13 @@
 #include <algorithm>
 #include <cmath>
 
-#include "align/weights.hpp"
+#include "align/ring_model.hpp"
 
 namespace cryolith {
 namespace {
 
 constexpr double kTaper = 0.12;     // of each edge: wide, as windows that stay in place pull the shift towards zero
 constexpr double kLow = 0.01;       // cycles/px of the images: slower than this is illumination rather than specimen
-constexpr double kNoiseFrom = 0.1;  // cycles per binned px: the noise is the least power of a ring above
-constexpr double kNoiseFloor = 1e-4;
 constexpr double kFlat = 1e-10;      // of the squared values: below, float32 rounding is all the contrast there is
 constexpr float kWorthALook = 0.1f;  // of the highest: lower maxima are not listed
 constexpr double kTop = 0.5;
@@ -59,20 +57,16 @@ void Search::load(const Frame& frame, Scratch& scratch, CoarseFrame& out) const 
   plan_.forward(Cpu{1, nullptr, {}}, scratch.map.data(), out.spectrum.data(), scratch.fft);
   Spectrum planar;
   planar.crop(band_, out.spectrum.data());
-  out.signal = smoothed_means(band_, ring_power(Part(band_), planar));
-  const double strongest = *std::max_element(out.signal.begin(), out.signal.end());
-  const auto first = static_cast<std::size_t>(kNoiseFrom * static_cast<double>(std::max(band_.py, band_.px))) + 1;
-  const std::size_t last = static_cast<std::size_t>(band_.rings) - 2;
-  out.noise = strongest;
-  for (std::size_t r = std::min(first, last); r <= last; ++r)
-    if (out.signal[r] > 0) out.noise = std::min(out.noise, out.signal[r]);
-  out.noise = std::max(out.noise, kNoiseFloor * strongest);
-  for (std::size_t r = 1; r < out.signal.size(); ++r) {
-    const double reach = std::max(1.0, 0.1 * static_cast<double>(r));
-    const double samples = 2 * reach * band_.counts[r] * independent / 2;  // about, of the smoothed ring
-    const double above = out.signal[r] - out.noise;
-    out.signal[r] = above > 2 * out.noise / std::sqrt(std::max(1.0, samples)) ? above : 0;
-  }
+  // All common power is above the noise, which is the mean of the highest frequencies.
+  const std::vector<double> power = ring_power(Part(band_), planar);
+  double beyond = 0, count = 0;
+  for (std::size_t r = power.size() - power.size() / 3; r < power.size(); ++r)
+    beyond += power[r], count += band_.counts[r];
+  std::vector<double> above(power.size());
+  for (std::size_t r = 0; r < power.size(); ++r) above[r] = power[r] - beyond / count * band_.counts[r];
+  RingModel model = fit_rings(band_, power, above, 2, independent);
+  out.signal = std::move(model.signal);
+  out.noise = *std::max_element(model.noise.begin(), model.noise.end());
 }
 
 Peaks Search::correlate(const CoarseFrame& a, const CoarseFrame& b, Scratch& scratch) const {
