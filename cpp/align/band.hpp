@@ -73,7 +73,8 @@ class Spectrum {
   std::unique_ptr<float[]> own_;
 };
 
-// exp(2 pi i f shift) for all coefficients of a part of a band: multiplies the spectrum of an image to move it back by `shift`.
+// exp(2 pi i f shift) for all coefficients of a part of a band: multiplies the spectrum of an image to move it back by
+// `shift`.
 class Phases {
  public:
   Phases(const Part& part, const Vec2& shift);

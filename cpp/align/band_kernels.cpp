@@ -175,7 +175,8 @@ double weighted_sum(const float* p, const float* w, bool stabilise, index_t n) {
   double sum = 0;
   for (index_t first = 0; first < n; first += kChunk) {
     const index_t count = n - first < kChunk ? n - first : kChunk;
-    for (index_t i = 0; i < count; ++i) value[i] = w[first + i] * (stabilise ? root(p[first + i] + 1.0f) : p[first + i]);
+    for (index_t i = 0; i < count; ++i)
+      value[i] = w[first + i] * (stabilise ? root(p[first + i] + 1.0f) : p[first + i]);
     Vec s = {};
     in_vectors(value, count, [&](const Vec& v) __attribute__((always_inline)) { s += v; });
     sum += static_cast<double>(total(s));

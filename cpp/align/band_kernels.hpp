@@ -50,7 +50,7 @@ struct RowSums {
   void row_facts(const float* p, index_t n, bool& finite, bool& counts);                                              \
   double square_sum(const float* p, index_t n);                                                                       \
   /* at least 0 */                                                                                                    \
-  float largest_value(const float* p, index_t n);                                                                           \
+  float largest_value(const float* p, index_t n);                                                                     \
   /* to[i] += the sum of `binning` (1, 2 or 4) pixels, n of them */                                                   \
   void bin_row(const float* p, index_t binning, index_t n, float* to);                                                \
   double weighted_sum(const float* p, const float* w, bool stabilise, index_t n);                                     \

@@ -7,8 +7,8 @@
 namespace cryolith {
 namespace {
 
-// Of each edge. Narrow windows bend the correlation as if they were structure, wide ones take part of the image: 0.06 of
-// 128 px costs 6 % more error than 0.03. (design/012-registration.md, eq. 9)
+// Of each edge. Narrow windows bend the correlation as if they were structure, wide ones take part of the image: 0.06
+// of 128 px costs 6 % more error than 0.03. (design/012-registration.md, eq. 9)
 constexpr double kTaper = 0.03, kTaperPx = 8;
 
 double taper(index_t n) { return std::min(kTaperPx, kTaper * static_cast<double>(n)); }

@@ -28,7 +28,8 @@ struct LineSums {
   // `sums` of column k as BandPlan::add_cross leaves them for n columns; phase: 2 pi frequency shift.
   void add(std::size_t line, const std::vector<float>& sums, std::size_t n, std::size_t k, double phase) {
     const auto at = [&](std::size_t kind) { return static_cast<double>(sums[kind * n + k]); };
-    lines[line] = 1, aa[line] += at(0), bb[line] += at(1), ab[line] += at(2) * std::cos(phase) - at(3) * std::sin(phase);
+    lines[line] = 1, aa[line] += at(0), bb[line] += at(1),
+    ab[line] += at(2) * std::cos(phase) - at(3) * std::sin(phase);
   }
   // The last line from `first` on that agrees, each of so many independent complex coefficients; 0: none.
   std::size_t last(std::size_t first, double coefficients) const {

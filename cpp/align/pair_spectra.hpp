@@ -37,9 +37,9 @@ class PairSpectra {
   const Band& band() const { return *band_; }
   bool whole() const;  // whether no higher frequency is to be had
   const Spectrum& operator[](std::size_t i) const { return spectra_[i]; }
-  Spectrum& product() { return spectra_[2]; }  // memory for a third one
+  Spectrum& product() { return spectra_[2]; }          // memory for a third one
   double independent() const { return independent_; }  // part of py px coefficients
-  const Vec2& bend() const { return bend_; }  // of the windows
+  const Vec2& bend() const { return bend_; }           // of the windows
 
  private:
   void provide();

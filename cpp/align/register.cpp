@@ -112,7 +112,8 @@ class Polish {
     for (std::size_t r = 0; r < power.size(); ++r) power[r] = std::sqrt(power[r] * sums_.bb[r]);
     if (searched) {
       double noise = 0, count = 0;
-      for (std::size_t r = power.size() - power.size() / 3; r < power.size(); ++r) noise += power[r], count += band.counts[r];
+      for (std::size_t r = power.size() - power.size() / 3; r < power.size(); ++r)
+        noise += power[r], count += band.counts[r];
       for (std::size_t r = 0; r < power.size(); ++r) sums_.ab[r] = power[r] - noise / count * band.counts[r];
     }
     return ring_weights(band, power, sums_.ab, 2, spectra_.independent());

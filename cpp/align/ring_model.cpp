@@ -21,9 +21,9 @@ constexpr double kNoiseFloor = 1e-4;
 using Terms = std::array<double, kTerms + 1>;  // logarithm of the signal; of the noise
 
 struct Ring {
-  double weight;                       // independent coefficients
-  double sum, rest;                    // mean power of the images' sum over its root, and of what is orthogonal to it
-  std::array<double, kTerms> terms;    // 1, x, x^2 of the logarithm of its frequency
+  double weight;                     // independent coefficients
+  double sum, rest;                  // mean power of the images' sum over its root, and of what is orthogonal to it
+  std::array<double, kTerms> terms;  // 1, x, x^2 of the logarithm of its frequency
 };
 
 double signal_of(const Ring& ring, const Terms& t) {
@@ -145,8 +145,7 @@ RingModel fit_rings(const Band& band, const std::vector<double>& power, const st
     if (band.counts[r] > 0) strongest = std::max(strongest, power[r] / band.counts[r]);
   if (!(strongest > 0) || !(independent > 0)) return out;
   std::vector<std::size_t> numbers;
-  const std::vector<Ring> rings =
-      rings_of(band, power, cross, frames, independent, kNoiseFloor * strongest, numbers);
+  const std::vector<Ring> rings = rings_of(band, power, cross, frames, independent, kNoiseFloor * strongest, numbers);
   const Terms terms = fit(rings, frames);
   std::vector<double> found_signal(power.size()), found_noise(power.size()), of_signal(power.size()),
       of_noise(power.size());

@@ -9,8 +9,8 @@
 namespace cryolith {
 namespace {
 
-constexpr double kTaper = 0.12;     // of each edge: wide, as windows that stay in place pull the shift towards zero
-constexpr double kLow = 0.01;       // cycles/px of the images: slower than this is illumination rather than specimen
+constexpr double kTaper = 0.12;      // of each edge: wide, as windows that stay in place pull the shift towards zero
+constexpr double kLow = 0.01;        // cycles/px of the images: slower than this is illumination rather than specimen
 constexpr double kFlat = 1e-10;      // of the squared values: below, float32 rounding is all the contrast there is
 constexpr float kWorthALook = 0.1f;  // of the highest: lower maxima are not listed
 constexpr double kTop = 0.5;

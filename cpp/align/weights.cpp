@@ -9,7 +9,7 @@
 namespace cryolith {
 namespace {
 
-constexpr double kNeighbours = 0.15;  // relative half-width of the mean over rings
+constexpr double kNeighbours = 0.15;      // relative half-width of the mean over rings
 constexpr double kMostCoherent = 0.9999;  // keeps a variance above 0 for equal images
 constexpr double kMostRatio = 1e4;
 constexpr double kEnough = 0.99;  // of the information: rings that hold the rest cost more than they tell

@@ -17,7 +17,7 @@ class BandPlan {
   BandPlan(index_t py, index_t px);
   ~BandPlan();
 
-  index_t group() const;                 // rows to give at once
+  index_t group() const;                  // rows to give at once
   index_t whole() const { return all_; }  // columns of the half spectrum, rounded up
   // Columns as they are stored: n rounded up to a multiple of 16, those beyond px / 2 + 1 are 0.
   static index_t rounded(index_t n) { return (n + 15) / 16 * 16; }

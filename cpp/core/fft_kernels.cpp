@@ -115,7 +115,8 @@ void add_cross(const float* a, const float* b, index_t n, float* sums) {
 
 void add_lane_cross(const LaneColumns& a, const LaneColumns& b, index_t n, index_t i, float* sums) {
   for (index_t k = 0; k < n; k += kLanes) {
-    const float *p = a.data + k / kLanes * a.block + 2 * kLanes * i, *q = b.data + k / kLanes * b.block + 2 * kLanes * i;
+    const float *p = a.data + k / kLanes * a.block + 2 * kLanes * i,
+                *q = b.data + k / kLanes * b.block + 2 * kLanes * i;
     add_product({loadu(p), loadu(p + kLanes)}, {loadu(q), loadu(q + kLanes)}, n, sums + k);
   }
 }

@@ -242,7 +242,8 @@ TEST(FftBand, EqualsThatPartOfTheWholeTransform) {
     EXPECT_LE(difference(got, expected), 2 * kError);
     for (std::size_t kind = 0; kind < 4; ++kind) {  // |a|^2, |b|^2, real and imaginary part of conj(a) b, b = a
       double sum = 0;
-      for (index_t k = 0; k < columns; ++k) sum += sums[kind * static_cast<std::size_t>(n) + static_cast<std::size_t>(k)];
+      for (index_t k = 0; k < columns; ++k)
+        sum += sums[kind * static_cast<std::size_t>(n) + static_cast<std::size_t>(k)];
       EXPECT_NEAR(sum, kind < 3 ? power : 0.0, 1e-5 * power);
     }
   }

@@ -209,4 +209,3 @@ def stack_slopes(images: Array, shifts: Array) -> tuple[Array, Array]:
             slopes[i, k] = -2 * np.pi * (f * c.imag).sum()
             bends[i, k] = (2 * np.pi) ** 2 * (f**2 * c.real).sum()
     return slopes, bends
-
