@@ -194,7 +194,9 @@ def slope_power(model: Model, pose: Pose, x: Float32) -> Float64:
     return np.array(powers)
 
 
-def _tangent(model: Model, pose: Pose, x: Float32, free: Mapping[str, Float64]) -> _Tangent:
+def _derivatives(model: Model, pose: Pose, x: Float32, free: Mapping[str, Float64]) -> Float32:
+    """Derivatives (n_tilts, 2 + len(free), height, width) of the weighted images for row, column and what is free."""
+
     def change(low: Pose, high: Pose, width: float) -> Float32:
         difference = model.operator(high).project(x) - model.operator(low).project(x)
         return difference * (model.weights / np.float32(width))
@@ -214,10 +216,15 @@ def _tangent(model: Model, pose: Pose, x: Float32, free: Mapping[str, Float64]) 
         share = np.einsum("nkij,nij->nk", local[:, 2:], seen, dtype=np.float64)
         share /= np.maximum(power, 1e-30)[:, None]
         local[:, 2:] -= share[:, :, None, None].astype(np.float32) * seen[:, None]
+    return local
+
+
+def _tangent(model: Model, pose: Pose, x: Float32, free: Mapping[str, Float64]) -> _Tangent:
+    local = _derivatives(model, pose, x, free)
     gram = np.einsum("nkij,nlij->nkl", local, local, dtype=np.float64)
     # A blank image has no derivative; the ridge leaves its parameters at zero.
     size = np.diagonal(gram, axis1=1, axis2=2).copy()
-    gram += np.eye(len(steps)) * (1e-6 * (size + size.mean(axis=0)) + 1e-30)[:, None]
+    gram += np.eye(local.shape[1]) * (1e-6 * (size + size.mean(axis=0)) + 1e-30)[:, None]
     shifts = np.linalg.inv(np.linalg.cholesky(gram[:, :2, :2])).transpose(0, 2, 1)
     back = np.zeros_like(gram)
     back[:, :2, :2] = shifts
