@@ -15,7 +15,7 @@ from .joint import Model, Pose, Solution, dot, solve
 from .specimen import Prepared
 from .steps import SOFTNESS, Job
 
-__all__ = ["gains", "ladder", "level", "with_ridge"]
+__all__ = ["extent", "gains", "ladder", "level", "with_ridge"]
 
 Float32 = npt.NDArray[np.float32]
 
@@ -74,7 +74,7 @@ def _model(job: Job, ready: Prepared, images: Float32, pose: Pose) -> Model:
     along, across = width * s + height * c, width * c + height * s
     ny = int(np.ceil(along + moved_along(pose.shifts_px, pose.tilt_axis_deg))) + 4
     if ready.isolated:
-        diameter = min(_extent(images, pose, job.threads), across)
+        diameter = min(extent(images, pose, job.threads), across)
         nz = nx = int(np.ceil(diameter)) + 2
         z, x = np.mgrid[:nz, :nx] - (nx - 1) / 2
         support = np.hypot(z, x) <= diameter / 2
@@ -95,7 +95,7 @@ def _model(job: Job, ready: Prepared, images: Float32, pose: Pose) -> Model:
     )
 
 
-def _extent(images: Float32, pose: Pose, threads: int) -> float:
+def extent(images: Float32, pose: Pose, threads: int) -> float:
     """Diameter [px] of the cylinder about the axis that holds an isolated specimen."""
     size = 2 * max(images.shape[1:])
     turned = resample_images(
