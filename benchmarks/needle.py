@@ -86,11 +86,16 @@ def held_out(found: Etspy) -> dict[str, float]:
 
 
 def without_gauge(
-    shifts_px: Float64, angles_deg: Float64, axis_deg: float
+    shifts_px: Float64,
+    angles_deg: Float64,
+    axis_deg: float,
+    magnifications: Float64 | None = None,
 ) -> tuple[Float64, Float64]:
-    """Return (across, along) the axis [px] less what moving the specimen does: a cos + b sin, a constant."""
+    """Return (across, along) the axis [px] less what moving the specimen does: m (a cos + b sin), m c."""
     psi, t = np.deg2rad(axis_deg), np.deg2rad(angles_deg)
+    m = np.ones(len(t)) if magnifications is None else magnifications
     across = shifts_px[:, 1] * np.cos(psi) + shifts_px[:, 0] * np.sin(psi)
     along = shifts_px[:, 0] * np.cos(psi) - shifts_px[:, 1] * np.sin(psi)
-    basis = np.c_[np.cos(t), np.sin(t)]
-    return across - basis @ np.linalg.lstsq(basis, across, rcond=None)[0], along - along.mean()
+    basis = m[:, None] * np.c_[np.cos(t), np.sin(t)]
+    across = across - basis @ np.linalg.lstsq(basis, across, rcond=None)[0]
+    return across, along - m * (m @ along) / (m @ m)

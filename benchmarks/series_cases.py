@@ -77,6 +77,7 @@ def _thickness(
     specimen: Specimen,
     axis: float,
     shifts: Float64,
+    magnifications: Float64,
     fault: str,
     edge: int,
     rng: np.random.Generator,
@@ -84,9 +85,7 @@ def _thickness(
     """Return the ideal images; magnification and flicker act here, on the specimen of each tilt."""
     centres, forms, density = specimen
     out = np.empty((len(ANGLES), edge, edge))
-    for i, angle in enumerate(ANGLES):
-        # The edge of the image moves by 0.5 px a degree of tilt.
-        m = 1 + abs(angle) / edge if fault == "magnification" else 1.0
+    for i, m in enumerate(magnifications):
         seen = density / m
         if (
             fault == "flicker"
@@ -118,7 +117,9 @@ def make_case(
     if fault == "lasting jump":
         for k in rng.choice(np.arange(4, n - 4), 3, replace=False):
             shifts[k:] += rng.choice([-12.0, 12.0], 2)
-    thickness = _thickness(kind, specimen, axis, shifts, fault, edge, rng)
+    # The edge of the image moves by 0.5 px a degree of tilt.
+    magnifications = 1 + (fault == "magnification") * np.abs(ANGLES) / edge
+    thickness = _thickness(kind, specimen, axis, shifts, magnifications, fault, edge, rng)
     per_tilt = dose / n
     if kind == "slab":
         expected = per_tilt * np.exp(-_ABSORBED / thickness[n // 2].mean() * thickness)
@@ -132,7 +133,12 @@ def make_case(
         spoilt = sorted(rng.choice(n, 2, replace=False).tolist())
         for i in spoilt:
             images[i, :, : edge // 2] = rng.poisson(0.02 * per_tilt, (edge, edge // 2))
-    truth = Alignment(angles_deg=ANGLES.copy(), tilt_axis_deg=axis, shifts_px=shifts)
+    truth = Alignment(
+        angles_deg=ANGLES.copy(),
+        tilt_axis_deg=axis,
+        shifts_px=shifts,
+        magnifications=magnifications,
+    )
     series = TiltSeries(images=images, angles_deg=ANGLES.copy())
     return Case(series=series, truth=truth, spoilt=tuple(spoilt))
 
@@ -144,8 +150,13 @@ def score(case: Case, found: Alignment) -> dict[str, float]:
     """
     kept = found.kept
     good = np.setdiff1d(np.arange(len(kept)), case.spoilt)
+    magnifications = case.truth.magnifications
+    assert magnifications is not None
     across, along = without_gauge(
-        (found.shifts_px - case.truth.shifts_px)[kept], ANGLES[kept], case.truth.tilt_axis_deg
+        (found.shifts_px - case.truth.shifts_px)[kept],
+        ANGLES[kept],
+        case.truth.tilt_axis_deg,
+        magnifications[kept],
     )
     rms = float(np.sqrt(np.mean(across**2 + along**2)))
     stated = float("nan")

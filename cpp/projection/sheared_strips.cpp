@@ -43,7 +43,8 @@ CRYOLITH_INLINE void line_taps(TapTable table, const SampleLine& across, index_t
   lane_taps(table, start, reversed ? -across.lane : across.lane, 1, taps);
 }
 
-// Lines that the taps of a job's blocks lie on at the pixels j to j + kPatch.
+// Lines that the taps of a job's blocks lie on at the pixels j to j + kPatch, and one before them: that of the first
+// tap, of weight 0, where lanes lie less than a pixel apart.
 CRYOLITH_INLINE Range patch_lines(const StripJob& job, index_t j) {
   const SampleLine &a = job.grid[0].across, &b = job.grid[job.blocks - 1].across;
   index_t low = whole(a.start + j * a.step), high = low;
@@ -53,7 +54,7 @@ CRYOLITH_INLINE Range patch_lines(const StripJob& job, index_t j) {
       low = smaller(low, line);
       high = larger(high, line);
     }
-  return {low - kTaps / 2 + 1, high + kTaps / 2 + 2};
+  return {low - kTaps / 2, high + kTaps / 2 + 2};
 }
 
 }  // namespace

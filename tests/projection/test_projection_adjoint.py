@@ -106,6 +106,20 @@ def test_axes_along_and_near_an_image_axis_equal_the_definition(axis, shift):
     assert_equals_the_definition(geometry, (3, 5, 8), (13, 9), 2)
 
 
+@pytest.mark.parametrize("magnification", [0.9, 0.97])
+def test_lanes_less_than_a_pixel_apart_read_nothing_beside_their_lines(magnification):
+    """Their first tap lies a line lower, with the weight 0: what is there has to be a number."""
+    geometry = Geometry.single_axis(
+        np.linspace(-60, 60, 41),
+        tilt_axis_deg=1.1,
+        shifts_px=np.random.default_rng(0).normal(size=(41, 2)),
+        magnifications=magnification,
+    )
+    assert_equals_the_definition(geometry.subset(slice(0, 3)), (6, 20, 6), (16, 16), 3)
+    y = np.ones((41, 32, 32), "f4")
+    assert np.isfinite(backproject(y, geometry, (28, 40, 28))).all()
+
+
 @pytest.mark.parametrize("axis", [0.0, 90.0, 33.0])
 @pytest.mark.parametrize("sampling", [0.3, 0.05])
 def test_voxels_finer_than_pixels_equal_the_definition(axis, sampling):

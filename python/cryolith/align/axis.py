@@ -207,9 +207,7 @@ def search_isolated(
     model = whole.subset(part)
 
     def misfit(axis_deg: float, at: Float64) -> float:
-        pose = Pose(
-            shifts_px=at[part], tilt_axis_deg=axis_deg, rotations_deg=np.zeros(len(at[part]))
-        )
+        pose = Pose.of_shifts(at[part], axis_deg)
         residual = solve(model, pose, None, _SCAN_ITERATIONS).residual
         size = dot(model.images, model.images)
         return float(np.sqrt(dot(residual, residual) / max(size, 1e-30)))

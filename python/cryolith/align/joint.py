@@ -14,7 +14,7 @@ the projector pair: a step costs what a SIRT iteration costs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,30 +25,58 @@ from .. import _core
 from ..projection import Geometry
 from .coarse import frame
 
-__all__ = ["Model", "Pose", "Solution", "dot", "refine", "slope_power", "solve"]
+__all__ = ["Model", "Pose", "Solution", "dot", "drifts", "refine", "slope_power", "solve"]
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
 # Half the step of the central differences: short against the 2 px that a feature of a reduced image spans.
 _STEP_PX = 0.25
-_STEP_DEG = 0.25
 # Pixels of a reduced image a shift may move in one round: beyond, the linear model is not to be trusted.
 _LARGEST_MOVE = 1.5
-_LARGEST_TURN_DEG = 4.0
+# What else may differ between tilts: half the step of its central difference and the most it moves in a round.
+_OTHERS = {
+    "rotations_deg": (0.25, 4.0),
+    "magnifications": (0.004, 0.05),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pose:
-    """Geometry of the images in hand, in their own pixels."""
+    """Geometry of the images in hand, in their own pixels.
+
+    What would only turn or scale the specimen is not in it: rotations have mean 0 over the tilts, magnifications
+    mean 1.
+    """
 
     shifts_px: Float64
     tilt_axis_deg: float
     rotations_deg: Float64
+    magnifications: Float64
 
-    def subset(self, part: slice) -> Pose:
+    @classmethod
+    def of_shifts(cls, shifts_px: Float64, tilt_axis_deg: float) -> Pose:
+        """Return the pose of images that are shifted and nothing else."""
+        n = len(shifts_px)
+        return cls(
+            shifts_px=shifts_px,
+            tilt_axis_deg=tilt_axis_deg,
+            rotations_deg=np.zeros(n),
+            magnifications=np.ones(n),
+        )
+
+    def subset(self, part: slice | npt.NDArray[np.bool_]) -> Pose:
         """Return the pose of some images."""
-        return replace(self, shifts_px=self.shifts_px[part], rotations_deg=self.rotations_deg[part])
+        names = ("shifts_px", *_OTHERS)
+        return replace(self, **{name: getattr(self, name)[part] for name in names})
+
+    def scaled(self, factor: float) -> Pose:
+        """Return the pose of images with ``factor`` times as many pixels along each edge."""
+        return replace(self, shifts_px=self.shifts_px * factor)
+
+    def moved(self, name: str, step: float | Float64) -> Pose:
+        """Return the pose with ``step`` added to what is called ``name``."""
+        return replace(self, **{name: getattr(self, name) + step})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,28 +114,31 @@ class Model:
             tilt_axis_deg=pose.tilt_axis_deg,
             shifts_px=pose.shifts_px,
             rotations_deg=pose.rotations_deg,
+            magnifications=pose.magnifications,
         )
 
     def operator(self, pose: Pose) -> _Operator:
         """Return the projector pair for a pose; made once, used for many iterations."""
-        poses = self.geometry(pose).poses()
-        plan = _core.ProjectionPlan(poses, self.shape, self.images.shape[1:])
-        return _Operator(plan, self)
+        geometry = self.geometry(pose)
+        plan = _core.ProjectionPlan(geometry.poses(), self.shape, self.images.shape[1:])
+        return _Operator(plan, geometry.weights().astype(np.float32)[:, None, None], self)
 
 
 @dataclass(frozen=True)
 class _Operator:
     plan: Any
+    weights: Float32  # of a voxel in the sum of each image
     model: Model
 
     def project(self, x: Float32) -> Float32:
         out = np.empty(self.model.images.shape, np.float32)
         self.plan.project(x, out, self.model.threads, self.model.cancel)
+        out *= self.weights
         return out
 
     def backproject(self, residual: Float32) -> Float32:
         out = np.empty(self.model.shape, np.float32)
-        self.plan.backproject(residual, out, self.model.threads, self.model.cancel)
+        self.plan.backproject(residual * self.weights, out, self.model.threads, self.model.cancel)
         return out
 
 
@@ -118,7 +149,6 @@ class Solution:
     density: Float32
     residual: Float32
     moves: Float64
-    turn: float
 
 
 def dot(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
@@ -128,22 +158,28 @@ def dot(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
 
 @dataclass(frozen=True)
 class _Tangent:
-    """Derivatives of the images for the pose, orthonormal in each image; ``back`` undoes that."""
+    """Derivatives of the images for the pose, the shifts' orthonormal in each image; ``back`` undoes that.
+
+    ``held`` (k - 2, n_tilts, n_tilts) projects the coefficients of what else is free onto its basis.
+    """
 
     local: Float32  # (n_tilts, k, height, width)
     back: Float64  # (n_tilts, k, k)
-    axis: Float32 | None
-    axis_scale: float
+    held: Float64
 
-    def apply(self, p: Float64, axis: float) -> Float32:
-        out: Float32 = np.einsum("nkij,nk->nij", self.local, p.astype(np.float32))
-        if self.axis is not None:
-            out += np.float32(axis) * self.axis
-        return out
+    def apply(self, p: Float64) -> Float32:
+        return np.asarray(np.einsum("nkij,nk->nij", self.local, p.astype(np.float32)))
 
-    def adjoint(self, r: Float32) -> tuple[Float64, float]:
-        local = np.einsum("nkij,nij->nk", self.local, r, dtype=np.float64)
-        return local, 0.0 if self.axis is None else dot(self.axis, r)
+    def adjoint(self, r: Float32) -> Float64:
+        p = np.einsum("nkij,nij->nk", self.local, r, dtype=np.float64)
+        p[:, 2:] = np.einsum("knm,mk->nk", self.held, p[:, 2:])
+        return np.asarray(p)
+
+
+def drifts(n: int, count: int) -> Float64:
+    """Return (n, count): cosines over the tilts in their order, 1 to ``count`` half waves, each of mean zero."""
+    half_waves = np.pi * (np.arange(n)[:, None] + 0.5) / n
+    return np.asarray(np.cos(half_waves * np.arange(1, count + 1)))
 
 
 def slope_power(model: Model, pose: Pose, x: Float32) -> Float64:
@@ -158,39 +194,52 @@ def slope_power(model: Model, pose: Pose, x: Float32) -> Float64:
     return np.array(powers)
 
 
-def _tangent(model: Model, pose: Pose, x: Float32, *, axis: bool, rotations: bool) -> _Tangent:
-    w = model.weights
+def _derivatives(model: Model, pose: Pose, x: Float32, free: Mapping[str, Float64]) -> Float32:
+    """Derivatives (n_tilts, 2 + len(free), height, width) of the weighted images for row, column and what is free."""
 
     def change(low: Pose, high: Pose, width: float) -> Float32:
         difference = model.operator(high).project(x) - model.operator(low).project(x)
-        return difference * (w / np.float32(width))
+        return difference * (model.weights / np.float32(width))
 
-    columns = []
-    for k in range(2):
-        step = np.zeros(2)
-        step[k] = _STEP_PX
-        low = replace(pose, shifts_px=pose.shifts_px - step)
-        high = replace(pose, shifts_px=pose.shifts_px + step)
-        columns.append(change(low, high, 2 * _STEP_PX))
-    turn = None
-    if axis or rotations:
-        low = replace(pose, tilt_axis_deg=pose.tilt_axis_deg - _STEP_DEG)
-        high = replace(pose, tilt_axis_deg=pose.tilt_axis_deg + _STEP_DEG)
-        turn = change(low, high, 2 * _STEP_DEG)
-    if rotations and turn is not None:
-        columns.append(turn)
-    local = np.stack(columns, axis=1)
+    steps: list[tuple[str, Float64]] = [("shifts_px", _STEP_PX * row) for row in np.eye(2)]
+    steps += [(name, np.array(_OTHERS[name][0])) for name in free]
+    local = np.stack(
+        [
+            change(pose.moved(name, -step), pose.moved(name, step), 2 * float(step.max()))
+            for name, step in steps
+        ],
+        axis=1,
+    )
+    if free:  # what a change of intensity explains tells nothing: intensities are set apart
+        seen = model.operator(pose).project(x) * model.weights
+        power = np.einsum("nij,nij->n", seen, seen, dtype=np.float64)
+        share = np.einsum("nkij,nij->nk", local[:, 2:], seen, dtype=np.float64)
+        share /= np.maximum(power, 1e-30)[:, None]
+        local[:, 2:] -= share[:, :, None, None].astype(np.float32) * seen[:, None]
+    return local
+
+
+def _tangent(model: Model, pose: Pose, x: Float32, free: Mapping[str, Float64]) -> _Tangent:
+    local = _derivatives(model, pose, x, free)
     gram = np.einsum("nkij,nlij->nkl", local, local, dtype=np.float64)
     # A blank image has no derivative; the ridge leaves its parameters at zero.
-    k = gram.shape[1]
-    size = np.trace(gram, axis1=1, axis2=2)
-    gram += np.eye(k) * (1e-6 * size + 1e-6 * size.mean() + 1e-30)[:, None, None]
-    back = np.linalg.inv(np.linalg.cholesky(gram)).transpose(0, 2, 1)
+    size = np.diagonal(gram, axis1=1, axis2=2).copy()
+    gram += np.eye(local.shape[1]) * (1e-6 * (size + size.mean(axis=0)) + 1e-30)[:, None]
+    shifts = np.linalg.inv(np.linalg.cholesky(gram[:, :2, :2])).transpose(0, 2, 1)
+    back = np.zeros_like(gram)
+    back[:, :2, :2] = shifts
+    # What else is free: less what shifts explain of it, in units in which it is as large as they are.
+    explained = np.linalg.solve(gram[:, :2, :2], gram[:, :2, 2:])
+    left = size[:, 2:] - np.einsum("nik,nik->nk", gram[:, :2, 2:], explained)
+    unit = 1 / np.sqrt(np.maximum(left, 1e-6 * size[:, 2:] + 1e-30))
+    back[:, :2, 2:] = -explained * unit[:, None]
+    back[:, 2:, 2:] = unit[:, :, None] * np.eye(len(free))
     local = np.einsum("nkij,nkl->nlij", local, back.astype(np.float32))
-    if not axis or turn is None:
-        return _Tangent(local, back, None, 0.0)
-    scale = 1 / max(np.sqrt(dot(turn, turn)), 1e-30)
-    return _Tangent(local, back, turn * np.float32(scale), scale)
+    held = np.zeros((len(free), len(gram), len(gram)))
+    for k, basis in enumerate(free.values()):
+        q = np.linalg.qr(basis / unit[:, k, None])[0]
+        held[k] = q @ q.T
+    return _Tangent(np.ascontiguousarray(local), back, held)
 
 
 def solve(
@@ -198,37 +247,33 @@ def solve(
     pose: Pose,
     start: Float32 | None,
     iterations: int,
-    *,
-    shifts: bool = False,
-    axis: bool = False,
-    rotations: bool = False,
+    free: Mapping[str, Float64] | None = None,
 ) -> Solution:
-    """Solve for the density, and with ``shifts`` for the moves of the images, by conjugate gradients.
+    """Solve for the density, and for the moves of the images unless ``free`` is None, by conjugate gradients.
 
-    Returns moves (n_tilts, 2 or 3): row and column [px] and, with ``rotations``, the in-plane turn [deg].
+    Shifts are free then, and what ``free`` names of ``rotations_deg`` and ``magnifications``, each within a basis
+    (n_tilts, m). Returns moves (n_tilts, 2 + len(free)): row, column [px] and those.
     """
     w, mask = model.weights, model.support
     n = len(model.images)
     pair = model.operator(pose)
     x = np.zeros(model.shape, np.float32) if start is None else start.copy()
-    tangent = _tangent(model, pose, x, axis=axis, rotations=rotations) if shifts else None
+    tangent = None if free is None else _tangent(model, pose, x, free)
     # Voxels in units in which A'A is about 1: the same scale as the orthonormal pose derivatives.
     scale = np.float32(1 / np.sqrt(n))
     ridge = np.float32(model.ridge * n)
     r = w * (model.images - pair.project(x))
-    k = 0 if tangent is None else tangent.back.shape[1]
-    p, psi = np.zeros((n, k)), 0.0
+    p = np.zeros((n, 0 if tangent is None else tangent.back.shape[1]))
 
-    def gradient() -> tuple[Float32, Float64, float]:
+    def gradient() -> tuple[Float32, Float64]:
         gx = pair.backproject(w * r)
         gx -= ridge * x
         gx *= mask * scale
-        gp, ga = tangent.adjoint(r) if tangent else (np.zeros((n, 0)), 0.0)
-        return gx, gp, ga
+        return gx, tangent.adjoint(r) if tangent else np.zeros((n, 0))
 
-    gx, gp, ga = gradient()
-    dx, dp, da = gx, gp, ga
-    norm = dot(gx, gx) + dot(gp, gp) + ga * ga
+    gx, gp = gradient()
+    dx, dp = gx, gp
+    norm = dot(gx, gx) + dot(gp, gp)
     first = norm
     for _ in range(iterations):
         if norm <= 1e-12 * first:
@@ -236,18 +281,17 @@ def solve(
         step = dx * (mask * scale)
         q = w * pair.project(step)
         if tangent:
-            q += tangent.apply(dp, da)
+            q += tangent.apply(dp)
         length = norm / (dot(q, q) + float(ridge) * dot(step, step))
         x += np.float32(length) * step
         r -= np.float32(length) * q
-        p, psi = p + length * dp, psi + length * da
-        gx, gp, ga = gradient()
-        previous, norm = norm, dot(gx, gx) + dot(gp, gp) + ga * ga
+        p = p + length * dp
+        gx, gp = gradient()
+        previous, norm = norm, dot(gx, gx) + dot(gp, gp)
         beta = norm / previous
-        dx, dp, da = gx + np.float32(beta) * dx, gp + beta * dp, ga + beta * da
-    moves = np.einsum("nkl,nl->nk", tangent.back, p) if tangent else np.zeros((n, 0))
-    turn = psi * tangent.axis_scale if tangent else 0.0
-    return Solution(density=x, residual=r, moves=moves, turn=turn)
+        dx, dp = gx + np.float32(beta) * dx, gp + beta * dp
+    moves = np.einsum("nkl,nl->nk", tangent.back, p) if tangent else p
+    return Solution(density=x, residual=r, moves=moves)
 
 
 def refine(
@@ -257,32 +301,22 @@ def refine(
     rounds: int,
     iterations: int,
     start: Float32 | None = None,
-    axis: bool = True,
-    rotations: bool = False,
+    free: Mapping[str, Float64] | None = None,
     tolerance: float = 0.003,
-    report: Callable[[], None] | None = None,
 ) -> tuple[Pose, Solution]:
-    """Linearise and solve until the moves are below ``tolerance`` [px, deg] or ``rounds`` are done.
+    """Linearise and solve for shifts and what else is ``free`` until moves are below ``tolerance`` [px].
 
-    Returns the pose, and the density for it with the residual that it leaves.
+    At most ``rounds`` are done. Returns the pose, and the density for it with the residual that it leaves.
     """
     x = solve(model, pose, None, iterations).density if start is None else start
     for _ in range(rounds):
-        found = solve(model, pose, x, iterations, shifts=True, axis=axis, rotations=rotations)
+        found = solve(model, pose, x, iterations, free or {})
         x = found.density
         moves = np.clip(found.moves[:, :2], -_LARGEST_MOVE, _LARGEST_MOVE)
-        turn, turned = found.turn, pose.rotations_deg
-        if rotations:
-            turned = turned + np.clip(found.moves[:, 2], -_LARGEST_TURN_DEG, _LARGEST_TURN_DEG)
-            turn += float(turned.mean()) if axis else 0.0
-            turned = turned - turned.mean()
-        pose = Pose(
-            shifts_px=pose.shifts_px + moves,
-            tilt_axis_deg=pose.tilt_axis_deg + turn,
-            rotations_deg=turned,
-        )
-        if report is not None:
-            report()
-        if np.sqrt((moves**2).mean()) < tolerance and abs(turn) < 10 * tolerance:
+        pose = pose.moved("shifts_px", moves)
+        for name, move in zip(free or {}, found.moves[:, 2:].T, strict=True):
+            most = _OTHERS[name][1]
+            pose = pose.moved(name, np.clip(move, -most, most))
+        if np.sqrt((moves**2).mean()) < tolerance:
             break
     return pose, solve(model, pose, x, iterations // 2)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = [
     "outliers",
     "relative_residuals",
     "shift_errors",
+    "unevenness",
     "unfitting",
     "without_gauge",
 ]
@@ -34,8 +36,9 @@ _AXIS_MODEL_DEG = 0.2
 # fit itself those stated were 0.6 of the true ones at the low dose.
 _LOOSER = 16.0
 _MOST_NOISE = 0.8
-# Error of a shift beside noise, in pixels of the last reduced images: what is left at the high dose.
-_MODEL_PX = 0.01
+# Error of a shift beside noise, in pixels of the last reduced images: what is left at the high dose. Of a slab it is
+# larger: its density leaves the images at the borders, and its thickness is not known.
+_MODEL_PX, _SLAB_MODEL_PX = 0.01, 0.017
 _NOISE_SAMPLES = 4
 _NOISE_SEED = 20261127
 _SMOOTH_TILTS = 2.0
@@ -65,9 +68,16 @@ def _cost(model: Model, solution: Solution) -> float:
     return dot(r, r) + model.ridge * len(model.images) * dot(solution.density, solution.density)
 
 
-def fit_axis(model: Model, pose: Pose, steps_deg: tuple[float, ...], iterations: int) -> AxisFit:
-    """Find the angle of least misfit: parabolas through three angles, one for each step, the shifts free at each.
+def fit_axis(
+    model: Model,
+    pose: Pose,
+    steps_deg: tuple[float, ...],
+    iterations: int,
+    free: Mapping[str, Float64],
+) -> AxisFit:
+    """Find the angle of least misfit: parabolas through three angles, one for each step.
 
+    Shifts, and what else is ``free``, are so at each angle.
     The object follows a wrong axis, so that Gauss-Newton steps of the angle are slow; the cost itself is smooth.
     sigma: the angle at which the cost over the noise variance has risen by one, with the model's own error.
     """
@@ -80,7 +90,7 @@ def fit_axis(model: Model, pose: Pose, steps_deg: tuple[float, ...], iterations:
         costs, poses, solutions = [], [], []
         for turn in (-step, 0.0, step):
             start = replace(pose, tilt_axis_deg=pose.tilt_axis_deg + turn)
-            found, solution = refine(limited, start, rounds=1, iterations=iterations, axis=False)
+            found, solution = refine(limited, start, rounds=1, iterations=iterations, free=free)
             costs.append(_cost(limited, solution))
             poses.append(found)
             solutions.append(solution)
@@ -107,7 +117,15 @@ def without_gauge(shifts: Float64, angles_deg: Float64, axis_deg: float) -> Floa
     return vu
 
 
-def shift_errors(model: Model, pose: Pose, solution: Solution, iterations: int) -> Float64:
+def shift_errors(
+    model: Model,
+    pose: Pose,
+    solution: Solution,
+    free: Mapping[str, Float64],
+    iterations: int,
+    *,
+    isolated: bool,
+) -> Float64:
     """Standard deviations (n, 2) of the (row, column) shifts [px]: what noise like that of the images does to them.
 
     The solved density's projections get new noise, in the images' own pass band, and the shifts are solved for
@@ -126,8 +144,8 @@ def shift_errors(model: Model, pose: Pose, solution: Solution, iterations: int) 
         noise = rng.standard_normal(predicted.shape, np.float32) * spread
         soft = reduce_images(noise, 1, model.threads, model.cancel, softness=model.softness)
         noisy = replace(loose, images=predicted + soft)
-        found = solve(noisy, pose, base.density, iterations, shifts=True)
-        moves.append(without_gauge(found.moves, model.angles_deg, pose.tilt_axis_deg))
+        found = solve(noisy, pose, base.density, iterations, free)
+        moves.append(without_gauge(found.moves[:, :2], model.angles_deg, pose.tilt_axis_deg))
         densities.append(found.density)
         left += dot(found.residual, found.residual) / _NOISE_SAMPLES
     size = dot(base.residual, base.residual) / max(left, 1e-30)
@@ -139,7 +157,8 @@ def shift_errors(model: Model, pose: Pose, solution: Solution, iterations: int) 
     variance = np.var(moves, axis=0, ddof=1) * size * grown
     near = np.arange(len(variance))[:, None] - np.arange(len(variance))
     window = np.exp(-0.5 * (near / _SMOOTH_TILTS) ** 2)
-    variance = window @ variance / window.sum(axis=1, keepdims=True) + _MODEL_PX**2
+    variance = window @ variance / window.sum(axis=1, keepdims=True)
+    variance += (_MODEL_PX if isolated else _SLAB_MODEL_PX) ** 2
     turn = frame(pose.tilt_axis_deg)
     return np.asarray(np.sqrt(variance @ (turn**2).T))
 
@@ -152,6 +171,16 @@ def _noise_variance(predicted: Float32, residual: Float32) -> Float32:
     slope = max(0.0, float(((p - mean) * r2).mean()) / spread) if spread > 0 else 0.0
     floor = max(float(r2.mean()) - slope * mean, 0.05 * float(r2.mean()))
     return np.asarray(floor + slope * np.maximum(predicted, 0), np.float32)
+
+
+def unevenness(residual: Float32, softness: float) -> float:
+    """Amplitude of residuals at the lower half of the frequencies in the pass band over that at the upper half."""
+    height, width = residual.shape[1:]
+    f = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    power = np.mean([np.abs(np.fft.rfft2(image)) ** 2 for image in residual], axis=0)
+    edge = 0.5 / softness
+    low, high = power[f <= edge / 2].mean(), power[(f > edge / 2) & (f <= edge)].mean()
+    return float(np.sqrt(low / max(high, 1e-30)))
 
 
 def relative_residuals(images: Float32, residual: Float32) -> Float64:

@@ -18,8 +18,8 @@ from .axis import moved_along
 from .coarse import frame
 from .images import reduce_images
 from .joint import Model, Pose, solve
+from .levels import extent, with_ridge
 from .specimen import Prepared, prepare
-from .steps import extent, with_ridge
 
 __all__ = ["AlignmentScore", "score_alignment", "score_alignments", "unaligned"]
 
@@ -248,11 +248,8 @@ def _model(
 def _pose(views: Geometry, part: npt.NDArray[np.bool_]) -> Pose:
     """Shifts and rotations of some tilts, the offset of the axis put into the shifts."""
     offset = frame(views.tilt_axis_deg) @ np.array([0.0, views.axis_offset_px])
-    return Pose(
-        shifts_px=views.shifts_px[part] + offset,
-        tilt_axis_deg=views.tilt_axis_deg,
-        rotations_deg=views.rotations_deg[part],
-    )
+    shifted = Pose.of_shifts(views.shifts_px[part] + offset, views.tilt_axis_deg)
+    return replace(shifted, rotations_deg=views.rotations_deg[part])
 
 
 def _scored(model: _Fixed, alignment: Alignment, tell: Callable[[float], None]) -> AlignmentScore:

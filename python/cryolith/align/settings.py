@@ -23,8 +23,11 @@ class AlignSettings:
         None, "in-plane angle of the tilt axis to start from; searched when not given", unit="deg"
     )
     refine_axis: bool = setting(True, "refine the angle of the tilt axis")
+    refine_magnification: bool = setting(
+        True, "refine the magnification of each image; kept only if held-out tilts gain"
+    )
     refine_rotation: bool = setting(
-        False, "refine an in-plane rotation of each image; kept only if held-out tilts gain"
+        True, "refine an in-plane rotation of each image; kept only if held-out tilts gain"
     )
     binning: int = setting(
         0,

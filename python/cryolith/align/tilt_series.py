@@ -16,9 +16,10 @@ from ..datamodel import Alignment, TiltSeries
 from ..errors import InputError
 from .joint import Pose
 from .quality import relative_residuals, unfitting
+from .refinement import Fit, centred_gauge, coarse_misfits, refined
 from .settings import AlignSettings
 from .specimen import Prepared, prepare
-from .steps import Fit, Job, centred_gauge, coarse_misfits, first_pose, refined
+from .steps import Job, first_pose
 
 __all__ = ["align_tilt_series"]
 
@@ -77,7 +78,8 @@ def align_tilt_series(
        of its mass with tilt. 2. Isolated: shifts along the axis by common lines, across by the centre of mass,
        axis by the misfit of low-resolution reconstructions over half a turn. Slab: correlation outward from the
        lowest tilt with cosine stretch, axis where that correlates best. 3. Density and shifts together, coarse
-       to fine (:mod:`cryolith.align.joint`). design/004-alignment.md has the reasons and the measured errors.
+       to fine (:mod:`cryolith.align.joint`), with magnifications and rotations of the images where held-out tilts
+    gain from them. design/004-alignment.md and 013-joint-alignment.md have the reasons and the measured errors.
 
     References
     ----------
@@ -178,7 +180,7 @@ def _without_misfits(
                 "held-out tilts are predicted better without it"
             )
         job, ready = _chosen(job, ready, ~bad)
-        pose = replace(pose, shifts_px=pose.shifts_px[~bad], rotations_deg=pose.rotations_deg[~bad])
+        pose = pose.subset(~bad)
     return job, ready, pose
 
 
@@ -222,6 +224,9 @@ def _described(
     for k in range(2):
         lost = np.isnan(shifts[:, k])
         shifts[lost, k] = np.interp(series.angles_deg[lost], job.angles_deg, pose.shifts_px[:, k])
+    magnifications = None
+    if (pose.magnifications != 1).any():
+        magnifications = np.nan_to_num(spread(pose.magnifications), nan=1.0)
     return Alignment(
         angles_deg=series.angles_deg.copy(),
         tilt_axis_deg=pose.tilt_axis_deg,
@@ -233,6 +238,7 @@ def _described(
         shifts_px=shifts,
         sigma_shifts_px=spread(fit.sigma_shifts_px),
         rotations_deg=np.nan_to_num(spread(pose.rotations_deg)),
+        magnifications=magnifications,
         residuals=spread(residuals),
         flags=dict(sorted(flags.items())),
         holdout_residual=fit.holdout,
