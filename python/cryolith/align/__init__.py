@@ -8,6 +8,7 @@ from .registration import Registration, register
 from .settings import AlignSettings
 from .stack import StackRegistration, register_stack
 from .tilt_series import align_tilt_series
+from .volumes import register_volumes
 
 __all__ = [
     "AlignSettings",
@@ -20,4 +21,5 @@ __all__ = [
     "estimate_background",
     "register",
     "register_stack",
+    "register_volumes",
 ]
