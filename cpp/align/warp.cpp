@@ -96,6 +96,20 @@ void log_polar(const Cpu& cpu, View2<const float> power, index_t nx, double low,
   });
 }
 
+namespace {
+
+// Adds what a row at these coordinates (1, (z,) y) contributes; the last term, x, varies along it.
+void add_row(index_t d, const double* terms, const RowMoments& row, double* to) {
+  for (index_t i = 0; i < d; ++i)
+    for (index_t k = 0; k <= d; ++k) *to++ += k < d ? terms[k] * row.slopes[i][0] : row.slopes[i][1];
+  for (index_t p = 0; p < d * (d + 1) / 2; ++p)
+    for (index_t k = 0; k <= d; ++k)
+      for (index_t l = k; l <= d; ++l)
+        *to++ += (k < d ? terms[k] : 1.0) * (l < d ? terms[l] : 1.0) * row.bends[p][(k == d) + (l == d)];
+}
+
+}  // namespace
+
 void displacement_sums(const Cpu& cpu, const View<const float, 4>& a, const View<const float, 4>& b,
                        View2<const double> axes, View1<double> out) {
   const index_t d = a.extent[0] - 1, nz = a.extent[1], ny = a.extent[2], nx = a.extent[3];
@@ -104,39 +118,26 @@ void displacement_sums(const Cpu& cpu, const View<const float, 4>& a, const View
     require(a.extent[k] == b.extent[k], "b: found ", b.extent[k], " along axis ", k, ", expected ", a.extent[k]);
   require(axes.extent[0] == d && axes.extent[1] == 2, "axes: found ", axes.extent[0], " x ", axes.extent[1],
           ", expected ", d, " x 2");
-  const index_t terms = 1 + d, pairs = d * (d + 1) / 2, products = terms * (terms + 1) / 2;
-  const index_t length = d * terms + pairs * products;
+  const index_t length = d * (1 + d) + d * (d + 1) / 2 * ((1 + d) * (2 + d) / 2);
   require(out.extent[0] == length, "out: found ", out.extent[0], " sums, expected ", length);
-  const double* axis = axes.data;
-  const auto coordinate = [&](index_t of, index_t k) {
-    return axis[2 * of] + axis[2 * of + 1] * static_cast<double>(k);
+  const auto at = [&](index_t axis, index_t k) {
+    return axes.data[2 * axis] + axes.data[2 * axis + 1] * static_cast<double>(k);
   };
-  const index_t blocks = (nz * ny + kRowsPerBlock - 1) / kRowsPerBlock;
+  const index_t rows = nz * ny, blocks = (rows + kRowsPerBlock - 1) / kRowsPerBlock;
   std::vector<double> parts(static_cast<std::size_t>(blocks * length));
-  const auto row = CRYOLITH_SELECT(row_moments);
+  const auto along = CRYOLITH_SELECT(row_moments);
   parallel_for(cpu, blocks, [&](index_t block, int) {
-    double* sums = parts.data() + block * length;
-    for (index_t r = block * kRowsPerBlock; r < std::min(nz * ny, (block + 1) * kRowsPerBlock); ++r) {
+    for (index_t r = block * kRowsPerBlock; r < std::min(rows, (block + 1) * kRowsPerBlock); ++r) {
       GradientRow of_a{}, of_b{};
-      for (index_t k = 0; k < terms; ++k) {
-        of_a.of[k] = a.data + (k * nz * ny + r) * nx;
-        of_b.of[k] = b.data + (k * nz * ny + r) * nx;
+      for (index_t k = 0; k <= d; ++k) {
+        of_a.of[k] = a.data + (k * rows + r) * nx;
+        of_b.of[k] = b.data + (k * rows + r) * nx;
       }
-      RowMoments m;
-      row(static_cast<int>(d), of_a, of_b, static_cast<float>(axis[2 * d - 2]), static_cast<float>(axis[2 * d - 1]), nx,
-          m);
-      // The terms 1, (z,) y are constant along the row; the last is x.
-      const double fixed_terms[kMostAxes] = {1.0, d == 3 ? coordinate(0, r / ny) : coordinate(0, r),
-                                             d == 3 ? coordinate(1, r % ny) : 0.0};
-      double* to = sums;
-      for (index_t i = 0; i < d; ++i)
-        for (index_t k = 0; k < terms; ++k) *to++ += k < d ? fixed_terms[k] * m.slopes[i][0] : m.slopes[i][1];
-      for (index_t p = 0; p < pairs; ++p)
-        for (index_t k = 0; k < terms; ++k)
-          for (index_t l = k; l < terms; ++l) {
-            const double along = k < d ? fixed_terms[k] : 1.0, across = l < d ? fixed_terms[l] : 1.0;
-            *to++ += along * across * m.bends[p][(k == d) + (l == d)];
-          }
+      RowMoments sums;
+      along(static_cast<int>(d), of_a, of_b, static_cast<float>(at(d - 1, 0)), static_cast<float>(axes.data[2 * d - 1]),
+            nx, sums);
+      const double terms[kMostAxes] = {1.0, d == 3 ? at(0, r / ny) : at(0, r), d == 3 ? at(1, r % ny) : 0.0};
+      add_row(d, terms, sums, parts.data() + block * length);
     }
   });
   for (index_t k = 0; k < length; ++k) {

@@ -188,6 +188,11 @@ def register(
     row = register_pairs(
         images[0][None], images[1][None], max_shift=reach(max_shift), threads=threads
     )[0]
+    return _shifted(row)
+
+
+def _shifted(row: Float64) -> Registration:
+    """Say what a row of :func:`register_pairs` holds."""
     covariance = np.array([[row[2], row[4]], [row[4], row[3]]])
     others = row[8:].reshape(3, 3)
     others = others[others[:, 0] > 0]

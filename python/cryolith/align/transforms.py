@@ -122,7 +122,7 @@ def best_of(
     if not candidates:
         nothing = np.full((axes * (1 + axes),) * 2, np.inf)
         return Found(Transform.unity(axes), nothing, 0.0, 0.0, 0.0), []
-    q = max(1, min(pair[0].values.shape) // middle_edge)
+    q = -(-min(pair[0].values.shape) // middle_edge)
     middle = Pair(binned(pair[0], q), binned(pair[1], q), threads, cancel)
     first: Model = "similarity" if model == "affine" else model
     places: list[tuple[Found, Candidate]] = []
@@ -143,14 +143,18 @@ def best_of(
             found.top,
             found.evidence,
         )
-    others = [c for f, c in places if c is not chosen]
-    others += [c for c in candidates if all(c is not d for _, d in places)]
-    others = [
-        Candidate(c.height / chosen.height, c.transform)
-        for c in others
-        if not _same(c.transform, chosen.transform, pair[0].values.shape)
-    ]
-    return found, sorted(others, key=lambda c: -c.height)
+    return found, _others(chosen, candidates, pair[0].values.shape)
+
+
+def _others(
+    chosen: Candidate, candidates: list[Candidate], shape: tuple[int, ...]
+) -> list[Candidate]:
+    """Return the candidates elsewhere, the highest first, with heights over the chosen one's."""
+    out: list[Candidate] = []
+    for c in sorted(candidates, key=lambda c: -c.height):
+        if not any(_same(c.transform, d.transform, shape) for d in (chosen, *out)):
+            out.append(Candidate(c.height / chosen.height, c.transform))
+    return out
 
 
 def _same(one: Transform, other: Transform, shape: tuple[int, ...]) -> bool:
