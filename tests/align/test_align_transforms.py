@@ -137,6 +137,25 @@ def test_images_that_have_nothing_in_common_have_no_error_bar(images: str) -> No
     assert np.isinf([found.sigma_rotation_deg, found.sigma_magnification]).all()
 
 
+def test_along_fringes_the_error_says_that_nothing_is_known() -> None:
+    rng = np.random.default_rng(10)
+    fringes = 50 + 20 * np.sin(np.arange(96) * 2 * np.pi / 11)
+    a, b = (
+        rng.poisson(np.broadcast_to(f, (96, 96))).astype(float)
+        for f in (fringes, np.roll(fringes, 2))
+    )
+    found = register(a, b, model="rigid", max_shift=5)
+    assert found.sigma_px[1] < 0.5
+    assert found.sigma_px[0] > 10 * found.sigma_px[1]
+
+
+def test_an_image_fits_itself() -> None:
+    noise = np.random.default_rng(11).normal(size=(40, 56))
+    found = register(noise, noise, model="affine")
+    np.testing.assert_allclose(found.matrix, np.eye(2), atol=1e-4)
+    assert (found.sigma_px < 0.01).all()
+
+
 def test_an_unknown_model_and_a_tiny_image_are_refused() -> None:
     with pytest.raises(InputError, match=r"model: found 'ridgid', expected one of shift, rigid"):
         register(np.ones((32, 32)), np.ones((32, 32)), model="ridgid")  # type: ignore[arg-type]

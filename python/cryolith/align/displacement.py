@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
-from .shells import Shells, Spectra, Weights, crop
+from .shells import MOST_COHERENT, Shells, Spectra, Weights, crop
 
 __all__ = ["Found", "Subject", "Transform", "basis", "covered", "refine", "warped"]
 
@@ -24,6 +24,8 @@ _MOST_MOVED_PX = 4.0  # at the border in one step: what is further away has lost
 _LEAST_BEND = (
     0.1  # of what the spectrum alone tells: a bend below is one of a place far from the maximum
 )
+_NO_BEND = 1e-4  # of the same: along fringes nothing is known, and errors are that large
+_RIDGE = 1e-9  # where few frequencies are held by both their bends may lie in a plane
 _LEAST_OVERLAP = 0.02
 _SAME_TURN = 1e-3  # of a matrix: the wedge moves by less than a coefficient
 _BORDER = 4  # px that are repeated around an array, as many as the kernel reaches
@@ -295,7 +297,8 @@ class _Density:
     @staticmethod
     def of(tensors: Float64, s: Spectra, weights: Weights, window: float, count: float) -> _Density:
         shared = np.maximum(s.ab, 0) / window
-        own_a, own_b = (np.maximum(v / window - shared, 0) for v in (s.aa, s.bb))
+        least = 1 - MOST_COHERENT**2  # of equal arrays, which have no noise
+        own_a, own_b = (np.maximum(v - s.ab, least * v) / window for v in (s.aa, s.bb))
         w = weights.weight
         values = w * shared, w**2 * shared * (own_a + own_b), w**2 * own_a * own_b
         return _Density(*(np.einsum("s,sij->ij", v, tensors) / count for v in values))
@@ -329,12 +332,13 @@ class Step:
             return np.asarray(directions @ whole @ directions.T)
 
         expected = spread(density.bend, second)
-        measured = _at_least(directions @ bend @ directions.T, expected)
-        step = -np.linalg.solve(measured, directions @ slope)
+        bend = directions @ bend @ directions.T
+        step = -np.linalg.solve(_at_least(bend, expected, _LEAST_BEND), directions @ slope)
+        bend = _at_least(bend, expected, _NO_BEND)
         # Noise meets signal where the signal is, which the bend knows; noise meets noise everywhere.
         share = np.trace(density.mixed) / max(np.trace(density.bend), 1e-300)
-        variance = share * fourth[0, 0] / second[0, 0] * measured + spread(density.noise, fourth)
-        inverse = np.linalg.inv(measured * weights.certain)
+        variance = share * fourth[0, 0] / second[0, 0] * bend + spread(density.noise, fourth)
+        inverse = np.linalg.inv(bend * weights.certain)
         covariance = inverse @ variance @ inverse
         sigmas = float(np.sqrt(step @ np.linalg.solve(covariance, step) / len(step)))
         reach = np.sqrt(np.maximum(np.diag(second), 0) / second[0, 0])
@@ -351,13 +355,13 @@ class Step:
         )
 
 
-def _at_least(bend: Float64, expected: Float64) -> Float64:
+def _at_least(bend: Float64, expected: Float64, part: float) -> Float64:
     """Return ``bend`` with no direction below a part of the expected bend."""
-    root = np.linalg.cholesky(expected)
+    root = np.linalg.cholesky(expected + _RIDGE * np.diag(np.diag(expected)))
     inverse = np.linalg.inv(root)
     values, vectors = np.linalg.eigh(inverse @ bend @ inverse.T)
     side = root @ vectors
-    return np.asarray(side @ np.diag(np.maximum(values, _LEAST_BEND)) @ side.T)
+    return np.asarray(side @ np.diag(np.maximum(values, part)) @ side.T)
 
 
 def refine(pair: Pair, start: Transform, model: str, rounds: int = _ROUNDS) -> Found:

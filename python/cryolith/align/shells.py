@@ -10,14 +10,14 @@ import numpy.typing as npt
 
 from .. import _core
 
-__all__ = ["Shells", "Spectra", "Weights", "crop"]
+__all__ = ["MOST_COHERENT", "Shells", "Spectra", "Weights", "crop"]
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Complex64 = npt.NDArray[np.complex64]
 
 # As in weights.cpp: the mean over neighbours, what stands out, and what counts as noise where nothing but leak is left.
-_NEIGHBOURS, _SIGNIFICANT, _MOST_COHERENT, _NOISE_FLOOR = 0.15, 3.0, 0.9999, 1e-4
+_NEIGHBOURS, _SIGNIFICANT, MOST_COHERENT, _NOISE_FLOOR = 0.15, 3.0, 0.9999, 1e-4
 _TOP = 0.45
 # The crops' grids are a little finer than Nyquist's: products of two filtered arrays are summed over them.
 _ROOM = 1.15
@@ -134,7 +134,7 @@ class Weights:
         power = np.sqrt(np.maximum(spectra.aa * spectra.bb, 0))
         power = power + _NOISE_FLOOR * power.max()
         counts = shells.neighbours(shells.counts)
-        coherence = np.minimum(_MOST_COHERENT, spectra.ab / np.maximum(power, 1e-300))
+        coherence = np.minimum(MOST_COHERENT, spectra.ab / np.maximum(power, 1e-300))
         noise = 1 / np.sqrt(np.maximum(1.0, counts * independent))
         used = (coherence > _SIGNIFICANT * noise) & (counts > 0) & (power > 0)
         used[0] = False
