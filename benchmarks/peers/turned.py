@@ -2,7 +2,7 @@
 """Registration of turned, scaled and stretched images beside other programs, and of volumes beside the floor.
 
 Run by ``python -m benchmarks.peers.register turned`` (``volumes``). Scenes are Gaussians, which any affine transform
-maps exactly. The floor is the Cramer-Rao bound of design/014-transforms.md, eq. 6: information of shifts per pixel, of
+maps exactly. The floor is the Cramer-Rao bound of design/015-transforms.md, eq. 6: information of shifts per pixel, of
 the mean count's noise, summed over the pixels that both images show.
 """
 
@@ -288,6 +288,8 @@ def scored(
     if not isinstance(found, Registration):
         return errors(found, truth), bound, np.empty(0), took
     placed = found.matrix, found.shift_px
+    if not np.isfinite(found.covariance).all():  # it says that it found nothing
+        return errors(placed, truth), bound, np.empty(0), took
     d = len(found.matrix)
     back = np.kron(np.linalg.inv(truth[0]), np.eye(1 + d))
     covariance = back @ found.covariance @ back.T

@@ -5,6 +5,7 @@ from .apply import aligned_images
 from .images import estimate_background
 from .movie import MovieAlignment, align_movie
 from .registration import Registration, register
+from .score import AlignmentScore, score_alignment, score_alignments, unaligned
 from .settings import AlignSettings
 from .stack import StackRegistration, register_stack
 from .tilt_series import align_tilt_series
@@ -12,6 +13,7 @@ from .volumes import register_volumes
 
 __all__ = [
     "AlignSettings",
+    "AlignmentScore",
     "MovieAlignment",
     "Registration",
     "StackRegistration",
@@ -21,5 +23,11 @@ __all__ = [
     "estimate_background",
     "register",
     "register_stack",
+<<<<<<< HEAD
     "register_volumes",
+=======
+    "score_alignment",
+    "score_alignments",
+    "unaligned",
+>>>>>>> main
 ]
