@@ -2,7 +2,7 @@
 """Registration of turned, scaled and stretched images beside other programs, and of volumes beside the floor.
 
 Run by ``python -m benchmarks.peers.register turned`` (``volumes``). Scenes are Gaussians, which any affine transform
-maps exactly. The floor is the Cramer-Rao bound of design/015-transforms.md, eq. 6: information of shifts per pixel, of
+maps exactly. The floor is the Cramer-Rao bound of design/016-transforms.md, eq. 6: information of shifts per pixel, of
 the mean count's noise, summed over the pixels that both images show.
 """
 

@@ -16,7 +16,7 @@ void warp_volume(const Cpu& cpu, View3<const float> volume, View2<const double> 
 void log_polar(const Cpu& cpu, View2<const float> power, index_t nx, double low, double high, View2<float> out);
 
 // Sums over all points x of two filtered arrays a and b, of which b is to be moved by a small affine displacement with
-// terms phi = e_i m, m in {1, coordinates}. With d arrays' axes and gradients da, db (design/015-transforms.md, eqs. 3
+// terms phi = e_i m, m in {1, coordinates}. With d arrays' axes and gradients da, db (design/016-transforms.md, eqs. 3
 // and 4), `out` takes
 //   slopes (d, 1 + d):                   sum of m (d_i a b - d_i b a) / 2,
 //   bends (d (d + 1) / 2, (1 + d) (2 + d) / 2):  sum of m n (d_i a d_j b + d_j a d_i b) / 2, i <= j, m <= n.

@@ -45,7 +45,7 @@ def log_polar(power: Array, nx: int, low: float, high: float, shape: tuple[int, 
 
 
 def displacement_sums(a: Array, b: Array, axes: Array) -> Array:
-    """Slopes and bends of a correlation under displacements e_i m (design/015-transforms.md, eqs. 3 and 4)."""
+    """Slopes and bends of a correlation under displacements e_i m (design/016-transforms.md, eqs. 3 and 4)."""
     d = len(axes)
     shape = a.shape[-d:]
     a, b = (v.reshape(1 + d, *shape) for v in (a, b))

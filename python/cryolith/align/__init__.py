@@ -23,11 +23,8 @@ __all__ = [
     "estimate_background",
     "register",
     "register_stack",
-<<<<<<< HEAD
     "register_volumes",
-=======
     "score_alignment",
     "score_alignments",
     "unaligned",
->>>>>>> main
 ]

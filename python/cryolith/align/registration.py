@@ -171,7 +171,7 @@ def register(
 
     Rotation and scale are first those of log-polar spectra (B. S. Reddy and B. N. Chatterji, IEEE Trans. Image
     Process. 5 (1996) 1266) that fit best when turned back; then all parameters follow Gauss-Newton steps on the same
-    weighted correlation, whose error is that of design/015-transforms.md, eqs. 5 and 6.
+    weighted correlation, whose error is that of design/016-transforms.md, eqs. 5 and 6.
     """
     images: list[Float32] = [
         usable(as_core(v, name, ("ny", "nx")), m, name)

@@ -88,7 +88,7 @@ def register_volumes(
     -----
     Shift first, by one weighted correlation; then of turned copies of ``b``, binned, from a lattice of rotation
     vectors, and Gauss-Newton steps on all parameters of the best ones. Weights, errors and their derivation are
-    those of images: design/015-transforms.md. Half-way through ``progress`` all rotations have been tried.
+    those of images: design/016-transforms.md. Half-way through ``progress`` all rotations have been tried.
     """
     check_model(model)
     pair = _pair(a, b, (mask_a, mask_b), (coverage_a, coverage_b), threads, cancel)
