@@ -35,21 +35,15 @@ void warp_image(const Cpu& cpu, View2<const float> image, View2<const double> ma
   check_map(map, out.extent, 2);
   const index_t height = out.extent[0], width = out.extent[1];
   const double* m = map.data;
-  const Buffer<float> table = tap_table();
-  const auto gather = CRYOLITH_SELECT(gather_rows);
-  const auto put = CRYOLITH_SELECT(from_lanes);
+  const Buffer<float> table = tap_table(kTaps, kKaiserBeta);
+  const View3<const float> plane{image.data, {1, image.extent[0], image.extent[1]}};
+  const auto warp = CRYOLITH_SELECT(warp_row);
   parallel_for(cpu, (height + kRowsPerBlock - 1) / kRowsPerBlock, [&](index_t block, int) {
-    std::vector<float> rows(static_cast<std::size_t>(width * kLanes));
-    const index_t last = std::min(height, (block + 1) * kRowsPerBlock);
-    for (index_t r = block * kRowsPerBlock; r < last; r += kLanes) {
-      const double at = static_cast<double>(r);
-      const SampleGrid grid{{fixed(m[0] * at + m[2]), fixed(m[1]), fixed(m[0])},
-                            {fixed(m[3] * at + m[5]), fixed(m[4]), fixed(m[3])}};
-      const index_t lanes = std::min<index_t>(kLanes, last - r);
-      std::fill(rows.begin(), rows.end(), 0.0f);
-      gather({table.data()}, image, grid, touching(grid, width, lanes, {0, image.extent[0]}, {0, image.extent[1]}),
-             lanes, rows.data());
-      put(rows.data(), width, lanes, out.data + r * width, width);
+    for (index_t y = block * kRowsPerBlock; y < std::min(height, (block + 1) * kRowsPerBlock); ++y) {
+      const double row = static_cast<double>(y);
+      const index_t at[3] = {0, fixed(m[0] * row + m[2]), fixed(m[3] * row + m[5])};
+      const index_t step[3] = {0, fixed(m[1]), fixed(m[4])};
+      warp({table.data()}, plane, at, step, width, out.data + y * width);
     }
   });
 }
@@ -57,7 +51,7 @@ void warp_image(const Cpu& cpu, View2<const float> image, View2<const double> ma
 void warp_volume(const Cpu& cpu, View3<const float> volume, View2<const double> map, View3<float> out) {
   check_map(map, out.extent, 3);
   const index_t height = out.extent[1], width = out.extent[2];
-  const Buffer<float> table = tap_table();
+  const Buffer<float> table = tap_table(kTaps, kKaiserBeta);
   const auto warp = CRYOLITH_SELECT(warp_row);
   parallel_for(cpu, out.extent[0], [&](index_t z, int) {
     for (index_t y = 0; y < height; ++y) {

@@ -16,10 +16,12 @@ struct Sample {
   V8 column;
 };
 
+// Rows and columns lie inside; planes may not (an image is a volume of one plane).
 CRYOLITH_INLINE float sum_inside(const View3<const float>& v, const Sample& s) {
   const index_t height = v.extent[1], width = v.extent[2];
+  const index_t low = inside(-s.first[0], kTaps), high = inside(v.extent[0] - s.first[0], kTaps);
   V8 even = {}, odd = {};
-  for (int i = 0; i < kTaps; ++i) {
+  for (index_t i = low; i < high; ++i) {
     const float* p = v.data + ((s.first[0] + i) * height + s.first[1]) * width + s.first[2];
     V8 rows = {};
 #pragma GCC unroll 4
@@ -108,10 +110,10 @@ void warp_row(TapTable table, const View3<const float>& volume, const index_t* a
     s.first[2] = tap_weights(table, at[2] + i * step[2], s.column);
     bool whole = true, none = false;
     for (int d = 0; d < 3; ++d) {
-      whole = whole && s.first[d] >= 0 && s.first[d] + kTaps <= volume.extent[d];
+      whole = whole && (d == 0 || (s.first[d] >= 0 && s.first[d] + kTaps <= volume.extent[d]));
       none = none || s.first[d] + kTaps <= 0 || s.first[d] >= volume.extent[d];
     }
-    out[i] = whole ? sum_inside(volume, s) : none ? 0.0f : sum_at_border(volume, s);
+    out[i] = none ? 0.0f : whole ? sum_inside(volume, s) : sum_at_border(volume, s);
   }
 }
 
