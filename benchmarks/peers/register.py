@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""cryolith's registration beside scikit-image's, and the Fourier transform beside ducc0 and SciPy, in one run.
+"""cryolith's registration beside that of others, and the Fourier transform beside ducc0 and SciPy, in one run.
 
     python -m benchmarks.peers.register pairs --pairs 64
     python -m benchmarks.peers.register movie
     python -m benchmarks.peers.register fft --threads 1 2
+    python -m benchmarks.peers.register turned --model similarity --pairs 24 --edge 512
+    python -m benchmarks.peers.register volumes --pairs 4
 
 Run it at the root of the repository, in an environment with cryolith, scipy, scikit-image and ducc0. CPU seconds of the
 process, the least of all calls for the transform and the median for pairs; a busy machine blurs them less than time on
@@ -21,6 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
+from benchmarks.peers import turned
 from benchmarks.tables import write_machine, write_table
 
 from cryolith import _core
@@ -277,10 +280,23 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--doses", type=float, nargs="+", default=[1.0, 10.0, 100.0])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="of the transform")
     parser.add_argument("--rounds", type=int, default=5, help="of the transform")
+    group = parser.add_argument_group("turned, volumes")
+    group.add_argument("--model", choices=("rigid", "similarity", "affine"), default="rigid")
+    group.add_argument("--turn", type=float, default=10.0, help="most, of images [deg]")
+    group.add_argument("--scale", type=float, default=1.05, help="largest magnification")
+    group.add_argument("--shift", type=float, default=0.04, help="most, of the edge")
+    group.add_argument("--volume", type=int, default=64, help="edge of volumes")
+    group.add_argument("--noises", type=float, nargs="+", default=[0.5, 2.0])
     return parser.parse_args()
 
 
-TASKS = {"pairs": pairs, "movie": movie, "fft": fft}
+TASKS = {
+    "pairs": pairs,
+    "movie": movie,
+    "fft": fft,
+    "turned": turned.images,
+    "volumes": turned.volumes,
+}
 
 
 def main() -> None:

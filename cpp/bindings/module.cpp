@@ -6,6 +6,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   cryolith::bind::add_core(m);
   cryolith::bind::add_projection(m);
   cryolith::bind::add_align(m);
+  cryolith::bind::add_transforms(m);
   cryolith::bind::add_reconstruct(m);
   cryolith::bind::add_solvers(m);
   cryolith::bind::add_detect(m);

@@ -6,6 +6,7 @@ namespace cryolith::bind {
 void add_core(pybind11::module_& m);
 void add_projection(pybind11::module_& m);
 void add_align(pybind11::module_& m);
+void add_transforms(pybind11::module_& m);
 void add_reconstruct(pybind11::module_& m);
 void add_solvers(pybind11::module_& m);
 void add_detect(pybind11::module_& m);

@@ -9,6 +9,7 @@ from .score import AlignmentScore, score_alignment, score_alignments, unaligned
 from .settings import AlignSettings
 from .stack import StackRegistration, register_stack
 from .tilt_series import align_tilt_series
+from .volumes import register_volumes
 
 __all__ = [
     "AlignSettings",
@@ -22,6 +23,7 @@ __all__ = [
     "estimate_background",
     "register",
     "register_stack",
+    "register_volumes",
     "score_alignment",
     "score_alignments",
     "unaligned",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The shift between two images, with its error."""
+"""How two images lie against each other, with errors."""
 
 from __future__ import annotations
 
@@ -11,8 +11,18 @@ import numpy.typing as npt
 from .. import _core
 from .._arrays import as_core
 from ..errors import InputError
+from .displacement import Found
+from .transforms import (
+    Model,
+    check_model,
+    described,
+    described_errors,
+    register_images,
+    transform_covariance,
+)
+from .turns import Candidate
 
-__all__ = ["Registration", "reach", "register", "register_pairs"]
+__all__ = ["Registration", "reach", "register", "register_pairs", "registration", "usable"]
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -20,33 +30,83 @@ Float64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Registration:
-    """The shift of one image against another.
+    """How one image lies against another, or one volume (d = 2 or 3 axes).
+
+    What ``a`` shows at p, ``b`` shows at ``matrix @ p + shift_px``; p counts from the centre of the array, (n - 1) / 2.
 
     Attributes
     ----------
-    shift_px : (2,) float64 [px]
-        (row, column): ``b(p) = a(p - shift_px)``; what ``a`` shows at p, ``b`` shows at p + shift_px.
-    sigma_px : (2,) float64 [px]
+    shift_px : (d,) float64 [px]
+        In array order, (row, column) or (z, y, x).
+    sigma_px : (d,) float64 [px]
         Standard deviation of each component, from the Fisher information of the images; infinite where they have
         nothing in common.
-    covariance_px2 : (2, 2) float64 [px^2]
+    covariance_px2 : (d, d) float64 [px^2]
+    matrix : (d, d) float64
+        In array order; unity for ``model="shift"``.
+    rotation_deg, sigma_rotation_deg : float or (3,) float64 [deg]
+        Of an image the turn from +x towards +y; of a volume the angles about x, y and z of
+        :func:`cryolith.projection.rotation_matrix`. Of an affine matrix the nearest rotation.
+    magnification, sigma_magnification : float
+        The root of the determinant.
+    covariance : (d (1 + d), d (1 + d)) float64
+        Of (shift_px, matrix) side by side, row by row; 0 for what the model leaves out.
     peak : float
         Normalised correlation of the overlap, each frequency weighted as for the shift, -1 to 1.
     runner_up : float
-        Height of the next maximum of the search's correlation over the highest's: near 1 the shift is ambiguous.
-    candidates_px : (k, 2) float64 [px]
+        Height of the next maximum of the search's correlation over the chosen one's: near 1 the result is ambiguous.
+    candidates_px : (k, d) float64 [px]
         Where the next maxima are, at most three, to a few pixels: on a crystal they are a unit cell away.
+    candidate_matrices : (k, d, d) float64
     candidate_heights : (k,) float64
-        Their heights over the highest's.
+        Their heights over the chosen one's.
     """
 
     shift_px: Float64
     sigma_px: Float64
     covariance_px2: Float64
+    matrix: Float64
+    rotation_deg: float | Float64
+    sigma_rotation_deg: float | Float64
+    magnification: float
+    sigma_magnification: float
+    covariance: Float64
     peak: float
     runner_up: float
     candidates_px: Float64
+    candidate_matrices: Float64
     candidate_heights: Float64
+
+
+_MOST_CANDIDATES = 3
+_LEAST_EDGE = 16  # px: fewer tell no rotation
+
+
+def registration(found: Found, others: list[Candidate]) -> Registration:
+    """Say what a refinement found in the words of :class:`Registration`."""
+    d = len(found.transform.matrix)
+    covariance = transform_covariance(found.transform, found.covariance)
+    of_shift = covariance[:: 1 + d, :: 1 + d]
+    values = described(found.transform.matrix)
+    errors = described_errors(found.transform, found.covariance)
+    others = others[:_MOST_CANDIDATES]
+    turn, sigma = values[:-1], errors[:-1]
+    return Registration(
+        shift_px=found.transform.shift,
+        sigma_px=np.sqrt(np.diag(of_shift)),
+        covariance_px2=of_shift.copy(),
+        matrix=found.transform.matrix,
+        rotation_deg=float(turn[0]) if d == 2 else turn,
+        sigma_rotation_deg=float(sigma[0]) if d == 2 else sigma,
+        magnification=float(values[-1]),
+        sigma_magnification=float(errors[-1]),
+        covariance=covariance,
+        peak=found.peak,
+        runner_up=others[0].height if others else 0.0,
+        candidates_px=np.array([c.transform.shift for c in others]).reshape(-1, d),
+        candidate_matrices=np.array([c.transform.matrix for c in others]).reshape(-1, d, d),
+        candidate_heights=np.array([c.height for c in others]),
+    )
 
 
 def register_pairs(
@@ -67,18 +127,22 @@ def register(
     a: npt.ArrayLike,
     b: npt.ArrayLike,
     *,
+    model: Model = "shift",
     mask_a: npt.ArrayLike | None = None,
     mask_b: npt.ArrayLike | None = None,
     max_shift: float | None = None,
     threads: int = 0,
 ) -> Registration:
-    """Find the shift of image ``b`` against image ``a``, with its error; there is no filter to set.
+    """Find how image ``b`` lies against image ``a``, with its error; there is no filter to set.
 
     Parameters
     ----------
     a, b : (ny, nx) array_like of real numbers
         Two images of one scene, of one shape. NaN and infinity are missing pixels. Raw counts (whole numbers from 0)
         are best: they tell their own noise.
+    model : {"shift", "rigid", "similarity", "affine"}, default "shift"
+        What may differ beside the shift: nothing; a rotation, any; that and a magnification of 0.7 to 1.4; those and
+        a stretch of a few per cent. Each more makes the others less exact.
     mask_a, mask_b : (ny, nx) array_like of bool, optional
         True where a pixel may be used.
     max_shift : float, optional [px]
@@ -92,8 +156,8 @@ def register(
     Raises
     ------
     InputError
-        Different shapes, fewer than 4 x 4 pixels, a mask of another shape or type, no pixel to use, or a negative
-        ``max_shift``.
+        Different shapes, fewer than 4 x 4 pixels (16 x 16 for a model other than a shift), an unknown model, a mask of
+        another shape or type, no pixel to use, or a negative ``max_shift``.
 
     Notes
     -----
@@ -101,15 +165,26 @@ def register(
     windows that stay in place pull the shift towards zero. The correlation is weighted by signal and noise of each
     ring of frequencies: C. H. Knapp and G. C. Carter, IEEE Trans. ASSP 24 (1976) 320, eq. 25 (Hannan and Thomson's
     processor). Counts k are transformed to sqrt(k + 1), whose noise does not depend on their mean (F. J. Anscombe,
-    Biometrika 35 (1948) 246). The maximum is found by Newton steps, where M. Guizar-Sicairos et al., Opt. Lett. 33
-    (2008) 156, sample it. The error is the Cramer-Rao bound for Poisson images, design/012-registration.md, eq. 6.
+    Biometrika 35 (1948) 246). The maximum of a shift is found by Newton steps, where M. Guizar-Sicairos et al., Opt.
+    Lett. 33 (2008) 156, sample it. The error is the Cramer-Rao bound for Poisson images, design/012-registration.md,
+    eq. 6.
+
+    Rotation and scale are first those of log-polar spectra (B. S. Reddy and B. N. Chatterji, IEEE Trans. Image
+    Process. 5 (1996) 1266) that fit best when turned back; then all parameters follow Gauss-Newton steps on the same
+    weighted correlation, whose error is that of design/016-transforms.md, eqs. 5 and 6.
     """
-    images = [_image(v, m, name) for v, m, name in ((a, mask_a, "a"), (b, mask_b, "b"))]
+    images: list[Float32] = [
+        usable(as_core(v, name, ("ny", "nx")), m, name)
+        for v, m, name in ((a, mask_a, "a"), (b, mask_b, "b"))
+    ]
     if images[0].shape != images[1].shape:
         raise InputError(
             f"b: found shape {images[1].shape}, expected {images[0].shape}, the shape of a; "
             "crop or pad one of them"
         )
+    check_model(model)
+    if model != "shift":
+        return _transformed(images, model, max_shift, threads)
     row = register_pairs(
         images[0][None], images[1][None], max_shift=reach(max_shift), threads=threads
     )[0]
@@ -119,18 +194,45 @@ def register(
                 raise InputError(
                     f"{name}: found no pixel to use, expected some that are finite and not masked"
                 )
+    return _shifted(row)
+
+
+def _shifted(row: Float64) -> Registration:
+    """Say what a row of :func:`register_pairs` holds."""
     covariance = np.array([[row[2], row[4]], [row[4], row[3]]])
     others = row[8:].reshape(3, 3)
     others = others[others[:, 0] > 0]
+    whole = np.zeros((6, 6))
+    whole[::3, ::3] = covariance
     return Registration(
         shift_px=row[:2].copy(),
         sigma_px=np.sqrt(row[2:4]),
         covariance_px2=covariance,
+        matrix=np.eye(2),
+        rotation_deg=0.0,
+        sigma_rotation_deg=0.0,
+        magnification=1.0,
+        sigma_magnification=0.0,
+        covariance=whole,
         peak=float(row[5]),
         runner_up=float(row[8]),
         candidates_px=others[:, 1:].copy(),
+        candidate_matrices=np.broadcast_to(np.eye(2), (len(others), 2, 2)).copy(),
         candidate_heights=others[:, 0].copy(),
     )
+
+
+def _transformed(
+    images: list[Float32], model: Model, max_shift: float | None, threads: int
+) -> Registration:
+    shape = images[0].shape
+    if min(shape) < _LEAST_EDGE:
+        raise InputError(
+            f"a: found {shape[0]} x {shape[1]} pixels, expected at least {_LEAST_EDGE} x {_LEAST_EDGE} for "
+            f"model={model!r}; use model='shift'"
+        )
+    furthest = reach(max_shift) or min(shape) / 2
+    return registration(*register_images(images[0], images[1], model, furthest, threads))
 
 
 def reach(max_shift: float | None) -> float:
@@ -144,9 +246,8 @@ def reach(max_shift: float | None) -> float:
     return float(max_shift)
 
 
-def _image(values: npt.ArrayLike, mask: npt.ArrayLike | None, name: str) -> Float32:
-    """Return an image as the core takes it: NaN where there is no pixel to use."""
-    image: Float32 = as_core(values, name, ("ny", "nx"))
+def usable(image: Float32, mask: npt.ArrayLike | None, name: str) -> Float32:
+    """Return an array as the core takes it: NaN where there is no pixel to use."""
     if mask is not None:
         use = np.asarray(mask)
         if use.dtype != np.bool_ or use.shape != image.shape:
