@@ -69,6 +69,9 @@ Frames = Annotated[
     tuple[Path, Path] | None,
     typer.Option(metavar="ODD EVEN", help="Sums of odd and of even frames, for --halves frames."),
 ]
+Beads = Annotated[
+    str | None, typer.Option(help="Align on beads: auto (if enough are found), yes or no.")
+]
 Binning = Annotated[int | None, typer.Option(help="Bin the images before reconstruction.")]
 Threads = Annotated[
     int, typer.Option(min=0, max=4096, help="Threads; 0 is all this process may use.")
@@ -148,13 +151,14 @@ def _job(
     pixel: str | None = None,
     tilt_axis: float | None = None,
     frames: tuple[Path, Path] | None = None,
+    beads: str | None = None,
     **reconstruct: Any,
 ) -> Job:
     """Lay the options over the job file and make the job from both."""
     from .config import job_from_mapping, read_toml
 
     tables = read_toml(config) if config else {}
-    given = {
+    given: dict[str, dict[str, Any]] = {
         "series": {
             "path": str(series),
             "angles": angles,
@@ -162,6 +166,7 @@ def _job(
             "tilt_axis": tilt_axis,
             "frames": [str(f) for f in frames] if frames else None,
         },
+        "align": {"beads": beads},
         "reconstruct": reconstruct,
     }
     for table, values in given.items():
@@ -359,17 +364,19 @@ def align(
     angles: Angles = None,
     pixel: Pixel = None,
     tilt_axis: Axis = None,
+    beads: Beads = None,
     threads: Threads = 0,
 ) -> None:
     """Only align: find the shifts and the tilt axis."""
     from . import files
     from .align import align_tilt_series
 
-    job = _job(series, None, config, angles=angles, pixel=pixel, tilt_axis=tilt_axis)
+    job = _job(series, None, config, angles=angles, pixel=pixel, tilt_axis=tilt_axis, beads=beads)
     found = align_tilt_series(_read(job), settings=job.align, threads=threads)
     files.write_alignment(out, found)
+    on = "" if found.beads is None else f"{len(found.beads.points_px)} beads, "
     typer.echo(
-        f"tilt axis {found.tilt_axis_deg:.2f} deg, held-out residual {found.holdout_residual:.4f}, "
+        f"{on}tilt axis {found.tilt_axis_deg:.2f} deg, held-out residual {found.holdout_residual:.4f}, "
         f"{len(found.flags)} of {len(found.angles_deg)} tilts left out: {out}"
     )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Alignment: registration of images, and the geometry of tilt series without beads."""
+"""Alignment: registration of images, and the geometry of tilt series on beads or without."""
 
 from .apply import aligned_images
 from .images import estimate_background

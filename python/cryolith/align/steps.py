@@ -19,7 +19,7 @@ from .quality import fit_axis, hold_out, misfits, relative_residuals, shift_erro
 from .settings import AlignSettings
 from .specimen import Prepared
 
-__all__ = ["Fit", "Job", "centred_gauge", "coarse_misfits", "first_pose", "refined"]
+__all__ = ["Fit", "Job", "centred_gauge", "coarse_misfits", "first_pose", "judged", "refined"]
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -166,6 +166,24 @@ def refined(job: Job, ready: Prepared, pose: Pose, finest: int) -> Fit:
         sigma_shifts_px=sigma,
         holdout=holdout,
         notes=tuple(notes),
+    )
+
+
+def judged(
+    job: Job, ready: Prepared, pose: Pose, finest: int, sigma_axis_deg: float, sigma_px: Float64
+) -> Fit:
+    """Leave a pose that is known as it is: only its density, residuals and score on held-out tilts."""
+    scaled = replace(pose, shifts_px=pose.shifts_px / finest)
+    model, solution = _level(job, ready, scaled, finest, last=True)
+    return Fit(
+        pose=pose,
+        model=model,
+        solution=solve(model, scaled, solution.density, _ITERATIONS),
+        binning=finest,
+        sigma_axis_deg=sigma_axis_deg,
+        sigma_shifts_px=sigma_px,
+        holdout=hold_out(model, scaled, _ITERATIONS),
+        notes=(),
     )
 
 

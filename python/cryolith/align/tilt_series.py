@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``align_tilt_series``: from a raw tilt series to its geometry, without beads."""
+"""``align_tilt_series``: from a raw tilt series to its geometry, on beads where there are some."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from .. import _core
 from .._arrays import as_angles
 from ..datamodel import Alignment, TiltSeries
 from ..errors import InputError
+from .beads_pose import pose_on_beads
 from .joint import Pose
 from .quality import relative_residuals, unfitting
 from .settings import AlignSettings
 from .specimen import Prepared, prepare
-from .steps import Fit, Job, centred_gauge, coarse_misfits, first_pose, refined
+from .steps import Fit, Job, centred_gauge, coarse_misfits, first_pose, judged, refined
 
 __all__ = ["align_tilt_series"]
 
@@ -43,7 +44,7 @@ def align_tilt_series(
     cancel: _core.CancelToken | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Alignment:
-    """Align a tilt series without beads: shift of each image, direction of the tilt axis, with their errors.
+    """Align a tilt series: shift of each image, direction of the tilt axis, with their errors.
 
     Parameters
     ----------
@@ -77,7 +78,8 @@ def align_tilt_series(
        of its mass with tilt. 2. Isolated: shifts along the axis by common lines, across by the centre of mass,
        axis by the misfit of low-resolution reconstructions over half a turn. Slab: correlation outward from the
        lowest tilt with cosine stretch, axis where that correlates best. 3. Density and shifts together, coarse
-       to fine (:mod:`cryolith.align.joint`). design/004-alignment.md has the reasons and the measured errors.
+       to fine (:mod:`cryolith.align.joint`). Where enough beads are found, 2 and 3 are a bundle adjustment on them
+       (:mod:`cryolith.align.beads_series`). design/004-alignment.md has the reasons and the measured errors.
 
     References
     ----------
@@ -102,12 +104,21 @@ def align_tilt_series(
     )
     job, ready = _without_blanks(job, ready, flags)
     job.tell(0.1)
-    pose, notes = first_pose(job, ready)
-    job, ready, pose = _without_misfits(job, ready, pose, fine, flags)
-    job.tell(0.3)
-    fit = refined(job, ready, pose, fine)
-    job.tell(0.95)
-    alignment = _described(job, ready, fit, series, flags, [*notes, *fit.notes])
+    beads, why = pose_on_beads(job, series)
+    if beads is not None:
+        for i in np.flatnonzero(~beads.shown):
+            flags[int(job.keep[i])] = "no bead was found in it"
+        job, ready = _chosen(job, ready, beads.shown)
+        fit = judged(job, ready, beads.pose, fine, beads.sigma_axis_deg, beads.sigma_shifts_px)
+        described = _described(job, ready, fit, series, flags, [*ready.notes, *why])
+        alignment = beads.completed(described)
+    else:
+        pose, notes = first_pose(job, ready)
+        job, ready, pose = _without_misfits(job, ready, pose, fine, flags)
+        job.tell(0.3)
+        fit = refined(job, ready, pose, fine)
+        job.tell(0.95)
+        alignment = _described(job, ready, fit, series, flags, [*notes, *fit.notes, *why])
     job.tell(1.0)
     return alignment
 
