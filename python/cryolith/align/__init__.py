@@ -2,6 +2,7 @@
 """Alignment: registration of images, and the geometry of tilt series on beads or without."""
 
 from .apply import aligned_images
+from .beads_remove import remove_beads
 from .images import estimate_background
 from .movie import MovieAlignment, align_movie
 from .registration import Registration, register
@@ -20,4 +21,5 @@ __all__ = [
     "estimate_background",
     "register",
     "register_stack",
+    "remove_beads",
 ]

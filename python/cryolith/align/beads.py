@@ -38,7 +38,7 @@ _FLAT = 0.4  # quantile of the blocks of one brightness that has no structure in
 _EMPTY = (
     0.3  # of the noise around a bead: no pixel is taken to be quieter, however low the fitted model
 )
-FIT_ROUNDS = 8
+FIT_ROUNDS = 5
 _BEND = 0.03  # second difference of a profile's samples to be expected (0.06 at the rim of an opaque bead)
 _APART = 1.2  # radii: maxima closer than this are one
 
@@ -52,6 +52,8 @@ class Noise:
 
     def variance(self, brightness: Float64) -> Float64:
         """Variance at each brightness; never below 1 % of the constant's and the mean's."""
+        if not brightness.size:
+            return brightness
         least = 0.01 * (self.constant + self.slope * max(float(np.mean(brightness)), 0.0)) + 1e-30
         return np.maximum(self.constant + self.slope * brightness, least)
 
@@ -225,10 +227,10 @@ def spots(padded: Padded, profile: Profile, sign: int, least: float, most: int) 
 class Fits:
     """Beads fitted to an image, an entry each.
 
-    ``places`` (k, 2) [px], ``sigma`` (k,) [px] of each coordinate, ``amplitude`` and ``sigma_amplitude`` (k,) in units of
-    the image, ``plane`` (k, 3) below it: level and slopes per radius, ``misfit`` (k,) variance of the residual over that
-    of the noise, ``shape`` (k, 3): growth of the radius and the two components of a stretch, 0 for a bead,
-    ``sigma_shape`` (k, 3).
+    ``places`` (k, 2) [px], ``sigma`` (k,) [px] of each coordinate, ``amplitude`` and ``sigma_amplitude`` (k,) in
+    units of the image, ``plane`` (k, 3) below it: level and slopes per radius, ``misfit`` (k,) variance of the
+    residual over that of the noise, ``shape`` (k, 3): growth of the radius and the two components of a stretch, 0
+    for a bead, ``sigma_shape`` (k, 3).
     """
 
     places: Float64

@@ -28,13 +28,14 @@ _MOST_SPOTS = 60
 _SCREEN_ROUNDS = 4
 _FAINTEST = 0.4  # of a bead's brightness: what is weaker is not fitted
 _STEP_REACH = 0.125  # of the edge: largest shift from an image to the next
-_PLACING_ROUNDS = 3
+_PLACING_ROUNDS = 2
 _GATE = 0.3  # radii: farthest that a bead is placed from where it is predicted
 _OVERLAP = 1.3  # diameters between two beads: nearer, neither is used
 _GROUPS = 5  # of neighbouring tilts, over which the shape of a bead is looked at
 # Growth and stretch of a bead, root mean square over the groups: 0.000 to 0.024 for beads of simulated series, 0.038
 # and up for what looked like beads in series without any.
 _BEAD_SHAPE = 0.035
+_LEAST_SHARE = 0.25  # of the points: else those few are round by chance
 _LEAST_SEEN = 0.3  # of the images that would show a bead
 _ALIKE = (0.65, 1.5)  # brightness against the median bead
 _FEWEST_IMAGES = 3
@@ -44,7 +45,7 @@ _EXTRAS: dict[str, dict[str, Any]] = {
     "magnifications": {"magnifications": "smooth"},
     "scale of the tilts": {"tilt_scale": True},
 }
-_GAIN = 0.97  # left-out error with an extra unknown over that without: above it, it is not kept
+_GAIN = 0.9  # left-out error with an extra unknown over that without: above it, it is not kept
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -167,7 +168,7 @@ def _settled(series: _Series, kind: Kind, tracks: Bundle, least: int) -> tuple[B
         placed = _placed(series, kind, view, points, profile, wide=last == 0)
         profile = placed.profile
         keep = _are_beads(series, placed, view, points)
-        if keep.sum() < least:
+        if keep.sum() < max(least, _LEAST_SHARE * len(points)):
             return None, (
                 f"{len(points)} points explain them, {int(keep.sum())} of these are round, alike and of one size "
                 f"at all tilts, at least {least} are needed"

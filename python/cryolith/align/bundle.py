@@ -26,6 +26,9 @@ _ROUNDS = 25
 _TUKEY = 6.0  # residual, in standard deviations, from which on a measurement counts nothing
 _HUBER = 2.0
 _MEDIAN_RADIUS = 1.1774  # of a two-dimensional normal distribution of standard deviation 1
+_LEAST_SCALE = (
+    0.1  # of the stated sigmas: places that agree better than that are not outliers of each other
+)
 _SMALL_STEP = 1e-7
 _DAMPING = 1e-6
 _HUBER_ROUNDS = 8
@@ -310,7 +313,9 @@ def _robust(
 ) -> tuple[Float64, float]:
     """Weights (n, m), and the robust scale of the residuals over their sigmas."""
     r = np.sqrt((residual**2).sum(axis=-1)) / sigma
-    scale = max(float(np.median(r[measured])) / _MEDIAN_RADIUS if measured.any() else 1.0, 1e-6)
+    scale = max(
+        float(np.median(r[measured])) / _MEDIAN_RADIUS if measured.any() else 1.0, _LEAST_SCALE
+    )
     r = r / scale
     if tukey:
         weights = np.where(r < _TUKEY, (1 - (r / _TUKEY) ** 2) ** 2, 0.0)

@@ -35,7 +35,7 @@ _SEED_IMAGES = 5
 _MOST_POINTS = 150
 _LEAST_IMAGES = 5
 _LOST = 0.25  # of the farthest place: how far off a lost image may be
-_MORE = 2.0  # times as many spots that fit: then another shift of an image is the right one
+_MORE = 1.3  # times as many spots that fit, and two more: then another shift of an image is the right one
 
 
 def first_views(
@@ -93,7 +93,8 @@ def _step(a: Float64, b: Float64, reach: float) -> tuple[Float64, float]:
     size = int(2 * reach / _VOTE_PX) + 4
     votes = np.bincount(bins[:, 0] * size + bins[:, 1], minlength=size * size).reshape(size, size)
     near = [np.roll(votes, (dy, dx), (0, 1)) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
-    pooled = np.sum(near, axis=0)
+    # Pairs that all lie in one cell lie in nine sums of cells: the middle one is to win.
+    pooled = np.sum(near, axis=0) + 0.5 * votes
     best = np.unravel_index(int(np.argmax(pooled)), pooled.shape)
     step: Float64 = (np.array(best, np.float64) - 0.5) * _VOTE_PX - reach
     for _ in range(3):
@@ -222,7 +223,7 @@ def _reattached(view: View, points: Float64, spots: list[Float64], gate: float) 
         _, away = _nearest(seen[i], places)
         shown = (away < gate).sum()
         step, share = _step(seen[i], places, _LOST * float(np.abs(seen).max()))
-        if share * len(points) > _MORE * shown:
+        if share * len(points) >= max(_MORE * shown, shown + 2):
             shifts[i] += step
     return replace(view, shifts_px=shifts)
 
