@@ -128,6 +128,18 @@ def _thickness(
     return out
 
 
+def _drift(n: int, walk: float, fault: str, rng: np.random.Generator) -> Float64:
+    """Return the shifts (n, 2) [px] of the images: a random walk from the middle one, and the jumps of a fault."""
+    shifts = np.cumsum(rng.normal(0, walk, (n, 2)), axis=0)
+    shifts -= shifts[n // 2]
+    if fault == "jump":
+        shifts[rng.choice(n, 3, replace=False)] += rng.choice([-3.0, 3.0], (3, 2))
+    if fault == "lasting jump":
+        for k in rng.choice(np.arange(4, n - 4), 3, replace=False):
+            shifts[k:] += rng.choice([-12.0, 12.0], 2)
+    return shifts
+
+
 def make_case(
     kind: str,
     *,
@@ -151,13 +163,7 @@ def make_case(
     n = len(ANGLES)
     specimen = ellipsoids(kind, edge, rng)
     axis = float(rng.uniform(-10, 10))
-    shifts = np.cumsum(rng.normal(0, walk, (n, 2)), axis=0)
-    shifts -= shifts[n // 2]
-    if fault == "jump":
-        shifts[rng.choice(n, 3, replace=False)] += rng.choice([-3.0, 3.0], (3, 2))
-    if fault == "lasting jump":
-        for k in rng.choice(np.arange(4, n - 4), 3, replace=False):
-            shifts[k:] += rng.choice([-12.0, 12.0], 2)
+    shifts = _drift(n, walk, fault, rng)
     thickness = _thickness(kind, specimen, axis, shifts, fault, edge, rng)
     places = np.empty((0, 3))
     full = float(thickness.max())
@@ -165,7 +171,8 @@ def make_case(
     if beads:
         places = bead_places(kind, edge, beads, rng)
         opacity = _BEAD_EXPONENT / absorbed if kind in BRIGHT_FIELD else _BEAD_BRIGHTNESS * full
-        thickness += _thickness(kind, _spheres(places, opacity), axis, shifts, "none", edge, rng)
+        steady = fault if fault == "magnification" else "none"
+        thickness += _thickness(kind, _spheres(places, opacity), axis, shifts, steady, edge, rng)
     per_tilt = dose / n
     if kind in BRIGHT_FIELD:
         expected = per_tilt * np.exp(-absorbed * thickness)

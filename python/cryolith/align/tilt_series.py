@@ -14,7 +14,7 @@ from .. import _core
 from .._arrays import as_angles
 from ..datamodel import Alignment, TiltSeries
 from ..errors import InputError
-from .beads_pose import pose_on_beads
+from .beads_pose import BeadPose, pose_on_beads
 from .joint import Pose
 from .quality import relative_residuals, unfitting
 from .settings import AlignSettings
@@ -106,12 +106,7 @@ def align_tilt_series(
     job.tell(0.1)
     beads, why = pose_on_beads(job, series)
     if beads is not None:
-        for i in np.flatnonzero(~beads.shown):
-            flags[int(job.keep[i])] = "no bead was found in it"
-        job, ready = _chosen(job, ready, beads.shown)
-        fit = judged(job, ready, beads.pose, fine, beads.sigma_axis_deg, beads.sigma_shifts_px)
-        described = _described(job, ready, fit, series, flags, [*ready.notes, *why])
-        alignment = beads.completed(described)
+        alignment = _on_beads(job, ready, beads, fine, series, flags, why)
     else:
         pose, notes = first_pose(job, ready)
         job, ready, pose = _without_misfits(job, ready, pose, fine, flags)
@@ -121,6 +116,24 @@ def align_tilt_series(
         alignment = _described(job, ready, fit, series, flags, [*notes, *fit.notes, *why])
     job.tell(1.0)
     return alignment
+
+
+def _on_beads(
+    job: Job,
+    ready: Prepared,
+    beads: BeadPose,
+    fine: int,
+    series: TiltSeries,
+    flags: dict[int, str],
+    notes: list[str],
+) -> Alignment:
+    """The result of the beads' pose as it is, with the scores that a pose without beads has."""
+    for i in np.flatnonzero(~beads.shown):
+        flags[int(job.keep[i])] = "no bead was found in it"
+    job, ready = _chosen(job, ready, beads.shown)
+    fit = judged(job, ready, beads.pose, fine, beads.sigma_axis_deg, beads.sigma_shifts_px)
+    described = _described(job, ready, fit, series, flags, [*ready.notes, *notes])
+    return beads.completed(described)
 
 
 def _job(
