@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <vector>
 
@@ -20,16 +21,24 @@ namespace {
 using Shape3 = std::array<index_t, 3>;
 using Shape2 = std::array<index_t, 2>;
 
-std::unique_ptr<ProjectionPlan> make_plan(const Array<double>& poses, Shape3 volume, Shape2 image) {
-  const auto p = read<double, 2>(poses, "poses");
-  require(p.extent[1] == 8, "poses: found ", p.extent[1], " columns, expected 8");
+std::vector<TiltPose> tilt_poses(const Array<double>& poses, const char* name) {
+  const auto p = read<double, 2>(poses, name);
+  require(p.extent[1] == 8, name, ": found ", p.extent[1], " columns, expected 8");
   std::vector<TiltPose> tilts;
   for (index_t i = 0; i < p.extent[0]; ++i) {
     const double* row = p.data + 8 * i;
     tilts.push_back({row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7]});
   }
+  return tilts;
+}
+
+std::unique_ptr<ProjectionPlan> make_plan(const Array<double>& poses, Shape3 volume, Shape2 image,
+                                          const std::optional<Array<double>>& among) {
+  const std::vector<TiltPose> tilts = tilt_poses(poses, "poses");
+  const std::vector<TiltPose> all = among ? tilt_poses(*among, "among") : tilts;
   return std::make_unique<ProjectionPlan>(tilts, VolumeShape{volume[0], volume[1], volume[2]},
-                                          ImageShape{image[0], image[1]});
+                                          ImageShape{image[0], image[1]},
+                                          !std::all_of(all.begin(), all.end(), near_image_axis));
 }
 
 std::unique_ptr<FreePlan> make_free_plan(const Array<double>& poses, Shape3 volume, Shape2 image) {
@@ -116,8 +125,9 @@ void add_projection(py::module_& m) {
   using py::arg;
   py::class_<ProjectionPlan>(m, "ProjectionPlan", "Tables of one geometry for one volume shape and one image shape.")
       .def(py::init(&make_plan), arg("poses").noconvert(), arg("volume_shape"), arg("image_shape"),
+           arg("among").noconvert() = py::none(),
            "poses: (n_tilts, 8) cos tilt, sin tilt, cos axis, sin axis, shift row, shift column, axis offset [px], "
-           "scale.")
+           "scale; among: those of the whole series, where it is to be projected as there.")
       .def("project", &project_array<ProjectionPlan>, arg("volume").noconvert(), arg("out").noconvert(),
            arg("threads") = 0, arg("cancel") = py::none(), arg("add") = false,
            "Sets out (n_tilts, height, width) to the projections of volume, or adds them to it.")

@@ -7,6 +7,10 @@
 #include <type_traits>
 #include <utility>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "core/error.hpp"
 #include "core/view.hpp"
 
@@ -22,9 +26,13 @@ class Buffer {
   explicit Buffer(index_t count) : size_(count) {
     constexpr index_t limit = (index_t{1} << 62) / static_cast<index_t>(sizeof(T));
     require(count >= 0 && count < limit, "buffer: cannot hold ", count, " elements");
-    const std::size_t bytes = (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
-    data_.reset(static_cast<T*>(std::aligned_alloc(64, bytes == 0 ? 64 : bytes)));
+    const std::size_t wanted = static_cast<std::size_t>(count) * sizeof(T), unit = wanted < kLarge ? 64 : kHuge;
+    const std::size_t bytes = wanted == 0 ? unit : (wanted + unit - 1) / unit * unit;
+    data_.reset(static_cast<T*>(std::aligned_alloc(unit, bytes)));
     if (!data_) throw std::bad_alloc();
+#if defined(MADV_HUGEPAGE)
+    if (unit == kHuge) madvise(static_cast<void*>(data_.get()), bytes, MADV_HUGEPAGE);
+#endif
     std::memset(static_cast<void*>(data_.get()), 0, bytes);
   }
   // A buffer that was moved from is empty.
@@ -44,6 +52,9 @@ class Buffer {
   }
 
  private:
+  // Buffers from kLarge on lie on pages of kHuge, where the system has them: one of 4 KiB each would be cleared on its
+  // own when first touched, and rows that lie pages apart would each wait for a translation.
+  static constexpr std::size_t kHuge = std::size_t{2} << 20, kLarge = std::size_t{32} << 20;
   struct Free {
     void operator()(T* p) const { std::free(p); }
   };

@@ -6,12 +6,14 @@ from .beads_remove import remove_beads
 from .images import estimate_background
 from .movie import MovieAlignment, align_movie
 from .registration import Registration, register
+from .score import AlignmentScore, score_alignment, score_alignments, unaligned
 from .settings import AlignSettings
 from .stack import StackRegistration, register_stack
 from .tilt_series import align_tilt_series
 
 __all__ = [
     "AlignSettings",
+    "AlignmentScore",
     "MovieAlignment",
     "Registration",
     "StackRegistration",
@@ -22,4 +24,7 @@ __all__ = [
     "register",
     "register_stack",
     "remove_beads",
+    "score_alignment",
+    "score_alignments",
+    "unaligned",
 ]

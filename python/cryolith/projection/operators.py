@@ -154,7 +154,9 @@ def make_plan(
     if among.crosses_y:
         plan = _core.FreePlan(seen.matrices(), shape, pixels)
     else:
-        plan = _core.ProjectionPlan(seen.poses(), shape, pixels)
+        series = among.poses()
+        series[:, 7] /= 1.0 if detector is None else detector.factor
+        plan = _core.ProjectionPlan(seen.poses(), shape, pixels, series)
     weights = geometry.weights()
     if detector is None and (among.weights() == 1.0).all():
         return plan
