@@ -12,6 +12,7 @@
 #include "bindings/stages.hpp"
 #include "projection/backproject.hpp"
 #include "projection/free_plan.hpp"
+#include "projection/local.hpp"
 #include "projection/missing.hpp"
 #include "projection/project.hpp"
 
@@ -119,6 +120,19 @@ index_t count_missing_pixels(const Array<float>& stack, int threads, const Cance
   return count_missing(cpu, pixels);
 }
 
+template <void (*Move)(const Cpu&, const LocalField&, View3<const float>, View3<float>)>
+void local_array(const Array<float>& stack, const Array<float>& nodes, index_t spacing, Array<float> out, int threads,
+                 const CancelToken* cancel) {
+  const auto from = read<float, 3>(stack, "stack");
+  const LocalField field{read<float, 4>(nodes, "nodes"), spacing};
+  const auto to = write<float, 3>(out, "out");
+  require_disjoint(from, "stack", to, "out");
+  require_disjoint(field.nodes, "nodes", to, "out");
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  Move(cpu, field, from, to);
+}
+
 }  // namespace
 
 void add_projection(py::module_& m) {
@@ -160,6 +174,13 @@ void add_projection(py::module_& m) {
            "Sets out (nz, ny, nx) to the back-projection of stack.")
       .def("scratch_bytes", &scratch_bytes<FreePlan>, arg("threads"),
            "Memory that either holds besides its arguments.");
+  m.def("straighten", &local_array<straighten>, arg("stack").noconvert(), arg("nodes").noconvert(), arg("spacing"),
+        arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(),
+        "Sets out to the images sampled where nodes (n_tilts, 2, rows, columns) [px] say that each pixel lies.");
+  m.def("bend", &local_array<bend>, arg("stack").noconvert(), arg("nodes").noconvert(), arg("spacing"),
+        arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(), "The transpose of straighten.");
+  m.def("local_scratch_bytes", &local_scratch_bytes, arg("height"), arg("width"), arg("threads"),
+        "Memory that either holds besides its arguments.");
   m.def("count_missing", &count_missing_pixels, arg("stack").noconvert(), arg("threads") = 0,
         arg("cancel") = py::none(), "Number of NaN or infinite values.");
 }
