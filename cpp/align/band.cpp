@@ -12,6 +12,7 @@ namespace {
 constexpr double kTwoPi = 2 * std::numbers::pi;
 constexpr int kNewtonSteps = 10;
 constexpr double kClose = 1e-5;    // px: a step that ends the search
+constexpr double kLeft = 0.1;      // of the bend, where all of it may be that of the windows: nothing is known there
 constexpr double kFarthest = 3.0;  // px from the start: no polish goes farther
 
 // Value, slopes / (2 pi) and minus the second derivatives / (2 pi)^2 of the correlation at s.
@@ -22,7 +23,7 @@ struct Slopes {
 
 Slopes slopes(const Part& part, const Spectrum& cross, const Vec2& s) {
   const Band& band = part.band;
-  const Phases phases(band, s);
+  const Phases phases(part, s);
   const auto sums = CRYOLITH_SELECT(phase_sums);
   Slopes out;
   part.each_row([&](index_t y) {
@@ -72,11 +73,18 @@ Band::Band(index_t py_, index_t px_, double top) : py(py_), px(px_) {
   const auto fill = CRYOLITH_SELECT(ring_row);
   for (index_t y = 0; y < rows; ++y) {
     std::uint32_t* row = ring.data() + y * stride;
-    fill(static_cast<float>(fy[static_cast<std::size_t>(y)]), fx.data(), static_cast<float>(top),
-         static_cast<float>(longest), columns, row);
+    const auto k = static_cast<std::size_t>(y);
+    // Frequency -f, on the other side, has the same rings; -1/2 cycle is not there.
+    const index_t twin = fy[k] < 0 ? rows - y : 0;
+    if (twin > 0 && fy[static_cast<std::size_t>(twin)] == -fy[k]) {
+      std::copy_n(ring.data() + twin * stride, columns, row);
+      continue;
+    }
+    const bool twins = fy[k] > 0 && y < rows - y && fy[static_cast<std::size_t>(rows - y)] == -fy[k];
+    fill(static_cast<float>(fy[k]), fx.data(), static_cast<float>(top), static_cast<float>(longest), columns, row);
     for (index_t x = 0; x < columns; ++x)
       copies[static_cast<std::size_t>(kRingCopies * row[x] + x % kRingCopies)] +=
-          static_cast<double>(times[static_cast<std::size_t>(x)]);
+          static_cast<double>(times[static_cast<std::size_t>(x)]) * (twins ? 2 : 1);
   }
   counts = without_copies(copies, 1, 0);
 }
@@ -87,11 +95,9 @@ Part::Part(const Band& band_, double top_)
       columns(std::min(band.stride, (static_cast<index_t>(top * static_cast<double>(band.px)) + kBandLanes) /
                                         kBandLanes * kBandLanes)) {}
 
-void Spectrum::reset(const Band& band) {
-  if (samples_ == band.samples()) return;
+void Spectrum::use(const Band& band, float* memory) {
   samples_ = band.samples();
-  re_ = std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(samples_));
-  im_ = std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(samples_));
+  re_ = memory, im_ = memory + samples_;
   for (index_t y = 0; y < band.rows; ++y) {
     const PlanarRow r = row(band, y);
     std::fill(r.re + band.columns, r.re + band.stride, 0.0f);
@@ -99,10 +105,16 @@ void Spectrum::reset(const Band& band) {
   }
 }
 
+void Spectrum::reset(const Band& band) {
+  if (samples_ == band.samples()) return;
+  own_ = std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(2 * band.samples()));
+  use(band, own_.get());
+}
+
 void Spectrum::copy(const Band& band, const Spectrum& from) {
   reset(band);
-  std::copy_n(from.re_.get(), samples_, re_.get());
-  std::copy_n(from.im_.get(), samples_, im_.get());
+  std::copy_n(from.re_, samples_, re_);
+  std::copy_n(from.im_, samples_, im_);
 }
 
 void Spectrum::crop(const Band& band, const std::complex<float>* half) {
@@ -113,16 +125,25 @@ void Spectrum::crop(const Band& band, const std::complex<float>* half) {
           band.columns, row(band, y));
 }
 
-Phases::Phases(const Band& band, const Vec2& shift) {
-  for (float f : band.fx) {
-    const double a = kTwoPi * static_cast<double>(f) * shift.x;
-    cx_.push_back(static_cast<float>(std::cos(a)));
-    sx_.push_back(static_cast<float>(std::sin(a)));
+void Spectrum::crop(const Band& band, const fft::LaneColumns& columns) {
+  reset(band);
+  for (index_t y = 0; y < band.rows; ++y) {
+    const PlanarRow to = row(band, y);
+    fft::BandPlan::planar(columns, band.stride, band.source[static_cast<std::size_t>(y)], to.re, to.im);
   }
-  for (double f : band.fy) {
-    cy_.push_back(static_cast<float>(std::cos(kTwoPi * f * shift.y)));
-    sy_.push_back(static_cast<float>(std::sin(kTwoPi * f * shift.y)));
+}
+
+Phases::Phases(const Part& part, const Vec2& shift)
+    : cx_(static_cast<std::size_t>(part.columns)), sx_(cx_), cy_(part.band.fy.size()), sy_(cy_) {
+  for (std::size_t x = 0; x < cx_.size(); ++x) {
+    const double a = kTwoPi * static_cast<double>(part.band.fx[x]) * shift.x;
+    cx_[x] = static_cast<float>(std::cos(a)), sx_[x] = static_cast<float>(std::sin(a));
   }
+  part.each_row([&](index_t y) {
+    const auto k = static_cast<std::size_t>(y);
+    const double a = kTwoPi * part.band.fy[k] * shift.y;
+    cy_[k] = static_cast<float>(std::cos(a)), sy_[k] = static_cast<float>(std::sin(a));
+  });
 }
 
 std::vector<double> ring_power(const Part& part, const Spectrum& a) {
@@ -137,7 +158,7 @@ std::vector<double> ring_power(const Part& part, const Spectrum& a) {
 RingSums ring_sums(const Part& part, const Spectrum& a, const Spectrum& b, const Vec2& shift) {
   const Band& band = part.band;
   std::vector<double> sums(static_cast<std::size_t>(3 * kRingCopies * band.rings));
-  const Phases phases(band, shift);
+  const Phases phases(part, shift);
   const auto add = CRYOLITH_SELECT(ring_sums);
   part.each_row([&](index_t y) {
     add(a.row(band, y), b.row(band, y), phases.row(y), band.ring_row(y), band.times.data(), part.columns, sums.data());
@@ -147,7 +168,7 @@ RingSums ring_sums(const Part& part, const Spectrum& a, const Spectrum& b, const
 
 void add_moved(const Part& part, const Spectrum& f, const Vec2& shift, float sign, Spectrum& to) {
   const Band& band = part.band;
-  const Phases phases(band, shift);
+  const Phases phases(part, shift);
   const auto add = CRYOLITH_SELECT(add_moved);
   part.each_row([&](index_t y) { add(f.row(band, y), phases.row(y), sign, part.columns, to.row(band, y)); });
 }
@@ -191,11 +212,12 @@ double fisher(const Band& band, const std::vector<double>& information) {
   return sum;
 }
 
-Sym2 sandwich(const Sym2& bend, double gradient_variance) {
-  const Sym2 h = inverse(bend);
+Sym2 covariance_of(const Top& top, const Vec2& windows, double scale, double slope_variance) {
+  const auto less = [&](double bend, double window) { return scale * std::max(bend - window, kLeft * bend); };
+  const Sym2 h = inverse({less(top.bend.yy, windows.y), scale * top.bend.yx, less(top.bend.xx, windows.x)});
   if (!std::isfinite(h.yy)) return h;
-  return {gradient_variance * (h.yy * h.yy + h.yx * h.yx), gradient_variance * h.yx * (h.yy + h.xx),
-          gradient_variance * (h.yx * h.yx + h.xx * h.xx)};
+  return {slope_variance * (h.yy * h.yy + h.yx * h.yx), slope_variance * h.yx * (h.yy + h.xx),
+          slope_variance * (h.yx * h.yx + h.xx * h.xx)};
 }
 
 Sym2 inverse(const Sym2& m) {

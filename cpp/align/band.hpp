@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "align/band_kernels.hpp"
+#include "core/fft_band.hpp"
 
 namespace cryolith {
 
@@ -54,23 +55,29 @@ struct Part {
 // Coefficients of a band.
 class Spectrum {
  public:
+  // In the caller's memory, for 2 band.samples() floats.
+  void use(const Band& band, float* memory);
   // Of the band's size; what it holds is not specified, but 0 in the padding.
   void reset(const Band& band);
   void copy(const Band& band, const Spectrum& from);
+  // From columns in blocks (fft::BandPlan), at least those of the band.
+  void crop(const Band& band, const fft::LaneColumns& columns);
   // From a half spectrum (py, px / 2 + 1).
   void crop(const Band& band, const std::complex<float>* half);
-  PlanarRow row(const Band& b, index_t y) { return {re_.get() + y * b.stride, im_.get() + y * b.stride}; }
-  ConstPlanarRow row(const Band& b, index_t y) const { return {re_.get() + y * b.stride, im_.get() + y * b.stride}; }
+  PlanarRow row(const Band& b, index_t y) { return {re_ + y * b.stride, im_ + y * b.stride}; }
+  ConstPlanarRow row(const Band& b, index_t y) const { return {re_ + y * b.stride, im_ + y * b.stride}; }
 
  private:
   index_t samples_ = 0;
-  std::unique_ptr<float[]> re_, im_;
+  float *re_ = nullptr, *im_ = nullptr;
+  std::unique_ptr<float[]> own_;
 };
 
-// exp(2 pi i f shift) for all coefficients of a band: multiplies the spectrum of an image to move it back by `shift`.
+// exp(2 pi i f shift) for all coefficients of a part of a band: multiplies the spectrum of an image to move it back by
+// `shift`.
 class Phases {
  public:
-  Phases(const Band& band, const Vec2& shift);
+  Phases(const Part& part, const Vec2& shift);
   RowPhase row(index_t y) const {
     const auto k = static_cast<std::size_t>(y);
     return {cx_.data(), sx_.data(), cy_[k], sy_[k]};
@@ -109,11 +116,11 @@ Top correlation_top(const Part& part, const Spectrum& cross, const Vec2& start);
 // Sum over the band of information[ring] (2 pi f)^2 / 2: the Fisher information of one component of a shift.
 double fisher(const Band& band, const std::vector<double>& information);
 
-// Covariance of a maximum with second derivatives -bend and gradients of this variance in each direction:
-// bend^-1 variance bend^-1. Where structure has no direction bend is the variance itself, and this its inverse; along
-// fringes it grows.
-Sym2 sandwich(const Sym2& bend, double gradient_variance);
-// Its inverse; infinite where there is none.
+// Covariance of a maximum whose slope has this variance in each direction: bend^-1 variance bend^-1, bend that of the
+// correlation, times `scale`, less `windows`, what windows that are put where the shift is found bend it.
+// Where structure has no direction bend is the variance itself, and this its inverse; along fringes it grows.
+Sym2 covariance_of(const Top& top, const Vec2& windows, double scale, double slope_variance);
+// Infinite where there is none.
 Sym2 inverse(const Sym2& m);
 
 }  // namespace cryolith

@@ -8,13 +8,28 @@ namespace {
 constexpr int kLanes = 8;
 constexpr index_t kChunk = 512;  // coefficients whose products wait on the stack for their scatter to rings
 
-// Rows of images end anywhere.
+// Named vectors where GCC 12 makes shuffles of arrays of kLanes partial sums.
+typedef float Vec __attribute__((vector_size(4 * kLanes)));
+typedef int Mask __attribute__((vector_size(4 * kLanes)));
+typedef float LooseVec __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
+
+// body(vector) for n values, the last ones with zeros behind them.
 template <class Body>
-inline __attribute__((always_inline)) void in_lanes(index_t n, const Body& body) {
+inline __attribute__((always_inline)) void in_vectors(const float* p, index_t n, const Body& body) {
   index_t i = 0;
-  for (; i + kLanes <= n; i += kLanes)
-    for (int l = 0; l < kLanes; ++l) body(i + l, l);
-  for (; i < n; ++i) body(i, 0);
+  for (; i + kLanes <= n; i += kLanes) {
+    const Vec v = *reinterpret_cast<const LooseVec*>(p + i);
+    body(v);
+  }
+  Vec last = {};
+  for (index_t l = 0; i + l < n; ++l) last[l] = p[i + l];
+  if (i < n) body(last);
+}
+
+float total(const Vec& v) {
+  float sum = 0;
+  for (int l = 0; l < kLanes; ++l) sum += v[l];
+  return sum;
 }
 
 double total(const float* lanes) {
@@ -113,21 +128,29 @@ void ring_sums(const ConstPlanarRow& a, const ConstPlanarRow& b, const RowPhase&
   }
 }
 
-void row_facts(const float* p, index_t n, double& sum, bool& finite, bool& counts) {
-  float s[kLanes] = {};
-  int odd[kLanes] = {}, bad[kLanes] = {};
+void row_facts(const float* p, index_t n, bool& finite, bool& counts) {
   constexpr float kWhole = 8388608.0f;  // above 2^23 every float is whole; adding it rounds
-  in_lanes(n, [&](index_t i, int l) __attribute__((always_inline)) {
-    const float v = p[i];
-    s[l] += v;
-    bad[l] |= !(v - v == 0.0f);
-    odd[l] |= !((v + kWhole) - kWhole == v && v >= 0.0f);
+  Mask odd = {}, bad = {};
+  in_vectors(p, n, [&](const Vec& v) __attribute__((always_inline)) {
+    const Vec none = v - v;
+    bad |= none != none;
+    odd |= ((v + kWhole) - kWhole != v) | (v < 0.0f);
   });
-  int any_odd = 0, any_bad = 0;
-  for (int l = 0; l < kLanes; ++l) any_odd |= odd[l], any_bad |= bad[l];
-  sum += total(s);
-  finite = finite && any_bad == 0;
-  counts = counts && any_odd == 0;
+  for (int l = 0; l < kLanes; ++l) finite = finite && bad[l] == 0, counts = counts && odd[l] == 0;
+}
+
+double square_sum(const float* p, index_t n) {
+  Vec s = {};
+  in_vectors(p, n, [&](const Vec& v) __attribute__((always_inline)) { s += v * v; });
+  return static_cast<double>(total(s));
+}
+
+float largest_value(const float* p, index_t n) {
+  Vec top = {};
+  in_vectors(p, n, [&](const Vec& v) __attribute__((always_inline)) { top = v > top ? v : top; });
+  float out = 0;
+  for (int l = 0; l < kLanes; ++l) out = top[l] > out ? top[l] : out;
+  return out;
 }
 
 namespace {
@@ -148,12 +171,17 @@ void bin_row(const float* p, index_t binning, index_t n, float* to) {
 }
 
 double weighted_sum(const float* p, const float* w, bool stabilise, index_t n) {
-  float s[kLanes] = {};
-  if (stabilise)
-    in_lanes(n, [&](index_t i, int l) __attribute__((always_inline)) { s[l] += w[i] * root(p[i] + 1.0f); });
-  else
-    in_lanes(n, [&](index_t i, int l) __attribute__((always_inline)) { s[l] += w[i] * p[i]; });
-  return total(s);
+  float value[kChunk];
+  double sum = 0;
+  for (index_t first = 0; first < n; first += kChunk) {
+    const index_t count = n - first < kChunk ? n - first : kChunk;
+    for (index_t i = 0; i < count; ++i)
+      value[i] = w[first + i] * (stabilise ? root(p[first + i] + 1.0f) : p[first + i]);
+    Vec s = {};
+    in_vectors(value, count, [&](const Vec& v) __attribute__((always_inline)) { s += v; });
+    sum += static_cast<double>(total(s));
+  }
+  return sum;
 }
 
 void window_row(const float* p, const float* w, float wy, float mean, bool stabilise, index_t n, float* to) {

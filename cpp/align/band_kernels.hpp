@@ -46,8 +46,11 @@ struct RowSums {
   /* sums[ring][i % kRingCopies][0, 1, 2] += times |a|^2, times |b|^2, times Re(conj(a) b exp(i phase)) */            \
   void ring_sums(const ConstPlanarRow& a, const ConstPlanarRow& b, const RowPhase& e, const std::uint32_t* ring,      \
                  const float* times, index_t n, double* sums);                                                        \
-  /* Sum, and whether all are finite and all whole numbers from 0. */                                                 \
-  void row_facts(const float* p, index_t n, double& sum, bool& finite, bool& counts);                                 \
+  /* Whether all are finite and all whole numbers from 0: false if not, else as it was. */                            \
+  void row_facts(const float* p, index_t n, bool& finite, bool& counts);                                              \
+  double square_sum(const float* p, index_t n);                                                                       \
+  /* at least 0 */                                                                                                    \
+  float largest_value(const float* p, index_t n);                                                                     \
   /* to[i] += the sum of `binning` (1, 2 or 4) pixels, n of them */                                                   \
   void bin_row(const float* p, index_t binning, index_t n, float* to);                                                \
   double weighted_sum(const float* p, const float* w, bool stabilise, index_t n);                                     \

@@ -8,8 +8,8 @@
 namespace cryolith {
 namespace {
 
-// The mean is taken of every so many rows: what is left of it lies under the window, and moves with it.
-constexpr index_t kMeanRows = 4;
+// The mean is taken of about so many rows: what is left of it lies under the window, and moves with it.
+constexpr index_t kMeanRows = 64;
 constexpr index_t kHoleReach = 3;  // px around a missing pixel that fill it and fade out with it
 
 // Sums over (2 reach + 1) x (2 reach + 1) pixels, clipped at the border, by running sums.
@@ -83,10 +83,9 @@ void bin_rows(Frame& frame, index_t binning, const RowSeen& row_seen) {
 Frame look(View2<const float> image, index_t binning) {
   Frame frame;
   frame.image = image;
-  double sum = 0;
   bool finite = true, counts = true;
   const auto facts = CRYOLITH_SELECT(row_facts);
-  bin_rows(frame, binning, [&](const float* row) { facts(row, image.extent[1], sum, finite, counts); });
+  bin_rows(frame, binning, [&](const float* row) { facts(row, image.extent[1], finite, counts); });
   frame.counts = counts;
   if (finite) return frame;
   fill(frame);
@@ -109,43 +108,64 @@ std::vector<float> edge_window(index_t n, double taper, double offset) {
   return w;
 }
 
-double window_patch(const Frame& frame, const Patch& patch, bool stabilise, index_t py, index_t px, float* out) {
-  const index_t ny = patch.ny(), nx = patch.nx(), row = frame.image.extent[1];
-  const auto width = static_cast<std::size_t>(nx);
-  const auto sum_row = CRYOLITH_SELECT(weighted_sum);
-  const auto window = CRYOLITH_SELECT(window_row);
-  double w2x = 0, w4x = 0, wx = 0;
-  const auto moments = [&](const float* w) {
-    w2x = w4x = wx = 0;
-    for (std::size_t x = 0; x < width; ++x) {
-      const double v = static_cast<double>(w[x]), v2 = v * v;
-      wx += v, w2x += v2, w4x += v2 * v2;
+Vec2 window_bend(const Patch& patch) {
+  const auto along = [](const std::vector<float>& w) {
+    double slopes = 0, squares = 0, before = 0;
+    for (float v : w) {
+      const auto here = static_cast<double>(v);
+      slopes += (here - before) * (here - before), squares += here * here;
+      before = here;
     }
+    return squares > 0 ? slopes / squares : 0.0;
   };
-  std::vector<float> weighted(patch.wx);
-  const auto row_weight = [&](index_t y) {
-    if (patch.weight == nullptr) return patch.wx.data();
-    for (std::size_t x = 0; x < width; ++x)
-      weighted[x] = patch.wx[x] * patch.weight[static_cast<std::size_t>(y) * width + x];
-    return static_cast<const float*>(weighted.data());
-  };
-  const auto pixels = [&](index_t y) { return frame.image.data + (patch.y + y) * row + patch.x; };
-  double sum = 0, weights = 0, squares = 0, fourths = 0;
-  moments(patch.wx.data());
-  for (index_t y = 0; y < ny; ++y) {
-    const double wy = static_cast<double>(patch.wy[static_cast<std::size_t>(y)]), wy2 = wy * wy;
+  return {along(patch.wy), along(patch.wx)};
+}
+
+WindowedPatch::WindowedPatch(const Frame& frame, Patch patch, bool stabilise)
+    : image_(frame.image), patch_(std::move(patch)), stabilise_(stabilise), weighted_(patch_.wx) {
+  const auto sum_row = CRYOLITH_SELECT(weighted_sum);
+  const index_t apart = std::max<index_t>(1, ny() / kMeanRows);
+  double wx = 0, w2x = 0, w4x = 0, sum = 0, weights = 0;
+  for (index_t y = 0; y < ny(); ++y) {
+    const double wy = static_cast<double>(patch_.wy[static_cast<std::size_t>(y)]), wy2 = wy * wy;
     const float* w = row_weight(y);
-    if (patch.weight != nullptr) moments(w);
-    if (y % kMeanRows == 0) sum += wy * sum_row(pixels(y), w, stabilise, nx), weights += wy * wx;
-    squares += wy2 * w2x, fourths += wy2 * wy2 * w4x;
+    if (y == 0 || patch_.weight != nullptr) {
+      wx = w2x = w4x = 0;
+      for (index_t x = 0; x < nx(); ++x) {
+        const double v = static_cast<double>(w[x]), v2 = v * v;
+        wx += v, w2x += v2, w4x += v2 * v2;
+      }
+    }
+    if (y % apart == 0) sum += wy * sum_row(pixels(y), w, stabilise_, nx()), weights += wy * wx;
+    squares_ += wy2 * w2x, fourths_ += wy2 * wy2 * w4x;
   }
-  const auto mean = static_cast<float>(weights > 0 ? sum / weights : 0);
-  for (index_t y = 0; y < ny; ++y) {
-    window(pixels(y), row_weight(y), patch.wy[static_cast<std::size_t>(y)], mean, stabilise, nx, out + y * px);
-    std::fill(out + y * px + nx, out + (y + 1) * px, 0.0f);
+  mean_ = static_cast<float>(weights > 0 ? sum / weights : 0);
+}
+
+const float* WindowedPatch::pixels(index_t y) const {
+  return image_.data + (patch_.y + y) * image_.extent[1] + patch_.x;
+}
+
+const float* WindowedPatch::row_weight(index_t y) {
+  if (patch_.weight == nullptr) return patch_.wx.data();
+  for (std::size_t x = 0; x < weighted_.size(); ++x)
+    weighted_[x] = patch_.wx[x] * patch_.weight[static_cast<std::size_t>(y) * weighted_.size() + x];
+  return weighted_.data();
+}
+
+void WindowedPatch::row(index_t y, float* to) {
+  const float wy = patch_.wy[static_cast<std::size_t>(y)];
+  CRYOLITH_SELECT(window_row)(pixels(y), row_weight(y), wy, mean_, stabilise_, nx(), to);
+}
+
+double window_patch(const Frame& frame, const Patch& patch, bool stabilise, index_t py, index_t px, float* out) {
+  WindowedPatch rows(frame, patch, stabilise);
+  for (index_t y = 0; y < rows.ny(); ++y) {
+    rows.row(y, out + y * px);
+    std::fill(out + y * px + rows.nx(), out + (y + 1) * px, 0.0f);
   }
-  std::fill(out + ny * px, out + py * px, 0.0f);
-  return fourths > 0 ? squares * squares / fourths / (static_cast<double>(py) * static_cast<double>(px)) : 0;
+  std::fill(out + rows.ny() * px, out + py * px, 0.0f);
+  return rows.independent(static_cast<double>(py) * static_cast<double>(px));
 }
 
 }  // namespace cryolith

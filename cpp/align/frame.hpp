@@ -38,10 +38,36 @@ struct Patch {
   index_t nx() const { return static_cast<index_t>(wx.size()); }
 };
 
-// The windowed patch less its weighted mean (of every fourth row), in the corner of `out` (py, px); the rest zero. With
-// `stabilise` each pixel p stands as sqrt(p + 1): counts then have the same noise, whatever their mean (Anscombe 1948;
-// + 1 loses at most 2.3 % of the information at 1 to 4 counts, 3/8 loses 4.2 %). Returns the part of py px independent
-// coefficients: (sum w^2)^2 / (sum w^4) / (py px).
+// Sum of the squared slopes of a window along each axis over the sum of its squares [1/px^2]: how much windows that
+// move with a shift bend a correlation, over its height (design/012-registration.md, eq. 9).
+Vec2 window_bend(const Patch& patch);
+
+// The windowed patch less its weighted mean (of about 64 rows), row by row. With `stabilise` each pixel p stands as
+// sqrt(p + 1): counts then have the same noise, whatever their mean (Anscombe 1948; + 1 loses at most 2.3 % of the
+// information at 1 to 4 counts, 3/8 loses 4.2 %).
+class WindowedPatch {
+ public:
+  WindowedPatch(const Frame& frame, Patch patch, bool stabilise);
+  index_t ny() const { return patch_.ny(); }
+  index_t nx() const { return patch_.nx(); }
+  // Row y, nx() samples.
+  void row(index_t y, float* to);
+  // Independent coefficients of its transform: (sum w^2)^2 / sum w^4, or that part of `samples`.
+  double independent(double samples) const { return fourths_ > 0 ? squares_ * squares_ / fourths_ / samples : 0; }
+
+ private:
+  const float* pixels(index_t y) const;
+  const float* row_weight(index_t y);
+
+  View2<const float> image_;
+  Patch patch_;
+  bool stabilise_;
+  std::vector<float> weighted_;  // a row's window where pixels are weighted, too
+  float mean_ = 0;
+  double squares_ = 0, fourths_ = 0;
+};
+
+// All of it in the corner of `out` (py, px); the rest zero. Returns the part of py px independent coefficients.
 double window_patch(const Frame& frame, const Patch& patch, bool stabilise, index_t py, index_t px, float* out);
 
 }  // namespace cryolith

@@ -6,21 +6,23 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <numbers>
 
-#include "align/overlap.hpp"
+#include "align/pair_spectra.hpp"
 #include "align/search.hpp"
 #include "align/weights.hpp"
 
 namespace cryolith {
 namespace {
 
-constexpr double kTop = 0.45;         // cycles/px; beyond, interpolation and aliasing of real images spoil the phase
 constexpr double kStandsOut = 1.3;    // the search's maximum over the next, or it is repeated on finer images
 constexpr index_t kSearchEdge = 256;  // px that the first search leaves of the shorter edge
 constexpr index_t kMostBinned = 4;    // more would blur what tells one electron per pixel apart
-constexpr int kPolishRounds = 2;      // weights at the shift found, shift with those weights
+constexpr int kPolishRounds = 2;      // weights at the shift found, shift with those weights; one more from a search
 constexpr int kPlaces = 3;            // windows are put on the overlap at most so often
-constexpr double kMargin = 1.3;       // the second round looks a little beyond the frequencies the first one used
+constexpr double kMargin = 1.2;       // spectra reach a little beyond the frequencies at which images agree
+constexpr double kMuchMore = 1.5;     // times what did not suffice
+constexpr double kLeastRatio = 0.01;  // signal to noise of rings of large images at which they are still seen to agree
 // What is left of an error of the windows' place in the shift found under them: 0.08 of it for 512 px; the border's
 // part of an image goes as 1 / edge. Not more than 0.2.
 constexpr double kPullPx = 40, kMostPull = 0.2;
@@ -28,26 +30,21 @@ constexpr double kPullPx = 40, kMostPull = 0.2;
 // What all pairs share: plans and tables, made once. Finer searches only when a pair needs one.
 class Shared {
  public:
-  Shared(index_t ny_, index_t nx_, double max_shift)
-      : ny(ny_),
-        nx(nx_),
-        band(fft::good_size(ny_), fft::good_size(nx_), kTop),
-        plan(std::vector<index_t>{band.py, band.px}, 2, fft::Kind::real),
-        max_shift_(max_shift) {
+  Shared(index_t ny, index_t nx, double max_shift) : fine(ny, nx), max_shift_(max_shift) {
     for (index_t b = kMostBinned; b >= 1; b /= 2)
       if (b == 1 || std::min(ny, nx) / b >= kSearchEdge) binnings_.push_back(b);
+    if (binnings_[0] > 1) coarse = std::make_unique<PairPlan>(ny / binnings_[0], nx / binnings_[0]);
   }
   index_t first_binning() const { return binnings_[0]; }
   std::size_t searches() const { return binnings_.size(); }
   const Search& search(std::size_t level) const {
     const std::lock_guard lock(mutex_);
-    if (!made_[level]) made_[level] = std::make_unique<Search>(ny, nx, binnings_[level], max_shift_);
+    if (!made_[level]) made_[level] = std::make_unique<Search>(fine.ny, fine.nx, binnings_[level], max_shift_);
     return *made_[level];
   }
 
-  index_t ny, nx;
-  Band band;
-  fft::Plan plan;
+  PairPlan fine;
+  std::unique_ptr<PairPlan> coarse;  // of images binned as for the first search, if they are
 
  private:
   double max_shift_;
@@ -56,37 +53,138 @@ class Shared {
   mutable std::unique_ptr<Search> made_[3];
 };
 
+// The shift of two images of which it is known to a few pixels.
+class Polish {
+ public:
+  explicit Polish(const PairPlan& plan) : plan_(plan), spectra_(plan) {}
+
+  // Puts windows on the overlap that `start` leaves, at most `places` times; tries frequencies up to `reach` first.
+  // `searched`: the start is that of a search, too rough for the images to agree beyond the lowest frequencies.
+  void run(const Frame* const (&frames)[2], bool stabilise, const Vec2& start, bool searched, double reach,
+           int places) {
+    const double pull = std::min(kMostPull, kPullPx / static_cast<double>(std::min(plan_.ny, plan_.nx)));
+    shift = start;
+    for (int k = 0; k < places; ++k) {
+      place = shift;
+      const Overlap overlap(plan_.ny, plan_.nx, {Vec2{}, shift});
+      whole_ = overlap.whole(1);
+      // A step with all frequencies at which the images agree, and as many more as are needed to see that.
+      for (double wanted = reach; wanted > 0;) {
+        reach = wanted;
+        spectra_.load(frames, overlap, stabilise, reach);
+        wanted = agree(searched);
+      }
+      for (int round = searched ? 0 : 1; round < kPolishRounds; ++round) step(weigh());
+      searched = false;
+      const double moved = std::hypot(shift.y - place.y, shift.x - place.x);
+      if (!(pull * moved > 0.1 * std::sqrt(covariance.yy + covariance.xx))) break;
+    }
+  }
+  // Frequency up to which these images would agree were they not binned: the ratio of signal to noise falls at least as
+  // 1 / f^2, and a mean over `binning` px has taken its part.
+  double likely_reach() const {
+    const double blur = top > 0 ? std::sin(std::numbers::pi * top) / (std::numbers::pi * top) : 1;
+    return kMargin * top * std::sqrt(std::max(1.0, ratio_ / (blur * blur * kLeastRatio)));
+  }
+
+  Vec2 shift, place;
+  Sym2 covariance;
+  double score = 0, top = 0;  // top: highest frequency of any weight
+
+ private:
+  Vec2 part() const { return {shift.y - whole_.y, shift.x - whole_.x}; }
+
+  // A step with all frequencies at hand; returns up to where more are needed, 0: they are enough.
+  double agree(bool searched) {
+    const RingWeights w = weigh(searched);
+    const double had = static_cast<double>(spectra_.band().columns) / static_cast<double>(plan_.px);
+    if (!spectra_.whole() && kMargin * w.top > had) return kMuchMore * had;
+    step(w);
+    return spectra_.whole() ? 0 : kMargin * spectra_.agree_beyond(part());
+  }
+
+  // Where the images are not yet in place, their common power is taken to be all that is above the noise, which is the
+  // mean of the highest third of the frequencies.
+  RingWeights weigh(bool searched = false) {
+    const Band& band = spectra_.band();
+    sums_ = ring_sums(Part(band), spectra_[0], spectra_[1], part());
+    std::vector<double> power = sums_.aa;
+    for (std::size_t r = 0; r < power.size(); ++r) power[r] = std::sqrt(power[r] * sums_.bb[r]);
+    if (searched) {
+      double noise = 0, count = 0;
+      for (std::size_t r = power.size() - power.size() / 3; r < power.size(); ++r)
+        noise += power[r], count += band.counts[r];
+      for (std::size_t r = 0; r < power.size(); ++r) sums_.ab[r] = power[r] - noise / count * band.counts[r];
+    }
+    return ring_weights(band, power, sums_.ab, 2, spectra_.independent());
+  }
+
+  void step(const RingWeights& w) {
+    const Band& band = spectra_.band();
+    const double independent = spectra_.independent();
+    const Part used(band, w.top);
+    weighted_cross(used, spectra_[0], spectra_[1], w.weight, spectra_.product());
+    const Top found = correlation_top(used, spectra_.product(), part());
+    double ab = 0, aa = 0, bb = 0;
+    for (std::size_t r = 0; r < w.weight.size(); ++r) {
+      const auto weight = static_cast<double>(w.weight[r]);
+      ab += weight * sums_.ab[r], aa += weight * sums_.aa[r], bb += weight * sums_.bb[r];
+    }
+    score = aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 0;
+    top = w.top, ratio_ = w.ratio;
+    if (!found.found) {
+      constexpr double none = std::numeric_limits<double>::infinity();
+      covariance = {none, 0, none};
+      return;
+    }
+    shift = {found.shift.y + whole_.y, found.shift.x + whole_.x};
+    const double height = window_height(w, sums_);
+    const Vec2 windows{height * spectra_.bend().y, height * spectra_.bend().x};
+    covariance = covariance_of(found, windows, w.scale * independent,
+                               independent * fisher(band, slope_variance(band, w, sums_)));
+  }
+
+  const PairPlan& plan_;
+  PairSpectra spectra_;
+  RingSums sums_;
+  Vec2 whole_;
+  double ratio_ = 0;
+};
+
 class Pair {
  public:
   Pair(const Shared& shared, const float* a, const float* b) : shared_(shared) {
-    for (const float* image : {a, b}) frames_.push_back(look({image, {shared.ny, shared.nx}}, shared.first_binning()));
-    stabilise_ = frames_[0].counts && frames_[1].counts;
-    const Band& band = shared.band;
-    padded_ = std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(band.py * band.px));
-    half_ =
-        std::make_unique_for_overwrite<std::complex<float>[]>(static_cast<std::size_t>(band.py * (band.px / 2 + 1)));
+    for (const float* image : {a, b})
+      frames_.push_back(look({image, {shared.fine.ny, shared.fine.nx}}, shared.first_binning()));
   }
 
   void run(double* out) {
     std::fill(out, out + kRegisterColumns, 0.0);
+    const auto binned = binned_frames();
     const Peaks peaks = find();
     if (flat_) {
       out[kVarRow] = out[kVarColumn] = std::numeric_limits<double>::infinity();
       return;
     }
-    shift_ = peaks.shift[0];
-    const double pull = std::min(kMostPull, kPullPx / static_cast<double>(std::min(shared_.ny, shared_.nx)));
-    for (int place = 0; place < kPlaces; ++place) {
-      const Vec2 before = shift_;
-      out[kPlaceRow] = before.y, out[kPlaceColumn] = before.x;
-      load();
-      for (int round = 0; round < kPolishRounds; ++round) polish();
-      const double moved = std::hypot(shift_.y - before.y, shift_.x - before.x);
-      if (!(pull * moved > 0.1 * std::sqrt(covariance_.yy + covariance_.xx))) break;
+    Vec2 start = peaks.shift[0];
+    double reach = 1;
+    bool searched = true;
+    if (shared_.coarse) {
+      Polish coarse(*shared_.coarse);
+      const auto b = static_cast<double>(shared_.first_binning());
+      coarse.run({&binned[0], &binned[1]}, false, {start.y / b, start.x / b}, true, 1, 1);
+      if (std::isfinite(coarse.covariance.yy)) {
+        start = {b * coarse.shift.y, b * coarse.shift.x};
+        reach = coarse.likely_reach() / b;
+        searched = false;
+      }
     }
-    out[kShiftRow] = shift_.y, out[kShiftColumn] = shift_.x;
-    out[kVarRow] = covariance_.yy, out[kVarColumn] = covariance_.xx, out[kCovariance] = covariance_.yx;
-    out[kPeak] = score_;
+    Polish fine(shared_.fine);
+    fine.run({&frames_[0], &frames_[1]}, frames_[0].counts && frames_[1].counts, start, searched, reach, kPlaces);
+    out[kShiftRow] = fine.shift.y, out[kShiftColumn] = fine.shift.x;
+    out[kPlaceRow] = fine.place.y, out[kPlaceColumn] = fine.place.x;
+    out[kVarRow] = fine.covariance.yy, out[kVarColumn] = fine.covariance.xx, out[kCovariance] = fine.covariance.yx;
+    out[kPeak] = fine.score;
     for (int k = 1; k < peaks.count; ++k) {
       double* to = out + kRunnerUp + 3 * (k - 1);
       to[0] = peaks.height[k] / peaks.height[0], to[1] = peaks.shift[k].y, to[2] = peaks.shift[k].x;
@@ -94,6 +192,17 @@ class Pair {
   }
 
  private:
+  // The frames as the first search sees them; missing pixels are filled.
+  std::vector<Frame> binned_frames() const {
+    std::vector<Frame> out(2);
+    if (shared_.coarse)
+      for (std::size_t i = 0; i < 2; ++i) {
+        out[i].filled = frames_[i].small;
+        out[i].image = {out[i].filled.data(), {shared_.coarse->ny, shared_.coarse->nx}};
+      }
+    return out;
+  }
+
   Peaks find() {
     Peaks peaks;
     for (std::size_t level = 0; level < shared_.searches(); ++level) {
@@ -111,60 +220,9 @@ class Pair {
     return peaks;
   }
 
-  void load() {
-    const Overlap overlap(shared_.ny, shared_.nx, {Vec2{}, shift_});
-    const std::vector<float> weight = overlap.weight({&frames_[0], &frames_[1]});
-    whole_ = overlap.whole(1);
-    const Band& band = shared_.band;
-    top_ = kMargin;
-    for (std::size_t i = 0; i < 2; ++i) {
-      Patch patch = overlap.patch(i);
-      if (!weight.empty()) patch.weight = weight.data();
-      independent_ = window_patch(frames_[i], patch, stabilise_, band.py, band.px, padded_.get());
-      shared_.plan.forward(Cpu{1, nullptr, {}}, padded_.get(), half_.get(), fft_);
-      spectra_[i].crop(band, half_.get());
-    }
-  }
-
-  void polish() {
-    const Band& band = shared_.band;
-    const Vec2 part{shift_.y - whole_.y, shift_.x - whole_.x};
-    const RingSums sums = ring_sums(Part(band, top_), spectra_[0], spectra_[1], part);
-    std::vector<double> power = smoothed_means(band, sums.aa);
-    const std::vector<double> other = smoothed_means(band, sums.bb);
-    for (std::size_t r = 0; r < power.size(); ++r) power[r] = std::sqrt(power[r] * other[r]);
-    const RingWeights w = ring_weights(band, power, sums.ab, 2, independent_, top_ / kMargin);
-    const Part used(band, w.top);
-    weighted_cross(used, spectra_[0], spectra_[1], w.weight, cross_);
-    const Top top = correlation_top(used, cross_, part);
-    double ab = 0, aa = 0, bb = 0;
-    for (std::size_t r = 0; r < power.size(); ++r) {
-      const auto weight = static_cast<double>(w.weight[r]);
-      ab += weight * sums.ab[r], aa += weight * sums.aa[r], bb += weight * sums.bb[r];
-    }
-    score_ = aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 0;
-    if (!top.found) {
-      constexpr double none = std::numeric_limits<double>::infinity();
-      covariance_ = {none, 0, none};
-      return;
-    }
-    shift_ = {top.shift.y + whole_.y, top.shift.x + whole_.x};
-    const double scale = w.scale * w.certain * independent_;
-    covariance_ = sandwich({scale * top.bend.yy, scale * top.bend.yx, scale * top.bend.xx},
-                           independent_ * fisher(band, slope_variance(band, w, sums)));
-    top_ = kMargin * w.top;
-  }
-
   const Shared& shared_;
   std::vector<Frame> frames_;
-  bool stabilise_, flat_ = false;
-  Vec2 shift_, whole_;
-  Sym2 covariance_;
-  double score_ = 0, independent_ = 1, top_ = kMargin;
-  std::unique_ptr<float[]> padded_;
-  std::unique_ptr<std::complex<float>[]> half_;
-  Spectrum spectra_[2], cross_;
-  fft::Workspace fft_;
+  bool flat_ = false;
 };
 
 }  // namespace

@@ -4,15 +4,13 @@
 #include <algorithm>
 #include <cmath>
 
-#include "align/weights.hpp"
+#include "align/ring_model.hpp"
 
 namespace cryolith {
 namespace {
 
-constexpr double kTaper = 0.12;     // of each edge: wide, as windows that stay in place pull the shift towards zero
-constexpr double kLow = 0.01;       // cycles/px of the images: slower than this is illumination rather than specimen
-constexpr double kNoiseFrom = 0.1;  // cycles per binned px: the noise is the least power of a ring above
-constexpr double kNoiseFloor = 1e-4;
+constexpr double kTaper = 0.12;      // of each edge: wide, as windows that stay in place pull the shift towards zero
+constexpr double kLow = 0.01;        // cycles/px of the images: slower than this is illumination rather than specimen
 constexpr double kFlat = 1e-10;      // of the squared values: below, float32 rounding is all the contrast there is
 constexpr float kWorthALook = 0.1f;  // of the highest: lower maxima are not listed
 constexpr double kTop = 0.5;
@@ -50,28 +48,25 @@ void Search::load(const Frame& frame, Scratch& scratch, CoarseFrame& out) const 
   const Patch patch{0, 0, edge_window(ny_, taper(ny_), 0), edge_window(nx_, taper(nx_), 0)};
   scratch.map.resize(static_cast<std::size_t>(band_.py * band_.px));
   const double independent = window_patch(coarse, patch, false, band_.py, band_.px, scratch.map.data());
+  const auto squares = CRYOLITH_SELECT(square_sum);
   double kept = 0, all = 0;
-  for (float v : scratch.map) kept += static_cast<double>(v) * static_cast<double>(v);
-  for (float v : small) all += static_cast<double>(v) * static_cast<double>(v);
+  for (index_t y = 0; y < ny_; ++y)
+    kept += squares(scratch.map.data() + y * band_.px, nx_), all += squares(small.data() + y * nx_, nx_);
   out.flat = kept <= kFlat * all;
   out.spectrum.resize(static_cast<std::size_t>(band_.py * (band_.px / 2 + 1)));
   plan_.forward(Cpu{1, nullptr, {}}, scratch.map.data(), out.spectrum.data(), scratch.fft);
   Spectrum planar;
   planar.crop(band_, out.spectrum.data());
-  out.signal = smoothed_means(band_, ring_power(Part(band_), planar));
-  const double strongest = *std::max_element(out.signal.begin(), out.signal.end());
-  const auto first = static_cast<std::size_t>(kNoiseFrom * static_cast<double>(std::max(band_.py, band_.px))) + 1;
-  const std::size_t last = static_cast<std::size_t>(band_.rings) - 2;
-  out.noise = strongest;
-  for (std::size_t r = std::min(first, last); r <= last; ++r)
-    if (out.signal[r] > 0) out.noise = std::min(out.noise, out.signal[r]);
-  out.noise = std::max(out.noise, kNoiseFloor * strongest);
-  for (std::size_t r = 1; r < out.signal.size(); ++r) {
-    const double reach = std::max(1.0, 0.1 * static_cast<double>(r));
-    const double samples = 2 * reach * band_.counts[r] * independent / 2;  // about, of the smoothed ring
-    const double above = out.signal[r] - out.noise;
-    out.signal[r] = above > 2 * out.noise / std::sqrt(std::max(1.0, samples)) ? above : 0;
-  }
+  // All common power is above the noise, which is the mean of the highest frequencies.
+  const std::vector<double> power = ring_power(Part(band_), planar);
+  double beyond = 0, count = 0;
+  for (std::size_t r = power.size() - power.size() / 3; r < power.size(); ++r)
+    beyond += power[r], count += band_.counts[r];
+  std::vector<double> above(power.size());
+  for (std::size_t r = 0; r < power.size(); ++r) above[r] = power[r] - beyond / count * band_.counts[r];
+  RingModel model = fit_rings(band_, power, above, 2, independent);
+  out.signal = std::move(model.signal);
+  out.noise = *std::max_element(model.noise.begin(), model.noise.end());
 }
 
 Peaks Search::correlate(const CoarseFrame& a, const CoarseFrame& b, Scratch& scratch) const {
@@ -105,11 +100,16 @@ Peaks Search::correlate(const CoarseFrame& a, const CoarseFrame& b, Scratch& scr
 
 Peaks Search::tops(const std::vector<float>& map) const {
   const auto at = [&](index_t y, index_t x) {
-    return map[static_cast<std::size_t>((y + band_.py) % band_.py * band_.px + (x + band_.px) % band_.px)];
+    return map[static_cast<std::size_t>((y < 0 ? y + band_.py : y) * band_.px + (x < 0 ? x + band_.px : x))];
   };
+  const auto largest = CRYOLITH_SELECT(largest_value);
+  std::vector<float> best_of_row;
   float best = 0;
-  for (index_t y = -reach_y_; y <= reach_y_; ++y)
-    for (index_t x = -reach_x_; x <= reach_x_; ++x) best = std::max(best, at(y, x));
+  for (index_t y = -reach_y_; y <= reach_y_; ++y) {
+    const float* row = map.data() + (y < 0 ? y + band_.py : y) * band_.px;
+    best_of_row.push_back(std::max(largest(row, reach_x_ + 1), largest(row + band_.px - reach_x_, reach_x_)));
+    best = std::max(best, best_of_row.back());
+  }
   Peaks out;
   struct {
     index_t y, x;
@@ -142,7 +142,8 @@ Peaks Search::tops(const std::vector<float>& map) const {
                     scale * (static_cast<double>(x) + vertex(at(y, x - 1), height, at(y, x + 1)))};
     out.count = std::min(out.count + 1, kPeaks);
   };
-  for (index_t y = -reach_y_; y <= reach_y_; ++y)
+  for (index_t y = -reach_y_; y <= reach_y_; ++y) {
+    if (!(best_of_row[static_cast<std::size_t>(y + reach_y_)] > kWorthALook * best)) continue;
     for (index_t x = -reach_x_; x <= reach_x_; ++x) {
       const float here = at(y, x);
       if (!(here > kWorthALook * best)) continue;
@@ -153,6 +154,7 @@ Peaks Search::tops(const std::vector<float>& map) const {
           top = top && (at(y + j, x + i) < here || (at(y + j, x + i) == here && (j > 0 || (j == 0 && i >= 0))));
       if (top || (here == best && out.count == 0)) insert(here, y, x);
     }
+  }
   return out;
 }
 

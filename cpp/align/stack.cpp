@@ -32,8 +32,14 @@ std::vector<double> ratio(std::vector<double> a, double divisor) {
 // The state of refine().
 class Refinement {
  public:
-  Refinement(const Band& band, const std::vector<Spectrum>& spectra, std::vector<Vec2> parts, double independent)
-      : band_(band), spectra_(spectra), parts_(std::move(parts)), independent_(independent), power_(rings()) {
+  Refinement(const Band& band, const std::vector<Spectrum>& spectra, std::vector<Vec2> parts, double independent,
+             const Vec2& windows)
+      : band_(band),
+        spectra_(spectra),
+        parts_(std::move(parts)),
+        independent_(independent),
+        windows_(windows),
+        power_(rings()) {
     for (const Spectrum& s : spectra_) {
       const auto one = ring_power(Part(band_), s);
       for (std::size_t r = 0; r < one.size(); ++r) power_[r] += one[r];
@@ -72,7 +78,7 @@ class Refinement {
     const auto n = static_cast<double>(spectra_.size());
     std::vector<double> cross = ring_power(all, total_);
     for (std::size_t r = 0; r < cross.size(); ++r) cross[r] = (cross[r] - power_[r]) / (n * (n - 1));
-    weights_ = ring_weights(band_, smoothed_means(band_, ratio(power_, n)), cross, n, independent_, 1.0);
+    weights_ = ring_weights(band_, ratio(power_, n), cross, n, independent_);
   }
 
   // One Newton step of all frames together: against the sum of the others each would go n / (n - 1) times too far, as
@@ -99,10 +105,11 @@ class Refinement {
       to[5] = aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 0;
       Sym2 covariance{std::numeric_limits<double>::infinity(), 0, std::numeric_limits<double>::infinity()};
       if (top.found) {
-        const double part = (n - 1) / n, scale = weights_.scale * weights_.certain * independent_;
+        const double part = (n - 1) / n;
         next[i] = {parts_[i].y + part * (top.shift.y - parts_[i].y), parts_[i].x + part * (top.shift.x - parts_[i].x)};
-        covariance = sandwich({scale * top.bend.yy, scale * top.bend.yx, scale * top.bend.xx},
-                              part * part * independent_ * fisher(band_, slope_variance(band_, weights_, sums)));
+        const double height = window_height(weights_, sums);
+        covariance = covariance_of(top, {height * windows_.y, height * windows_.x}, weights_.scale * independent_,
+                                   part * part * independent_ * fisher(band_, slope_variance(band_, weights_, sums)));
       }
       to[2] = covariance.yy, to[3] = covariance.xx, to[4] = covariance.yx;
     });
@@ -117,6 +124,7 @@ class Refinement {
   const std::vector<Spectrum>& spectra_;
   std::vector<Vec2> parts_;
   double independent_;
+  Vec2 windows_;
   std::vector<double> power_;
   Spectrum total_;
   RingWeights weights_;
@@ -217,7 +225,7 @@ void FrameStack::refine(const Cpu& cpu, View2<double> out) const {
     whole.push_back(overlap.whole(i));
     parts[i] = {parts[i].y - whole[i].y, parts[i].x - whole[i].x};
   }
-  Refinement(band_, spectra_, std::move(parts), independent_).run(cpu, whole, out);
+  Refinement(band_, spectra_, std::move(parts), independent_, window_bend(overlap.patch(0))).run(cpu, whole, out);
 }
 
 FrameSum::FrameSum(index_t ny, index_t nx)

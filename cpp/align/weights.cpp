@@ -4,17 +4,18 @@
 #include <algorithm>
 #include <cmath>
 
+#include "align/ring_model.hpp"
+
 namespace cryolith {
 namespace {
 
-constexpr double kNeighbours = 0.15;  // relative half-width of the mean over rings
-constexpr double kSignificant = 3.0;
-constexpr double kMostCoherent = 0.9999;  // keeps r finite for equal images
-// Power below the strongest ring's at which a ring counts as noise: there the leak of the window is left of a smooth
-// scene.
-constexpr double kNoiseFloor = 1e-4;
+constexpr double kNeighbours = 0.15;      // relative half-width of the mean over rings
+constexpr double kMostCoherent = 0.9999;  // keeps a variance above 0 for equal images
+constexpr double kMostRatio = 1e4;
+constexpr double kEnough = 0.99;  // of the information: rings that hold the rest cost more than they tell
 
-// out[r] = sum of `in` over the neighbours of ring r.
+}  // namespace
+
 std::vector<double> neighbour_sums(const std::vector<double>& in) {
   const auto n = static_cast<index_t>(in.size());
   std::vector<double> upto(in.size() + 1), out(in.size());
@@ -27,41 +28,43 @@ std::vector<double> neighbour_sums(const std::vector<double>& in) {
   return out;
 }
 
-}  // namespace
-
-std::vector<double> smoothed_means(const Band& band, const std::vector<double>& sums) {
-  std::vector<double> out = neighbour_sums(sums);
-  const std::vector<double> counts = neighbour_sums(band.counts);
-  for (std::size_t r = 0; r < out.size(); ++r) out[r] = counts[r] > 0 ? out[r] / counts[r] : 0;
-  return out;
-}
-
 RingWeights ring_weights(const Band& band, const std::vector<double>& power, const std::vector<double>& cross,
-                         double frames, double independent, double top) {
-  const double floor = kNoiseFloor * *std::max_element(power.begin(), power.end());
-  const std::vector<double> counts = neighbour_sums(band.counts), coherent = smoothed_means(band, cross);
-  RingWeights out{std::vector<float>(power.size()), 0, 0, 1};
-  double information = 0, certain = 0;
-  std::vector<double> weight(power.size());
+                         double frames, double independent) {
+  RingWeights out{std::vector<float>(power.size()), 0, 0, 0};
+  const RingModel model = fit_rings(band, power, cross, frames, independent);
+  if (!(model.significance > kSignificant)) return out;
   const auto longest = static_cast<double>(std::max(band.py, band.px));
-  for (std::size_t r = 1; r < power.size() && static_cast<double>(r) <= top * longest; ++r) {
-    const double p = power[r] + floor;
-    if (!(p > 0) || counts[r] == 0) continue;
-    const double c = std::min(kMostCoherent, coherent[r] / p);
-    const double noise = 1 / std::sqrt(std::max(1.0, counts[r] * independent / 2 * frames * (frames - 1)));
-    if (!(c > kSignificant * noise)) continue;
-    const double ratio = c / (1 - c);
-    weight[r] = ratio / (p * (1 - c) * (1 + frames * ratio));
-    const double f = static_cast<double>(r), worth = band.counts[r] * f * f * ratio * ratio / (1 + frames * ratio);
-    information += worth;
-    certain += worth * (1 - noise * noise / (c * c));  // the square of a noisy mean is too large by its variance
+  std::vector<double> weight(power.size()), upto(power.size());
+  double information = 0;
+  for (std::size_t r = 1; r < power.size(); ++r) {
+    const double f = static_cast<double>(r), noise = model.noise[r];
+    const double ratio = noise > 0 ? std::min(kMostRatio, model.signal[r] / noise) : 0;
+    if (noise > 0) weight[r] = ratio / (noise * (1 + frames * ratio));
+    upto[r] = information += band.counts[r] * f * f * ratio * ratio / (1 + frames * ratio);
+  }
+  for (std::size_t r = 1; r < weight.size() && upto[r] > 0; ++r) {
     out.scale = std::max(out.scale, weight[r]);
     out.top = (static_cast<double>(r) + 0.5) / longest;
+    out.ratio = model.signal[r] / model.noise[r];
+    if (upto[r] > kEnough * information) {
+      std::fill(weight.begin() + static_cast<std::ptrdiff_t>(r) + 1, weight.end(), 0.0);
+      break;
+    }
   }
-  if (information > 0) out.certain = certain / information;
   for (std::size_t r = 0; r < weight.size(); ++r)
     out.weight[r] = out.scale > 0 ? static_cast<float>(weight[r] / out.scale) : 0.0f;
   return out;
+}
+
+double window_height(const RingWeights& weights, const RingSums& sums) {
+  double out = 0;
+  const auto at = [&](std::size_t r) {
+    return r < weights.weight.size() ? static_cast<double>(weights.weight[r]) : 0.0;
+  };
+  // Along an axis half of the slope along the ring's radius.
+  for (std::size_t r = 1; r < weights.weight.size(); ++r)
+    out += sums.ab[r] * (at(r) + static_cast<double>(r) * (at(r + 1) - at(std::max<std::size_t>(r, 2) - 1)) / 4);
+  return std::max(0.0, out);
 }
 
 std::vector<double> slope_variance(const Band& band, const RingWeights& weights, const RingSums& sums) {

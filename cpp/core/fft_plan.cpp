@@ -73,10 +73,13 @@ std::vector<Wide> slow_dft(const std::vector<Wide>& x, const std::vector<Wide>& 
   return out;
 }
 
-// Scratch arrays of one worker are 512 bytes apart from a page boundary, so that they do not alias in the cache.
-std::size_t padded(std::size_t bytes) { return (bytes + 4095) / 4096 * 4096 + 512; }
-
 }  // namespace
+
+// Arrays of one worker are 512 bytes apart from a page boundary, so that they do not alias in the cache.
+std::size_t scratch_bytes(index_t lanes, index_t work) {
+  const std::size_t bytes = sizeof(float) * 2 * static_cast<std::size_t>(lanes * work);
+  return (bytes + 4095) / 4096 * 4096 + 512;
+}
 
 index_t good_size(index_t n) {
   require(n >= 0 && n <= index_t{1} << 40, "good_size: found ", n, ", expected 0 to 2^40");
@@ -220,7 +223,7 @@ Plan::Plan(std::span<const index_t> shape, int axes, Kind kind) {
   };
   if (axes > 1) p->axis1 = column_axis(p->n1);
   if (axes > 2) p->axis0 = column_axis(p->n0);
-  p->part = padded(sizeof(float) * 2 * static_cast<std::size_t>(lanes * work));
+  p->part = scratch_bytes(lanes, work);
   data_ = std::move(p);
 }
 

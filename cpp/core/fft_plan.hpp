@@ -10,6 +10,9 @@
 
 namespace cryolith::fft {
 
+// Bytes of a scratch array of `work` samples of as many signals as there are lanes.
+std::size_t scratch_bytes(index_t lanes, index_t work);
+
 // A lane transform of length n, 1 <= n <= 2^30.
 class Lanes {
  public:

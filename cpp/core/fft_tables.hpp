@@ -70,12 +70,28 @@ struct ColumnBlock {
   bool inverse;
 };
 
-#define CRYOLITH_DECLARE_FFT(variant)                                               \
-  namespace variant {                                                               \
-  int lane_count();                                                                 \
-  void real_rows(const RowTable& table, const RowBlock& rows, const Scratch& s);    \
-  void complex_rows(const RowTable& table, const RowBlock& rows, const Scratch& s); \
-  void columns(const LaneTable& table, const ColumnBlock& block, const Scratch& s); \
+// Blocks of as many columns as there are lanes, each contiguous: sample i of block b is (re, im) x lanes at
+// data + b block + 2 lanes i.
+struct LaneColumns {
+  float* data;
+  index_t block;  // floats
+};
+
+#define CRYOLITH_DECLARE_FFT(variant)                                                                 \
+  namespace variant {                                                                                 \
+  int lane_count();                                                                                   \
+  void real_rows(const RowTable& table, const RowBlock& rows, const Scratch& s);                      \
+  void complex_rows(const RowTable& table, const RowBlock& rows, const Scratch& s);                   \
+  void columns(const LaneTable& table, const ColumnBlock& block, const Scratch& s);                   \
+  /* An interleaved row becomes sample i of `blocks` blocks. */                                       \
+  void row_to_lanes(const float* row, index_t blocks, index_t i, const LaneColumns& to);              \
+  /* Transforms one block in place, of which only the first `rows` samples are not 0. */              \
+  void lane_columns(const LaneTable& table, index_t rows, float* block, const Scratch& s);            \
+  /* sums[4][n] += |a|^2, |b|^2, real and imaginary part of conj(a) b; n a multiple of the lanes */   \
+  void add_cross(const float* a, const float* b, index_t n, float* sums);                             \
+  void add_lane_cross(const LaneColumns& a, const LaneColumns& b, index_t n, index_t i, float* sums); \
+  /* The first `n` columns at sample i, planar. */                                                    \
+  void lanes_to_planar(const LaneColumns& from, index_t n, index_t i, float* re, float* im);          \
   }
 CRYOLITH_FOR_EACH_VARIANT(CRYOLITH_DECLARE_FFT)
 #undef CRYOLITH_DECLARE_FFT

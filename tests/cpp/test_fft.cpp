@@ -3,8 +3,11 @@
 // store that passes an end. The wide comparison with numpy is tests/test_core_fft.py.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <complex>
+#include <cstdlib>
+#include <memory>
 #include <numbers>
 #include <numeric>
 #include <random>
@@ -12,6 +15,7 @@
 #include <vector>
 
 #include "core/fft.hpp"
+#include "core/fft_band.hpp"
 
 namespace cryolith::fft {
 namespace {
@@ -192,6 +196,58 @@ TEST(Fft, PlansMoveAndRefuse) {
   EXPECT_THROW(Plan(Shape{4}, 2, Kind::real), ArgumentError);
   EXPECT_THROW(Plan(Shape{1 << 30, 1 << 30}, 1, Kind::real), ArgumentError);
   EXPECT_THROW(good_size(-1), ArgumentError);
+}
+
+// Rows given one group at a time, columns up to some: what the whole transform has there.
+TEST(FftBand, EqualsThatPartOfTheWholeTransform) {
+  for (const auto& [py, px, rows, columns] : {std::array<index_t, 4>{64, 128, 50, 20},
+                                              {45, 27, 45, 14},
+                                              {128, 256, 100, 129},
+                                              {20, 18, 7, 1},
+                                              {7, 4, 7, 3}}) {
+    SCOPED_TRACE(testing::PrintToString(Shape{py, px, rows, columns}));
+    const std::vector<C> noisy = noise(product({rows, px}), 5);
+    std::vector<float> image(product({py, px}));
+    for (std::size_t i = 0; i < noisy.size(); ++i) image[i] = noisy[i].real();
+    const Plan plan(Shape{py, px}, 2, Kind::real);
+    std::vector<C> whole(product(plan.spectrum()));
+    Workspace ws;
+    plan.forward({1}, image.data(), whole.data(), ws);
+
+    const BandPlan band(py, px);
+    BandPlan::Scratch scratch(band);
+    const index_t n = BandPlan::rounded(columns);
+    const auto floats = static_cast<std::size_t>(band.floats(columns));
+    const std::unique_ptr<float, decltype(&std::free)> memory(
+        static_cast<float*>(std::aligned_alloc(64, (sizeof(float) * floats + 63) / 64 * 64)), &std::free);
+    const LaneColumns lanes = band.view(memory.get());
+    for (index_t first = 0; first < rows; first += band.group()) {
+      const index_t count = std::min(band.group(), rows - first);
+      for (index_t k = 0; k < count; ++k) std::copy_n(image.data() + (first + k) * px, px, scratch.row(k));
+      band.rows(first, count, columns, scratch, lanes);
+    }
+    band.columns(columns, rows, scratch, lanes);
+    std::vector<float> re(static_cast<std::size_t>(n)), im(re), sums(static_cast<std::size_t>(4 * n));
+    std::vector<C> got, expected;
+    double power = 0;
+    for (index_t i = 0; i < py; ++i) {
+      BandPlan::planar(lanes, n, i, re.data(), im.data());
+      BandPlan::add_cross(lanes, lanes, n, i, sums.data());
+      for (index_t k = 0; k < columns; ++k) {
+        got.emplace_back(re[static_cast<std::size_t>(k)], im[static_cast<std::size_t>(k)]);
+        expected.push_back(whole[static_cast<std::size_t>(i * (px / 2 + 1) + k)]);
+        power += std::norm(expected.back());
+      }
+    }
+    EXPECT_LE(difference(got, expected), 2 * kError);
+    for (std::size_t kind = 0; kind < 4; ++kind) {  // |a|^2, |b|^2, real and imaginary part of conj(a) b, b = a
+      double sum = 0;
+      for (index_t k = 0; k < columns; ++k)
+        sum += sums[kind * static_cast<std::size_t>(n) + static_cast<std::size_t>(k)];
+      EXPECT_NEAR(sum, kind < 3 ? power : 0.0, 1e-5 * power);
+    }
+  }
+  EXPECT_THROW(BandPlan(0, 8), ArgumentError);
 }
 
 TEST(FftWorkspace, GrowsAndKeepsItsAlignment) {

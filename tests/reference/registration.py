@@ -11,7 +11,7 @@ from .fft import fast_size
 Array = npt.NDArray[np.float64]
 
 TOP = 0.45  # cycles/px
-TAPER, TAPER_PX = 0.03, 24
+TAPER, TAPER_PX = 0.03, 8
 NEIGHBOURS = 0.15
 SIGNIFICANT = 3.0
 
@@ -35,42 +35,123 @@ def overlap(images: list[Array], shift: Array) -> tuple[list[Array], Array, floa
     for image, origin, offset in zip(images, (first, first + whole), (0 * left, left), strict=True):
         w = window(size[0], offset[0])[:, None] * window(size[1], offset[1])
         cut = image[origin[0] : origin[0] + size[0], origin[1] : origin[1] + size[1]]
-        mean = (w * cut)[::4].sum() / w[::4].sum()
+        apart = max(1, size[0] // 64)
+        mean = (w * cut)[::apart].sum() / w[::apart].sum()
         spectra.append(np.fft.fft2(w * (cut - mean), s=padded))
     independent = (w**2).sum() ** 2 / (w**4).sum() / np.prod(padded)
     return spectra, left, float(independent)
 
 
-def weights(
-    a: Array, b: Array, cross: Array, independent: float, top: float
-) -> tuple[Array, float]:
-    """The weight of each coefficient, from signal and noise of its ring and those beside it, and the highest used."""
-    ny, nx = a.shape
+def rings_of(shape: tuple[int, ...]) -> Array:
+    """The ring of each coefficient; 0: not used."""
+    ny, nx = shape
     f = np.hypot(np.fft.fftfreq(ny)[:, None], np.fft.fftfreq(nx))
-    longest = max(ny, nx)
-    ring = np.where(f <= TOP, np.floor(f * longest + 0.5), 0).astype(int)
-    out = np.zeros(longest)
-
-    def mean(values: Array, r: int) -> float:
-        reach = max(1, int(NEIGHBOURS * r))
-        near = (ring >= max(1, r - reach)) & (ring <= r + reach)
-        return float(values[near].mean())
-
-    rings = range(1, ring.max() + 1)
-    used = 0.0
-    power = [np.sqrt(mean(np.abs(a) ** 2, r) * mean(np.abs(b) ** 2, r)) for r in rings]
-    for r, p in zip(rings, np.array(power) + 1e-4 * max(power), strict=True):
-        reach = max(1, int(NEIGHBOURS * r))
-        count = ((ring >= max(1, r - reach)) & (ring <= r + reach)).sum()
-        c = min(0.9999, mean(cross, r) / p)
-        if r <= top * longest and c > SIGNIFICANT / np.sqrt(max(1.0, count * independent)):
-            out[r] = c / (p * (1 - c) ** 2 * (1 + 2 * c / (1 - c)))
-            used = (r + 0.5) / longest
-    return np.asarray(out[ring]), used
+    return np.asarray(np.where(f <= TOP, np.floor(f * max(ny, nx) + 0.5), 0).astype(int))
 
 
-def registered(a: Array, b: Array, place: Array) -> Array:
-    """The maximum of the weighted correlation, windows at ``place``; weights there, then at the maximum."""
+def fitted(power: Array, cross: Array, count: Array, n: int) -> tuple[Array, Array, Array]:
+    """Signal and noise of rings 1, 2, ... by maximum likelihood, and the spread of the signal of one coefficient.
+
+    ``power`` and ``cross`` are means over ``count`` independent coefficients of rings of n images. The noise is white,
+    the logarithm of the signal a parabola in that of the frequency.
+    """
+    x = np.log(np.arange(1, len(power) + 1))
+    x = x - np.average(x, weights=count)
+    x /= np.sqrt(np.average(x**2, weights=count))
+    basis = np.stack([np.ones_like(x), x, x**2])
+    total, rest = power + (n - 1) * cross, power - cross
+
+    def value(t: Array) -> float:
+        noise = np.exp(t[3])
+        v = n * np.exp(t[:3] @ basis) + noise
+        return float((count * (np.log(v) + total / v + (n - 1) * (t[3] + rest / noise))).sum())
+
+    noise = np.average(rest, weights=count)
+    signal = max(np.average(total - rest, weights=count) / n, 1e-3 * noise)
+    t, damping = np.array([np.log(signal), -1.0, 0.0, np.log(noise)]), 0.01
+    for _ in range(200):
+        noise = np.exp(t[3])
+        s = n * np.exp(t[:3] @ basis)
+        d = np.vstack([s * basis, np.full_like(s, noise)]) / (s + noise)
+        slope = d @ (count * (total / (s + noise) - 1))
+        slope[3] += (n - 1) * (count * (rest / noise - 1)).sum()
+        information = (count * d) @ d.T
+        information[3, 3] += (n - 1) * count.sum()
+        move = np.linalg.solve(information + damping * np.diag(np.diag(information)), slope)
+        move *= min(1.0, 1.0 / np.abs(move).max())
+        better = value(t + move) <= value(t)
+        t, damping = (t + move, damping / 10) if better else (t, damping * 10)
+        if np.abs(move).max() < 1e-9:
+            break
+    s, noise = np.exp(t[:3] @ basis), np.exp(t[3])
+    spread = np.sqrt((n * s + noise) ** 2 + noise**2 / (n - 1)) / n
+    return s, np.full_like(s, noise), spread
+
+
+def neighbours(values: Array, r: int) -> Array:
+    reach = max(1, int(NEIGHBOURS * r))
+    return values[max(1, r - reach) - 1 : r + reach]
+
+
+def ring_weights(power: Array, cross: Array, counts: Array, n: int, independent: float) -> Array:
+    """r / (noise (1 + n r)) of rings 1, 2, ..., r signal over noise, up to where 99 % of the information lies."""
+    count = counts * independent / 2
+    floor = 1e-4 * power.max()
+    power = power + floor
+    signal, noise, spread = fitted(power, cross, count, n)
+    found = {"signal": cross, "noise": np.maximum(power - cross, floor)}
+    spreads = {"signal": spread, "noise": noise / np.sqrt(n - 1)}
+    model = {"signal": signal, "noise": noise}
+    for kind, least in (("signal", 0.0), ("noise", 1e-4)):
+        followed = model[kind].copy()
+        for r in range(1, len(power) + 1):
+            c = neighbours(count, r)
+            seen = (c * neighbours(found[kind], r)).sum()
+            was = (c * neighbours(model[kind], r)).sum()
+            if abs(seen - was) > SIGNIFICANT * spreads[kind][r - 1] * np.sqrt(c.sum()):
+                followed[r - 1] *= max(least, seen / was)
+        model[kind] = followed
+    ratio = np.minimum(1e4, model["signal"] / model["noise"])
+    weight = ratio / (model["noise"] * (1 + n * ratio))
+    worth = counts * np.arange(1, len(power) + 1) ** 2 * ratio**2 / (1 + n * ratio)
+    upto = np.cumsum(worth)
+    weight[np.argmax(upto > 0.99 * upto[-1]) + 1 :] = 0
+    return np.asarray(weight)
+
+
+def ring_means(values: Array, ring: Array) -> tuple[Array, Array]:
+    """Means over rings 1, 2, ..., and how many coefficients each has."""
+    counts = np.bincount(ring.ravel())[1:]
+    return np.bincount(ring.ravel(), values.ravel())[1:] / counts, counts
+
+
+def weights(a: Array, b: Array, cross: Array, independent: float) -> Array:
+    """The weight of each coefficient of a pair."""
+    ring = rings_of(a.shape)
+    both = [ring_means(np.abs(v) ** 2, ring)[0] for v in (a, b)]
+    common, counts = ring_means(cross, ring)
+    w = ring_weights(np.sqrt(both[0] * both[1]), common, counts, 2, independent)
+    return np.concatenate([[0.0], w])[ring]
+
+
+def searched_weights(a: Array, b: Array, independent: float) -> Array:
+    """The same before images are in place: all power above the mean of the highest third of the rings is common."""
+    ring = rings_of(a.shape)
+    both = [ring_means(np.abs(v) ** 2, ring)[0] for v in (a, b)]
+    counts = ring_means(np.ones(a.shape), ring)[1]
+    power = np.sqrt(both[0] * both[1])
+    rings = max(a.shape) // 2 + 2
+    high = np.arange(1, len(power) + 1) >= rings - rings // 3
+    common = power - np.average(power[high], weights=counts[high])
+    w = ring_weights(power, common, counts, 2, independent)
+    return np.concatenate([[0.0], w])[ring]
+
+
+def registered(a: Array, b: Array, place: Array, *, searched: bool) -> Array:
+    """The maximum of the weighted correlation, windows at ``place``; weights there, then at the maximum.
+
+    ``searched``: the place is that of a search; a step with weights that do not need the images in place goes before.
+    """
     counts = all((v >= 0).all() and (v == np.round(v)).all() for v in (a, b))
     images = [np.sqrt(v + 1) if counts else v for v in (a, b)]
     (fa, fb), left, independent = overlap(images, place)
@@ -80,9 +161,12 @@ def registered(a: Array, b: Array, place: Array) -> Array:
     def back(s: Array) -> Array:
         return np.asarray(np.exp(2j * np.pi * (fy * s[0] + fx * s[1])))
 
-    cross, s, top = fa.conj() * fb, left.copy(), 1.0
-    for _ in range(2):
-        w, top = weights(fa, fb, (cross * back(s)).real, independent, top)
+    cross, s = fa.conj() * fb, left.copy()
+    for round_ in range(-1 if searched else 0, 2):
+        if round_ < 0:
+            w = searched_weights(fa, fb, independent)
+        else:
+            w = weights(fa, fb, (cross * back(s)).real, independent)
         for _ in range(20):
             c = w * cross * back(s)
             slope = -np.array([(fy * c.imag).sum(), (fx * c.imag).sum()])
@@ -107,11 +191,17 @@ def stack_slopes(images: Array, shifts: Array) -> tuple[Array, Array]:
         w = window(size[0], d[0])[:, None] * window(size[1], d[1])
         y, x = first + k
         cut = np.sqrt(image[y : y + size[0], x : x + size[1]] + 1)
-        spectrum = np.fft.fft2(w * (cut - (w * cut)[::4].sum() / w[::4].sum()), s=padded)
+        apart = max(1, size[0] // 64)
+        mean = (w * cut)[::apart].sum() / w[::apart].sum()
+        spectrum = np.fft.fft2(w * (cut - mean), s=padded)
         moved.append(spectrum * np.exp(2j * np.pi * (fy * d[0] + fx * d[1])))
     total = np.sum(moved, axis=0)
     independent = (w**2).sum() ** 2 / (w**4).sum() / np.prod(padded)
-    weight = stack_weights(np.array(moved), total, independent)
+    ring = rings_of(total.shape)
+    power, counts = ring_means((np.abs(moved) ** 2).mean(axis=0), ring)
+    common = (ring_means(np.abs(total) ** 2, ring)[0] - n * power) / (n * (n - 1))
+    w = ring_weights(power, common, counts, n, float(independent))
+    weight = np.concatenate([[0.0], w])[ring]
     slopes, bends = np.empty((n, 2)), np.empty((n, 2))
     for i, one in enumerate(moved):
         c = weight * (total - one).conj() * one
@@ -119,22 +209,3 @@ def stack_slopes(images: Array, shifts: Array) -> tuple[Array, Array]:
             slopes[i, k] = -2 * np.pi * (f * c.imag).sum()
             bends[i, k] = (2 * np.pi) ** 2 * (f**2 * c.real).sum()
     return slopes, bends
-
-
-def stack_weights(moved: Array, total: Array, independent: float) -> Array:
-    """r / (noise (1 + n r)) of each ring, r its signal over noise."""
-    n, ny, nx = moved.shape
-    longest = max(ny, nx)
-    f = np.hypot(np.fft.fftfreq(ny)[:, None], np.fft.fftfreq(nx))
-    ring = np.where(f <= TOP, np.floor(f * longest + 0.5), 0).astype(int)
-    power = (np.abs(moved) ** 2).mean(axis=0)
-    cross = (np.abs(total) ** 2 - n * power) / (n * (n - 1))
-    out = np.zeros(longest)
-    for r in range(1, ring.max() + 1):
-        reach = max(1, int(NEIGHBOURS * r))
-        near = (ring >= max(1, r - reach)) & (ring <= r + reach)
-        p, s = power[near].mean(), cross[near].mean()
-        if s / p > SIGNIFICANT / np.sqrt(max(1.0, near.sum() * independent / 2 * n * (n - 1))):
-            ratio = s / (p - s)
-            out[r] = ratio / ((p - s) * (1 + n * ratio))
-    return np.asarray(out[ring])

@@ -113,6 +113,12 @@ def register(
     row = register_pairs(
         images[0][None], images[1][None], max_shift=reach(max_shift), threads=threads
     )[0]
+    if not np.isfinite(row[2]):  # rare: only then is it worth a look at every pixel
+        for name, image in zip(("a", "b"), images, strict=True):
+            if not np.isfinite(image).any():
+                raise InputError(
+                    f"{name}: found no pixel to use, expected some that are finite and not masked"
+                )
     covariance = np.array([[row[2], row[4]], [row[4], row[3]]])
     others = row[8:].reshape(3, 3)
     others = others[others[:, 0] > 0]
@@ -148,9 +154,4 @@ def _image(values: npt.ArrayLike, mask: npt.ArrayLike | None, name: str) -> Floa
                 f"mask_{name}: found {use.dtype} {use.shape}, expected bool {image.shape}, True for pixels to use"
             )
         image = np.where(use, image, np.float32(np.nan))
-    # A sum is cheaper than a test of each pixel; it is finite in all but the rare image.
-    if not np.isfinite(image.sum(dtype=np.float64)) and not np.isfinite(image).any():
-        raise InputError(
-            f"{name}: found no pixel to use, expected some that are finite and not masked"
-        )
     return image
