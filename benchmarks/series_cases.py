@@ -30,20 +30,26 @@ FAULTS = ("none", "blank", "jump", "lasting jump", "magnification", "gain", "fli
 _NEEDLE_GRAINS = 150  # and the matrix after them
 _BACKGROUND = 0.03  # of the brightest signal, in dark field
 _ABSORBED = 0.35  # mean exponent of the untilted slab, in bright field
+BEAD_DIAMETER = 20.0  # px: 10 nm at 0.5 nm a pixel
+_BEAD_EXPONENT = 3.0  # of a ray through a bead's centre, in bright field
+_BEAD_BRIGHTNESS = 2.0  # of such a ray against the brightest of the specimen, in dark field
+BRIGHT_FIELD = ("slab", "section")
+_FAINT = 0.02  # mean exponent of a section, which hides no bead
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A series, its truth, and the tilts that a fault was put into (index)."""
+    """A series, its truth, the tilts that a fault was put into (index), and the beads' places (x, y, z) [px]."""
 
     series: TiltSeries
     truth: Alignment
     spoilt: tuple[int, ...]
+    beads: Float64
 
 
 def ellipsoids(kind: str, n: int, rng: np.random.Generator) -> Specimen:
     """Return centres (k, 3) in (x, y, z) [px], quadratic forms (k, 3, 3) and densities (k,)."""
-    if kind == "slab":
+    if kind in BRIGHT_FIELD:
         k, half = n * n // 500, 0.675 * n
         centres = rng.uniform(-1, 1, (k, 3)) * [2.2 * half, half, 0.08 * n]
         axes = rng.uniform(0.008, 0.022, (k, 3)) * n
@@ -72,13 +78,45 @@ def ellipsoids(kind: str, n: int, rng: np.random.Generator) -> Specimen:
     return centres, forms, density
 
 
+def bead_places(kind: str, n: int, count: int, rng: np.random.Generator) -> Float64:
+    """Draw places (count, 3) in (x, y, z) [px]: on both faces of a slab, a film below a particle, a needle's skin.
+
+    They reach a tenth beyond the images at zero tilt, so that some leave the field and some only enter it when tilted.
+    """
+    at = rng.uniform(-0.55, 0.55, (count, 3)) * n
+    if kind in BRIGHT_FIELD:
+        at[:, 2] = rng.choice([-0.085, 0.085], count) * n
+    elif kind == "particle":
+        at[:, 2] = -0.3 * n + 0.02 * at[:, 2]
+    else:
+        phi = rng.uniform(0, 2 * np.pi, count)
+        at[:, 0], at[:, 2] = 0.145 * n * np.cos(phi), 0.125 * n * np.sin(phi)
+    return at
+
+
+def _spheres(places: Float64, opacity: float) -> Specimen:
+    """Return spheres whose middle counts like ``opacity`` px of density 1."""
+    k = len(places)
+    forms = np.broadcast_to(np.eye(3) * (2 / BEAD_DIAMETER) ** 2, (k, 3, 3))
+    return places, forms, np.full(k, opacity / BEAD_DIAMETER)
+
+
+def _flicker(kind: str, count: int) -> Float64:
+    """Return how much the log of each part's density changes from tilt to tilt.
+
+    Grains go in and out of a Bragg condition; the needle's matrix hardly.
+    """
+    spread = np.full(count, 0.35)
+    spread[_NEEDLE_GRAINS if kind == "needle" else count :] = 0.05
+    return spread
+
+
 def _thickness(
-    kind: str,
     specimen: Specimen,
     axis: float,
     shifts: Float64,
     magnifications: Float64,
-    fault: str,
+    flicker: Float64 | None,
     edge: int,
     rng: np.random.Generator,
 ) -> Float64:
@@ -87,29 +125,15 @@ def _thickness(
     out = np.empty((len(ANGLES), edge, edge))
     for i, m in enumerate(magnifications):
         seen = density / m
-        if (
-            fault == "flicker"
-        ):  # grains go in and out of a Bragg condition; the needle's matrix hardly
-            spread = np.full(len(density), 0.35)
-            spread[_NEEDLE_GRAINS if kind == "needle" else len(density) :] = 0.05
-            seen = seen * np.exp(rng.normal(0, spread))
+        if flicker is not None:
+            seen = seen * np.exp(rng.normal(0, flicker))
         one = (centres * m, forms / m**2, seen)
         out[i] = projections(one, (edge, edge), ANGLES[i : i + 1], axis, shifts[i : i + 1])[0]
     return out
 
 
-def make_case(
-    kind: str, *, dose: float, seed: int, fault: str = "none", edge: int = EDGE, walk: float = 3.0
-) -> Case:
-    """Return a series of 41 tilts from -60 to 60 degrees whose drift is a random walk.
-
-    ``dose`` [electrons/px] is that of the whole series at full signal; ``walk`` [px] the standard deviation of each
-    step of the drift along rows and columns. The axis lies within 10 degrees of the columns.
-    """
-    rng = np.random.default_rng([seed, {"slab": 2, "particle": 3, "needle": 4}[kind], 5])
-    n = len(ANGLES)
-    specimen = ellipsoids(kind, edge, rng)
-    axis = float(rng.uniform(-10, 10))
+def _drift(n: int, walk: float, fault: str, rng: np.random.Generator) -> Float64:
+    """Return the shifts (n, 2) [px] of the images: a random walk from the middle one, and the jumps of a fault."""
     shifts = np.cumsum(rng.normal(0, walk, (n, 2)), axis=0)
     shifts -= shifts[n // 2]
     if fault == "jump":
@@ -117,14 +141,50 @@ def make_case(
     if fault == "lasting jump":
         for k in rng.choice(np.arange(4, n - 4), 3, replace=False):
             shifts[k:] += rng.choice([-12.0, 12.0], 2)
+    return shifts
+
+
+def make_case(
+    kind: str,
+    *,
+    dose: float,
+    seed: int,
+    fault: str = "none",
+    edge: int = EDGE,
+    walk: float = 3.0,
+    beads: int = 0,
+) -> Case:
+    """Return a series of 41 tilts from -60 to 60 degrees whose drift is a random walk.
+
+    ``dose`` [electrons/px] is that of the whole series at full signal; ``walk`` [px] the standard deviation of each
+    step of the drift along rows and columns. The axis lies within 10 degrees of the columns. ``beads`` spheres are put
+    on the specimen: in bright field a ray through the middle of one keeps 5 % of the electrons, in dark field it is
+    twice as bright as the brightest ray of the specimen. A "section" is the slab, but its ellipsoids absorb little.
+    """
+    rng = np.random.default_rng(
+        [seed, {"slab": 2, "particle": 3, "needle": 4, "section": 6}[kind], 5]
+    )
+    n = len(ANGLES)
+    specimen = ellipsoids(kind, edge, rng)
+    axis = float(rng.uniform(-10, 10))
+    shifts = _drift(n, walk, fault, rng)
     # The edge of the image moves by 0.5 px a degree of tilt.
     magnifications = 1 + (fault == "magnification") * np.abs(ANGLES) / edge
-    thickness = _thickness(kind, specimen, axis, shifts, magnifications, fault, edge, rng)
+    flicker = _flicker(kind, len(specimen[2])) if fault == "flicker" else None
+    thickness = _thickness(specimen, axis, shifts, magnifications, flicker, edge, rng)
+    places = np.empty((0, 3))
+    full = float(thickness.max())
+    absorbed = (_ABSORBED if kind == "slab" else _FAINT) / thickness[n // 2].mean()
+    if beads:
+        places = bead_places(kind, edge, beads, rng)
+        opacity = _BEAD_EXPONENT / absorbed if kind in BRIGHT_FIELD else _BEAD_BRIGHTNESS * full
+        spheres = _spheres(places, opacity)
+        thickness += _thickness(spheres, axis, shifts, magnifications, None, edge, rng)
     per_tilt = dose / n
-    if kind == "slab":
-        expected = per_tilt * np.exp(-_ABSORBED / thickness[n // 2].mean() * thickness)
+    if kind in BRIGHT_FIELD:
+        expected = per_tilt * np.exp(-absorbed * thickness)
     else:
-        expected = per_tilt * (_BACKGROUND + np.clip(thickness, 0, None) / thickness.max())
+        expected = per_tilt * (_BACKGROUND + np.clip(thickness, 0, None) / full)
     if fault == "gain":
         expected *= (1 + 0.05 * rng.normal(size=n))[:, None, None]
     images = rng.poisson(expected).astype(np.float32)
@@ -140,7 +200,7 @@ def make_case(
         magnifications=magnifications,
     )
     series = TiltSeries(images=images, angles_deg=ANGLES.copy())
-    return Case(series=series, truth=truth, spoilt=tuple(spoilt))
+    return Case(series=series, truth=truth, spoilt=tuple(spoilt), beads=places)
 
 
 def score(case: Case, found: Alignment) -> dict[str, float]:

@@ -13,6 +13,7 @@ from .cli_options import (
     Angles,
     AsJson,
     Axis,
+    Beads,
     JobFile,
     Overwrite,
     Pixel,
@@ -63,6 +64,7 @@ def align(
     angles: Angles = None,
     pixel: Pixel = None,
     tilt_axis: Axis = None,
+    beads: Beads = None,
     compare: Compare = None,
     aligned: Aligned = False,
     threads: Threads = 0,
@@ -74,7 +76,7 @@ def align(
 
     `cryolith resume` goes on from such a folder to the reconstruction.
     """
-    given = {"angles": angles, "pixel": pixel, "tilt_axis": tilt_axis}
+    given = {"angles": angles, "pixel": pixel, "tilt_axis": tilt_axis, "beads": beads}
     if out.suffix and not out.is_dir():
         if compare or aligned:
             raise ConfigError(
@@ -122,8 +124,9 @@ def _align_only(job: Job, out: Path, threads: int, as_json: bool, quiet: bool) -
 
 
 def _summary(found: Alignment) -> str:
+    on = "" if found.beads is None else f"{len(found.beads.points_px)} beads, "
     return (
-        f"tilt axis {found.tilt_axis_deg:.2f} deg, held-out residual {found.holdout_residual:.4f}, "
+        f"{on}tilt axis {found.tilt_axis_deg:.2f} deg, held-out residual {found.holdout_residual:.4f}, "
         f"{len(found.flags)} of {len(found.angles_deg)} tilts left out"
     )
 

@@ -26,6 +26,7 @@ __all__ = [
     "Angles",
     "AsJson",
     "Axis",
+    "Beads",
     "Binning",
     "DryRun",
     "Frames",
@@ -80,6 +81,9 @@ Halves = Annotated[
 Frames = Annotated[
     tuple[Path, Path] | None,
     typer.Option(metavar="ODD EVEN", help="Sums of odd and of even frames, for --halves frames."),
+]
+Beads = Annotated[
+    str | None, typer.Option(help="Align on beads: auto (if enough are found), yes or no.")
 ]
 Binning = Annotated[int | None, typer.Option(help="Bin the images before reconstruction.")]
 Threads = Annotated[
@@ -145,13 +149,14 @@ def make_job(
     pixel: str | None = None,
     tilt_axis: float | None = None,
     frames: tuple[Path, Path] | None = None,
+    beads: str | None = None,
     **reconstruct: Any,
 ) -> Job:
     """Lay the options over the job file and make the job from both."""
     from .config import job_from_mapping, read_toml
 
     tables = read_toml(config) if config else {}
-    given = {
+    given: dict[str, dict[str, Any]] = {
         "series": {
             "path": str(series),
             "angles": angles,
@@ -159,6 +164,7 @@ def make_job(
             "tilt_axis": tilt_axis,
             "frames": [str(f) for f in frames] if frames else None,
         },
+        "align": {"beads": beads},
         "reconstruct": reconstruct,
     }
     for table, values in given.items():

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .errors import InputError
 
-__all__ = ["Alignment", "Defects", "LocalShifts", "Source", "TiltSeries", "Volume"]
+__all__ = ["Alignment", "Beads", "Defects", "LocalShifts", "Source", "TiltSeries", "Volume"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -181,6 +181,44 @@ class LocalShifts:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Beads:
+    """Beads that an alignment was made on.
+
+    Attributes
+    ----------
+    points_px : (n_beads, 3) [px]
+        (z, y, x) of each from the centre of the volume.
+    residuals_px : (n_tilts, n_beads, 2) [px]
+        (row, column) measured less predicted; NaN where a bead was not measured.
+    left_out_px : (n_tilts, n_beads, 2) [px]
+        The same with the prediction from all other measurements.
+    weights : (n_tilts, n_beads)
+        Robust weight of each measurement, 0 to 1.
+    diameter_px : float [px]
+        At half of the brightness of the middle.
+    """
+
+    points_px: Float64
+    residuals_px: Float64
+    left_out_px: Float64
+    weights: Float64
+    diameter_px: float
+
+    def __post_init__(self) -> None:
+        n, m = len(self.weights), len(self.points_px)
+        shapes: dict[str, tuple[int, ...]] = {
+            "points_px": (m, 3),
+            "residuals_px": (n, m, 2),
+            "left_out_px": (n, m, 2),
+            "weights": (n, m),
+        }
+        for name, shape in shapes.items():
+            found = getattr(self, name).shape
+            if found != shape:
+                raise InputError(f"{name}: found shape {found}, expected {shape}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Alignment:
     """How the specimen maps to each raw image (docs/conventions.md), with errors.
 
@@ -211,6 +249,8 @@ class Alignment:
         Pixels of the image per pixel of the specimen.
     local : LocalShifts or None
         Shifts that depend on the place in the image; the projector applies them.
+    beads : Beads or None
+        What it was aligned on, if it was on beads.
     image_shape : (int, int) or None [px]
         (height, width) of the raw images, for formats that turn about another point than the centre.
     pixel_size : float or None [angstrom]
@@ -239,6 +279,7 @@ class Alignment:
     x_tilts_deg: Float64 | None = None
     magnifications: Float64 | None = None
     local: LocalShifts | None = None
+    beads: Beads | None = None
     image_shape: tuple[int, int] | None = None
     pixel_size: float | None = None
     image_names: tuple[str, ...] = ()
@@ -263,7 +304,9 @@ class Alignment:
             value = getattr(self, name)
             if value is not None and value.shape != shape:
                 raise InputError(f"{name}: found shape {value.shape}, expected {shape}")
-        for name, count in (("image_names", len(self.image_names) or n), ("local", self._tables)):
+        counts = {"image_names": len(self.image_names) or n, "local": self._tables}
+        counts["beads"] = n if self.beads is None else len(self.beads.weights)
+        for name, count in counts.items():
             if count != n:
                 raise InputError(f"{name}: found {count} entries, expected {n}, one per tilt")
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Alignment: registration of images, and the geometry of tilt series without beads."""
+"""Alignment: registration of images, and the geometry of tilt series on beads or without."""
 
 from .apply import aligned_images
+from .beads_remove import remove_beads
 from .images import estimate_background
 from .movie import MovieAlignment, align_movie
 from .registration import Registration, register
@@ -24,6 +25,7 @@ __all__ = [
     "register",
     "register_stack",
     "register_volumes",
+    "remove_beads",
     "score_alignment",
     "score_alignments",
     "unaligned",

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from .coarse import across_along, frame
 from .freedoms import Freedoms, try_drift, try_freedoms
-from .joint import Model, Pose, Solution, refine
+from .joint import Model, Pose, Solution, refine, solve
 from .levels import gains, ladder, level
 from .quality import (
     AxisFit,
@@ -24,7 +24,7 @@ from .quality import (
 from .specimen import Prepared
 from .steps import Job
 
-__all__ = ["Fit", "centred_gauge", "coarse_misfits", "refined"]
+__all__ = ["Fit", "centred_gauge", "coarse_misfits", "judged", "refined"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -162,6 +162,24 @@ def _judged(job: Job, state: _State, binning: int) -> Fit:
         sigma_shifts_px=sigma * binning,
         holdout=hold_out(model, pose, _ITERATIONS),
         notes=tuple(notes),
+    )
+
+
+def judged(
+    job: Job, ready: Prepared, pose: Pose, finest: int, sigma_axis_deg: float, sigma_px: Float64
+) -> Fit:
+    """Leave a pose that is known as it is: only its density, residuals and score on held-out tilts."""
+    scaled = pose.scaled(1 / finest)
+    model, solution = level(job, ready, scaled, finest, last=True)
+    return Fit(
+        pose=pose,
+        model=model,
+        solution=solve(model, scaled, solution.density, _ITERATIONS),
+        binning=finest,
+        sigma_axis_deg=sigma_axis_deg,
+        sigma_shifts_px=sigma_px,
+        holdout=hold_out(model, scaled, _ITERATIONS),
+        notes=(),
     )
 
 

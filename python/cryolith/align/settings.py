@@ -39,6 +39,13 @@ class AlignSettings:
     max_shift: float | None = setting(
         None, "largest shift to look for; half of the image when not given", unit="px", minimum=1
     )
+    beads: Literal["auto", "yes", "no"] = setting(
+        "auto",
+        "align on beads: if enough are found, always, or never; a fixed axis leaves them out",
+    )
+    bead_diameter: float | None = setting(
+        None, "diameter of the beads, to 15 %; found when not given", unit="angstrom", minimum=0
+    )
     exclude: tuple[int, ...] = setting((), "images to leave out, counted from 0")
 
     def check(self) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``align_tilt_series``: from a raw tilt series to its geometry, without beads."""
+"""``align_tilt_series``: from a raw tilt series to its geometry, on beads where there are some."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from .. import _core
 from .._arrays import as_angles
 from ..datamodel import Alignment, TiltSeries
 from ..errors import InputError
+from .beads_pose import BeadPose, pose_on_beads
 from .joint import Pose
 from .quality import relative_residuals, unfitting
-from .refinement import Fit, centred_gauge, coarse_misfits, refined
+from .refinement import Fit, centred_gauge, coarse_misfits, judged, refined
 from .settings import AlignSettings
 from .specimen import Prepared, prepare
 from .steps import Job, first_pose
@@ -44,7 +45,7 @@ def align_tilt_series(
     cancel: _core.CancelToken | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Alignment:
-    """Align a tilt series without beads: shift of each image, direction of the tilt axis, with their errors.
+    """Align a tilt series: shift of each image, direction of the tilt axis, with their errors.
 
     Parameters
     ----------
@@ -79,7 +80,9 @@ def align_tilt_series(
        axis by the misfit of low-resolution reconstructions over half a turn. Slab: correlation outward from the
        lowest tilt with cosine stretch, axis where that correlates best. 3. Density and shifts together, coarse
        to fine (:mod:`cryolith.align.joint`), with magnifications and rotations of the images where held-out tilts
-    gain from them. design/004-alignment.md and 013-joint-alignment.md have the reasons and the measured errors.
+       gain from them. Where enough beads are found, 2 and 3 are a bundle adjustment on them
+       (:mod:`cryolith.align.beads_series`). design/004-alignment.md, 013-joint-alignment.md and 015 have the reasons
+       and the measured errors.
 
     References
     ----------
@@ -104,14 +107,36 @@ def align_tilt_series(
     )
     job, ready = _without_blanks(job, ready, flags)
     job.tell(0.1)
-    pose, notes = first_pose(job, ready)
-    job, ready, pose = _without_misfits(job, ready, pose, fine, flags)
-    job.tell(0.3)
-    fit = refined(job, ready, pose, fine)
-    job.tell(0.95)
-    alignment = _described(job, ready, fit, series, flags, [*notes, *fit.notes])
+    beads, why = pose_on_beads(job, series)
+    if beads is not None:
+        alignment = _on_beads(job, ready, beads, fine, series, flags, why)
+    else:
+        pose, notes = first_pose(job, ready)
+        job, ready, pose = _without_misfits(job, ready, pose, fine, flags)
+        job.tell(0.3)
+        fit = refined(job, ready, pose, fine)
+        job.tell(0.95)
+        alignment = _described(job, ready, fit, series, flags, [*notes, *fit.notes, *why])
     job.tell(1.0)
     return alignment
+
+
+def _on_beads(
+    job: Job,
+    ready: Prepared,
+    beads: BeadPose,
+    fine: int,
+    series: TiltSeries,
+    flags: dict[int, str],
+    notes: list[str],
+) -> Alignment:
+    """The result of the beads' pose as it is, with the scores that a pose without beads has."""
+    for i in np.flatnonzero(~beads.shown):
+        flags[int(job.keep[i])] = "no bead was found in it"
+    job, ready = _chosen(job, ready, beads.shown)
+    fit = judged(job, ready, beads.pose, fine, beads.sigma_axis_deg, beads.sigma_shifts_px)
+    described = _described(job, ready, fit, series, flags, [*ready.notes, *notes])
+    return beads.completed(described)
 
 
 def _job(

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._version import __version__
-from ...datamodel import Alignment, LocalShifts, Source
+from ...datamodel import Alignment, Beads, LocalShifts, Source
 from ...errors import InputError
 from ..angles import read_text
 from ..findings import Notes, fail
@@ -26,7 +26,7 @@ _FORMAT = "cryolith alignment"
 # ignored it would be wrong in silence.
 _VERSIONS = (1, 2)
 _OF_VERSION_2 = ("x_tilts_deg", "magnifications", "local")
-_OPTIONAL = (*_OF_VERSION_2, "image_shape", "pixel_size", "image_names")
+_OPTIONAL = (*_OF_VERSION_2, "beads", "image_shape", "pixel_size", "image_names")
 _VECTORS = (
     "angles_deg",
     "rotations_deg",
@@ -76,6 +76,8 @@ def _encode(value: Any) -> Any:
             "shifts_px": _encode(value.shifts_px),
             "good": [[bool(v) for v in row] for row in value.good],
         }
+    if isinstance(value, Beads):
+        return {f.name: _encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, np.ndarray):
         return [_encode(v) for v in value]
     if isinstance(value, Mapping):
@@ -162,6 +164,8 @@ def _decode(path: str, name: str, value: Any) -> Any:
         return None if value is None else _number(path, name, value)
     if name == "local":
         return None if value is None else _local(path, name, value)
+    if name == "beads":
+        return None if value is None else _beads(path, name, value)
     source = _dictionary(path, name, value)
     facts = {str(k): str(v) for k, v in _dictionary(path, name, source.get("facts", {})).items()}
     warned = _texts(path, name, source.get("warnings", []))
@@ -203,21 +207,39 @@ def _shape(path: str, name: str, value: Any) -> tuple[int, int] | None:
 
 
 def _local(path: str, name: str, value: Any) -> LocalShifts:
-    table = _dictionary(path, name, value)
-    arrays: dict[str, Any] = {}
-    for part, depth in (("points_px", 3), ("shifts_px", 3), ("good", 2)):
-        try:
-            arrays[part] = np.array(table.get(part), np.float64)  # null becomes NaN
-        except (TypeError, ValueError):
-            arrays[part] = np.zeros(0)
-        if arrays[part].ndim != depth:
-            kind = "numbers of one shape for each tilt and point"
-            fail(path, f"{name}.{part}", repr(table.get(part))[:40], kind, "the file is damaged")
+    parts = {"points_px": 3, "shifts_px": 3, "good": 2}
+    arrays: dict[str, Any] = _tables(path, name, value, parts)
     arrays["good"] = arrays["good"] == 1.0
     try:
         return LocalShifts(**arrays)
     except InputError as error:
         fail(path, name, error, "tables of one size", "the file is damaged; align again")
+
+
+def _beads(path: str, name: str, value: Any) -> Beads:
+    parts = {"points_px": 2, "residuals_px": 3, "left_out_px": 3, "weights": 2}
+    arrays = _tables(path, name, value, parts)
+    try:
+        return Beads(**arrays, diameter_px=_number(path, name, value.get("diameter_px")))
+    except InputError as error:
+        fail(path, name, error, "tables of one size", "the file is damaged; align again")
+
+
+def _tables(
+    path: str, name: str, value: Any, parts: dict[str, int]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Numbers of some parts of an object, of so many axes; null becomes NaN."""
+    table = _dictionary(path, name, value)
+    arrays: dict[str, npt.NDArray[np.float64]] = {}
+    for part, depth in parts.items():
+        try:
+            arrays[part] = np.array(table.get(part), np.float64)
+        except (TypeError, ValueError):
+            arrays[part] = np.zeros(0)
+        if arrays[part].ndim != depth:
+            kind = "numbers of one shape for each tilt and point"
+            fail(path, f"{name}.{part}", repr(table.get(part))[:40], kind, "the file is damaged")
+    return arrays
 
 
 def _dictionary(path: str, name: str, value: Any) -> dict[str, Any]:

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Beads: placed as well as their noise allows, found where there are some, and taken out again."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bead_cases import ANGLES, AXIS, DIAMETER, EDGE, BeadCase, bead_case
+from specimens import without_gauge
+
+from cryolith import Alignment, TiltSeries, files
+from cryolith.align import AlignSettings, align_tilt_series, remove_beads
+from cryolith.align.beads import Noise, Profile, fit_spots, measure_noise
+from cryolith.align.beads_series import align_on_beads
+from cryolith.errors import InputError
+from cryolith.reconstruct import sirt
+
+
+@functools.cache
+def aligned(kind: str) -> tuple[BeadCase, Alignment]:
+    case = bead_case(kind)
+    series = TiltSeries(images=case.images, angles_deg=ANGLES, tilt_axis_deg=AXIS, pixel_size=5.0)
+    return case, align_tilt_series(series, threads=1)
+
+
+def test_noise_is_measured_by_brightness() -> None:
+    rng = np.random.default_rng(0)
+    expected = np.linspace(5, 100, 200)[None, :, None] * np.ones((3, 200, 200))
+    images = rng.poisson(expected) + rng.normal(0, 4, expected.shape)
+    noise = measure_noise(images.astype(np.float32))
+    assert noise.slope == pytest.approx(1.0, rel=0.1)
+    assert noise.variance(np.array([50.0]))[0] == pytest.approx(66.0, rel=0.1)
+
+
+def test_places_are_as_good_as_the_noise_allows() -> None:
+    rng = np.random.default_rng(1)
+    profile, k = Profile.soft_disc(6.0), 60
+    truth = np.arange(k)[:, None] * 40.0 % 400 + 20 + rng.uniform(-0.5, 0.5, (k, 2))
+    truth[:, 0] = np.arange(k) // 10 * 40 + 20 + rng.uniform(-0.5, 0.5, k)
+    y, x = np.mgrid[:260, :420].astype(np.float64)
+    expected = np.full(y.shape, 20.0)
+    for place in truth:
+        expected += 15 * profile.at(np.hypot(y - place[0], x - place[1]))
+    image = rng.poisson(expected).astype(np.float32)
+    fits = fit_spots(image, np.rint(truth) + 1, profile, Noise(0.0, 1.0))
+    z = (fits.places - truth) / fits.sigma[:, None]
+    assert 0.8 < np.sqrt(np.mean(z**2)) < 1.2  # 120 numbers: 6.5 %, three times
+    assert 0.9 < fits.misfit.mean() < 1.1
+    assert np.abs(fits.shape.mean(axis=0)).max() < 0.02
+
+
+@pytest.mark.parametrize("kind", ["particle", "slab"])
+def test_a_series_with_beads_is_aligned_on_them(kind: str) -> None:
+    case, found = aligned(kind)
+    assert found.beads is not None
+    assert found.sigma_shifts_px is not None
+    assert 6 <= len(found.beads.points_px) <= 8
+    assert found.beads.diameter_px == pytest.approx(DIAMETER, abs=2)
+    across, along = without_gauge(found.shifts_px - case.shifts_px, ANGLES, AXIS)
+    rms = float(np.sqrt(np.mean(across**2 + along**2)))
+    stated = float(np.sqrt(np.mean(np.sum(found.sigma_shifts_px**2, axis=1))))
+    assert rms < 0.1
+    assert 0.5 < rms / stated < 1.6
+    assert abs(found.tilt_axis_deg - AXIS) < 0.1
+    assert not found.flags
+
+
+def test_beads_have_their_places_in_the_volume() -> None:
+    case, found = aligned("particle")
+    assert found.beads is not None
+    # The origin is the specimen's middle, not that of the truth: compare places from their mean.
+    mine, true = found.beads.points_px, case.beads[:, ::-1]
+    away = np.linalg.norm(mine[:, None] - mine[None], axis=-1)
+    expected = np.linalg.norm(true[:, None] - true[None], axis=-1)
+    for row in away:
+        nearest = np.abs(np.sort(row)[1] - expected).min()
+        assert nearest < 0.3
+
+
+def test_no_beads_means_none_found() -> None:
+    case = bead_case("particle", count=0)
+    series = TiltSeries(images=case.images, angles_deg=ANGLES)
+    with pytest.raises(InputError, match="beads: found too few"):
+        align_tilt_series(series, settings=AlignSettings(beads="yes"), threads=1)
+
+
+def test_a_known_diameter_needs_a_pixel_size() -> None:
+    case = bead_case("particle")
+    series = TiltSeries(images=case.images, angles_deg=ANGLES)
+    with pytest.raises(InputError, match="bead_diameter"):
+        align_tilt_series(series, settings=AlignSettings(bead_diameter="5 nm"), threads=1)
+    fit, _ = align_on_beads(
+        lambda i: case.images[i],
+        ANGLES,
+        (EDGE, EDGE),
+        diameter_px=10.0,
+        least=5,
+        max_shift=None,
+        stopped=lambda: None,
+    )
+    assert fit is not None
+    assert fit.diameter_px == pytest.approx(DIAMETER, abs=2)
+
+
+def test_the_file_keeps_the_beads(tmp_path: Path) -> None:
+    _, found = aligned("particle")
+    files.write_alignment(tmp_path / "a.json", found)
+    again = files.read_alignment(tmp_path / "a.json")
+    assert found.beads is not None
+    assert again.beads is not None
+    for name in ("points_px", "residuals_px", "left_out_px", "weights", "diameter_px"):
+        np.testing.assert_array_equal(getattr(again.beads, name), getattr(found.beads, name))
+
+
+def near_beads(found: Alignment, shape: tuple[int, int, int]) -> np.ndarray:
+    assert found.beads is not None
+    grid = np.stack(np.mgrid[: shape[0], : shape[1], : shape[2]], axis=-1)
+    grid = grid - (np.array(shape) - 1) / 2
+    away = np.min([np.linalg.norm(grid - p, axis=-1) for p in found.beads.points_px], axis=0)
+    return (away > DIAMETER) & (away < 2.5 * DIAMETER)
+
+
+def test_reconstructions_near_beads_improve_without_them() -> None:
+    case, found = aligned("particle")
+    series = TiltSeries(images=case.images, angles_deg=ANGLES)
+    level = float(case.bare.min())
+    near = near_beads(found, (64, EDGE, EDGE))
+
+    def volume(images: np.ndarray) -> np.ndarray:
+        return sirt(images - level, found, thickness=64, n_iter=10, threads=1)
+
+    truth = volume(case.bare.astype(np.float32))
+    errors = {"beads": volume(series.images) - truth}
+    for how in ("inpaint", "mask"):
+        errors[how] = volume(remove_beads(series, found, how=how).images) - truth
+    rms = {name: float(np.sqrt(np.mean(e[near] ** 2))) for name, e in errors.items()}
+    assert rms["inpaint"] < 0.5 * rms["beads"]
+    assert rms["mask"] < 0.5 * rms["beads"]
+
+
+def test_removal_leaves_the_rest_and_looks_like_it() -> None:
+    case, found = aligned("slab")
+    series = TiltSeries(images=case.images, angles_deg=ANGLES)
+    masked = remove_beads(series, found, how="mask").images
+    filled = remove_beads(series, found).images
+    hidden = np.isnan(masked)
+    np.testing.assert_array_equal(filled[~hidden], case.images[~hidden])
+    difference = (filled - case.bare)[hidden]
+    noise = (case.images - case.bare)[~hidden & (case.images > 0.7 * case.bare)]
+    assert abs(difference.mean()) < 0.2 * noise.std()
+    assert difference.std() == pytest.approx(noise.std(), rel=0.25)
+    np.testing.assert_array_equal(filled, remove_beads(series, found).images)
+
+
+def test_removal_refuses_what_it_cannot_do() -> None:
+    case, found = aligned("slab")
+    series = TiltSeries(images=case.images, angles_deg=ANGLES)
+    with pytest.raises(InputError, match="without beads"):
+        remove_beads(series, replace(found, beads=None))
+    with pytest.raises(InputError, match="how"):
+        remove_beads(series, found, how="erase")  # type: ignore[arg-type]
+    short = TiltSeries(images=case.images[1:], angles_deg=ANGLES[1:])
+    with pytest.raises(InputError, match="20 images"):
+        remove_beads(short, found)
