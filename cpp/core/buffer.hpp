@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/pages.hpp"
 #include "core/view.hpp"
 
 namespace cryolith {
@@ -23,9 +24,7 @@ class Buffer {
     constexpr index_t limit = (index_t{1} << 62) / static_cast<index_t>(sizeof(T));
     require(count >= 0 && count < limit, "buffer: cannot hold ", count, " elements");
     const std::size_t bytes = (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
-    data_.reset(static_cast<T*>(std::aligned_alloc(64, bytes == 0 ? 64 : bytes)));
-    if (!data_) throw std::bad_alloc();
-    std::memset(static_cast<void*>(data_.get()), 0, bytes);
+    data_ = Owner(static_cast<T*>(bytes < kPagesFrom ? zeroed(bytes) : take_pages(bytes)), Free{bytes});
   }
   // A buffer that was moved from is empty.
   Buffer(Buffer&& other) noexcept : data_(std::move(other.data_)), size_(std::exchange(other.size_, 0)) {}
@@ -44,10 +43,22 @@ class Buffer {
   }
 
  private:
+  static void* zeroed(std::size_t bytes) {
+    void* memory = std::aligned_alloc(64, bytes == 0 ? 64 : bytes);
+    if (memory == nullptr) throw std::bad_alloc();
+    return std::memset(memory, 0, bytes);
+  }
   struct Free {
-    void operator()(T* p) const { std::free(p); }
+    std::size_t bytes = 0;
+    void operator()(T* p) const {
+      if (bytes < kPagesFrom)
+        std::free(p);
+      else
+        return_pages(p, bytes);
+    }
   };
-  std::unique_ptr<T, Free> data_;
+  using Owner = std::unique_ptr<T, Free>;
+  Owner data_;
   index_t size_ = 0;
 };
 

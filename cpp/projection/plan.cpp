@@ -241,6 +241,13 @@ Range ProjectionPlan::strip_pixels(index_t tilt, Range blocks, Range samples) co
   return {begin, std::max(begin, std::min(extent, high + kTaps / 2 + 1))};
 }
 
+index_t ProjectionPlan::table_bytes() const {
+  const auto taps = [](const Bank& bank) {
+    return std::ssize(bank.back) * index_t{2 * sizeof(Tap) + sizeof(PairTap)};  // back, forward, back_pairs
+  };
+  return taps(shallow_) + taps(steep_) + table_.size() * index_t{sizeof(float)};
+}
+
 StripJob strip_job(const ProjectionPlan& plan, index_t tilt, Range blocks, float* strips) {
   StripJob job = {};
   job.blocks = blocks.end - blocks.begin;

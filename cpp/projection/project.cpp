@@ -283,12 +283,12 @@ index_t project_scratch_bytes(const ProjectionPlan& plan, index_t threads) {
   const Slab slab = Slab::sizes(plan, threads);
   index_t shared = slab.pixels * slab.stride + (slab.scatters ? slab.blocks * plan.rows() * kLanes : 0);
   for (index_t tilt = 0; tilt < plan.tilts(); ++tilt)
-    if (slab.ways[static_cast<std::size_t>(tilt)] != Way::scatter)
-      shared += (kStripSamples + 1) * std::max(plan.image().height, plan.image().width);
+    if (plan.straight(tilt)) shared += (kStripSamples + 1) * std::max(plan.image().height, plan.image().width);
   const index_t rows = slab.scatters ? 0 : (kJobBlocks * plan.rows() + kStripSamples) * kLanes;
   const index_t own =
       copy_layout(plan).size() + turned_size(plan.steep()) + rows + kJobBlocks * plan.strip_rows() * kLanes;
-  return index_t{sizeof(float)} * (shared + threads * own);
+  const index_t jobs = (std::min(slab.blocks, plan.blocks()) + kJobBlocks - 1) / kJobBlocks;
+  return index_t{sizeof(float)} * (shared + std::min(threads, jobs) * own);
 }
 
 void project(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> volume, View3<float> images, bool add) {
