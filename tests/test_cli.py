@@ -31,6 +31,8 @@ def test_version():
         "check",
         "info",
         "align",
+        "motion",
+        "score",
         "convert",
         "reconstruct",
         "detect",

@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from .pipeline import Listener
+from .listener import Listener
 
 __all__ = ["BarListener", "JsonListener", "PlainListener", "listener_for"]
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,19 @@ from typing import Any
 from ._version import __version__
 from .errors import InputError
 from .files.atomic import sha256, sweep, write_json
+from .listener import Listener
 
-__all__ = ["FOLDER", "Record", "lock", "read_record", "sweep_partials", "why_stale", "write_record"]
+__all__ = [
+    "FOLDER",
+    "Record",
+    "carry_out",
+    "lock",
+    "peak_bytes",
+    "read_record",
+    "sweep_partials",
+    "why_stale",
+    "write_record",
+]
 
 FOLDER = ".cryolith"
 
@@ -86,6 +98,48 @@ def why_stale(
         if sha256(folder / name) != digest:
             return f"its output {name} is not what was written"
     return ""
+
+
+def carry_out(
+    folder: Path,
+    stage: str,
+    *,
+    inputs: Mapping[str, str],
+    parameters: Mapping[str, Any],
+    work: Callable[[], tuple[list[str], dict[str, Any]]],
+    listener: Listener,
+) -> None:
+    """Do ``work`` and record it, unless the record of an earlier run holds.
+
+    ``work`` returns the names of the files that it wrote in ``folder``, and the facts to keep.
+    """
+    why = why_stale(folder, stage, inputs, parameters)
+    if not why:
+        listener.skipped(stage)
+        return
+    listener.started(stage, why)
+    start = time.monotonic()
+    outputs, facts = work()
+    write_record(
+        folder,
+        Record(
+            stage=stage,
+            inputs=inputs,
+            parameters=parameters,
+            outputs={name: sha256(folder / name) for name in outputs},
+            facts=facts,
+        ),
+    )
+    listener.finished(stage, time.monotonic() - start, peak_bytes())
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process has held; 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * 1024
 
 
 def sweep_partials(folder: Path) -> None:

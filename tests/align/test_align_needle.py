@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 from specimens import without_gauge
 
-from cryolith.align import align_tilt_series
+from cryolith.align import align_tilt_series, score_alignments, unaligned
 from cryolith.datamodel import Alignment
 from cryolith.files import read_tilt_series
 
@@ -108,6 +108,19 @@ def test_axis_and_shifts_agree_with_the_reference(
     none = without_gauge(-shifts, angles, axis)
     assert np.sqrt(np.mean(none[0] ** 2 + none[1] ** 2)) > 10
     assert not found.flags
+
+
+def test_the_score_puts_ours_before_the_authors_before_none(
+    needle: tuple[npt.NDArray[np.float32], Float64, Alignment], reference: Etspy
+) -> None:
+    images, angles, found = needle
+    shifts, axis = reference.ours()
+    authors = Alignment(angles_deg=angles, tilt_axis_deg=axis, shifts_px=shifts)
+    scores = score_alignments(images, {"ours": found, "authors": authors, "none": unaligned(found)})
+    means = [score.mean_holdout() for score in scores.values()]
+    assert means[0] < means[1] < 0.1 * means[2]
+    assert not scores["authors"].unpredicted.any()
+    assert scores["none"].unpredicted.any()
 
 
 def test_held_out_tilts_are_predicted_better_than_by_the_reference(

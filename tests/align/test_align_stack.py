@@ -142,6 +142,11 @@ def test_a_movie_with_gain_and_defects() -> None:
     assert blur[0] < 0.3 * blur[1]
     np.testing.assert_array_equal(found.total, found.odd + found.even)
     assert abs(found.even.sum() / found.odd.sum() - 5 / 4) < 0.01
+    corrected = raw.astype(float) * gain
+    means = corrected.mean(axis=(1, 2), where=~bad)
+    np.testing.assert_allclose(found.mean_counts, means, rtol=1e-6)
+    lying = np.where(bad, means[:, None, None], corrected).sum(axis=0)
+    np.testing.assert_allclose(found.unaligned, lying, rtol=1e-5)
 
 
 def test_a_movie_can_be_stopped() -> None:
@@ -158,6 +163,7 @@ def test_a_movie_can_be_stopped() -> None:
         (lambda: register_stack(np.ones((3, 2, 8))), "stack: found 2 x 8"),
         (lambda: align_movie(np.ones((1, 8, 8))), "frames: found 1"),
         (lambda: align_movie([np.ones((8, 8)), np.ones((8, 9))]), r"frames\[1\]: found shape"),
+        (lambda: align_movie([np.ones((8, 8)), np.full((8, 8), np.nan)]), r"frames\[1\]: found no"),
         (lambda: align_movie(np.ones((2, 3, 8))), "frames: found"),
         (lambda: align_movie(np.ones((2, 8, 8)), gain=np.ones((8, 9))), "gain: found shape"),
         (

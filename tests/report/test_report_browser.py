@@ -4,10 +4,7 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,36 +14,6 @@ from report_content import build_content
 from cryolith.report import write_report
 
 pytestmark = pytest.mark.browser
-
-
-def _missing(what: str) -> None:
-    if os.environ.get("CRYOLITH_REQUIRE_BROWSER") == "1":
-        pytest.fail(f"CRYOLITH_REQUIRE_BROWSER=1, but {what}")
-    pytest.skip(what)
-
-
-@pytest.fixture(scope="module")
-def driver() -> Iterator[Any]:
-    try:
-        from selenium import webdriver
-        from selenium.webdriver.chrome.service import Service
-    except ImportError:
-        _missing("selenium is not installed")
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    browser = next((path for path in map(shutil.which, names) if path), None)
-    service = shutil.which("chromedriver")
-    if browser is None or service is None:
-        _missing("no chromium or no chromedriver is on the PATH")
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    for argument in ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        options.add_argument("--no-sandbox")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    found = webdriver.Chrome(options=options, service=Service(service))
-    yield found
-    found.quit()
 
 
 @pytest.fixture(scope="module")

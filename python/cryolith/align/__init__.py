@@ -5,12 +5,14 @@ from .apply import aligned_images
 from .images import estimate_background
 from .movie import MovieAlignment, align_movie
 from .registration import Registration, register
+from .score import AlignmentScore, score_alignment, score_alignments, unaligned
 from .settings import AlignSettings
 from .stack import StackRegistration, register_stack
 from .tilt_series import align_tilt_series
 
 __all__ = [
     "AlignSettings",
+    "AlignmentScore",
     "MovieAlignment",
     "Registration",
     "StackRegistration",
@@ -20,4 +22,7 @@ __all__ = [
     "estimate_background",
     "register",
     "register_stack",
+    "score_alignment",
+    "score_alignments",
+    "unaligned",
 ]

@@ -35,6 +35,10 @@ class MovieAlignment:
     total, odd, even : (ny, nx) float32 [counts]
         Sum of all frames, of those numbered 1, 3, ... and 0, 2, ..., each moved back by its shift. Within the largest
         shift of the border the other side's pixels come in.
+    unaligned : (ny, nx) float32 [counts]
+        Sum of all frames where they lie: what there was before.
+    mean_counts : (n_frames,) float64 [counts/px]
+        Of the pixels that are not missing, gain applied.
     """
 
     shifts_px: Float64
@@ -44,6 +48,8 @@ class MovieAlignment:
     total: Float32
     odd: Float32
     even: Float32
+    unaligned: Float32
+    mean_counts: Float64
 
 
 class _Frames:
@@ -74,6 +80,10 @@ class _Frames:
             frame = frame * self.gain
         if self.bad is not None:
             frame = np.where(self.bad, np.float32(np.nan), frame)
+        if not np.isfinite(frame).any():
+            raise InputError(
+                f"frames[{i}]: found no finite pixel, expected an image; leave that frame out"
+            )
         return frame
 
 
@@ -112,7 +122,7 @@ def align_movie(
     Raises
     ------
     InputError
-        Fewer than two frames, different shapes, or smaller than 4 x 4 pixels.
+        Fewer than two frames, different shapes, smaller than 4 x 4 pixels, or a frame without a finite pixel.
     Cancelled
         ``cancel`` was set.
 
@@ -144,13 +154,9 @@ def align_movie(
 
     farthest = min(source.shape) / 8 if max_shift is None else max_shift
     found = register_frames(one_by_one, n, source.shape, farthest, threads, cancel)
-    sums = [_core.FrameSum(*source.shape) for _ in range(2)]
-    for i, frame in one_by_one():
-        row, column = found.shifts_px[i]
-        sums[i % 2].add(frame[0], row, column, threads, cancel)
-    even, odd = (np.empty(source.shape, np.float32) for _ in range(2))
-    for total, out in zip(sums, (even, odd), strict=True):
-        total.write(out, threads, cancel)
+    even, odd, unaligned, means = _sums(
+        one_by_one(), found.shifts_px, source.shape, threads, cancel
+    )
     if progress is not None:
         progress(1.0)
     return MovieAlignment(
@@ -161,4 +167,34 @@ def align_movie(
         total=even + odd,
         odd=odd,
         even=even,
+        unaligned=unaligned,
+        mean_counts=means,
     )
+
+
+def _sums(
+    frames: Iterator[tuple[int, Float32]],
+    shifts: Float64,
+    shape: tuple[int, int],
+    threads: int,
+    cancel: _core.CancelToken | None,
+) -> tuple[Float32, Float32, Float32, Float64]:
+    """Add up the even frames and the odd ones moved back, all where they lie; and the mean of each."""
+    sums = [_core.FrameSum(*shape) for _ in range(2)]
+    unaligned, means = np.zeros(shape, np.float32), np.zeros(len(shifts))
+    for i, frame in frames:
+        row, column = shifts[i]
+        sums[i % 2].add(frame[0], row, column, threads, cancel)
+        means[i] = _add_where_it_lies(frame[0], unaligned)
+    even, odd = (np.empty(shape, np.float32) for _ in range(2))
+    for total, out in zip(sums, (even, odd), strict=True):
+        total.write(out, threads, cancel)
+    return even, odd, unaligned, means
+
+
+def _add_where_it_lies(frame: Float32, total: Float32) -> float:
+    """Add a frame, its mean in missing pixels; return the mean."""
+    good = np.isfinite(frame)
+    mean = float(frame.mean(where=good, dtype=np.float64))
+    total += np.where(good, frame, np.float32(mean))
+    return mean

@@ -19,7 +19,16 @@ from .quality import fit_axis, hold_out, misfits, relative_residuals, shift_erro
 from .settings import AlignSettings
 from .specimen import Prepared
 
-__all__ = ["Fit", "Job", "centred_gauge", "coarse_misfits", "first_pose", "refined"]
+__all__ = [
+    "Fit",
+    "Job",
+    "centred_gauge",
+    "coarse_misfits",
+    "extent",
+    "first_pose",
+    "refined",
+    "with_ridge",
+]
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -189,7 +198,7 @@ def _level(
     factor = max(1, round(binning / ready.binning))
     images = reduce_images(ready.images, factor, job.threads, job.cancel, softness=softness)
     model = replace(_model(job, ready, images, pose), softness=softness)
-    return _with_ridge(model, pose)
+    return with_ridge(model, pose)
 
 
 def _turned(
@@ -206,7 +215,7 @@ def _turned(
     return pose, solution, holdout, f"rotation of each image: dropped ({told})"
 
 
-def _with_ridge(model: Model, pose: Pose) -> tuple[Model, Solution]:
+def with_ridge(model: Model, pose: Pose) -> tuple[Model, Solution]:
     """Set the ridge to the variance of the noise over that of the density, from a first solution."""
     first = solve(model, pose, None, _AXIS_ITERATIONS)
     noise = dot(first.residual, first.residual) / first.residual.size
@@ -233,7 +242,7 @@ def _model(job: Job, ready: Prepared, images: Float32, pose: Pose) -> Model:
     along, across = width * s + height * c, width * c + height * s
     ny = int(np.ceil(along + moved_along(pose.shifts_px, pose.tilt_axis_deg))) + 4
     if ready.isolated:
-        diameter = min(_extent(images, pose, job.threads), across)
+        diameter = min(extent(images, pose, job.threads), across)
         nz = nx = int(np.ceil(diameter)) + 2
         z, x = np.mgrid[:nz, :nx] - (nx - 1) / 2
         support = np.hypot(z, x) <= diameter / 2
@@ -254,7 +263,7 @@ def _model(job: Job, ready: Prepared, images: Float32, pose: Pose) -> Model:
     )
 
 
-def _extent(images: Float32, pose: Pose, threads: int) -> float:
+def extent(images: Float32, pose: Pose, threads: int) -> float:
     """Diameter [px] of the cylinder about the axis that holds an isolated specimen."""
     size = 2 * max(images.shape[1:])
     turned = resample_images(

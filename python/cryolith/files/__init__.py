@@ -12,6 +12,7 @@ from .defects import read_defects, write_defects
 from .findings import Finding
 from .info import info
 from .mdoc import Mdoc, read_mdoc
+from .movie import Movie, open_movie, read_bad_pixels, read_gain
 from .sample import sample_path
 from .series import read_tilt_series
 from .table import write_table
@@ -21,13 +22,17 @@ __all__ = [
     "Finding",
     "Known",
     "Mdoc",
+    "Movie",
     "atomic",
     "check",
     "info",
+    "open_movie",
     "open_slabs",
     "read_alignment",
     "read_angle_file",
+    "read_bad_pixels",
     "read_defects",
+    "read_gain",
     "read_imod",
     "read_mdoc",
     "read_tilt_series",

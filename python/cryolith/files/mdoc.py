@@ -18,7 +18,7 @@ import numpy.typing as npt
 from .angles import parse_number, read_text, split_lines
 from .findings import Notes, fail
 
-__all__ = ["Mdoc", "parse_mdoc", "read_mdoc"]
+__all__ = ["Mdoc", "parse_mdoc", "read_mdoc", "render_mdoc"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -54,6 +54,10 @@ class Mdoc:
         ZValue of each image.
     header : dict of str
         Fields before the first section.
+    titles : tuple of str
+        Texts of the ``[T = ...]`` lines.
+    fields : tuple of dict of str
+        Every field of each section, as it stands there.
     """
 
     angles_deg: Float64
@@ -63,6 +67,14 @@ class Mdoc:
     order: npt.NDArray[np.int64] | None
     sections: npt.NDArray[np.int64]
     header: dict[str, str] = field(default_factory=dict)
+    titles: tuple[str, ...] = ()
+    fields: tuple[dict[str, str], ...] = ()
+
+    @property
+    def movies(self) -> tuple[str, ...]:
+        """File name of the movie of each image (SubFramePath without its folder); empty where none is told."""
+        paths = (f.get("SubFramePath", "") for f in self.fields)
+        return tuple(path.replace("\\", "/").rsplit("/", 1)[-1] for path in paths)
 
 
 def read_mdoc(path: str | os.PathLike[str], notes: Notes | None = None) -> Mdoc:
@@ -93,7 +105,27 @@ def parse_mdoc(text: str, path: str, notes: Notes) -> Mdoc:
         order=_order(fields, path, notes),
         sections=np.array([z for z, _ in sections], np.int64),
         header=header,
+        titles=tuple(titles),
+        fields=tuple(fields),
     )
+
+
+def render_mdoc(
+    log: Mdoc, order: npt.NDArray[np.int64], changed: dict[str, str], image: str
+) -> str:
+    """Return the text of an .mdoc of the sections ``order`` of another, numbered anew.
+
+    ``changed`` replaces fields of every section, ``image`` is the file that the sections now describe.
+    """
+    header = {**log.header, "ImageFile": image}
+    header |= {name: value for name, value in changed.items() if name == "PixelSpacing"}
+    lines = [f"{name} = {value}" for name, value in header.items()]
+    for title in log.titles:
+        lines += ["", f"[T = {title}]"]
+    for z, section in enumerate(order):
+        fields = {**log.fields[section], **changed}
+        lines += ["", f"[ZValue = {z}]", *(f"{name} = {value}" for name, value in fields.items())]
+    return "\n".join(lines) + "\n"
 
 
 def _split(

@@ -21,7 +21,7 @@ from .mrc_extended import Extended, parse_extended
 from .mrc_header import HEADER_BYTES, MrcHeader, check_size, parse_header
 from .opening import Opened
 
-__all__ = ["MrcFile", "read_data", "read_head"]
+__all__ = ["MrcFile", "read_data", "read_head", "unpack"]
 
 _CHUNK = 1 << 20
 # A consistent header over a compressed run of zeros is how a bomb looks; recorded images compress
@@ -72,7 +72,7 @@ def read_data(mrc: MrcFile, notes: Notes) -> npt.NDArray[Any]:
             mrc.opened.path, header.dtype, mode="r", offset=header.offset, shape=stored_shape
         )
     if header.packed:
-        stored = _unpack(stored, nx)
+        stored = unpack(stored, nx)
     if header.axes == (0, 1, 2):
         return stored
     notes.facts["axes"] = (
@@ -83,7 +83,8 @@ def read_data(mrc: MrcFile, notes: Notes) -> npt.NDArray[Any]:
     return np.transpose(stored, [slow_to_fast.index(a) for a in (2, 1, 0)])
 
 
-def _unpack(stored: npt.NDArray[Any], nx: int) -> npt.NDArray[np.uint8]:
+def unpack(stored: npt.NDArray[Any], nx: int) -> npt.NDArray[np.uint8]:
+    """Return (n, ny, nx) from rows of 4-bit pixels, two in each byte, the first in the low half."""
     out = np.empty((*stored.shape[:2], nx), np.uint8)
     out[..., 0::2] = (stored & 15)[..., : (nx + 1) // 2]
     out[..., 1::2] = (stored >> 4)[..., : nx // 2]

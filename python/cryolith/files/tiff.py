@@ -13,7 +13,7 @@ import numpy.typing as npt
 from .findings import Notes, fail
 from .tiff_pages import Page, tiff_pages
 
-__all__ = ["TiffHead", "read_tiff_data", "read_tiff_head"]
+__all__ = ["TiffHead", "decode_page", "read_tiff_data", "read_tiff_head"]
 
 # As for compressed MRC: more than this is a bomb, not an image.
 _BOMB_RATIO = 200
@@ -123,19 +123,36 @@ def read_tiff_data(head: TiffHead) -> npt.NDArray[Any]:
 
 
 def _decode(head: TiffHead) -> npt.NDArray[Any]:
+    out = np.empty(head.shape, head.dtype.newbyteorder("="))
+    for i in range(head.shape[0]):
+        out[i] = decode_page(head, i)
+    return out
+
+
+def decode_page(head: TiffHead, i: int) -> npt.NDArray[Any]:
+    """Return page ``i`` (ny, nx), decoded.
+
+    Raises
+    ------
+    FileFormatError
+        Damaged, or a compression that needs the package imagecodecs where it is not installed.
+    """
     import tifffile
 
-    out = np.empty(head.shape, head.dtype.newbyteorder("="))
     try:
-        with tifffile.TiffFile(head.path) as tif:
-            for i in range(head.shape[0]):
-                out[i] = tif.pages[i].asarray()
+        page: npt.NDArray[Any] = tifffile.imread(head.path, key=i)
     except Exception as error:  # a decoder may raise anything on damaged data
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        do = "save the images again, uncompressed"
+        if "imagecodecs" in reason:
+            do = f"pip install imagecodecs, or {do}"
+        fail(head.path, f"TIFF data of page {i}", reason, "pages that can be decoded", do)
+    if page.shape != head.shape[1:]:
         fail(
             head.path,
-            "TIFF data",
-            " ".join(str(error).split())[:200] or type(error).__name__,
-            "pages that can be decoded",
-            "save the images again, uncompressed",
+            f"TIFF data of page {i}",
+            f"{page.shape}",
+            f"{head.shape[1:]}",
+            "save it again",
         )
-    return out
+    return page

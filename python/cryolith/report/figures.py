@@ -19,15 +19,25 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 __all__ = [
+    "ACCENT",
+    "BAD",
+    "GRID",
+    "INK",
+    "MUTED",
+    "SECOND",
     "Paint",
     "convergence",
     "correlation",
+    "cross",
     "draw",
+    "logarithmic",
     "power",
     "residuals",
+    "say",
     "shifts",
     "sinogram",
     "sizes",
+    "standalone",
 ]
 
 Paint = Callable[[Figure], None]
@@ -37,6 +47,10 @@ INK, GRID, ACCENT, SECOND, BAD, MUTED, CARD = (f"#01020{i}" for i in range(1, 8)
 _VARIABLES = {
     INK: "currentColor", GRID: "var(--grid)", ACCENT: "var(--accent)", SECOND: "var(--second)",
     BAD: "var(--bad)", MUTED: "var(--muted)", CARD: "var(--card)",
+}  # fmt: skip
+_LIGHT = {
+    INK: "#1b2330", GRID: "#e4e8ee", ACCENT: "#2563a8", SECOND: "#c2570c", BAD: "#c0282d",
+    MUTED: "#5d6878", CARD: "#ffffff",
 }  # fmt: skip
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "path", "svg.image_inline": True, "font.family": "DejaVu Sans",
@@ -56,6 +70,20 @@ _lock = threading.Lock()  # matplotlib's settings are global
 
 def draw(name: str, paint: Paint, size: tuple[float, float] = (5.0, 2.7)) -> str:
     """Return a figure of ``size`` [inch] as inline SVG whose ids begin with ``name``."""
+    return _inline(_svg(name, paint, size), name)
+
+
+def standalone(name: str, paint: Paint, size: tuple[float, float] = (5.0, 2.7)) -> str:
+    """Return a figure as an SVG file of its own, in the page's light colours on white."""
+    svg = _svg(name, paint, size)
+    for colour, value in _LIGHT.items():
+        svg = svg.replace(colour, value)
+    return re.sub(
+        r"(<svg[^>]*>)", r'\1\n<rect width="100%" height="100%" fill="#ffffff"/>', svg, count=1
+    )
+
+
+def _svg(name: str, paint: Paint, size: tuple[float, float]) -> str:
     with _lock, matplotlib.style.context(["default", {**_STYLE, "svg.hashsalt": name}]):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasSVG(figure)
@@ -63,7 +91,7 @@ def draw(name: str, paint: Paint, size: tuple[float, float] = (5.0, 2.7)) -> str
         buffer = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(buffer, format="svg", dpi=160, metadata=nothing)
-    return _inline(buffer.getvalue(), name)
+    return buffer.getvalue()
 
 
 def _inline(svg: str, name: str) -> str:
@@ -105,7 +133,7 @@ def shifts(
                 label=name,
                 lw=0.8,
             )
-            _cross(ax, angles, values[:, column], flags, named=column == 0)
+            cross(ax, angles, values[:, column], flags, named=column == 0)
         ax.set(xlabel="tilt (°)", ylabel=label)
         ax.margins(y=0.12)
         ax.legend(loc="best", ncols=2)
@@ -126,7 +154,7 @@ def residuals(
         known = values if values is not None else np.full(len(angles), np.nan)
         if np.isfinite(known).any():
             ax.plot(angles, known, "o", color=ACCENT, label="used in the fit")
-            _cross(ax, angles, known, flags)
+            cross(ax, angles, known, flags)
         if np.isfinite(holdout):
             ax.axhline(holdout, color=SECOND, ls="--", label=f"held-out mean {holdout:.3g}")
         if np.isfinite(known).any() or np.isfinite(holdout):
@@ -134,7 +162,7 @@ def residuals(
             ax.set_ylim(bottom=0)
             ax.legend(loc="best")
         else:
-            _say(ax, "no residual was computed")
+            say(ax, "no residual was computed")
         ax.set(xlabel="tilt (°)", ylabel="residual / signal")
 
     return paint
@@ -148,10 +176,7 @@ def convergence(values: npt.NDArray[np.float64]) -> Paint:
         iteration = np.arange(1, len(values) + 1)
         ax.plot(iteration, values, "o-", color=ACCENT)
         if (values > 0).all() and values.max() > 5 * values.min():
-            ax.set_yscale("log")
-            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            ax.yaxis.set_major_formatter("{x:.2g}")
-            ax.yaxis.set_minor_locator(NullLocator())
+            logarithmic(ax)
         ax.set(xlabel="iteration", ylabel="residual / signal")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
@@ -268,13 +293,14 @@ def sizes(
     return paint
 
 
-def _cross(
+def cross(
     ax: Axes,
     angles: npt.NDArray[np.float64],
     values: npt.NDArray[np.float64],
     flags: list[int],
     named: bool = True,
 ) -> None:
+    """Cross the flagged tilts, and name them where there are few."""
     halo = [patheffects.withStroke(linewidth=2.5, foreground=CARD)]
     for index in flags:
         if np.isfinite(values[index]):
@@ -293,7 +319,16 @@ def _cross(
             )
 
 
-def _say(ax: Axes, text: str) -> None:
+def logarithmic(ax: Axes) -> None:
+    """Make the values of a diagram logarithmic, with ticks at 1, 2 and 5 in plain numbers."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:.2g}")
+    ax.yaxis.set_minor_locator(NullLocator())
+
+
+def say(ax: Axes, text: str) -> None:
+    """Write in an empty diagram why it is empty."""
     ax.text(0.5, 0.5, text, ha="center", va="center", transform=ax.transAxes, color=MUTED)
 
 

@@ -12,6 +12,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from ..datamodel import Alignment, TiltSeries
 from ..metrics import Fsc
 from . import figures
 from .content import ReportContent
@@ -26,7 +27,7 @@ from .spectrum import binning, power_xz
 from .verdict import Verdict
 from .words import NONE, bytes_text, duration_text, heading, number, with_error
 
-__all__ = ["render"]
+__all__ = ["environment", "flat", "render", "series_context"]
 
 
 SIZE_COLUMNS = ("diameter_nm", "equivalent_diameter_nm", "diameter_px", "volume_nm3", "voxels")
@@ -51,36 +52,37 @@ def render(
     }
     context |= _slices(content, window)
     progress(0.5)
-    context |= _series(content, movie)
+    context |= series_context(content.series, content.alignment, movie)
     progress(0.7)
     context |= _diagrams(content, movie)
     progress(0.9)
     context |= _tables(content, window, facts)
-    return _environment().get_template("report.html.j2").render(context)
+    return environment().get_template("report.html.j2").render(context)
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Return what makes pages from the templates."""
     folder = resources.files(__package__) / "templates"
 
     def load(name: str) -> str:
         return (folder / name).read_text(encoding="utf-8")
 
-    environment = jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FunctionLoader(load),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    made.filters |= {
         "error": lambda v, sigma: with_error(float(v), float("nan") if sigma is None else sigma),
         "together": lambda text: text.replace(" ± ", "\u00a0±\u00a0"),
-        "number": lambda v: NONE if v is None else number(float(v)),
+        "number": lambda v, digits=4: NONE if v is None else number(float(v), digits),
         "bytes": bytes_text,
         "duration": duration_text,
     }
-    environment.globals["inline"] = lambda name: Markup(load(name))
-    return environment
+    made.globals["inline"] = lambda name: Markup(load(name))
+    return made
 
 
 def _slices(content: ReportContent, window: Window) -> dict[str, Any]:
@@ -91,11 +93,12 @@ def _slices(content: ReportContent, window: Window) -> dict[str, Any]:
     }
 
 
-def _series(content: ReportContent, movie: Movie) -> dict[str, Any]:
-    angles = content.alignment.angles_deg[movie.order]
+def series_context(series: TiltSeries, alignment: Alignment, movie: Movie) -> dict[str, Any]:
+    """Return what series.html.j2 shows: the animation, and every tilt."""
+    angles = alignment.angles_deg[movie.order]
     before, columns, rows = sprite(movie.before)
     after, _, _ = sprite(movie.after)
-    flags = content.alignment.flags
+    flags = alignment.flags
     thumb = 84 if len(angles) <= 100 else 60
     tilts = [
         {
@@ -106,11 +109,11 @@ def _series(content: ReportContent, movie: Movie) -> dict[str, Any]:
         }
         for k, i in enumerate(movie.order)
     ]
-    psi = np.deg2rad(content.alignment.tilt_axis_deg)
+    psi = np.deg2rad(alignment.tilt_axis_deg)
     return {
         "movie": {"before": before, "after": after, "columns": columns, "rows": rows},
         "frame": {"height": movie.before.shape[1], "width": movie.before.shape[2]},
-        "frame_bar": _frame_bar(content, movie.before.shape[2]),
+        "frame_bar": _frame_bar(series, movie.before.shape[2]),
         # the axis is the line u = 0, along v: (column, row) = (-sin psi, cos psi)
         "axis": (float(-np.sin(psi)), float(np.cos(psi))),
         "tilts": tilts,
@@ -119,9 +122,9 @@ def _series(content: ReportContent, movie: Movie) -> dict[str, Any]:
     }
 
 
-def _frame_bar(content: ReportContent, width: int) -> ScaleBar:
-    size = content.series.pixel_size
-    scale = content.series.images.shape[2] / width
+def _frame_bar(series: TiltSeries, width: int) -> ScaleBar:
+    size = series.pixel_size
+    scale = series.images.shape[2] / width
     if size is not None:
         return ScaleBar.of(width, size * scale)
     bar = ScaleBar.of(width * scale, None)
@@ -230,13 +233,13 @@ def _tables(content: ReportContent, window: Window, facts: dict[str, Any]) -> di
                 "numbered": "name" not in columns,
             }
         )
-    return {"tables": shown, "parameters": list(_flat(facts["parameters"]))}
+    return {"tables": shown, "parameters": list(flat(facts["parameters"]))}
 
 
-def _flat(values: dict[str, Any], head: str = "") -> Iterator[tuple[str, str]]:
+def flat(values: dict[str, Any], head: str = "") -> Iterator[tuple[str, str]]:
     """Yield the settings as ("stage.name", value) in the order of their names."""
     for name, value in sorted(values.items()):
         if isinstance(value, dict):
-            yield from _flat(value, f"{head}{name}.")
+            yield from flat(value, f"{head}{name}.")
         else:
             yield f"{head}{name}", json.dumps(value, ensure_ascii=False)

@@ -13,7 +13,7 @@ import numpy as np
 from .content import ReportContent
 from .words import number
 
-__all__ = ["Check", "Verdict", "judge"]
+__all__ = ["FLAGGED", "RESIDUAL", "Check", "Verdict", "grade", "judge", "worst"]
 
 WORDS = ("OK", "LOOK", "BAD")
 MEANING = {
@@ -89,11 +89,16 @@ def judge(content: ReportContent) -> Verdict:
                 target="slices",
             )
         )
+    return worst(checks)
+
+
+def worst(checks: list[Check]) -> Verdict:
+    """Return the verdict of checks: their worst word."""
     word = max((c.word for c in checks), key=WORDS.index)
     return Verdict(word=word, meaning=MEANING[word], checks=tuple(checks))
 
 
-def _word(value: float, limits: tuple[float, float]) -> str:
+def grade(value: float, limits: tuple[float, float]) -> str:
     """Grade by two limits; they rise where small is good and fall where large is."""
     sign = 1.0 if limits[0] < limits[1] else -1.0
     return WORDS[sum(sign * value > sign * limit for limit in limits)]
@@ -112,7 +117,7 @@ def _residual(content: ReportContent) -> Check:
         name=name,
         value=value,
         text=text,
-        word=_word(value, RESIDUAL),
+        word=grade(value, RESIDUAL),
         rule=rule,
         target="alignment",
     )
@@ -124,7 +129,7 @@ def _flagged(content: ReportContent) -> Check:
         name="Flagged tilts",
         value=float(flagged),
         text=f"{flagged} of {count}",
-        word=_word(flagged / count, FLAGGED),
+        word=grade(flagged / count, FLAGGED),
         rule=f"OK to {FLAGGED[0]:.0%} of the tilts, BAD above {FLAGGED[1]:.0%}",
         target="thumbnails",
     )
@@ -145,7 +150,7 @@ def _sizes(content: ReportContent) -> Check | None:
                 name="Size error (median)",
                 value=error,
                 text=f"{100 * error:.2g} % of {what}",
-                word=_word(error, SIZE_ERROR),
+                word=grade(error, SIZE_ERROR),
                 rule=f"OK to {SIZE_ERROR[0]:.0%}, BAD above {SIZE_ERROR[1]:.0%}",
                 target="tables",
             )
@@ -170,7 +175,7 @@ def _range(content: ReportContent) -> Check:
         name="Range of tilts",
         value=value,
         text=f"{number(value, 3)}° covered",
-        word=_word(value, RANGE_DEG),
+        word=grade(value, RANGE_DEG),
         rule=f"no size was measured; OK from {RANGE_DEG[0]:.0f}°, BAD below {RANGE_DEG[1]:.0f}°",
         target="power",
     )

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``cryolith run``, ``resume``, ``demo`` and ``report``: the main job."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .cli_options import (
+    Angles,
+    AsJson,
+    Axis,
+    Binning,
+    DryRun,
+    Frames,
+    Halves,
+    Iterations,
+    JobFile,
+    MaxMemory,
+    Method,
+    Out,
+    Overwrite,
+    Pixel,
+    Quiet,
+    Series,
+    Thickness,
+    Threads,
+    Timing,
+    make_job,
+)
+
+if TYPE_CHECKING:
+    from .config import Job
+    from .listener import Listener
+    from .stages import Result
+
+__all__ = ["demo", "report", "resume", "run"]
+
+
+class _Timer:
+    """Collects what a listener hears about time and memory, for --timing and the last lines."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, dict[str, float]] = {}
+
+    def wrap(self, listener: Listener) -> Listener:
+        told = listener.finished
+
+        def finished(stage: str, seconds: float, peak_bytes: int) -> None:
+            self.stages[stage] = {"seconds": round(seconds, 3), "peak_bytes": peak_bytes}
+            told(stage, seconds, peak_bytes)
+
+        listener.finished = finished  # type: ignore[method-assign]
+        return listener
+
+
+def _go(
+    work: Callable[..., Result],
+    *,
+    threads: int,
+    max_memory: str | None,
+    as_json: bool,
+    quiet: bool,
+    timing: Path | None,
+    **more: Any,
+) -> None:
+    from .console import listener_for
+    from .units import parse_bytes
+
+    memory = parse_bytes(max_memory, "--max-memory") if max_memory else None
+    listener, timer = listener_for(as_json=as_json, quiet=quiet), _Timer()
+    with listener:
+        result = work(threads=threads, max_memory=memory, listener=timer.wrap(listener), **more)
+    if timing:
+        from .files.atomic import write_json
+
+        write_json(timing, timer.stages)
+    _conclude(result, timer, as_json=as_json, quiet=quiet)
+
+
+def _conclude(result: Result, timer: _Timer, *, as_json: bool, quiet: bool) -> None:
+    report = result.folder / "report.html"
+    if as_json:
+        typer.echo(json.dumps({"event": "done", "report": str(report)}, sort_keys=True))
+    elif not quiet:
+        facts = json.loads((result.folder / "report.json").read_text(encoding="utf-8"))
+        typer.echo(f"{facts['verdict']['word']}: {facts['verdict']['meaning']}")
+        for line in facts["findings"]:
+            typer.echo(f"  {line}")
+        spent = sum(s["seconds"] for s in timer.stages.values())
+        typer.echo(f"report: {report}  ({spent:.1f} s)")
+
+
+def run(
+    series: Series,
+    out: Out,
+    config: JobFile = None,
+    angles: Angles = None,
+    pixel: Pixel = None,
+    tilt_axis: Axis = None,
+    method: Method = None,
+    iterations: Iterations = None,
+    thickness: Thickness = None,
+    binning: Binning = None,
+    halves: Halves = None,
+    frames: Frames = None,
+    threads: Threads = 0,
+    max_memory: MaxMemory = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    overwrite: Overwrite = False,
+    timing: Timing = None,
+) -> None:
+    """Align, reconstruct, detect and report: the whole way, resumable."""
+    job = make_job(
+        series, out, config, angles=angles, pixel=pixel, tilt_axis=tilt_axis, frames=frames,
+        method=method, n_iter=iterations, thickness=thickness, binning=binning, halves=halves,
+    )  # fmt: skip
+    from . import pipeline
+
+    if dry_run:
+        _show_plan(job, max_memory, as_json)
+        return
+    _go(functools.partial(pipeline.run, job), threads=threads, max_memory=max_memory,
+        as_json=as_json, quiet=quiet, overwrite=overwrite, timing=timing)  # fmt: skip
+
+
+def _show_plan(job: Job, max_memory: str | None, as_json: bool) -> None:
+    from . import pipeline
+    from .units import parse_bytes
+
+    made = pipeline.plan(job)
+    if as_json:
+        typer.echo(json.dumps(made.to_mapping(), sort_keys=True))
+    else:
+        for line in made.lines():
+            typer.echo(line)
+    memory = parse_bytes(max_memory, "--max-memory") if max_memory else None
+    made.require_fits(memory, Path(job.output))
+
+
+def resume(
+    folder: Annotated[Path, typer.Argument(help="Folder of an earlier run.")],
+    threads: Threads = 0,
+    max_memory: MaxMemory = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    timing: Timing = None,
+) -> None:
+    """Go on from the last stage whose record still holds; says what it skips and why."""
+    from . import pipeline
+
+    _go(functools.partial(pipeline.resume, folder), threads=threads, max_memory=max_memory,
+        as_json=as_json, quiet=quiet, timing=timing)  # fmt: skip
+
+
+def demo(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")] = Path(
+        "cryolith-demo"
+    ),
+    threads: Threads = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    timing: Timing = None,
+) -> None:
+    """Run the main job on the tilt series that comes with the package."""
+    from . import pipeline
+    from .files import sample_path
+
+    job = make_job(sample_path(), out, None, tilt_axis=90.0)  # as the microscope's log says
+    _go(functools.partial(pipeline.run, job), threads=threads, max_memory=None,
+        as_json=as_json, quiet=quiet, timing=timing)  # fmt: skip
+
+
+def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished run.")]) -> None:
+    """Write the report of a finished run again; stages that changed since are run first."""
+    from . import pipeline
+
+    result = pipeline.rewrite_report(folder)
+    typer.echo(f"report: {result.folder / 'report.html'}")

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The stages of the main job: what each reads, does and writes."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import records
+from ._version import __version__
+from .align import align_tilt_series, estimate_background
+from .config import Job
+from .datamodel import Alignment, Defects, TiltSeries, Volume
+from .detect import detect
+from .errors import Cancelled
+from .files import (
+    read_alignment,
+    read_volume,
+    write_alignment,
+    write_volume,
+)
+from .files.atomic import sha256
+from .files.defects import read_defects, write_defects
+from .half_volumes import (
+    correlate_halves,
+    frame_files,
+    half_paths,
+    write_halves,
+)
+from .listener import Listener
+from .planning import plan_job
+from .reconstruct import Reconstruction, ReconstructSettings, reconstruct
+from .settings import to_mapping
+
+if TYPE_CHECKING:
+    from ._core import CancelToken
+
+__all__ = ["STAGES", "Result", "Run", "carry_out", "read_result", "reconstruct_series"]
+
+STAGES = ("align", "reconstruct", "detect", "report")
+REPORT_FILES = (
+    "report.html",
+    "report.json",
+    "layers.csv",
+    "voids.csv",
+    "particles.csv",
+    "tilts.csv",
+)
+VOLUME = "volume.mrc"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Result:
+    """What a run has found, read back from its folder."""
+
+    folder: Path
+    series: TiltSeries
+    alignment: Alignment
+    volume: Volume
+    defects: Defects
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run in progress: what every stage needs."""
+
+    folder: Path
+    job: Job
+    series: TiltSeries
+    frames: tuple[TiltSeries, TiltSeries] | None
+    digest: str
+    threads: int
+    max_memory: int | None
+    cancel: CancelToken | None
+    listener: Listener
+
+    @property
+    def series_name(self) -> str:
+        return Path(self.job.series.path).name
+
+    @property
+    def volumes(self) -> tuple[str, ...]:
+        """The files of the volume, and of its halves where the job asks for them."""
+        halves = half_paths(Path(VOLUME)) if self.job.reconstruct.halves else ()
+        return (VOLUME, *map(str, halves))
+
+    def facts_of_series(self) -> dict[str, Any]:
+        """What the files beside the series decide; a change of theirs is a change of parameters."""
+        s = self.series
+        return {
+            "angles_deg": s.angles_deg.tolist(),
+            "pixel_size": s.pixel_size,
+            "tilt_axis_deg": s.tilt_axis_deg,
+        }
+
+    def on_progress(self, stage: str) -> Callable[[float], None]:
+        return lambda fraction: self.listener.progress(stage, fraction)
+
+
+def carry_out(state: Run, stage: str) -> None:
+    """Do a stage, unless its record holds."""
+    records.carry_out(
+        state.folder,
+        stage,
+        inputs=_inputs(state, stage),
+        parameters=_parameters(state, stage),
+        work=lambda: _WORK[stage](state),
+        listener=state.listener,
+    )
+
+
+def _inputs(state: Run, stage: str) -> dict[str, str]:
+    made = {
+        "align": (),
+        "reconstruct": ("alignment.json",),
+        "detect": (VOLUME,),
+        "report": (
+            "alignment.json",
+            *state.volumes,
+            "labels.mrc",
+            "defects.json",
+        ),
+    }[stage]
+    inputs = {name: sha256(state.folder / name) for name in made}
+    if stage == "reconstruct":
+        frames = dict(zip(("odd frames", "even frames"), frame_files(state.job), strict=False))
+        inputs |= {name: sha256(path) for name, path in frames.items()}
+    if stage != "detect":
+        inputs[state.series_name] = state.digest
+    return inputs
+
+
+def _parameters(state: Run, stage: str) -> dict[str, Any]:
+    job = to_mapping(state.job)
+    if stage == "report":
+        job.pop("output", None)
+        return {**job, **state.facts_of_series()}
+    if stage == "detect":
+        return dict(job["detect"])
+    return {**job[stage], **state.facts_of_series()}
+
+
+def _align(state: Run) -> tuple[list[str], dict[str, Any]]:
+    alignment = align_tilt_series(
+        state.series,
+        settings=state.job.align,
+        threads=state.threads,
+        cancel=state.cancel,
+        progress=state.on_progress("align"),
+    )
+    write_alignment(state.folder / "alignment.json", alignment)
+    return ["alignment.json"], {}
+
+
+def reconstruct_series(
+    series: TiltSeries, alignment: Alignment, settings: ReconstructSettings, **how: Any
+) -> tuple[Volume, list[float]]:
+    """Reconstruct with each tilt's background level removed; return the volume and the convergence.
+
+    ``how`` takes ``frames``, ``threads``, ``max_memory``, ``workspace``, ``cancel`` and ``progress``.
+    """
+    background = estimate_background(series.images)
+    volume = reconstruct(series, alignment, settings, background=background, **how)
+    if settings.halves and volume.halves is None:
+        raise Cancelled("cancelled by the caller")
+    data = volume.data
+    if not isinstance(data, Reconstruction):
+        return volume, []
+    if (
+        data.stopped == "cancelled"
+    ):  # a file is whole or absent: part of the iterations is for callers with arrays
+        raise Cancelled("cancelled by the caller")
+    return volume, list(data.history)
+
+
+def _reconstruct(state: Run) -> tuple[list[str], dict[str, Any]]:
+    volume, convergence = reconstruct_series(
+        state.series,
+        read_alignment(state.folder / "alignment.json"),
+        state.job.reconstruct,
+        frames=state.frames,
+        threads=state.threads,
+        max_memory=state.max_memory,
+        workspace=state.folder,
+        cancel=state.cancel,
+        progress=state.on_progress("reconstruct"),
+    )
+    label = f"cryolith {__version__} {state.job.reconstruct.method}; series {state.digest[:16]}"
+    write_volume(state.folder / VOLUME, volume, labels=[label])
+    if volume.halves is not None:
+        write_halves(state.folder / VOLUME, volume, label)
+    return list(state.volumes), {"convergence": convergence}
+
+
+def _detect(state: Run) -> tuple[list[str], dict[str, Any]]:
+    volume = read_volume(state.folder / VOLUME)
+    found = detect(
+        volume,
+        state.job.detect,
+        threads=state.threads,
+        cancel=state.cancel,
+        progress=state.on_progress("detect"),
+    )
+    if found.labels is None:
+        raise AssertionError("detect returns labels")
+    labels = Volume(data=found.labels, pixel_size=volume.pixel_size, origin=volume.origin)
+    write_volume(state.folder / "labels.mrc", labels, labels=[f"cryolith {__version__} labels"])
+    write_defects(state.folder / "defects.json", found)
+    return ["labels.mrc", "defects.json"], {}
+
+
+def _report(state: Run) -> tuple[list[str], dict[str, Any]]:
+    from .report import (  # matplotlib: only now, so that a run starts at once
+        ReportContent,
+        write_report,
+    )
+
+    result = read_result(state)
+    facts = records.read_record(state.folder, "reconstruct")
+    job = to_mapping(state.job)
+    job.pop("output", None)
+    content = ReportContent(
+        series=result.series,
+        alignment=result.alignment,
+        volume=result.volume,
+        defects=result.defects,
+        convergence=tuple(facts.facts.get("convergence", ())) if facts else (),
+        halves=correlate_halves(state.folder / VOLUME) if len(state.volumes) > 1 else None,
+        parameters=job,
+        inputs=((state.series_name, state.digest, Path(state.job.series.path).stat().st_size),),
+        command=f"cryolith run {shlex.quote(state.job.series.path)} -c job.toml -o NEW_FOLDER",
+        plan=plan_job(state.job, state.series).by_stage(),
+        version=__version__,
+    )
+    verdict = write_report(content, state.folder, progress=state.on_progress("report"))
+    files = [*REPORT_FILES, *(["fsc.csv"] if content.halves is not None else [])]
+    return files, {"verdict": verdict.word}
+
+
+_WORK: Mapping[str, Callable[[Run], tuple[list[str], dict[str, Any]]]] = {
+    "align": _align,
+    "reconstruct": _reconstruct,
+    "detect": _detect,
+    "report": _report,
+}
+
+
+def read_result(state: Run) -> Result:
+    """Read everything back, so that a resumed run continues from the same bytes as an undisturbed one."""
+    folder = state.folder
+    labels = read_volume(folder / "labels.mrc").data
+    return Result(
+        folder=folder,
+        series=state.series,
+        alignment=read_alignment(folder / "alignment.json"),
+        volume=read_volume(folder / VOLUME),
+        defects=read_defects(folder / "defects.json", labels),
+    )
