@@ -151,7 +151,7 @@ def score(series: Series, volume: Float32, seen: npt.NDArray[np.bool_], mask: An
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--strength", type=float, default=0.011)
+    parser.add_argument("--strength", type=float, default=0.0093)
     strength = parser.parse_args().strength
     write_machine()
     series = load()

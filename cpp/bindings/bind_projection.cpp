@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "bindings/stages.hpp"
 #include "projection/backproject.hpp"
 #include "projection/free_plan.hpp"
+#include "projection/local.hpp"
 #include "projection/missing.hpp"
 #include "projection/project.hpp"
 
@@ -20,16 +22,24 @@ namespace {
 using Shape3 = std::array<index_t, 3>;
 using Shape2 = std::array<index_t, 2>;
 
-std::unique_ptr<ProjectionPlan> make_plan(const Array<double>& poses, Shape3 volume, Shape2 image) {
-  const auto p = read<double, 2>(poses, "poses");
-  require(p.extent[1] == 8, "poses: found ", p.extent[1], " columns, expected 8");
+std::vector<TiltPose> tilt_poses(const Array<double>& poses, const char* name) {
+  const auto p = read<double, 2>(poses, name);
+  require(p.extent[1] == 8, name, ": found ", p.extent[1], " columns, expected 8");
   std::vector<TiltPose> tilts;
   for (index_t i = 0; i < p.extent[0]; ++i) {
     const double* row = p.data + 8 * i;
     tilts.push_back({row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7]});
   }
+  return tilts;
+}
+
+std::unique_ptr<ProjectionPlan> make_plan(const Array<double>& poses, Shape3 volume, Shape2 image,
+                                          const std::optional<Array<double>>& among) {
+  const std::vector<TiltPose> tilts = tilt_poses(poses, "poses");
+  const std::vector<TiltPose> all = among ? tilt_poses(*among, "among") : tilts;
   return std::make_unique<ProjectionPlan>(tilts, VolumeShape{volume[0], volume[1], volume[2]},
-                                          ImageShape{image[0], image[1]});
+                                          ImageShape{image[0], image[1]},
+                                          !std::all_of(all.begin(), all.end(), near_image_axis));
 }
 
 std::unique_ptr<FreePlan> make_free_plan(const Array<double>& poses, Shape3 volume, Shape2 image) {
@@ -110,14 +120,28 @@ index_t count_missing_pixels(const Array<float>& stack, int threads, const Cance
   return count_missing(cpu, pixels);
 }
 
+template <void (*Move)(const Cpu&, const LocalField&, View3<const float>, View3<float>)>
+void local_array(const Array<float>& stack, const Array<float>& nodes, index_t spacing, Array<float> out, int threads,
+                 const CancelToken* cancel) {
+  const auto from = read<float, 3>(stack, "stack");
+  const LocalField field{read<float, 4>(nodes, "nodes"), spacing};
+  const auto to = write<float, 3>(out, "out");
+  require_disjoint(from, "stack", to, "out");
+  require_disjoint(field.nodes, "nodes", to, "out");
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  Move(cpu, field, from, to);
+}
+
 }  // namespace
 
 void add_projection(py::module_& m) {
   using py::arg;
   py::class_<ProjectionPlan>(m, "ProjectionPlan", "Tables of one geometry for one volume shape and one image shape.")
       .def(py::init(&make_plan), arg("poses").noconvert(), arg("volume_shape"), arg("image_shape"),
+           arg("among").noconvert() = py::none(),
            "poses: (n_tilts, 8) cos tilt, sin tilt, cos axis, sin axis, shift row, shift column, axis offset [px], "
-           "scale.")
+           "scale; among: those of the whole series, where it is to be projected as there.")
       .def("project", &project_array<ProjectionPlan>, arg("volume").noconvert(), arg("out").noconvert(),
            arg("threads") = 0, arg("cancel") = py::none(), arg("add") = false,
            "Sets out (n_tilts, height, width) to the projections of volume, or adds them to it.")
@@ -151,6 +175,13 @@ void add_projection(py::module_& m) {
            "Sets out (nz, ny, nx) to the back-projection of stack.")
       .def("scratch_bytes", &scratch_bytes<FreePlan>, arg("threads"),
            "Memory that either holds besides its arguments.");
+  m.def("straighten", &local_array<straighten>, arg("stack").noconvert(), arg("nodes").noconvert(), arg("spacing"),
+        arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(),
+        "Sets out to the images sampled where nodes (n_tilts, 2, rows, columns) [px] say that each pixel lies.");
+  m.def("bend", &local_array<bend>, arg("stack").noconvert(), arg("nodes").noconvert(), arg("spacing"),
+        arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(), "The transpose of straighten.");
+  m.def("local_scratch_bytes", &local_scratch_bytes, arg("height"), arg("width"), arg("threads"),
+        "Memory that either holds besides its arguments.");
   m.def("count_missing", &count_missing_pixels, arg("stack").noconvert(), arg("threads") = 0,
         arg("cancel") = py::none(), "Number of NaN or infinite values.");
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "projection/turned_images.hpp"
 
 namespace cryolith {
 namespace {
@@ -42,12 +43,6 @@ struct Sampler {
     const index_t count = plan.row_count(tilt);
     std::fill(rows[b], rows[b] + range.begin * kLanes, 0.0f);
     std::fill(rows[b] + range.end * kLanes, rows[b] + count * kLanes, 0.0f);
-  }
-
-  void gather(index_t b, Range range) const {
-    const index_t block = blocks.begin + b;
-    CRYOLITH_SELECT(gather_rows)
-    (plan.table(), image, plan.grid(tilt, block), range, plan.lanes(block), rows[b]);
   }
 
   void stretch(Range range, float* strips) const {
@@ -163,12 +158,8 @@ void sample_job(const ProjectionPlan& plan, View3<const float> images, Range blo
       ranges[b] = plan.samples(tilt, blocks.begin + b);
       all = united(all, ranges[b]);
     }
-    const bool near = plan.near(tilt);
-    if (near) sampler.stretch(all, s.strips.data());
-    for (index_t b = 0; b < count; ++b) {
-      sampler.clear_outside(b, near ? all : ranges[b]);
-      if (!near) sampler.gather(b, ranges[b]);
-    }
+    sampler.stretch(all, s.strips.data());
+    for (index_t b = 0; b < count; ++b) sampler.clear_outside(b, all);
     for (index_t b = 0; stage && b < count; b += 2) {
       const Range both = united(ranges[b], ranges[b + 1]);
       if (both.begin < both.end) stage(worker, tilt, both, sampler.rows[b], sampler.rows[b + 1]);
@@ -187,6 +178,8 @@ index_t blocks_per_job(const ProjectionPlan& plan, index_t threads) {
 }  // namespace
 
 index_t backproject_scratch_bytes(const ProjectionPlan& plan, index_t threads) {
+  if (plan.turned() != nullptr)
+    return turned_scratch_bytes(plan, threads) + backproject_scratch_bytes(*plan.turned(), threads);
   const index_t per_job = blocks_per_job(plan, threads), jobs = (plan.blocks() + per_job - 1) / per_job;
   const index_t rows = std::min(per_job, plan.blocks()) * plan.rows() * kLanes;
   const index_t own = rows + kStripBlocks * plan.strip_rows() * kLanes + kTileSize;
@@ -195,6 +188,10 @@ index_t backproject_scratch_bytes(const ProjectionPlan& plan, index_t threads) {
 
 void backproject(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> images, View3<float> volume,
                  const RowStage& stage, Precision precision) {
+  if (plan.turned() != nullptr) {
+    Buffer<float> turned = turned_images(cpu, plan, images);
+    return backproject(cpu, *plan.turned(), turned_view(plan, turned.data()), volume, stage, precision);
+  }
   const bool fixed = precision == Precision::fixed16;
   const index_t per_job = blocks_per_job(plan, resolve_threads(cpu)), jobs = (plan.blocks() + per_job - 1) / per_job;
   std::vector<Scratch> scratch(static_cast<std::size_t>(resolve_threads(cpu)));

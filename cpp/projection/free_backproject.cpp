@@ -13,9 +13,11 @@ namespace {
 
 // Part of the volume (z, y, x) that one job owns. Views that are added in one go: what a run reads of them stays in L1,
 // and their windows over kPlanes planes of a part in L2.
-constexpr index_t kBox[3] = {32, 32, 64}, kLongestRow = 64, kMostRows = 32;
-constexpr index_t kViews = 24, kPlanes = 32;
-constexpr index_t kPileSize = kBox[0] * kBox[1] * kBox[2];
+constexpr index_t kBox[3] = {40, 40, 64}, kLongestRow = 64, kMostRows = 40;
+constexpr index_t kViews = 24, kPlanes = 40;
+constexpr index_t kBoxSize = kBox[0] * kBox[1] * kBox[2];
+static_assert(kBox[0] % kWarpRows == 0 && kBox[1] % kWarpRows == 0 && kBox[1] % kWarpLanes == 0 &&
+              kBox[2] % kWarpLanes == 0);
 // 64 lines: window sizes are padded so that neighbouring views meet in different cache sets.
 constexpr index_t kSets = 64, kLine = 16;
 constexpr index_t kWindowsSize =
@@ -27,9 +29,24 @@ struct Box {
 };
 
 struct Scratch {
-  Buffer<float> windows, pile;
+  Buffer<float> windows;
+  Buffer<float> sums;  // of the box: [z][y][x], kBox of them
+  Buffer<float> pile;  // the same as views across x see it: [x][z][y]
   Buffer<WarpTap> taps;
 };
+
+// Where the sums of a piling lie: floats from plane to plane and from row to row, and the first.
+struct Sums {
+  float* data;
+  index_t plane, row;
+};
+
+Sums sums_of(int piling, Scratch& s) {
+  constexpr index_t line = kBox[2], slice = kBox[1] * kBox[2];
+  if (piling == 0) return {s.sums.data(), slice, line};
+  if (piling == 1) return {s.sums.data(), line, slice};
+  return {s.pile.data(), kBox[0] * kBox[1], kBox[1]};
+}
 
 // The windows of some views: floats from row to row, and from view to view.
 struct Layout {
@@ -72,15 +89,14 @@ void load_windows(const FreePlan& plan, const FreePlan::Group& group, const floa
   }
 }
 
-// Fills pile [plane][row][lane], rows and lanes rounded up to whole tiles, with the sums of views of one piling.
-void sum_pile(const FreePlan& plan, const FreePlan::Group& group, const float* sheets,
-              const std::vector<index_t>& views, const Box& box, Scratch& s) {
+// Sets, or adds to, the sums of a box, rows and lanes rounded up to whole tiles, those of views of one piling.
+void sum_views(const FreePlan& plan, const FreePlan::Group& group, const float* sheets,
+               const std::vector<index_t>& views, const Box& box, Sums sums, bool add, Scratch& s) {
   const Piling axes = kPilings[plan.piling(views.front())];
   const Range planes = box.axis[axes.plane];
   Window tile{box.axis[axes.row], box.axis[axes.lane]};
   tile.rows.end = tile.rows.begin + rounded(count(tile.rows), kWarpRows);
   tile.lanes.end = tile.lanes.begin + rounded(count(tile.lanes), kWarpLanes);
-  const index_t rows = count(tile.rows), lanes = count(tile.lanes);
   const index_t n = static_cast<index_t>(views.size()), parts = (n + kViews - 1) / kViews;
   const auto run = CRYOLITH_SELECT(warp_sum);
   for (index_t p0 = planes.begin; p0 < planes.end; p0 += kPlanes)
@@ -89,33 +105,43 @@ void sum_pile(const FreePlan& plan, const FreePlan::Group& group, const float* s
       const index_t first = n * part / parts, here = n * (part + 1) / parts - first;
       const Layout layout = layout_of(plan, views.data() + first, here, some, tile);
       load_windows(plan, group, sheets, views.data() + first, here, some, tile, layout, s);
-      for (index_t row = 0; row < rows; row += kWarpRows)
-        for (index_t lane = 0; lane < lanes; lane += kWarpLanes)
+      for (index_t row = 0; row < count(tile.rows); row += kWarpRows)
+        for (index_t lane = 0; lane < count(tile.lanes); lane += kWarpLanes)
           for (index_t p = some.begin; p < some.end; ++p)
-            run(s.windows.data() + row * layout.stride + spread(lane), layout.stride, 16,
-                s.taps.data() + (p - p0) * here, here, s.pile.data() + ((p - planes.begin) * rows + row) * lanes + lane,
-                lanes, part > 0);
+            run(s.windows.data() + row * layout.stride + spread(lane), layout.stride, s.taps.data() + (p - p0) * here,
+                here, sums.data + (p - planes.begin) * sums.plane + row * sums.row + lane, sums.row, add || part > 0);
     }
 }
 
-// Sets, or adds to, the box of the volume. x runs fastest there: along the lanes, or across the planes.
-void write_pile(const float* pile, Piling axes, const Box& box, bool add, View3<float> volume) {
-  const index_t step[3] = {volume.extent[1] * volume.extent[2], volume.extent[2], 1};
-  const Range planes = box.axis[axes.plane], rows = box.axis[axes.row], lanes = box.axis[axes.lane];
-  const index_t all_lanes = rounded(count(lanes), kWarpLanes), plane = rounded(count(rows), kWarpRows) * all_lanes;
-  float* to =
-      volume.data + planes.begin * step[axes.plane] + rows.begin * step[axes.row] + lanes.begin * step[axes.lane];
-  for (index_t row = 0; row < count(rows); ++row, pile += all_lanes, to += step[axes.row]) {
-    if (axes.plane == 2) {
-      CRYOLITH_SELECT(transpose)(pile, plane, count(planes), count(lanes), to, step[axes.lane], add);
-      continue;
-    }
-    for (index_t p = 0; p < count(planes); ++p) {
-      const float* from = pile + p * plane;
-      float* out = to + p * step[axes.plane];
-      for (index_t lane = 0; lane < count(lanes); ++lane) out[lane] = (add ? out[lane] : 0.0f) + from[lane];
-    }
+// Sets the sums of a box: each voxel of the volume is then written once.
+void sum_box(const FreePlan& plan, const FreePlan::Group& group, const float* sheets,
+             const std::vector<index_t> (&views)[3], const Box& box, Scratch& s) {
+  bool add = false;
+  for (int piling = 0; piling < 3; ++piling) {
+    if (views[piling].empty()) continue;
+    const Sums sums = sums_of(piling, s);
+    const bool across_x = piling == 2;
+    sum_views(plan, group, sheets, views[piling], box, sums, add && !across_x, s);
+    for (index_t z = 0; across_x && z < count(box.axis[0]); ++z)
+      CRYOLITH_SELECT(transpose)(sums.data + z * sums.row, sums.plane, count(box.axis[2]), count(box.axis[1]),
+                                 s.sums.data() + z * kBox[1] * kBox[2], kBox[2], add);
+    add = true;
   }
+}
+
+void write_box(const float* sums, const Box& box, bool add, View3<float> volume) {
+  const index_t n = count(box.axis[2]);
+  for (index_t z = 0; z < count(box.axis[0]); ++z)
+    for (index_t y = 0; y < count(box.axis[1]); ++y) {
+      const float* from = sums + (z * kBox[1] + y) * kBox[2];
+      float* to = volume.data +
+                  ((box.axis[0].begin + z) * volume.extent[1] + box.axis[1].begin + y) * volume.extent[2] +
+                  box.axis[2].begin;
+      if (add)
+        for (index_t x = 0; x < n; ++x) to[x] += from[x];
+      else
+        std::copy_n(from, n, to);
+    }
 }
 
 std::vector<Box> boxes_of(const FreePlan& plan) {
@@ -142,21 +168,18 @@ void backproject(const Cpu& cpu, const FreePlan& plan, View3<const float> images
     parallel_for(cpu, static_cast<index_t>(boxes.size()), [&](index_t job, int worker) {
       Scratch& s = scratch[static_cast<std::size_t>(worker)];
       if (s.windows.size() == 0)
-        s = {Buffer<float>(kWindowsSize), Buffer<float>(kPileSize), Buffer<WarpTap>(kViews * kPlanes)};
+        s = {Buffer<float>(kWindowsSize), Buffer<float>(kBoxSize), Buffer<float>(kBoxSize),
+             Buffer<WarpTap>(kViews * kPlanes)};
       const Box& box = boxes[static_cast<std::size_t>(job)];
-      bool add = group.begin > 0;
-      for (int piling = 0; piling < 3; ++piling) {
-        if (views[piling].empty()) continue;
-        sum_pile(plan, group, sheets.data(), views[piling], box, s);
-        write_pile(s.pile.data(), kPilings[piling], box, add, volume);
-        add = true;
-      }
+      sum_box(plan, group, sheets.data(), views, box, s);
+      write_box(s.sums.data(), box, group.begin > 0, volume);
     });
   }
 }
 
 index_t backproject_scratch_bytes(const FreePlan& plan, index_t threads) {
-  const index_t box = (kWindowsSize + kPileSize) * index_t{sizeof(float)} + kViews * kPlanes * index_t{sizeof(WarpTap)};
+  const index_t box =
+      (kWindowsSize + 2 * kBoxSize) * index_t{sizeof(float)} + kViews * kPlanes * index_t{sizeof(WarpTap)};
   return largest_group(plan) * index_t{sizeof(float)} + threads * std::max(box, sheet_scratch_bytes(plan));
 }
 

@@ -43,7 +43,7 @@ int plane_axis(const Vector& beam) {
 }  // namespace
 
 FreePlan::FreePlan(const std::vector<FreePose>& views, VolumeShape volume, ImageShape image)
-    : volume_(volume), image_(image), table_(tap_table()) {
+    : volume_(volume), image_(image), table_(tap_table(kTurnTaps, kTurnBeta)) {
   require(!views.empty(), "geometry: found no views, expected at least one");
   for (index_t extent : {volume.nz, volume.ny, volume.nx, image.height, image.width})
     require(extent > 0 && extent <= (1 << 20), "shape: found an extent of ", extent, ", expected 1 to 1048576");
@@ -91,26 +91,20 @@ void FreePlan::make_groups() {
   }
 }
 
-index_t FreePlan::block_rows(index_t view, index_t block) const {
-  return std::min<index_t>(kLanes, sheet(view).rows - block * kLanes);
-}
-
-SampleGrid FreePlan::grid(index_t view, index_t block) const {
+Turn FreePlan::turn(index_t view) const {
   const View& v = at(view);
   const Piling axes = kPilings[v.piling];
-  const double first_row = static_cast<double>(block * kLanes - v.sheet.row_centre) - half(extent(axes.row));
+  const double first_row = static_cast<double>(-v.sheet.row_centre) - half(extent(axes.row));
   const double first_lane = static_cast<double>(-v.sheet.lane_centre) - half(extent(axes.lane));
   const auto line = [&](const Vector& pose, double origin) {
     const auto fixed = [](double x) { return static_cast<index_t>(std::llround(std::ldexp(x, kPositionBits))); };
     const double row = pose[static_cast<std::size_t>(axes.row)], lane = pose[static_cast<std::size_t>(axes.lane)];
     return SampleLine{fixed(origin + row * first_row + lane * first_lane), fixed(lane), fixed(row)};
   };
-  return {line(v.pose.row, half(image_.height) + v.pose.shift_row),
-          line(v.pose.column, half(image_.width) + v.pose.shift_column)};
-}
-
-Range FreePlan::samples(index_t view, index_t block, Range image_rows) const {
-  return touching(grid(view, block), sheet(view).lanes, block_rows(view, block), image_rows, {0, image_.width});
+  const SampleGrid grid{line(v.pose.row, half(image_.height) + v.pose.shift_row),
+                        line(v.pose.column, half(image_.width) + v.pose.shift_column)};
+  return make_turn(grid, v.sheet.rows, {0, v.sheet.rows}, {0, v.sheet.lanes}, image_,
+                   {0, 0, image_.height, image_.width});
 }
 
 }  // namespace cryolith

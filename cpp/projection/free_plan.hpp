@@ -8,7 +8,7 @@
 #include "core/view.hpp"
 #include "projection/geometry.hpp"
 #include "projection/plan.hpp"
-#include "projection/sampling.hpp"
+#include "projection/turn.hpp"
 
 namespace cryolith {
 
@@ -35,8 +35,8 @@ struct PlaneShift {
 //
 // Definition (design/009-general-geometry.md). One axis of the volume is summed across: z, or for beams
 // steeper than kSteepTangent the one nearest to the beam. Sample (j, i) of a
-// view's sheared image is the image where the view sees voxel (row j, lane i) of the middle plane, interpolated by the
-// separable windowed sinc of sampling.hpp. Plane p of the volume lies sheared by p slope along both axes: a voxel
+// view's sheared image is the image where the view sees voxel (row j, lane i) of the middle plane, interpolated as
+// turn.hpp says. Plane p of the volume lies sheared by p slope along both axes: a voxel
 // receives the sheared image, interpolated linearly along rows and lanes.
 class FreePlan {
  public:
@@ -46,7 +46,7 @@ class FreePlan {
   index_t extent(int axis) const { return axis == 0 ? volume_.nz : axis == 1 ? volume_.ny : volume_.nx; }
   ImageShape image() const { return image_; }
   index_t views() const { return static_cast<index_t>(views_.size()); }
-  TapTable table() const { return {table_.data()}; }
+  const float* table() const { return table_.data(); }  // of kTurnTaps
 
   // Which of kPilings a view sums along.
   int piling(index_t view) const { return at(view).piling; }
@@ -60,11 +60,8 @@ class FreePlan {
   // [plane] of the view's piling; sheet row j + row and j + row + 1 go to row j of the plane.
   const PlaneShift* shifts(index_t view) const { return shifts_.data() + at(view).first_shift; }
 
-  // Samples of kLanes rows of a sheet, as gather_rows takes them, and those of them that can touch the image rows.
-  index_t blocks(index_t view) const { return (sheet(view).rows + kLanes - 1) / kLanes; }
-  index_t block_rows(index_t view, index_t block) const;
-  SampleGrid grid(index_t view, index_t block) const;
-  Range samples(index_t view, index_t block, Range image_rows) const;
+  // How the sheet is sampled.
+  Turn turn(index_t view) const;
 
   // Views are worked on in groups whose sheets together stay below kSheetBytes (or in ones).
   struct Group {

@@ -13,7 +13,7 @@ namespace cryolith {
 namespace {
 
 // Part of a sheet that one job owns, and planes of the volume that are added to it in one go: they stay in L2.
-constexpr index_t kTileRows = 32, kTileLanes = 64, kPlanes = 16;
+constexpr index_t kTileRows = 40, kTileLanes = 64, kPlanes = 16;
 constexpr index_t kMostSpan = widest_shift(kPlanes / 2);
 constexpr index_t kCopySize = kPlanes * (kTileRows + 2 * kMostSpan + 1) * odd_lines(kTileLanes + 2 * kMostSpan + 1);
 
@@ -96,7 +96,7 @@ void sum_tile(const FreePlan& plan, const FreePlan::Group& group, const std::vec
     for (index_t row = 0; row < count(tile.rows); row += kWarpRows)
       for (index_t lane = 0; lane < count(tile.lanes); lane += kWarpLanes) {
         for (index_t r = row; r < row + kWarpRows; ++r) __builtin_prefetch(ahead + r * ahead_stride + lane, 1);
-        run(s.copy.data() + row * stride + lane, stride, 8, s.taps.data(), n, out + row * out_stride + lane, out_stride,
+        run(s.copy.data() + row * stride + lane, stride, s.taps.data(), n, out + row * out_stride + lane, out_stride,
             true);
       }
   }

@@ -8,13 +8,22 @@ namespace cryolith {
 
 // One image of a single-axis tilt series. It sees the specimen point (x, y, z), in voxels from the centre of the
 // volume, at
-//   u = scale (x cos_tilt + z sin_tilt) + axis_offset,   v = scale y,
+//   u = scale (x cos_tilt + z sin_tilt) + axis_offset,   v = scale across y,
 //   column = (width - 1)/2 + u cos_axis - v sin_axis + shift_column,
 //   row    = (height - 1)/2 + u sin_axis + v cos_axis + shift_row          (docs/conventions.md),
 // in detector pixels.
 struct TiltPose {
   double cos_tilt, sin_tilt, cos_axis, sin_axis, shift_row, shift_column, axis_offset;
-  double scale = 1.0;  // pixels per voxel: magnification times the voxel's edge
+  double scale = 1.0;   // pixels per voxel: magnification times the voxel's edge
+  double across = 1.0;  // v over scale y: other than 1 where images were stretched along the axis
+};
+
+struct ImageShape {
+  index_t height, width;
+};
+// Part of every image: the pixels from (row, column) on.
+struct ImageWindow {
+  index_t row, column, height, width;
 };
 
 // Samples of one image for one block of kLanes volume rows: sample i of lane j lies at

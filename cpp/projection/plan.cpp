@@ -25,10 +25,10 @@ double bessel_i0(double x) {
   return sum;
 }
 
-double windowed_sinc(double distance) {
-  const double a = 2.0 * distance / kTaps;
+double windowed_sinc(double distance, int taps, double beta) {
+  const double a = 2.0 * distance / taps;
   if (std::abs(a) >= 1.0) return 0.0;
-  const double window = bessel_i0(kKaiserBeta * std::sqrt(1.0 - a * a)) / bessel_i0(kKaiserBeta);
+  const double window = bessel_i0(beta * std::sqrt(1.0 - a * a)) / bessel_i0(beta);
   const double x = std::numbers::pi * distance;
   return distance == 0.0 ? 1.0 : std::sin(x) / x * window;
 }
@@ -49,16 +49,18 @@ void require_usable(const TiltPose& p) {
 
 }  // namespace
 
-Buffer<float> tap_table() {
-  Buffer<float> table((kPhases + 1) * kTaps);
+Buffer<float> tap_table(int taps, double beta) {
+  Buffer<float> table((kPhases + 1) * taps);
+  std::vector<double> w(at(taps));
   for (int p = 0; p <= kPhases; ++p) {
-    double w[kTaps], sum = 0.0;
-    for (int i = 0; i < kTaps; ++i) sum += w[i] = windowed_sinc(i - (kTaps / 2 - 1) - static_cast<double>(p) / kPhases);
-    for (int i = 0; i < kTaps; ++i) table[p * kTaps + i] = static_cast<float>(w[i] / sum);
+    double sum = 0.0;
+    for (int i = 0; i < taps; ++i)
+      sum += w[at(i)] = windowed_sinc(i - (taps / 2 - 1) - static_cast<double>(p) / kPhases, taps, beta);
+    for (int i = 0; i < taps; ++i) table[p * taps + i] = static_cast<float>(w[at(i)] / sum);
   }
-  for (int i = 0; i < kTaps; ++i) {  // on a pixel the weights are exactly 0 and 1
-    table[i] = i == kTaps / 2 - 1 ? 1.0f : 0.0f;
-    table[kPhases * kTaps + i] = i == kTaps / 2 ? 1.0f : 0.0f;
+  for (int i = 0; i < taps; ++i) {  // on a pixel the weights are exactly 0 and 1
+    table[i] = i == taps / 2 - 1 ? 1.0f : 0.0f;
+    table[kPhases * taps + i] = i == taps / 2 ? 1.0f : 0.0f;
   }
   return table;
 }
@@ -70,13 +72,20 @@ Shear shear(double slope, index_t line, index_t lines) {
   return {static_cast<index_t>(whole), static_cast<float>(s - whole)};
 }
 
-ProjectionPlan::ProjectionPlan(const std::vector<TiltPose>& tilts, VolumeShape volume, ImageShape image)
+bool near_image_axis(const TiltPose& p) {
+  const double cosine = std::abs(p.cos_axis), sine = std::abs(p.sin_axis), scale = std::abs(p.scale * p.across);
+  const double main = std::max(cosine, sine), other = std::min(cosine, sine);
+  // Where a volume row crosses pixels along it; how far its neighbour's samples lie along it, and the row itself.
+  return other / main <= kLargestShear && scale * other <= kLargestShear && std::abs(scale / main - 1) <= kLargestShear;
+}
+
+ProjectionPlan::ProjectionPlan(const std::vector<TiltPose>& tilts, VolumeShape volume, ImageShape image, bool turn)
     : volume_(volume),
       detector_(image),
       window_{0, 0, image.height, image.width},
       whole_ny_(volume.ny),
       tilts_(tilts),
-      table_(tap_table()) {
+      table_(tap_table(kTaps, kKaiserBeta)) {
   require(!tilts.empty(), "geometry: found no tilts, expected at least one");
   for (index_t extent : {volume.nz, volume.ny, volume.nx, image.height, image.width})
     require(extent > 0 && extent <= (1 << 20), "shape: found an extent of ", extent, ", expected 1 to 1048576");
@@ -90,6 +99,62 @@ ProjectionPlan::ProjectionPlan(const std::vector<TiltPose>& tilts, VolumeShape v
           "; use fewer tilts at a time");
   fill(shallow_, volume.nx, volume.nz);
   fill(steep_, volume.nz, volume.nx);
+  if (turn || !std::all_of(tilts.begin(), tilts.end(), near_image_axis)) make_turned();
+}
+
+// The pose of a turned image: its axis along the columns, in the direction that the image is turned least from. u is
+// whole pixels wherever it was in the image, were that not turned: an axis along an image axis costs no interpolation.
+void ProjectionPlan::make_turned() {
+  std::vector<TiltPose> poses;
+  double reach = 0.0;
+  for (const TiltPose& p : tilts_) {
+    const double cosine = std::abs(p.cos_axis), sine = std::abs(p.sin_axis);
+    const double shadow = p.scale * (half(volume_.nx) * std::abs(p.cos_tilt) + half(volume_.nz) * std::abs(p.sin_tilt));
+    const double seen = half(detector_.width) * cosine + half(detector_.height) * sine + std::abs(p.shift_row) +
+                        std::abs(p.shift_column);
+    reach = std::max(reach, std::min(shadow + std::abs(p.axis_offset) + kTaps, seen + kTurnReach));
+  }
+  const ImageShape image{volume_.ny, 2 * static_cast<index_t>(std::ceil(reach)) + 3};
+  for (const TiltPose& p : tilts_) {
+    const bool down = std::abs(p.sin_axis) > std::abs(p.cos_axis);
+    const double sign = (down ? p.sin_axis : p.cos_axis) < 0.0 ? -1.0 : 1.0;
+    const double moved = sign * (p.shift_row * p.sin_axis + p.shift_column * p.cos_axis);
+    const double rest = moved + half(down ? detector_.height : detector_.width) - half(image.width);
+    poses.push_back(
+        {p.cos_tilt, p.sin_tilt, sign, 0.0, 0.0, rest - std::floor(rest), p.axis_offset, p.scale, 1.0 / p.scale});
+  }
+  turned_ = std::make_unique<const ProjectionPlan>(poses, volume_, image);
+  turn_table_ = tap_table(kTurnTaps, kTurnBeta);
+}
+
+// Where pixel (j, i) of the whole turned image lies in the detector's.
+SampleGrid ProjectionPlan::grid_of_turned(index_t tilt) const {
+  const TiltPose &p = tilts_[at(tilt)], &q = turned_->tilts_[at(tilt)];
+  const double sign = q.cos_axis, u = -sign * (half(turned_->detector_.width) + q.shift_column);
+  const double v = -sign * p.scale * half(whole_ny_);
+  const auto fixed = [](double x) { return static_cast<index_t>(std::llround(std::ldexp(x, kPositionBits))); };
+  const auto line = [&](double start, double step, double lane) {
+    return SampleLine{fixed(start), fixed(step), fixed(lane)};
+  };
+  return {line(half(detector_.height) + u * p.sin_axis + v * p.cos_axis + p.shift_row, sign * p.sin_axis,
+               sign * p.scale * p.cos_axis),
+          line(half(detector_.width) + u * p.cos_axis - v * p.sin_axis + p.shift_column, sign * p.cos_axis,
+               -sign * p.scale * p.sin_axis)};
+}
+
+Turn ProjectionPlan::turn(index_t tilt) const {
+  const ImageWindow w = turned_->window_;
+  return make_turn(grid_of_turned(tilt), whole_ny_, {w.row, w.row + w.height}, {w.column, w.column + w.width},
+                   detector_, window_);
+}
+
+Turn ProjectionPlan::turn(index_t tilt, Range rows) const {
+  const ImageWindow w = turned_->window_;
+  const index_t begin = first_ + rows.begin, end = first_ + rows.end;
+  const bool reversed = turned_->tilts_[at(tilt)].cos_axis < 0.0;
+  return make_turn(grid_of_turned(tilt), whole_ny_,
+                   reversed ? Range{whole_ny_ - end, whole_ny_ - begin} : Range{begin, end},
+                   {w.column, w.column + w.width}, detector_, window_);
 }
 
 void ProjectionPlan::add_tilt(const TiltPose& pose) {
@@ -122,15 +187,16 @@ SampleGrid ProjectionPlan::grid_of_detector(index_t tilt, index_t block) const {
   const Stretch& s = stretch_[at(tilt)];
   const double first = -half(s.steep ? volume_.nz : volume_.nx) - static_cast<double>(s.centre);
   const double u = first * s.step + p.axis_offset;
-  const double v = p.scale * (static_cast<double>(first_ + block * kLanes) - half(whole_ny_));
+  const double across = p.scale * p.across;
+  const double v = across * (static_cast<double>(first_ + block * kLanes) - half(whole_ny_));
   const auto line = [](double start, double step, double lane) {
     const auto fixed = [](double x) { return static_cast<index_t>(std::llround(std::ldexp(x, kPositionBits))); };
     return SampleLine{fixed(start), fixed(step), fixed(lane)};
   };
   return {line(half(detector_.height) + u * p.sin_axis + v * p.cos_axis + p.shift_row, s.step * p.sin_axis,
-               p.scale * p.cos_axis),
+               across * p.cos_axis),
           line(half(detector_.width) + u * p.cos_axis - v * p.sin_axis + p.shift_column, s.step * p.cos_axis,
-               -p.scale * p.sin_axis)};
+               -across * p.sin_axis)};
 }
 
 SampleGrid ProjectionPlan::grid(index_t tilt, index_t block) const {
@@ -142,22 +208,19 @@ SampleGrid ProjectionPlan::grid(index_t tilt, index_t block) const {
 
 Range ProjectionPlan::samples(index_t tilt, index_t block) const {
   // A sheared strip crosses other lines kTaps / 2 pixels from a sample: one more, or less, at most.
-  const bool sheared = near(tilt) && !straight(tilt), down = strip(tilt, 0).down;
+  const bool sheared = !straight(tilt), down = strip(tilt, 0).down;
   const index_t rows = sheared && !down ? kTaps : 0, columns = sheared && down ? kTaps : 0;
   return touching(grid_of_detector(tilt, block), row_count(tilt), lanes(block), {-rows, detector_.height + rows},
                   {-columns, detector_.width + columns});
 }
 
-// Widens `window` by the pixels under the taps of a block's samples.
-void ProjectionPlan::widen(ImageWindow& window, index_t tilt, index_t block) const {
-  const Range range = samples(tilt, block);
-  if (range.begin == range.end) return;
-  const SampleGrid g = grid_of_detector(tilt, block);
-  const index_t reach = kTaps / 2 + (near(tilt) && !straight(tilt) ? 1 : 0);  // see samples()
+// Widens `window` by the pixels that lie up to `reach` pixels from samples [samples.begin, samples.end) of `lanes`
+// lines.
+void ProjectionPlan::widen(ImageWindow& window, const SampleGrid& g, Range range, Range lines, index_t reach) const {
   const auto seen = [&](const SampleLine& line, index_t extent, index_t& begin, index_t& count) {
     index_t low = std::numeric_limits<index_t>::max(), high = std::numeric_limits<index_t>::min();
     for (index_t i : {range.begin, range.end - 1})  // positions are linear: the corners hold the extremes
-      for (index_t lane : {index_t{0}, lanes(block) - 1}) {
+      for (index_t lane : {lines.begin, lines.end - 1}) {
         const index_t pixel = (line.start + i * line.step + lane * line.lane) >> kPositionBits;
         low = std::min(low, pixel - (reach - 1));
         high = std::max(high, pixel + reach + 1);
@@ -179,25 +242,29 @@ ImageWindow ProjectionPlan::window(Range rows) const {
   require(first % kSlabRows == 0 && (last % kSlabRows == 0 || last == whole_ny_), "slab: found rows ", rows.begin,
           " to ", rows.end, ", expected multiples of ", kSlabRows, " or the volume's last row");
   ImageWindow out{0, 0, 0, 0};
+  if (turned_ != nullptr) {
+    const ImageWindow w = turned_->window(rows);
+    for (index_t tilt = 0; tilt < tilts(); ++tilt)
+      widen(out, grid_of_turned(tilt), {w.column, w.column + w.width}, {w.row, w.row + w.height}, kTurnReach);
+    return out;
+  }
   for (index_t tilt = 0; tilt < tilts(); ++tilt)
-    for (index_t block = rows.begin / kLanes; block * kLanes < rows.end; ++block) widen(out, tilt, block);
+    for (index_t block = rows.begin / kLanes; block * kLanes < rows.end; ++block) {
+      const Range range = samples(tilt, block);
+      const index_t reach = kTaps / 2 + (straight(tilt) ? 0 : 1);  // see samples()
+      if (range.begin < range.end) widen(out, grid_of_detector(tilt, block), range, {0, lanes(block)}, reach);
+    }
   return out.height == 0 ? ImageWindow{0, 0, 1, 1} : out;  // of rows that see nothing, something
 }
 
 ProjectionPlan ProjectionPlan::slab(Range rows) const {
   const ImageWindow seen = window(rows);
-  ProjectionPlan out(tilts_, {volume_.nz, rows.end - rows.begin, volume_.nx}, detector_);
+  ProjectionPlan out(tilts_, {volume_.nz, rows.end - rows.begin, volume_.nx}, detector_, turned_ != nullptr);
   out.first_ = rows.begin + first_;
   out.whole_ny_ = whole_ny_;
   out.window_ = seen;
+  if (turned_ != nullptr) out.turned_ = std::make_unique<const ProjectionPlan>(turned_->slab(rows));
   return out;
-}
-
-bool ProjectionPlan::near(index_t tilt) const {
-  constexpr index_t unit = index_t{1} << kPositionBits;
-  const StripGrid s = strip(tilt, 0);
-  const auto small = [](index_t rest) { return static_cast<double>(std::abs(rest)) <= kLargestShear * unit; };
-  return small(s.across.step) && small(s.along.lane) && small(std::abs(s.across.lane) - unit);
 }
 
 bool ProjectionPlan::straight(index_t tilt) const {
@@ -245,7 +312,14 @@ index_t ProjectionPlan::table_bytes() const {
   const auto taps = [](const Bank& bank) {
     return std::ssize(bank.back) * index_t{2 * sizeof(Tap) + sizeof(PairTap)};  // back, forward, back_pairs
   };
-  return taps(shallow_) + taps(steep_) + table_.size() * index_t{sizeof(float)};
+  const index_t inner = turned() != nullptr ? turned()->table_bytes() : 0;
+  return inner + taps(shallow_) + taps(steep_) + table_.size() * index_t{sizeof(float)};
+}
+
+index_t ProjectionPlan::strip_samples() const {
+  double closest = kLargestScale;
+  for (index_t tilt = 0; tilt < tilts(); ++tilt) closest = std::min(closest, spacing(tilt));
+  return static_cast<index_t>(std::ceil(kTaps / closest)) + 1;
 }
 
 StripJob strip_job(const ProjectionPlan& plan, index_t tilt, Range blocks, float* strips) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "core/buffer.hpp"
@@ -8,18 +9,12 @@
 #include "projection/geometry.hpp"
 #include "projection/sampling.hpp"
 #include "projection/strips.hpp"
+#include "projection/turn.hpp"
 
 namespace cryolith {
 
 struct VolumeShape {
   index_t nz, ny, nx;
-};
-struct ImageShape {
-  index_t height, width;
-};
-// Part of every image: the pixels from (row, column) on.
-struct ImageWindow {
-  index_t row, column, height, width;
 };
 
 // The tilts that are summed along one axis of the volume: rows run along x and tilts shear them with z (shallow
@@ -43,11 +38,14 @@ struct Shear {
 };
 Shear shear(double slope, index_t line, index_t lines);
 
-// The weights of sampling.hpp's TapTable.
-Buffer<float> tap_table();
+// The weights of sampling.hpp's TapTable, or those of another kernel: (kPhases + 1, taps).
+Buffer<float> tap_table(int taps, double beta);
 
 // Detector pixels per voxel that a plan takes. Beyond 1.3 the sampling comb passes the kernel and shows as ripple.
 inline constexpr double kSmallestScale = 1.0 / 1024, kLargestScale = 1.25;
+
+// Whether a tilt's axis lies near an image axis and its scale near 1, so that samples can be taken from strips.
+bool near_image_axis(const TiltPose& pose);
 
 // Everything about one geometry and one pair of shapes that does not depend on the data. Make once, run often.
 //
@@ -65,7 +63,8 @@ class ProjectionPlan {
   // (benchmarks/validate_wedge.py).
   static constexpr double kSteepTangent = 1.3;
 
-  ProjectionPlan(const std::vector<TiltPose>& tilts, VolumeShape volume, ImageShape image);
+  // `turn`: whether images are turned also where all axes are near an image axis, as in a series that has others.
+  ProjectionPlan(const std::vector<TiltPose>& tilts, VolumeShape volume, ImageShape image, bool turn = false);
 
   // The plan of the volume's rows [rows.begin, rows.end) alone, on no more of the images than those rows see: window().
   // Every position is rounded as in the whole, so that a volume made in slabs has the bytes of one made whole.
@@ -89,15 +88,21 @@ class ProjectionPlan {
   double spacing(index_t tilt) const;                  // throws ArgumentError where there is no such tilt
   SampleGrid grid(index_t tilt, index_t block) const;  // positions in window()
   Range samples(index_t tilt, index_t block) const;    // those of the grid that can touch the image
-  // Whether a tilt's axis lies near an image axis and its scale near 1, so that its samples are taken from strips, and
-  // whether both are exactly so.
-  bool near(index_t tilt) const;
+  // Whether a tilt's axis lies along an image axis, and its scale is 1: both exactly.
   bool straight(index_t tilt) const;
   StripGrid strip(index_t tilt, index_t block) const;
   // Pixels of the blocks' strips that the given samples have weights in.
   Range strip_pixels(index_t tilt, Range blocks, Range samples) const;
   // Rows of kLanes that a strip and its margins take.
   index_t strip_rows() const { return std::max(window_.height, window_.width) + 2 * kStripMargin; }
+  // Most samples of any tilt that one pixel of a strip has a weight in.
+  index_t strip_samples() const;
+  // Where images are turned: the plan for those that were, so that all tilts are straight; else null. turn() is how
+  // each image is turned, to all that plan takes or to the lines of volume rows [rows.begin, rows.end) alone.
+  const ProjectionPlan* turned() const { return turned_.get(); }
+  Turn turn(index_t tilt) const;
+  Turn turn(index_t tilt, Range rows) const;
+  const float* turn_table() const { return turn_table_.data(); }
   const Bank& shallow() const { return shallow_; }
   const Bank& steep() const { return steep_; }
   TapTable table() const { return {table_.data()}; }
@@ -111,9 +116,11 @@ class ProjectionPlan {
   };
   void add_tilt(const TiltPose& pose);
   SampleGrid grid_of_detector(index_t tilt, index_t block) const;
-  void widen(ImageWindow& window, index_t tilt, index_t block) const;
+  void widen(ImageWindow& window, const SampleGrid& grid, Range samples, Range lines, index_t reach) const;
   void fill(Bank& bank, index_t along, index_t across);
   double slope(index_t tilt) const;
+  void make_turned();
+  SampleGrid grid_of_turned(index_t tilt) const;
 
   VolumeShape volume_;
   ImageShape detector_;
@@ -124,7 +131,8 @@ class ProjectionPlan {
   std::vector<index_t> first_row_;
   index_t total_rows_ = 0;
   Bank shallow_, steep_;
-  Buffer<float> table_;
+  Buffer<float> table_, turn_table_;
+  std::unique_ptr<const ProjectionPlan> turned_;
 };
 
 // The strips of some blocks of one tilt, one after the other in `strips`; rows are still to be set.

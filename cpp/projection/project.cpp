@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "projection/turned_images.hpp"
 
 namespace cryolith {
 namespace {
@@ -15,7 +16,7 @@ constexpr index_t kJobBlocks = 2;  // blocks that share the weights of the strip
 constexpr index_t kBand = kSpreadLines;
 
 // What one thread needs: lines of kLanes volume rows along x, and a chunk of lines along z where tilts are steep, with
-// zeros around every line; the stretched rows of a job, unless the slab holds them; its strips and their weights.
+// zeros around every line; the stretched rows of a job; its strips and their weights.
 struct Scratch {
   Buffer<float> copy, turned, rows, strips;
 };
@@ -42,13 +43,11 @@ index_t turned_size(const Bank& bank) { return bank.tilts.empty() ? 0 : Projecti
 
 // How the stretched rows of a tilt reach its image.
 enum class Way {
-  store,   // straight axis, whole pixels across: every image pixel belongs to one block, which writes it
-  spread,  // axis near an image axis: strips are kept in the slab, bands of image lines collect them
-  scatter  // any other: stretched rows are kept in the slab, bands of image rows collect them
+  store,  // straight axis, whole pixels across: every image pixel belongs to one block, which writes it
+  spread  // any other: strips are kept in the slab, bands of image lines collect them
 };
 
 Way way(const ProjectionPlan& plan, index_t tilt) {
-  if (!plan.near(tilt)) return Way::scatter;
   if (!plan.straight(tilt)) return Way::spread;
   const index_t start = plan.strip(tilt, 0).across.start;
   return start % (index_t{1} << kPositionBits) == 0 ? Way::store : Way::spread;
@@ -64,24 +63,23 @@ struct OwnedTaps {
 OwnedTaps make_taps(const ProjectionPlan& plan, index_t tilt) {
   const StripGrid strip = plan.strip(tilt, 0);
   const index_t pixels = strip.down ? plan.image().height : plan.image().width;
-  OwnedTaps taps{Buffer<float>(pixels * kStripSamples), Buffer<std::int32_t>(pixels), {}};
-  taps.view = {taps.weights.data(), taps.first.data(), 0};
+  const index_t most = plan.strip_samples();
+  OwnedTaps taps{Buffer<float>(pixels * most), Buffer<std::int32_t>(pixels), {}};
+  taps.view = {taps.weights.data(), taps.first.data(), most, 0};
   CRYOLITH_SELECT(pixel_taps)(plan.table(), strip.along, plan.row_count(tilt), pixels, taps.view);
   return taps;
 }
 
 // Rows that some blocks leave for the bands of image lines.
 struct Slab {
-  std::vector<Way> ways;       // of each tilt
-  std::vector<index_t> first;  // first pixel of each tilt's strips, if it is spread
-  bool scatters = false;
+  std::vector<Way> ways;           // of each tilt
+  std::vector<index_t> first;      // first pixel of each tilt's strips, if it is spread
   index_t pixels = 0;              // of the strips of all tilts
   index_t blocks = 0, stride = 0;  // stride: floats from pixel to pixel, all blocks and kMargin at either end
-  Buffer<float> rows, strips;
+  Buffer<float> strips;
   std::vector<OwnedTaps> taps;  // of each tilt, if it is straight
 
   Slab(const ProjectionPlan& plan, index_t threads) : Slab(sizes(plan, threads)) {
-    if (scatters) rows = Buffer<float>(blocks * plan.rows() * kLanes);
     strips = Buffer<float>(pixels * stride);
     taps.resize(ways.size());
   }
@@ -101,12 +99,10 @@ struct Slab {
     for (index_t tilt = 0; tilt < plan.tilts(); ++tilt) {
       ways.push_back(way(plan, tilt));
       first.push_back(pixels);
-      scatters = scatters || ways.back() == Way::scatter;
       if (ways.back() == Way::spread) pixels += plan.strip(tilt, 0).down ? plan.image().height : plan.image().width;
     }
-    const index_t block_rows = pixels + (scatters ? plan.rows() : 0);
-    const index_t fitting = kSlabBytes / (kLanes * index_t{sizeof(float)} * std::max<index_t>(1, block_rows));
-    blocks = block_rows == 0 ? plan.blocks() : std::min(plan.blocks(), std::max(kJobBlocks * threads, fitting));
+    const index_t fitting = kSlabBytes / (kLanes * index_t{sizeof(float)} * std::max<index_t>(1, pixels));
+    blocks = pixels == 0 ? plan.blocks() : std::min(plan.blocks(), std::max(kJobBlocks * threads, fitting));
     blocks = (blocks + kJobBlocks - 1) / kJobBlocks * kJobBlocks;
     stride = blocks * kLanes + 2 * kLineMargin;
   }
@@ -207,10 +203,10 @@ void sum_block(const ProjectionPlan& plan, View3<const float> volume, index_t bl
   }
 }
 
-void prepare(const ProjectionPlan& plan, const Slab& slab, Scratch& s) {
+void prepare(const ProjectionPlan& plan, Scratch& s) {
   s.copy = Buffer<float>(copy_layout(plan).size());
   s.turned = Buffer<float>(turned_size(plan.steep()));
-  if (!slab.scatters) s.rows = Buffer<float>((kJobBlocks * plan.rows() + kStripSamples) * kLanes);
+  s.rows = Buffer<float>((kJobBlocks * plan.rows() + plan.strip_samples()) * kLanes);
   s.strips = Buffer<float>(kJobBlocks * plan.strip_rows() * kLanes);
 }
 
@@ -240,22 +236,13 @@ void collect_tilt(const ProjectionPlan& plan, index_t tilt, Range blocks, index_
 
 void collect_band(const ProjectionPlan& plan, Slab& slab, Range blocks, index_t tilt, index_t band,
                   View2<float> image) {
-  const bool spread = slab.ways[static_cast<std::size_t>(tilt)] == Way::spread;
   const StripGrid strip = plan.strip(tilt, 0);
-  const index_t lines = image.extent[spread && strip.down ? 1 : 0];
+  const index_t lines = image.extent[strip.down ? 1 : 0];
   const Range own{band * kBand, std::min(lines, (band + 1) * kBand)};
   if (own.begin >= own.end) return;
-  if (spread) {
-    const Range rows{blocks.begin * kLanes, blocks.end * kLanes};
-    const auto spread_rows = plan.straight(tilt) ? CRYOLITH_SELECT(spread_strips) : CRYOLITH_SELECT(spread_sheared);
-    return spread_rows(plan.table(), image, strip, own, rows, slab.strip(tilt, 0), slab.stride);
-  }
-  for (index_t block = blocks.begin; block < blocks.end; ++block) {
-    const SampleGrid grid = plan.grid(tilt, block);
-    const Range range = touching(grid, plan.row_count(tilt), plan.lanes(block), own, {0, image.extent[1]});
-    const float* from = slab.rows.data() + ((block - blocks.begin) * plan.rows() + plan.first_row(tilt)) * kLanes;
-    CRYOLITH_SELECT(scatter_rows)(plan.table(), image, own, grid, range, plan.lanes(block), from);
-  }
+  const Range rows{blocks.begin * kLanes, blocks.end * kLanes};
+  const auto spread_rows = plan.straight(tilt) ? CRYOLITH_SELECT(spread_strips) : CRYOLITH_SELECT(spread_sheared);
+  spread_rows(plan.table(), image, strip, own, rows, slab.strip(tilt, 0), slab.stride);
 }
 
 // Zeros where nothing will be written or where sums start.
@@ -280,11 +267,14 @@ void clear_image(const ProjectionPlan& plan, Way way, index_t tilt, View2<float>
 }  // namespace
 
 index_t project_scratch_bytes(const ProjectionPlan& plan, index_t threads) {
+  if (plan.turned() != nullptr)
+    return turned_scratch_bytes(plan, threads) + project_scratch_bytes(*plan.turned(), threads);
   const Slab slab = Slab::sizes(plan, threads);
-  index_t shared = slab.pixels * slab.stride + (slab.scatters ? slab.blocks * plan.rows() * kLanes : 0);
+  const index_t taps = (plan.strip_samples() + 1) * std::max(plan.image().height, plan.image().width);
+  index_t shared = slab.pixels * slab.stride;
   for (index_t tilt = 0; tilt < plan.tilts(); ++tilt)
-    if (plan.straight(tilt)) shared += (kStripSamples + 1) * std::max(plan.image().height, plan.image().width);
-  const index_t rows = slab.scatters ? 0 : (kJobBlocks * plan.rows() + kStripSamples) * kLanes;
+    if (plan.straight(tilt)) shared += taps;
+  const index_t rows = (kJobBlocks * plan.rows() + plan.strip_samples()) * kLanes;
   const index_t own =
       copy_layout(plan).size() + turned_size(plan.steep()) + rows + kJobBlocks * plan.strip_rows() * kLanes;
   const index_t jobs = (std::min(slab.blocks, plan.blocks()) + kJobBlocks - 1) / kJobBlocks;
@@ -292,6 +282,12 @@ index_t project_scratch_bytes(const ProjectionPlan& plan, index_t threads) {
 }
 
 void project(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> volume, View3<float> images, bool add) {
+  if (plan.turned() != nullptr) {
+    Buffer<float> turned(turned_view(plan, nullptr).size());
+    project(cpu, *plan.turned(), volume, turned_view(plan, turned.data()));
+    if (!add) std::fill_n(images.data, images.size(), 0.0f);
+    return turn_images_back(cpu, plan, turned.data(), images);
+  }
   const index_t threads = resolve_threads(cpu);
   Slab slab(plan, threads);
   std::vector<Scratch> scratch(static_cast<std::size_t>(threads));
@@ -306,18 +302,17 @@ void project(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> volu
     const index_t jobs = (blocks.end - blocks.begin + kJobBlocks - 1) / kJobBlocks;
     parallel_for(cpu, jobs, [&](index_t i, int worker) {
       Scratch& s = scratch[static_cast<std::size_t>(worker)];
-      if (s.strips.size() == 0) prepare(plan, slab, s);
+      if (s.strips.size() == 0) prepare(plan, s);
       const Range own{first + i * kJobBlocks, std::min(blocks.end, first + (i + 1) * kJobBlocks)};
-      float* rows = slab.scatters ? slab.rows.data() + i * kJobBlocks * plan.rows() * kLanes : s.rows.data();
+      float* rows = s.rows.data();
       for (index_t b = own.begin; b < own.end; ++b) {
         if (cpu.cancel != nullptr && cpu.cancel->cancelled()) throw Cancelled();
         sum_block(plan, volume, b, s, rows + (b - own.begin) * plan.rows() * kLanes);
       }
       for (index_t tilt = 0; tilt < plan.tilts(); ++tilt)
-        if (slab.ways[static_cast<std::size_t>(tilt)] != Way::scatter)
-          collect_tilt(plan, tilt, own, first, slab, s, rows, image_of(images, tilt));
+        collect_tilt(plan, tilt, own, first, slab, s, rows, image_of(images, tilt));
     });
-    if (!slab.scatters && slab.pixels == 0) continue;
+    if (slab.pixels == 0) continue;
     parallel_for(cpu, plan.tilts() * bands, [&](index_t job, int) {
       const index_t tilt = job / bands;
       if (slab.ways[static_cast<std::size_t>(tilt)] != Way::store)

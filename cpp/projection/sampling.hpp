@@ -56,12 +56,6 @@ struct TapTable {
                        bool add);                                                                                    \
   /* Packs each row and the next, rounded to int16, into one row of pairs; returns a weighted unit's value. */       \
   float pack_pairs(index_t count, float* rows);                                                                      \
-  /* rows[i][lane] = sum over taps of weight * image, for i in range; zero outside the image. */                     \
-  void gather_rows(TapTable table, View2<const float> image, const SampleGrid& grid, Range range, index_t lanes,     \
-                   float* rows);                                                                                     \
-  /* The transpose: adds rows to the image's rows [band.begin, band.end). */                                         \
-  void scatter_rows(TapTable table, View2<float> image, Range band, const SampleGrid& grid, Range range,             \
-                    index_t lanes, const float* rows);                                                               \
   /* lanes image rows (stride floats apart) of n pixels -> n rows of kLanes (row_stride floats apart), missing */    \
   /* lanes as 0; asks for the pixels `ahead` of them. */                                                             \
   void to_lanes(const float* plain, index_t stride, index_t n, index_t lanes, index_t ahead, float* rows,            \

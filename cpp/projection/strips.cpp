@@ -77,7 +77,7 @@ CRYOLITH_INLINE void collect(const StripJob& job, index_t pixels, const PixelTap
     V8 sums[kBlocks] = {};
     const index_t from = taps.first[j] * kLanes;
     for (index_t m = 0; m < taps.samples; ++m) {
-      const float w = taps.weights[j * kStripSamples + m];
+      const float w = taps.weights[j * taps.stride + m];
 #pragma GCC unroll 4
       for (int b = 0; b < kBlocks; ++b) {
         V8 v;
@@ -109,7 +109,7 @@ void pixel_taps(TapTable table, SampleLine along, index_t samples, index_t pixel
   taps.samples = 0;
   for (index_t j = 0; j < pixels; ++j) {
     taps.first[j] = 0;
-    for (index_t m = 0; m < kStripSamples; ++m) taps.weights[j * kStripSamples + m] = 0.0f;
+    for (index_t m = 0; m < taps.stride; ++m) taps.weights[j * taps.stride + m] = 0.0f;
   }
   Range known{0, 0};  // pixels whose first sample is known
   for (index_t i = 0; i < samples; ++i) {
@@ -119,7 +119,7 @@ void pixel_taps(TapTable table, SampleLine along, index_t samples, index_t pixel
     for (index_t j = now.begin; j < now.end; ++j) {
       if (j < known.begin || j >= known.end) taps.first[j] = static_cast<std::int32_t>(i);
       const index_t m = i - taps.first[j];
-      taps.weights[j * kStripSamples + m] = w[j - tap];
+      taps.weights[j * taps.stride + m] = w[j - tap];
       taps.samples = larger(taps.samples, m + 1);
     }
     known = now;

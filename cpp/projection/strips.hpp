@@ -23,8 +23,6 @@ inline constexpr index_t kStripMargin = 2 * kTaps;
 // Largest tangent of the angle between axis and image axis, and largest difference of the rows' distance from a pixel.
 // Positions of kLanes lanes then differ by less than a pixel from whole steps: one more tap holds the weights of all.
 inline constexpr double kLargestShear = 0.125;
-// Most samples that one pixel of a strip has a weight in: kTaps / cos(52.4 degrees) = 13.1, and some to spare.
-inline constexpr index_t kStripSamples = 18;
 
 // Strips of up to kStripBlocks blocks; `strip[b]` and `rows[b]` point at pixel 0 and sample 0, kLanes floats each.
 struct StripJob {
@@ -41,12 +39,12 @@ inline constexpr index_t kLineMargin = 2 * kTaps;
 // Image lines are owned in bands of this many, so that even one tilt keeps several threads busy.
 inline constexpr index_t kSpreadLines = 64;
 
-// The weights of a tilt's samples by pixel of its strips: weights[j kStripSamples + m] is that of sample first[j] + m
-// in pixel j, for m < samples.
+// The weights of a tilt's samples by pixel of its strips: weights[j stride + m] is that of sample first[j] + m in pixel
+// j, for m < samples; no pixel has more than `stride`.
 struct PixelTaps {
   float* weights;
   std::int32_t* first;
-  index_t samples;
+  index_t stride, samples;
 };
 
 #define CRYOLITH_DECLARE_STRIPS(ns)                                                                              \

@@ -14,42 +14,44 @@ namespace cryolith::CRYOLITH_VARIANT {
 #endif
 
 // Out of line on purpose, as shear_sum.
-void warp_sum(const float* in, index_t stride, index_t block, const WarpTap* taps, index_t count, float* out,
-              index_t out_stride, bool add) {
-  constexpr int rows = kWarpRows, vectors = kWarpLanes / 8;
-  V8 a[rows][vectors];
+void warp_sum(const float* in, index_t stride, const WarpTap* taps, index_t count, float* out, index_t out_stride,
+              bool add) {
+  constexpr int rows = kWarpRows;
+  static_assert(kWarpLanes == 8);
+  V8 a[rows];
 #pragma GCC unroll 16
-  for (int r = 0; r < rows; ++r)
-#pragma GCC unroll 16
-    for (int v = 0; v < vectors; ++v) {
-      splat8(a[r][v], 0.0f);
-      if (add) load8(a[r][v], out + r * out_stride + 8 * v);
-    }
+  for (int r = 0; r < rows; ++r) {
+    splat8(a[r], 0.0f);
+    if (add) __builtin_prefetch(out + r * out_stride, 1);
+  }
   for (index_t i = 0; i < count; ++i) {
     const float* p = in + taps[i].offset;
-    V8 x, y, above, line[vectors];
+    V8 x, y, above;
     splat8(x, taps[i].lane);
     splat8(y, taps[i].row);
     splat8(above, 1.0f - taps[i].row);
 #pragma GCC unroll 16
     for (int r = 0; r <= rows; ++r) {
-#pragma GCC unroll 16
-      for (int v = 0; v < vectors; ++v) {
-        V8 left, right;
-        load8(left, p + block * v);
-        CRYOLITH_PIN(left);
-        load8(right, p + block * v + 1);
-        line[v] = left + x * (right - left);
-        if (r > 0) a[r - 1][v] += y * line[v];
-        if (r < rows) a[r][v] += above * line[v];
-      }
+      V8 left, right;
+      load8(left, p);
+      CRYOLITH_PIN(left);
+      load8(right, p + 1);
+      const V8 line = left + x * (right - left);
+      if (r > 0) a[r - 1] += y * line;
+      if (r < rows) a[r] += above * line;
       p += stride;
     }
   }
+  if (add) {
 #pragma GCC unroll 16
-  for (int r = 0; r < rows; ++r)
+    for (int r = 0; r < rows; ++r) {
+      V8 before;
+      load8(before, out + r * out_stride);
+      a[r] += before;
+    }
+  }
 #pragma GCC unroll 16
-    for (int v = 0; v < vectors; ++v) store8(out + r * out_stride + 8 * v, a[r][v]);
+  for (int r = 0; r < rows; ++r) store8(out + r * out_stride, a[r]);
 }
 
 void transpose(const float* from, index_t stride, index_t rows, index_t columns, float* to, index_t to_stride,
@@ -58,8 +60,10 @@ void transpose(const float* from, index_t stride, index_t rows, index_t columns,
   for (index_t r = 0; r < whole_rows; r += 8)
     for (index_t c = 0; c < whole_columns; c += 8) {
       V8 v[8], old;
+#pragma GCC unroll 8  // else GCC 12 passes them through memory in halves
       for (int i = 0; i < 8; ++i) load8(v[i], from + (r + i) * stride + c);
       transpose8(v);
+#pragma GCC unroll 8
       for (int i = 0; i < 8; ++i) {
         float* p = to + (c + i) * to_stride + r;
         if (add) {

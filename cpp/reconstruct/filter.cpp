@@ -93,7 +93,8 @@ void RowFilter::apply(int worker, index_t tilt, index_t count, float* a, float* 
   CRYOLITH_SELECT(filter_rows)(tables, gains_.data + tilt * gains_.extent[1], count, a, b, work.data());
 }
 
-std::vector<index_t> filter_lengths(const ProjectionPlan& plan) {
+std::vector<index_t> filter_lengths(const ProjectionPlan& whole) {
+  const ProjectionPlan& plan = whole.turned() != nullptr ? *whole.turned() : whole;  // whose rows the filter sees
   std::vector<index_t> lengths;
   for (index_t tilt = 0; tilt < plan.tilts(); ++tilt) {
     index_t longest = 1;

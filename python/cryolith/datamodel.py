@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -141,6 +141,44 @@ class LocalShifts:
             if found != (*shape, 2):
                 raise InputError(f"{name}: found shape {found}, expected {(*shape, 2)}")
 
+    def subset(self, index: npt.NDArray[Any]) -> LocalShifts:
+        """Return those of some images."""
+        return LocalShifts(
+            points_px=self.points_px[index], shifts_px=self.shifts_px[index], good=self.good[index]
+        )
+
+    def counted_from(self, move_px: Float64) -> LocalShifts:
+        """Return them for images whose own shifts grow by ``move_px`` (n_tilts, 2), at the same places."""
+        return replace(self, points_px=self.points_px - move_px[:, None])
+
+    def scaled(self, factor: float) -> LocalShifts:
+        """Return them in pixels ``1 / factor`` times as wide."""
+        return replace(self, points_px=self.points_px * factor, shifts_px=self.shifts_px * factor)
+
+    @classmethod
+    def joined(cls, *series: LocalShifts) -> LocalShifts:
+        """Return those of the images of all ``series``, one after the other."""
+        most = max(s.good.shape[1] for s in series)
+
+        def padded(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            width = [(0, 0), (0, most - values.shape[1])] + [(0, 0)] * (values.ndim - 2)
+            return np.pad(values, width)
+
+        return cls(
+            points_px=np.concatenate([padded(s.points_px) for s in series]),
+            shifts_px=np.concatenate([padded(s.shifts_px) for s in series]),
+            good=np.concatenate([padded(s.good) for s in series]),
+        )
+
+    @classmethod
+    def none(cls, n_tilts: int) -> LocalShifts:
+        """Return those of images that have none."""
+        return cls(
+            points_px=np.zeros((n_tilts, 0, 2)),
+            shifts_px=np.zeros((n_tilts, 0, 2)),
+            good=np.zeros((n_tilts, 0), bool),
+        )
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Alignment:
@@ -172,7 +210,7 @@ class Alignment:
     magnifications : (n_tilts,) or None
         Pixels of the image per pixel of the specimen.
     local : LocalShifts or None
-        Shifts that depend on the place in the image. Kept and converted; the projector does not apply them yet.
+        Shifts that depend on the place in the image; the projector applies them.
     image_shape : (int, int) or None [px]
         (height, width) of the raw images, for formats that turn about another point than the centre.
     pixel_size : float or None [angstrom]

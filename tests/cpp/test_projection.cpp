@@ -14,9 +14,9 @@
 namespace cryolith {
 namespace {
 
-TiltPose pose(double tilt_deg, double axis_deg, double shift) {
+TiltPose pose(double tilt_deg, double axis_deg, double shift, double scale = 1.0) {
   const double t = tilt_deg * std::numbers::pi / 180.0, a = axis_deg * std::numbers::pi / 180.0;
-  return {std::cos(t), std::sin(t), std::cos(a), std::sin(a), shift, -shift, 0.5 * shift};
+  return {std::cos(t), std::sin(t), std::cos(a), std::sin(a), shift, -shift, 0.5 * shift, scale};
 }
 
 struct Case {
@@ -31,7 +31,8 @@ std::vector<Case> cases() {
       {{pose(0, 0, 0), pose(90, 0, 0), pose(-90, 90, 1.5)}, {13, 9, 17}, {11, 15}},
       {{pose(-60, 3, 0.3), pose(44.9, 3, -0.7), pose(45.1, 3, 2), pose(150, 3, 0)}, {40, 17, 33}, {21, 50}},
       {{pose(20, 90, 0), pose(70, 87.2, 4)}, {25, 31, 100}, {64, 33}},
-      {{pose(10, 45, 500)}, {8, 8, 8}, {8, 8}},  // shifted out of the image
+      {{pose(10, 45, 500)}, {8, 8, 8}, {8, 8}},                                   // shifted out of the image
+      {{pose(-50, 0, 0.3, 0.25), pose(0, 33, 1, 0.05)}, {40, 24, 40}, {20, 20}},  // many samples a pixel
   };
 }
 

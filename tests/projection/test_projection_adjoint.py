@@ -106,6 +106,16 @@ def test_axes_along_and_near_an_image_axis_equal_the_definition(axis, shift):
     assert_equals_the_definition(geometry, (3, 5, 8), (13, 9), 2)
 
 
+@pytest.mark.parametrize("axis", [0.0, 90.0, 33.0])
+@pytest.mark.parametrize("sampling", [0.3, 0.05])
+def test_voxels_finer_than_pixels_equal_the_definition(axis, sampling):
+    """Many samples fall on one pixel."""
+    geometry = Geometry.single_axis(
+        [33.0, -50.0, 0.0], tilt_axis_deg=axis, shifts_px=[[0.3, -0.2]] * 3
+    )
+    assert_equals_the_definition(geometry.for_volume(sampling=sampling), (6, 11, 9), (7, 8), 3)
+
+
 @pytest.mark.parametrize("axis", [-90.0, 3.0, 30.0])
 def test_slabs_of_stretched_rows_meet(axis):
     """More rows than project() keeps at once (kSlabBytes): their shares of an image line add up, in one order."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cryolith.datamodel import Alignment, LocalShifts
-from cryolith.errors import CryolithWarning, InputError
+from cryolith.errors import InputError
 from cryolith.projection import Geometry, backproject, project
 
 
@@ -118,7 +118,7 @@ def test_from_alignment_drops_flagged_tilts_and_subset_follows():
     assert geometry.volume_shape((100, 200), 30) == (30, 200, 100)
 
 
-def test_from_alignment_takes_x_tilt_and_magnification_and_tells_of_local_shifts():
+def test_from_alignment_takes_x_tilt_magnification_and_local_shifts():
     plain = Alignment(
         angles_deg=np.array([-10.0, 10.0]), tilt_axis_deg=87.0, shifts_px=np.zeros((2, 2))
     )
@@ -130,8 +130,7 @@ def test_from_alignment_takes_x_tilt_and_magnification_and_tells_of_local_shifts
     table = LocalShifts(
         points_px=np.zeros((2, 1, 2)), shifts_px=np.ones((2, 1, 2)), good=np.ones((2, 1), bool)
     )
-    with pytest.warns(CryolithWarning, match="local ones are not applied"):
-        Geometry.from_alignment(replace(plain, local=table))
+    assert Geometry.from_alignment(replace(plain, local=table)).local is table
 
 
 @pytest.mark.parametrize("shape", [(40, 48), (41, 51)])

@@ -25,6 +25,15 @@ def centroid(image):
     return np.array([(axis * image).sum(dtype="f8") for axis in np.indices(image.shape)]) / total
 
 
+def smooth(rng, shape):
+    """Gaussian blobs, sigma 1.5 voxels: what any good interpolation keeps."""
+    at, out = np.indices(shape), np.zeros(shape)
+    for _ in range(12):
+        distance = [a - rng.uniform(4, n - 5) for a, n in zip(at, shape, strict=True)]
+        out += rng.normal() * np.exp(-sum(d * d for d in distance) / (2 * 1.5**2))
+    return out.astype("f4")
+
+
 def by_hand(geometry, i, point):
     """(row, column) from the image's centre of the specimen point (z, y, x), as docs/conventions.md spells it."""
     z, y, x = point
@@ -105,9 +114,9 @@ def test_a_free_pose_that_is_a_tilt_takes_the_fast_path_to_the_same_image(rng):
 
 
 def test_a_pose_a_little_off_the_fast_path_gives_nearly_its_image(rng):
-    """0.001 degrees of x-tilt moves nothing by more than 0.001 px; both paths interpolate alike."""
+    """0.001 degrees of x-tilt moves nothing by more than 0.001 px; both paths interpolate what is smooth alike."""
     near = Geometry.single_axis([-60.0, 0.0, 20.0, 45.0], x_tilts_deg=1e-3, tilt_axis_deg=8.0)
-    volume = rng.normal(size=(24, 30, 26)).astype("f4")
+    volume = smooth(rng, (24, 30, 26))
     on, off = (project(volume, g, (40, 44)) for g in (near.subset([0, 1, 2, 3]), near))
     assert near.crosses_y
     assert np.array_equal(on, off)
@@ -116,11 +125,13 @@ def test_a_pose_a_little_off_the_fast_path_gives_nearly_its_image(rng):
 
 
 def test_mixed_views_are_those_of_each_kind_alone(rng):
-    geometry, volume = KINDS["x-tilt on some"], rng.normal(size=(15, 22, 19)).astype("f4")
+    """To rounding where both are free poses; a single tilt alone takes the fast path, which interpolates otherwise."""
+    geometry, volume = KINDS["x-tilt on some"], smooth(rng, (15, 22, 19))
     together = project(volume, geometry, (30, 31))
     for i in range(len(geometry)):
-        alone = project(volume, geometry.subset([i]), (30, 31))[0]
-        assert np.abs(together[i] - alone).max() < 2e-5 * np.abs(alone).max()
+        single = geometry.subset([i])
+        alone, bound = project(volume, single, (30, 31))[0], 2e-5 if single.crosses_y else 2e-3
+        assert np.abs(together[i] - alone).max() < bound * np.abs(alone).max()
 
 
 def test_poses_and_angles_are_the_same(rng):

@@ -60,11 +60,17 @@ def test_wbp_of_a_full_range_is_quantitative(axis, angles):
     assert got[OUTSIDE].mean() == pytest.approx(0.0, abs=0.01)
 
 
-def test_wbp_puts_shifts_and_turns_right():
+@pytest.mark.parametrize("axis", [3.0, 17.0, 45.0])
+def test_wbp_puts_shifts_and_turns_right(axis):
+    """What comes back is no worse than without them, farther from the ends of the volume than half a kernel, 6 rows.
+
+    Each tilt interpolates the step at either end at its own phase, and the ramp makes noise of that: see design/003.
+    """
     plain = rms(wbp(series(FULL)[0], FULL, filter="ramp", thickness=N))
-    stack, geometry = series(FULL, 17.0, shifts=True)
-    # Rows near the ends of the volume lose their neighbours beyond it to the turned images' interpolation.
-    assert rms(wbp(stack, geometry, filter="ramp", shape=VOLUME.shape), slice(4, 5)) < 1.25 * plain
+    tall = np.repeat(VOLUME[:, :1], 25, 1)
+    _, geometry = series(FULL, axis, shifts=True)
+    got = wbp(project(tall, geometry, (96, 96)), geometry, filter="ramp", shape=tall.shape)
+    assert np.sqrt(np.mean((got - tall)[:, 7:18].astype("f8") ** 2)) < plain
 
 
 def test_wbp_is_the_back_projection_of_filter_projections():

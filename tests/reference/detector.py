@@ -9,7 +9,7 @@ import numpy as np
 
 from . import projection
 
-TAPS, BETA = projection.TAPS, projection.BETA
+TAPS, BETA = projection.TAPS, 6.0
 
 
 def stretched_tap(distance):

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .projection import STEEP, TAPS, shears, tap_weights
+from .projection import STEEP, shears
+from .turn import turned
 
 # The axis summed across, of z, y, x, and those along the rows and the columns of the sheared image.
 PLANES = {0: (1, 2), 1: (0, 2), 2: (0, 1)}
@@ -19,19 +20,6 @@ def plane_axis(beam):
     return 2 if x > y * (1 + 1e-9) else 1
 
 
-def sample(row, column, image_shape):
-    """(height, width): the weight of each pixel in the image interpolated at (row, column)."""
-    height, width = image_shape
-    out = np.zeros((height + 2 * TAPS, width + 2 * TAPS))
-    r, c = int(np.floor(row)), int(np.floor(column))
-    if -TAPS < r < height + TAPS and -TAPS < c < width + TAPS:
-        w = np.outer(tap_weights(row - r), tap_weights(column - c))
-        r, c = r - 3 + TAPS, c - 3 + TAPS
-        r0, c0, r1, c1 = max(r, 0), max(c, 0), min(r + TAPS, len(out)), min(c + TAPS, out.shape[1])
-        out[r0:r1, c0:c1] = w[r0 - r : r1 - r, c0 - c : c1 - c]
-    return out[TAPS:-TAPS, TAPS:-TAPS]
-
-
 def view_matrix(m, shape, image_shape):
     """(height, width, nz, ny, nx) of one view m (2, 4): (row, column) from the image's centre = m (z, y, x, 1)."""
     beam = np.cross(m[0, :3], m[1, :3])
@@ -40,13 +28,16 @@ def view_matrix(m, shape, image_shape):
     middle = (np.array(shape) - 1) / 2
     shift_down, rest_down = shears(shape[across], -beam[down] / beam[across])
     shift_along, rest_along = shears(shape[across], -beam[along] / beam[across])
-    samples = {}
+    # Samples that some voxel takes, as many on either side of the middle row, about which the last pass shears.
+    first = np.array([shift_down.min() - 1, shift_along.min() - 1])
+    extent = [shape[down] - 2 * first[0], shape[along] - 2 * first[1]]
+    origin = m[:, down] * (first[0] - middle[down]) + m[:, along] * (first[1] - middle[along])
+    origin = origin + m[:, 3] + (np.array(image_shape) - 1) / 2
+    pixels = np.eye(np.prod(image_shape)).reshape(-1, *image_shape)
+    samples = turned(pixels, origin, m[:, along], m[:, down], *extent)
 
     def sheared(j, i):  # sample (j, i) of the sheared image, from voxel (0, 0) of the middle plane
-        if (j, i) not in samples:
-            at = m[:, down] * (j - middle[down]) + m[:, along] * (i - middle[along]) + m[:, 3]
-            samples[j, i] = sample(*(at + (np.array(image_shape) - 1) / 2), image_shape)
-        return samples[j, i]
+        return samples[:, j - first[0], i - first[1]].reshape(image_shape)
 
     out = np.zeros((*image_shape, *shape))
     for voxel in np.ndindex(*shape):

@@ -161,6 +161,7 @@ def _response(
     near = replace(
         view,
         shifts_px=view.shifts_px - np.rint(view.shifts_px),
+        local=None,
         axis_offset_px=view.axis_offset_px - round(view.axis_offset_px),
     )
     # Narrower by four pixels, or a shift could make a row longer than the filter.

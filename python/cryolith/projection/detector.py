@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Voxels and detector pixels of different size: what stands between a volume's plan and the images."""
+"""What stands between a volume's plan and the images: voxels and detector pixels of different size, local shifts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from .. import _core
 from ..errors import InputError
 from .geometry import Geometry
+from .local import Straightener
 
 __all__ = ["DetectorPlan", "reduced"]
 
@@ -56,10 +57,10 @@ class Detector:
 
 
 class DetectorPlan:
-    """A projector pair behind a detector: ``spread(weights A x)`` and its transpose ``A' weights reduce(y)``.
+    """A projector pair behind a detector: ``bend(spread(weights A x))`` and its transpose.
 
-    ``weights`` (n_tilts,) is what a voxel adds to the sum of an image. Holds one stack of reduced images besides what
-    ``plan`` holds.
+    That is ``A' weights reduce(straighten(y))``. ``weights`` (n_tilts,) is what a voxel adds to the sum of an image.
+    Holds one stack of reduced images, and one of straight ones, besides what ``plan`` holds.
     """
 
     def __init__(
@@ -68,9 +69,11 @@ class DetectorPlan:
         detector: Detector | None,
         weights: Float32,
         pixels: tuple[int, int],
+        local: Straightener | None,
     ) -> None:
         self.plan = plan
         self.detector = detector
+        self.local = local
         self.weights = weights[:, None, None]
         self._pixels = (len(weights), *pixels)
 
@@ -88,6 +91,8 @@ class DetectorPlan:
         images *= self.weights
         if self.detector is not None:
             images = self.detector.spread(images, threads, cancel)
+        if self.local is not None:
+            images = self.local.bend(images, threads, cancel)
         if add:
             out += images
         else:
@@ -102,12 +107,14 @@ class DetectorPlan:
         fixed16: bool = False,
     ) -> None:
         """Set ``out`` (nz, ny, nx) to the back-projection of ``stack``."""
-        if self.detector is None:
-            images = stack * self.weights
-        else:
-            images = self.detector.reduce(stack, threads, cancel)
-            images *= self.weights
-        self.plan.backproject(images, out, threads, cancel, fixed16)
+        images = self.seen(stack, threads, cancel)
+        self.plan.backproject(images * self.weights, out, threads, cancel, fixed16)
+
+    def seen(self, stack: Float32, threads: int, cancel: _core.CancelToken | None) -> Float32:
+        """Return the images that ``plan`` sees, before their weights: straight and reduced."""
+        if self.local is not None:
+            stack = self.local.straighten(stack, threads, cancel)
+        return stack if self.detector is None else self.detector.reduce(stack, threads, cancel)
 
 
 def reduced(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .._arrays import as_angles, as_core
-from ..datamodel import Alignment
-from ..errors import CryolithWarning, InputError
+from ..datamodel import Alignment, LocalShifts
+from ..errors import InputError
 from .rotations import angles_of, as_rotation, cos_sin, rotation_matrix, split_poses
 from .views import Float64, Views
 
@@ -57,6 +56,9 @@ class Geometry(Views):
         (z, y, x) of the volume's centre in the specimen frame.
     sampling : float [px]
         Edge of a voxel.
+    local : LocalShifts or None
+        Shifts that depend on the place in the image: image ``i`` shows what the above puts at (row, column) further on,
+        by what the table gives there (:func:`.local.local_nodes`).
     """
 
     @classmethod
@@ -70,6 +72,7 @@ class Geometry(Views):
         axis_offset_px: float = 0.0,
         x_tilts_deg: npt.ArrayLike = 0.0,
         magnifications: npt.ArrayLike = 1.0,
+        local: LocalShifts | None = None,
     ) -> Geometry:
         """Return the geometry of images tilted about one axis; what is not given is zero.
 
@@ -94,6 +97,7 @@ class Geometry(Views):
             axis_offset_px=float(axis_offset_px),
             centre_px=np.zeros(3),
             sampling=1.0,
+            local=local,
         )
 
     @classmethod
@@ -106,18 +110,7 @@ class Geometry(Views):
         keep : bool, default True
             Leave out flagged tilts (``images[alignment.kept]`` are the images that belong to the
             result); False keeps all.
-
-        Warns
-        -----
-        CryolithWarning
-            The alignment holds local shifts: only those of whole images are applied.
         """
-        if alignment.local is not None:
-            warnings.warn(
-                "alignment: found local shifts, expected those of whole images; the local ones are not applied",
-                CryolithWarning,
-                stacklevel=2,
-            )
         x_tilts, magnifications = alignment.x_tilts_deg, alignment.magnifications
         geometry = cls.single_axis(
             alignment.angles_deg,
@@ -127,6 +120,7 @@ class Geometry(Views):
             axis_offset_px=alignment.axis_offset_px,
             x_tilts_deg=0.0 if x_tilts is None else x_tilts,
             magnifications=1.0 if magnifications is None else magnifications,
+            local=alignment.local,
         )
         return geometry.subset(alignment.kept) if keep and alignment.flags else geometry
 
@@ -215,6 +209,10 @@ class Geometry(Views):
         arrays: dict[str, Any] = {
             name: np.concatenate([getattr(p, name) for p in parts]) for name in names
         }
+        if any(p.local is not None for p in parts):
+            arrays["local"] = LocalShifts.joined(
+                *(p.local or LocalShifts.none(len(p)) for p in parts)
+            )
         return replace(parts[0], **arrays)
 
     def oriented(
@@ -237,7 +235,9 @@ class Geometry(Views):
         shifts = self._origins() + self.magnifications[:, None] * (self.rotations()[:, 1:] @ move)
         poses = self.magnifications[:, None, None] * (self.rotations() @ turn)
         free = Geometry.from_poses(poses, shifts_px=shifts)
-        return free.for_volume(centre_px=self.centre_px, sampling=self.sampling)
+        seen = free.for_volume(centre_px=self.centre_px, sampling=self.sampling)
+        local = None if self.local is None else self.local.counted_from(shifts - self.shifts_px)
+        return replace(seen, local=local)
 
     def for_volume(
         self, *, centre_px: npt.ArrayLike = (0.0, 0.0, 0.0), sampling: float = 1.0
@@ -300,6 +300,7 @@ class Geometry(Views):
             shifts_px=shifts,
             axis_offset_px=self.axis_offset_px / binning,
             centre_px=self.centre_px / binning,
+            local=None if self.local is None else self.local.scaled(1 / binning),
         )
 
     def volume_shape(self, image_shape: tuple[int, int], thickness: int) -> tuple[int, int, int]:
@@ -315,12 +316,15 @@ class Geometry(Views):
 
     def _about(self, tilt_axis_deg: float) -> Geometry:
         """Return the same geometry counted from another tilt axis, its offset put into the shifts."""
+        shifts = self._origins()
+        local = None if self.local is None else self.local.counted_from(shifts - self.shifts_px)
         return replace(
             self,
             tilt_axis_deg=tilt_axis_deg,
             rotations_deg=self.rotations_deg + (self.tilt_axis_deg - tilt_axis_deg),
-            shifts_px=self._origins(),
+            shifts_px=shifts,
             axis_offset_px=0.0,
+            local=local,
         )
 
 

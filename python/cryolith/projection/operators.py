@@ -13,6 +13,7 @@ from .._arrays import as_core, as_output
 from ..errors import InputError
 from .detector import DetectorPlan, reduced
 from .geometry import Geometry
+from .local import Straightener, local_nodes
 
 __all__ = [
     "Precision",
@@ -144,7 +145,8 @@ def make_plan(
     """Return the projector pair of a geometry for one volume shape and one image shape: make once, run often.
 
     Rays perpendicular to the volume's y take the fast path, :class:`_core.ProjectionPlan`; any other
-    :class:`_core.FreePlan`. Voxels or a magnification other than 1 go through a :class:`DetectorPlan`.
+    :class:`_core.FreePlan`. Voxels or a magnification other than 1, and local shifts, go through a
+    :class:`DetectorPlan`.
 
     ``among``: all views, where ``geometry`` is a subset of them that is to project as they do.
     """
@@ -154,11 +156,17 @@ def make_plan(
     if among.crosses_y:
         plan = _core.FreePlan(seen.matrices(), shape, pixels)
     else:
-        plan = _core.ProjectionPlan(seen.poses(), shape, pixels)
+        series = among.poses()
+        series[:, 7] /= 1.0 if detector is None else detector.factor
+        plan = _core.ProjectionPlan(seen.poses(), shape, pixels, series)
     weights = geometry.weights()
-    if detector is None and (among.weights() == 1.0).all():
+    if detector is None and among.local is None and (among.weights() == 1.0).all():
         return plan
-    return DetectorPlan(plan, detector, weights.astype(np.float32), (pixels[0], pixels[1]))
+    local = None
+    if geometry.local is not None:
+        shape_px = (int(image_shape[0]), int(image_shape[1]))
+        local = Straightener(*local_nodes(geometry.local, geometry.shifts_px, shape_px))
+    return DetectorPlan(plan, detector, weights.astype(np.float32), pixels, local)
 
 
 def finite_stack(images: Float32, threads: int, cancel: _core.CancelToken | None) -> Float32:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import Self
 
+from ..datamodel import LocalShifts
 from ..errors import InputError
 from .rotations import cos_sin, rotation_matrix
 
@@ -37,6 +38,7 @@ class Views:
     axis_offset_px: float
     centre_px: Float64
     sampling: float
+    local: LocalShifts | None = None
 
     def __post_init__(self) -> None:
         n = len(self.angles_deg)
@@ -46,6 +48,8 @@ class Views:
             value = getattr(self, name)
             if value.shape != shape:
                 raise InputError(f"{name}: found shape {value.shape}, expected {shape}")
+        if self.local is not None:
+            self._check_local(self.local)
         for name in (*shapes, "angles_deg", "tilt_axis_deg", "axis_offset_px", "sampling"):
             if not np.isfinite(getattr(self, name)).all():
                 raise InputError(f"{name}: found NaN or infinity, expected finite numbers")
@@ -61,6 +65,17 @@ class Views:
                     raise InputError(
                         f"{name}: found {value:g}, expected {1 / MAX_SCALE:g} to {MAX_SCALE:g}"
                     )
+
+    def _check_local(self, local: LocalShifts) -> None:
+        if len(local.good) != len(self):
+            raise InputError(
+                f"local: found {len(local.good)} entries, expected {len(self)}, one a tilt"
+            )
+        for name in ("points_px", "shifts_px"):
+            if not np.isfinite(getattr(local, name)[local.good]).all():
+                raise InputError(
+                    f"local.{name}: found NaN or infinity at a good point, expected finite numbers"
+                )
 
     def __len__(self) -> int:
         return len(self.angles_deg)
@@ -140,4 +155,5 @@ class Views:
         if not len(chosen):
             raise InputError("index: found no tilt, expected at least one")
         names = ("angles_deg", "shifts_px", "rotations_deg", "x_tilts_deg", "magnifications")
-        return replace(self, **{name: getattr(self, name)[chosen] for name in names})
+        local = None if self.local is None else self.local.subset(chosen)
+        return replace(self, **{name: getattr(self, name)[chosen] for name in names}, local=local)

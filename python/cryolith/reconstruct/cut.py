@@ -139,8 +139,8 @@ class Pair:
         ]
         if len(self.parts) > 1 and not isinstance(self.plan, _core.ProjectionPlan):
             raise InputError(
-                "max_memory: found views whose rays cross the rows of the volume, or pixels that are not voxels, "
-                "expected a common tilt axis and one scale: this cannot be cut; allow more memory"
+                "max_memory: found views whose rays cross the rows of the volume, pixels that are not voxels, or local "
+                "shifts, expected a common tilt axis and one scale: this cannot be cut; allow more memory"
             )
 
     def slab(self, part: Part) -> _core.ProjectionPlan:

@@ -225,7 +225,7 @@ class _Need:
             what = (
                 "dart"
                 if self.settings.method == "dart"
-                else "views without a common tilt axis and scale"
+                else "views without a common tilt axis and scale, or with local shifts,"
             )
             raise self._too_little(max_memory, self.whole(), f"; {what} cannot be cut")
         step = self.pair.slab_rows
@@ -251,11 +251,17 @@ class _Need:
 
     def _core_scratch(self, pair: ProjectorPair) -> int:
         if isinstance(pair, DetectorPlan):
-            return pair.plan.scratch_bytes(self.threads) + 4 * self.pixels
+            return pair.plan.scratch_bytes(self.threads) + 4 * self.pixels + self._local(pair)
         if self.settings.method == "wbp" and isinstance(pair, _core.ProjectionPlan):
             work = 64 * max(_core.filter_lengths(pair)) * self.threads
             return pair.backproject_bytes(self.threads) + work
         return pair.scratch_bytes(self.threads)
+
+    def _local(self, pair: DetectorPlan) -> int:
+        if pair.local is None:
+            return 0
+        _, height, width = self.images
+        return pair.local.scratch_bytes((height, width), self.threads) + 4 * self.pixels
 
     def _widest(self, rows: int) -> _Seen:
         """Of slabs of so many rows, the one that sees the most of an image."""

@@ -186,9 +186,9 @@ def _backproject(
         plan.backproject(filtered, target, threads, cancel, fixed16)
         return
     factor = 1.0
-    if isinstance(plan, DetectorPlan) and plan.detector is not None:
-        factor = plan.detector.factor
-        images = plan.detector.reduce(images, threads, cancel)
+    if isinstance(plan, DetectorPlan):
+        factor = 1.0 if plan.detector is None else plan.detector.factor
+        images = plan.seen(images, threads, cancel)
     gains, lengths = row_gains(inner, views, problem.shape, window, factor)
     _core.wbp(inner, images, gains, lengths, target, threads, cancel, fixed16)
 
