@@ -157,6 +157,7 @@ void add_projection(py::module_& m) {
           "backproject_bytes",
           [](const ProjectionPlan& plan, index_t threads) { return backproject_scratch_bytes(plan, threads); },
           arg("threads"), "Memory that backproject holds besides its arguments.")
+      .def_property_readonly("table_bytes", &ProjectionPlan::table_bytes, "Memory that its tables take.")
       .def_property_readonly("window", &window_of,
                              "First row, last row, first column, last column of the pixels that it takes.")
       .def_property_readonly_static(

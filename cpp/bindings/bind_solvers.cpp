@@ -115,14 +115,12 @@ void multiply_step(In correction, In weights, float lower, float upper, Out volu
   run([&] { multiply_volume(cpu, c, w, {lower, upper}, v); });
 }
 
-ExactSum descent_step(In volume, const std::optional<Array<float>>& mask, double damping, float lower, float upper,
-                      Out descent, int threads) {
+ExactSum descent_step(In volume, double damping, float lower, float upper, Out descent, int threads) {
   const auto d = write<float, 3>(descent, "descent");
   const auto v = in(volume, "volume", d);
-  const auto m = mask ? in(*mask, "mask", d) : View3<const float>{};
   require_disjoint(v, "volume", d, "descent");
   const Cpu cpu = pass(threads);
-  return run([&] { return free_descent(cpu, v, m, damping, {lower, upper}, d); });
+  return run([&] { return free_descent(cpu, v, damping, {lower, upper}, d); });
 }
 
 Sums conjugate_step(In descent, float factor, Out direction, int threads) {
@@ -271,8 +269,8 @@ void add_volume_steps(py::module_& m) {
   m.def("multiply_step", &multiply_step, arg("correction").noconvert(), arg("weights").noconvert(), arg("lower"),
         arg("upper"), arg("volume").noconvert(), arg("threads") = 0,
         "volume <- clamp(volume weights max(correction, 0)) where weights > 0.");
-  m.def("descent_step", &descent_step, arg("volume").noconvert(), arg("mask").noconvert(), arg("damping"), arg("lower"),
-        arg("upper"), arg("descent").noconvert(), arg("threads") = 0,
+  m.def("descent_step", &descent_step, arg("volume").noconvert(), arg("damping"), arg("lower"), arg("upper"),
+        arg("descent").noconvert(), arg("threads") = 0,
         "descent <- descent - damping volume where it may move; returns the sum of its squares.");
   m.def("conjugate_step", &conjugate_step, arg("descent").noconvert(), arg("factor"), arg("direction").noconvert(),
         arg("threads") = 0,

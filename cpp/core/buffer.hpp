@@ -7,11 +7,8 @@
 #include <type_traits>
 #include <utility>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 #include "core/error.hpp"
+#include "core/pages.hpp"
 #include "core/view.hpp"
 
 namespace cryolith {
@@ -26,14 +23,8 @@ class Buffer {
   explicit Buffer(index_t count) : size_(count) {
     constexpr index_t limit = (index_t{1} << 62) / static_cast<index_t>(sizeof(T));
     require(count >= 0 && count < limit, "buffer: cannot hold ", count, " elements");
-    const std::size_t wanted = static_cast<std::size_t>(count) * sizeof(T), unit = wanted < kLarge ? 64 : kHuge;
-    const std::size_t bytes = wanted == 0 ? unit : (wanted + unit - 1) / unit * unit;
-    data_.reset(static_cast<T*>(std::aligned_alloc(unit, bytes)));
-    if (!data_) throw std::bad_alloc();
-#if defined(MADV_HUGEPAGE)
-    if (unit == kHuge) madvise(static_cast<void*>(data_.get()), bytes, MADV_HUGEPAGE);
-#endif
-    std::memset(static_cast<void*>(data_.get()), 0, bytes);
+    const std::size_t bytes = (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
+    data_ = Owner(static_cast<T*>(bytes < kPagesFrom ? zeroed(bytes) : take_pages(bytes)), Free{bytes});
   }
   // A buffer that was moved from is empty.
   Buffer(Buffer&& other) noexcept : data_(std::move(other.data_)), size_(std::exchange(other.size_, 0)) {}
@@ -52,13 +43,22 @@ class Buffer {
   }
 
  private:
-  // Buffers from kLarge on lie on pages of kHuge, where the system has them: one of 4 KiB each would be cleared on its
-  // own when first touched, and rows that lie pages apart would each wait for a translation.
-  static constexpr std::size_t kHuge = std::size_t{2} << 20, kLarge = std::size_t{32} << 20;
+  static void* zeroed(std::size_t bytes) {
+    void* memory = std::aligned_alloc(64, bytes == 0 ? 64 : bytes);
+    if (memory == nullptr) throw std::bad_alloc();
+    return std::memset(memory, 0, bytes);
+  }
   struct Free {
-    void operator()(T* p) const { std::free(p); }
+    std::size_t bytes = 0;
+    void operator()(T* p) const {
+      if (bytes < kPagesFrom)
+        std::free(p);
+      else
+        return_pages(p, bytes);
+    }
   };
-  std::unique_ptr<T, Free> data_;
+  using Owner = std::unique_ptr<T, Free>;
+  Owner data_;
   index_t size_ = 0;
 };
 

@@ -18,9 +18,9 @@ constexpr index_t kTileZ = 5 * kRun, kTileX = 8 * kRun, kTileKept = 16, kTileWid
 constexpr index_t kTileSize = kTileZ * kTileWidth * kLanes;
 
 struct Scratch {
-  std::vector<Buffer<float>> rows;  // of each block of a job
-  Buffer<float> strips;             // of all blocks of a job
-  Buffer<float> tile;               // of sums: [z][x][kLanes]
+  Buffer<float> rows;    // of each block of a job
+  Buffer<float> strips;  // of all blocks of a job
+  Buffer<float> tile;    // of sums: [z][x][kLanes]
 };
 
 View2<const float> image_of(View3<const float> images, index_t tilt) {
@@ -154,7 +154,7 @@ void sample_job(const ProjectionPlan& plan, View3<const float> images, Range blo
     Sampler sampler{plan, image_of(images, tilt), tilt, blocks, {}};
     Range ranges[kStripBlocks] = {}, all{0, 0};
     for (index_t b = 0; b < count; ++b) {
-      sampler.rows[b] = s.rows[static_cast<std::size_t>(b)].data() + plan.first_row(tilt) * kLanes;
+      sampler.rows[b] = s.rows.data() + (b * plan.rows() + plan.first_row(tilt)) * kLanes;
       ranges[b] = plan.samples(tilt, blocks.begin + b);
       all = united(all, ranges[b]);
     }
@@ -180,9 +180,10 @@ index_t blocks_per_job(const ProjectionPlan& plan, index_t threads) {
 index_t backproject_scratch_bytes(const ProjectionPlan& plan, index_t threads) {
   if (plan.turned() != nullptr)
     return turned_scratch_bytes(plan, threads) + backproject_scratch_bytes(*plan.turned(), threads);
-  const index_t rows = std::min(blocks_per_job(plan, threads), plan.blocks()) * plan.rows() * kLanes;
+  const index_t per_job = blocks_per_job(plan, threads), jobs = (plan.blocks() + per_job - 1) / per_job;
+  const index_t rows = std::min(per_job, plan.blocks()) * plan.rows() * kLanes;
   const index_t own = rows + kStripBlocks * plan.strip_rows() * kLanes + kTileSize;
-  return index_t{sizeof(float)} * threads * own;
+  return index_t{sizeof(float)} * std::min(threads, jobs) * own;
 }
 
 void backproject(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> images, View3<float> volume,
@@ -197,15 +198,15 @@ void backproject(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> 
   parallel_for(cpu, jobs, [&](index_t job, int worker) {
     Scratch& s = scratch[static_cast<std::size_t>(worker)];
     const index_t first = job * per_job, count = std::min(per_job, plan.blocks() - first);
-    if (s.rows.empty()) {
-      for (index_t b = 0; b < std::min(per_job, plan.blocks()); ++b) s.rows.emplace_back(plan.rows() * kLanes);
+    if (s.tile.size() == 0) {
+      s.rows = Buffer<float>(std::min(per_job, plan.blocks()) * plan.rows() * kLanes);
       s.strips = Buffer<float>(kStripBlocks * plan.strip_rows() * kLanes);
       s.tile = Buffer<float>(kTileSize);
     }
     sample_job(plan, images, {first, first + count}, worker, stage, s);
     for (index_t b = 0; b < count; ++b) {
       if (cpu.cancel != nullptr && cpu.cancel->cancelled()) throw Cancelled();
-      float* rows = s.rows[static_cast<std::size_t>(b)].data();
+      float* rows = s.rows.data() + b * plan.rows() * kLanes;
       const float scale = fixed ? CRYOLITH_SELECT(pack_pairs)(plan.rows(), rows) : 0.0f;
       sum_block(plan, {rows, scale}, first + b, s.tile.data(), volume);
     }

@@ -308,6 +308,14 @@ Range ProjectionPlan::strip_pixels(index_t tilt, Range blocks, Range samples) co
   return {begin, std::max(begin, std::min(extent, high + kTaps / 2 + 1))};
 }
 
+index_t ProjectionPlan::table_bytes() const {
+  const auto taps = [](const Bank& bank) {
+    return std::ssize(bank.back) * index_t{2 * sizeof(Tap) + sizeof(PairTap)};  // back, forward, back_pairs
+  };
+  const index_t inner = turned() != nullptr ? turned()->table_bytes() : 0;
+  return inner + taps(shallow_) + taps(steep_) + table_.size() * index_t{sizeof(float)};
+}
+
 index_t ProjectionPlan::strip_samples() const {
   double closest = kLargestScale;
   for (index_t tilt = 0; tilt < tilts(); ++tilt) closest = std::min(closest, spacing(tilt));

@@ -106,6 +106,7 @@ class ProjectionPlan {
   const Bank& shallow() const { return shallow_; }
   const Bank& steep() const { return steep_; }
   TapTable table() const { return {table_.data()}; }
+  index_t table_bytes() const;  // what all tables take
 
  private:
   struct Stretch {

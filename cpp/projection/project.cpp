@@ -271,11 +271,14 @@ index_t project_scratch_bytes(const ProjectionPlan& plan, index_t threads) {
     return turned_scratch_bytes(plan, threads) + project_scratch_bytes(*plan.turned(), threads);
   const Slab slab = Slab::sizes(plan, threads);
   const index_t taps = (plan.strip_samples() + 1) * std::max(plan.image().height, plan.image().width);
-  const index_t shared = slab.pixels * slab.stride + plan.tilts() * taps;
+  index_t shared = slab.pixels * slab.stride;
+  for (index_t tilt = 0; tilt < plan.tilts(); ++tilt)
+    if (plan.straight(tilt)) shared += taps;
   const index_t rows = (kJobBlocks * plan.rows() + plan.strip_samples()) * kLanes;
   const index_t own =
       copy_layout(plan).size() + turned_size(plan.steep()) + rows + kJobBlocks * plan.strip_rows() * kLanes;
-  return index_t{sizeof(float)} * (shared + threads * own);
+  const index_t jobs = (std::min(slab.blocks, plan.blocks()) + kJobBlocks - 1) / kJobBlocks;
+  return index_t{sizeof(float)} * (shared + std::min(threads, jobs) * own);
 }
 
 void project(const Cpu& cpu, const ProjectionPlan& plan, View3<const float> volume, View3<float> images, bool add) {

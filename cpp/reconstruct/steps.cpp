@@ -123,13 +123,11 @@ void multiply_volume(const Cpu& cpu, View1<const float> correction, View1<const 
   });
 }
 
-ExactSum free_descent(const Cpu& cpu, View3<const float> volume, View3<const float> mask, double damping, Bounds bounds,
-                      View3<float> descent) {
+ExactSum free_descent(const Cpu& cpu, View3<const float> volume, double damping, Bounds bounds, View3<float> descent) {
   const auto damp = static_cast<float>(damping);
   return row_sum(cpu, volume, [&](index_t i) {
     const float x = volume.data[i], d = descent.data[i] - damp * x;
-    const bool held =
-        (mask.data && mask.data[i] == 0.0f) || (x <= bounds.lower && d < 0.0f) || (x >= bounds.upper && d > 0.0f);
+    const bool held = (x <= bounds.lower && d < 0.0f) || (x >= bounds.upper && d > 0.0f);
     descent.data[i] = held ? 0.0f : d;
     return static_cast<double>(descent.data[i]) * descent.data[i];
   });

@@ -48,10 +48,8 @@ void update_volume(const Cpu& cpu, View1<const float> correction, View1<const fl
 void multiply_volume(const Cpu& cpu, View1<const float> correction, View1<const float> voxel_weights, Bounds bounds,
                      View1<float> volume);
 
-// descent <- descent - damping x, but 0 outside the mask (an empty one is everywhere) and where x lies on a bound that
-// it would cross; returns the sum of its squares.
-ExactSum free_descent(const Cpu& cpu, View3<const float> volume, View3<const float> mask, double damping, Bounds bounds,
-                      View3<float> descent);
+// descent <- descent - damping x, but 0 where x lies on a bound that it would cross; returns the sum of its squares.
+ExactSum free_descent(const Cpu& cpu, View3<const float> volume, double damping, Bounds bounds, View3<float> descent);
 
 struct DirectionSums {
   ExactSum square, slope;  // <p, p> and <descent, p>

@@ -96,6 +96,11 @@ class ProjectionPlan:
         Spacing of the samples of one tilt's rows [px].
         """
     @property
+    def table_bytes(self) -> int:
+        """
+        Memory that its tables take.
+        """
+    @property
     def window(self) -> typing.Annotated[list[int], "FixedSize(4)"]:
         """
         First row, last row, first column, last column of the pixels that it takes.
@@ -186,7 +191,7 @@ def count_missing(stack: numpy.typing.NDArray[numpy.float32], threads: typing.Su
     """
     Number of NaN or infinite values.
     """
-def descent_step(volume: numpy.typing.NDArray[numpy.float32], mask: numpy.typing.NDArray[numpy.float32] | None, damping: typing.SupportsFloat | typing.SupportsIndex, lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, descent: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> ExactSum:
+def descent_step(volume: numpy.typing.NDArray[numpy.float32], damping: typing.SupportsFloat | typing.SupportsIndex, lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, descent: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> ExactSum:
     """
     descent <- descent - damping volume where it may move; returns the sum of its squares.
     """

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import mmap
 import os
@@ -14,7 +15,16 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Field", "FileField", "MemoryField", "Shape3", "Window", "fresh", "scratch_field"]
+__all__ = [
+    "Field",
+    "FileField",
+    "MemoryField",
+    "Shape3",
+    "Window",
+    "doubled",
+    "fresh",
+    "scratch_field",
+]
 
 Float32 = npt.NDArray[np.float32]
 Shape3 = tuple[int, int, int]
@@ -118,42 +128,23 @@ class FileField:
 
     def window(self, window: Window, into: Float32 | None = None) -> Float32:
         """Read these rows and columns of all layers."""
-        first, last, begin, end = self._as_stored(window)
-        given = None if self._turned else into
-        part = fresh((self._stored[0], last - first, end - begin)) if given is None else given
-        if end - begin == self._stored[2]:
-            for layer, lines in enumerate(part):
-                self._read(lines, layer, first)
-        else:
-            lines = np.empty((last - first, self._stored[2]), np.float32)
-            for layer in range(len(part)):
-                self._read(lines, layer, first)
-                part[layer] = lines[:, begin:end]
-        return self._turn(part)
+        top, bottom, left, right = window
+        part = fresh((self._shape[0], bottom - top, right - left)) if into is None else into
+        return self._take(part, 0, window)
 
     def put_window(self, window: Window, part: Float32) -> None:
         """Write these rows and columns of all layers."""
-        first, last, begin, end = self._as_stored(window)
-        whole_lines = end - begin == self._stored[2]
-        lines = np.empty((0 if whole_lines else last - first, self._stored[2]), np.float32)
-        for layer, image in enumerate(part):
-            mine = image.T if self._turned else image
-            if whole_lines:
-                self._write(mine, layer, first)
-                continue
-            self._read(lines, layer, first)
-            lines[:, begin:end] = mine
-            self._write(lines, layer, first)
+        self._put(part, 0, window)
 
     def layers(self, first: int, last: int) -> Float32:
         """Read these layers."""
-        part = fresh((last - first, *self._stored[1:]))
-        self._read(part, first, 0)
-        return self._turn(part)
+        _, rows, columns = self._shape
+        return self._take(fresh((last - first, rows, columns)), first, (0, rows, 0, columns))
 
     def put_layers(self, first: int, part: Float32) -> None:
         """Write these layers."""
-        self._write(self._turn(part), first, 0)
+        _, rows, columns = self._shape
+        self._put(part, first, (0, rows, 0, columns))
 
     def whole(self) -> Float32:
         """Map the file."""
@@ -162,16 +153,36 @@ class FileField:
         ).reshape(self._stored)
         return stored.transpose(0, 2, 1) if self._turned else stored
 
+    def _take(self, part: Float32, layer: int, window: Window) -> Float32:
+        """Read a window of the layers from ``layer`` on; one layer's lines are in memory besides."""
+        first, last, begin, end = self._as_stored(window)
+        as_it_is = not self._turned and end - begin == self._stored[2]
+        lines = None if as_it_is else fresh((1, last - first, self._stored[2]))[0]
+        for i, image in enumerate(part):
+            self._read(image if lines is None else lines, layer + i, first)
+            if lines is not None:
+                image[:] = self._turn(lines[:, begin:end])
+        return part
+
+    def _put(self, part: Float32, layer: int, window: Window) -> None:
+        """Write a window of the layers from ``layer`` on, likewise."""
+        first, last, begin, end = self._as_stored(window)
+        whole_lines = end - begin == self._stored[2]
+        as_it_is = not self._turned and whole_lines
+        lines = None if as_it_is else fresh((1, last - first, self._stored[2]))[0]
+        for i, image in enumerate(part):
+            if lines is not None:
+                if not whole_lines:
+                    self._read(lines, layer + i, first)
+                lines[:, begin:end] = self._turn(image)
+            self._write(image if lines is None else lines, layer + i, first)
+
     def _as_stored(self, window: Window) -> Window:
         top, bottom, left, right = window
         return (left, right, top, bottom) if self._turned else window
 
-    def _turn(self, part: Float32) -> Float32:
-        if not self._turned:
-            return part
-        turned = fresh((part.shape[0], part.shape[2], part.shape[1]))
-        turned[:] = part.transpose(0, 2, 1)
-        return turned
+    def _turn(self, image: Float32) -> Float32:
+        return image.T if self._turned else image
 
     def _place(self, layer: int, row: int) -> int:
         return self._offset + 4 * self._stored[2] * (layer * self._stored[1] + row)
@@ -194,11 +205,25 @@ class FileField:
 
 
 def fresh(shape: Shape3) -> Float32:
-    """Return an array whose memory goes back to the system with it.
+    """Return an array of zeros whose memory goes back to the system with it.
 
-    What the C library has handed out of its heap it often keeps: slab after slab the process would grow.
+    What the C library has handed out of its heap it often keeps: slab after slab the process would grow. Private pages,
+    huge ones where the system has them, cost 0.3 ms for 8 MB; shared ones, the default of ``mmap``, 5.7 ms.
     """
-    return np.frombuffer(mmap.mmap(-1, 4 * math.prod(shape)), np.float32).reshape(shape)
+    size = 4 * math.prod(shape)
+    private = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
+    memory = mmap.mmap(-1, size, flags=private) if private else mmap.mmap(-1, size)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a kernel without them
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(memory, np.float32).reshape(shape)
+
+
+def doubled(part: Float32) -> npt.NDArray[np.float64]:
+    """Return a copy in float64, likewise."""
+    out: npt.NDArray[np.float64] = fresh((2, 1, part.size)).reshape(-1).view(np.float64)
+    np.copyto(out, part.reshape(-1))
+    return out.reshape(part.shape)
 
 
 def scratch_field(

@@ -177,7 +177,7 @@ TEST(Threads, ZeroMeansAllAndNegativeIsRefused) {
 }
 
 TEST(BufferTest, IsZeroedAlignedAndMovable) {
-  for (index_t count : {0, 1, 15, 16, 17, 100000}) {
+  for (index_t count : {0, 1, 15, 16, 17, 100000, 262143, 262144, 1000003}) {  // pages from 1 MiB on
     Buffer<float> buffer(count);
     EXPECT_EQ(buffer.size(), count);
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(buffer.data()) % 64, 0U);

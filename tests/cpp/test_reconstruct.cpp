@@ -117,10 +117,9 @@ TEST(Steps, OfTheVolume) {
 }
 
 TEST(Steps, OfTheGradients) {
-  std::vector<float> x{0, 2, 1, 1}, mask{1, 1, 0, 1}, descent{-1, 5, 5, 2};
-  EXPECT_EQ(free_descent(Cpu{}, row<const float>(x), row<const float>(mask), 0.5, {0, 2}, row<float>(descent)).value(),
-            2.25);
-  EXPECT_EQ(descent, (std::vector<float>{0, 0, 0, 1.5f}));  // on a bound, on a bound, outside, free
+  std::vector<float> x{0, 2, 1, 1}, descent{-1, 5, 0.5f, 2};
+  EXPECT_EQ(free_descent(Cpu{}, row<const float>(x), 0.5, {0, 2}, row<float>(descent)).value(), 2.25);
+  EXPECT_EQ(descent, (std::vector<float>{0, 0, 0, 1.5f}));  // on a bound, on a bound, at rest, free
   std::vector<float> direction{7, 7, 7, 1};
   const DirectionSums sums = conjugate_direction(Cpu{}, row<const float>(descent), 0.5f, row<float>(direction));
   EXPECT_EQ(direction, (std::vector<float>{0, 0, 0, 2}));

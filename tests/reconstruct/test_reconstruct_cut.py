@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Work cut into parts on disk gives the bytes of work on the whole."""
 
+import functools
 import itertools
 import math
 
@@ -9,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import cryolith
 from cryolith import InputError, _core
 from cryolith import reconstruct as r
 from cryolith._fields import MemoryField, scratch_field
 from cryolith.projection import Geometry
-from cryolith.reconstruct.cut import Cut
+from cryolith.reconstruct.cut import Cut, Pair
 
 SOLVERS = {
     "sirt": (r.sirt, {"n_iter": 3}),
@@ -50,6 +52,43 @@ def test_every_solver(solver, axis):
         parts = solve(stack, geometry, **options, **how, cut=cut, threads=1)
         assert parts.tobytes() == whole.tobytes()
         assert parts.history == whole.history
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_cancelling_keeps_every_slab_at_the_last_whole_iteration(solver, monkeypatch):
+    """Wherever the token is set: before any call of the projector pair of the iterations."""
+    solve, how = SOLVERS[solver]
+    stack, geometry, options = case(92.8)
+    how = {**how, "n_iter": 3}
+    whole = [solve(stack, geometry, **options, **{**how, "n_iter": n}) for n in (1, 2)]
+    calls, stop, token = [], [math.inf], [cryolith.CancelToken()]
+    for name in ("backproject", "add_projections"):
+
+        def counted(pair, *args, real):
+            calls.append(real)
+            if len(calls) == stop[0]:
+                token[0].cancel()
+            return real(pair, *args)
+
+        monkeypatch.setattr(Pair, name, functools.partialmethod(counted, real=getattr(Pair, name)))
+
+    def run(n_iter):
+        calls.clear()
+        token[0] = cryolith.CancelToken()
+        cut = Cut(rows=16, layers=2, turned=True)
+        given = {**how, "n_iter": n_iter, "cut": cut, "threads": 1, "cancel": token[0]}
+        return solve(stack, geometry, **options, **given), len(calls)
+
+    first, last = run(1)[1], run(2)[1]
+    reached = []
+    for stop[0] in range(first + 1, last + 1):
+        found, _ = run(3)
+        assert found.stopped == "cancelled"
+        assert found.history == whole[found.iterations - 1].history
+        assert found.tobytes() == whole[found.iterations - 1].tobytes()
+        reached.append(found.iterations)
+    assert reached == [1] * len(reached)
+    assert len(reached) > 5
 
 
 def test_start_volume_and_output_may_lie_anywhere(tmp_path):

@@ -38,6 +38,22 @@ def test_ramp_equals_its_definition(shape, rng):
     assert (np.abs(got - want) <= bound).all()
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 2), (3, 17, 37), (1, 5, 250)])
+def test_ramp_aperture_takes_the_pixel_off_the_ramp(shape, rng):
+    """Its definition, in float64: the transform of the ramp over sinc(f), padded as the filter pads."""
+    stack = rng.normal(size=shape).astype("f4")
+    got = filter_projections(stack, np.arange(shape[0]), "ramp-aperture", weights=False)
+    n = _core.filter_length(shape[2])
+    m = np.minimum(np.arange(n), n - np.arange(n))
+    kernel = np.where(m == 0, 0.25, np.where(m % 2, -1.0 / (np.pi * np.maximum(m, 1)) ** 2, 0))
+    gain = np.fft.rfft(kernel).real / np.sinc(np.arange(n // 2 + 1) / n)
+    want = np.fft.irfft(np.fft.rfft(stack.astype("f8"), n) * gain, n)[..., : shape[2]]
+    # As for the ramp, whose largest gain is pi / 2 times smaller.
+    norm = np.linalg.norm(stack, axis=-1, keepdims=True)
+    bound = np.pi / 2 * 4 * (np.log2(n) + 2) * np.finfo("f4").eps * norm
+    assert (np.abs(got - want) <= bound).all()
+
+
 def test_filter_lengths_have_no_wrap_and_small_factors():
     for count in range(1, 600):
         n = _core.filter_length(count)
@@ -61,6 +77,7 @@ def test_no_error_at_zero_frequency():
 @pytest.mark.parametrize(
     ("name", "gain"),
     [
+        ("ramp-aperture", lambda f: np.pi * f / np.sin(np.pi * f)),
         ("shepp-logan", lambda f: np.sinc(f)),
         ("cosine", lambda f: np.cos(np.pi * f)),
         ("hann", lambda f: 0.5 * (1 + np.cos(2 * np.pi * f))),
@@ -116,7 +133,7 @@ def slab_series(tilts, nz, nx, width):
     return out
 
 
-@pytest.mark.parametrize("name", ["ramp", "hamming", "butterworth"])
+@pytest.mark.parametrize("name", ["ramp", "ramp-aperture", "hamming", "butterworth"])
 def test_a_block_comes_back_at_its_value_on_a_level_of_zero(name):
     tilts = np.arange(0.0, 180.0, 1.0)
     stack = slab_series(tilts, 40, 72, 128)

@@ -63,6 +63,31 @@ def krylov(a, b, w, n, rows=None):
     return space @ np.linalg.lstsq(full @ space, right, rcond=None)[0]
 
 
+def open_gaps(a, b, w, images, longest=8):
+    """The problem with the values of short gaps as further unknowns, each seen by its own ray alone.
+
+    ``images`` (n_tilts, height, width), gaps along the width. Returns matrix, data and weights.
+    """
+    b, w, mean, open_rays = b.copy(), w.copy(), w[w > 0].mean(), []
+    missing = (w == 0).reshape(-1, images[2])
+    for line, row in enumerate(missing):
+        column = 0
+        while column < len(row):
+            end = column
+            while end < len(row) and row[end]:
+                end += 1
+            if column < end <= column + longest and column > 0 and end < len(row):
+                before, after = (line * len(row) + c for c in (column - 1, end))
+                for ray in range(before + 1, after):
+                    share = (ray - before) / (after - before)
+                    b[ray], w[ray] = (1 - share) * b[before] + share * b[after], mean
+                    open_rays.append(ray)
+            column = end + 1
+    columns = np.zeros((len(b), len(open_rays)))
+    columns[open_rays, np.arange(len(open_rays))] = -1.0
+    return np.hstack([a, columns]), b, w
+
+
 def mlem(a, b, w, n, parts=None):
     parts = [np.arange(len(b))] if parts is None else parts
     b, rays = np.maximum(b, 0), np.count_nonzero(w)

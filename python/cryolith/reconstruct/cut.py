@@ -98,6 +98,12 @@ class Part:
         nz, ny, nx = self.shape
         return space.reshape(-1)[: nz * ny * nx].reshape(self.shape)
 
+    def copy_rows(self, source: Field, target: Field) -> None:
+        """Copy this slab of a volume to another."""
+        rows = self.rows_of(target)
+        np.copyto(rows, self.rows_of(source))
+        self.put_rows(target, rows)
+
     def put_rows(self, volume: Field, rows: Float32) -> None:
         """Write this slab of a volume."""
         volume.put_window((self.first, self.last, 0, self.shape[2]), rows)
@@ -171,7 +177,7 @@ class Pair:
     @staticmethod
     def clear(images: Field) -> None:
         """Set all images to 0, for :meth:`add_projections`."""
-        zero = np.zeros((1, *images.shape[1:]), np.float32)
+        zero = fresh((1, *images.shape[1:]))
         for layer in range(images.shape[0]):
             images.put_layers(layer, zero)
 

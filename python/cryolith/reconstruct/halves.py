@@ -351,7 +351,10 @@ def _sum(first: Field, second: Field, target: Field, cut: Cut) -> Float32:
     for begin, end in cut.row_parts(ny):
         window = (begin, end, 0, nx)
         rows = target.window(window)
-        np.add(first.window(window), second.window(window), out=rows)
+        np.copyto(
+            rows, first.window(window)
+        )  # one, then the other: of work that is cut both are read
+        rows += second.window(window)
         target.put_window(window, rows)
     return target.whole()
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._arrays import as_angles, as_core
+from .._fields import fresh
 from ..datamodel import Alignment, TiltSeries
 from ..errors import InputError
 from ..projection import Geometry
@@ -95,7 +96,7 @@ class Images:
         part = self._source[index[0] : index[-1] + 1] if neighbours else self._source[index]
         stack: Float32 = as_core(part, "stack", ("n_tilts", "height", "width"))
         if self._level is not None:
-            stack = stack - self._level[key, None, None]
+            stack = np.subtract(stack, self._level[key, None, None], out=fresh(stack.shape))
         return stack if self._factor == 1.0 else stack * np.float32(self._factor)
 
     def chosen(self, index: Int64) -> Images:

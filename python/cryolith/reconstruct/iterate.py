@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
-from .._fields import Field
+from .._fields import Field, doubled
 from ..errors import Cancelled
 from .cut import Cut, Pair, Part
 from .inputs import Float32, Problem
@@ -240,6 +240,9 @@ def weighted_dot(weights: Field, a: Field, b: Field | None = None) -> float:
     """Return sum W a b in float64 (sum W a without ``b``), image by image: no temporary of the size of the stack."""
     total = 0.0
     for i in range(weights.shape[0]):
-        product = weights.layers(i, i + 1) * a.layers(i, i + 1).astype(np.float64)
-        total += float((product if b is None else product * b.layers(i, i + 1)).sum())
+        product = doubled(a.layers(i, i + 1))
+        product *= weights.layers(i, i + 1)
+        if b is not None:
+            product *= b.layers(i, i + 1)
+        total += float(product.sum())
     return total

@@ -7,12 +7,14 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 from typing_extensions import Unpack
 
 from .. import _core
 from .._fields import Field
-from ..errors import InputError
+from ..errors import Cancelled, InputError
 from .cut import Part
+from .gaps import open_gaps
 from .halves import with_halves
 from .inputs import Float32, ProjectionsLike, ViewsLike
 from .iterate import Exact, Reconstruction, Setup, Sums, added, exactly, iterate
@@ -21,6 +23,8 @@ from .settings import ITERATIONS
 from .setup import as_setup
 
 __all__ = ["cgls", "lsqr"]
+
+Float64 = npt.NDArray[np.float64]
 
 
 @with_halves()
@@ -56,7 +60,8 @@ def cgls(
     ----------
     Hestenes & Stiefel, J. Res. Natl. Bur. Stand. 49 (1952) 409, section 10 (CGLS: Bjorck, Numerical Methods for Least
     Squares Problems (1996), algorithm 7.4.1). Bounds: the free variables and restarts of More & Toraldo, SIAM J. Optim.
-    1 (1991) 93, section 3, with the step halved until the objective falls.
+    1 (1991) 93, section 3, with the step halved until the objective falls. Missing pixels, up to 8 side by side across
+    the tilt axis, are unknowns that start from the line between their neighbours and have no part in the result.
     """
     setup = as_setup(stack, angles_deg, options, lower=-math.inf)
     return iterate(setup, checked_count(n_iter, "n_iter"), _Gradients(setup, 0.0, 0.0).steps())
@@ -110,7 +115,13 @@ def lsqr(
 
 
 class _Gradients:
-    """Conjugate gradients on the normal equations, restarted where a bound stops a voxel."""
+    """Conjugate gradients on the normal equations, restarted where a bound stops a voxel.
+
+    The values of pixels in short gaps are unknowns besides the volume (:class:`Gaps`), each seen by its own ray alone:
+    the least misfit over both is that of the volume without those rays. It is the start that differs. A missing ray
+    whose value is left out starts from 0 amid rays that do not: a crease that holds every frequency, which the first
+    iterations follow. One pixel of 180 x 256 costs 0.16 dB at 15 iterations so, and nothing from its neighbours' line.
+    """
 
     def __init__(self, setup: Setup, damping: float, roughness: float) -> None:
         self.setup, self.damping, self.roughness = setup, damping, roughness
@@ -129,16 +140,19 @@ class _Gradients:
         self.descent = setup.cut.volume(setup.volume.shape)
         self.direction = setup.cut.volume(setup.volume.shape)
         data = self._square(setup.measured)
+        self.gaps = open_gaps(setup)
+        self.filled, self.filling = self.gaps.start, np.zeros_like(self.gaps.start)
         misfit = self._fresh_residual(started=setup.started)
         steepness = 0.0  # of the descent that the direction follows; 0 starts anew
         while True:
-            yield misfit, data
+            yield misfit - self._misfit_of_gaps(), data
             found = self._descend()
             square, slope = self._direct(found / steepness if steepness else 0.0)
             if slope <= 0.0:  # a bound has turned the direction uphill
                 square, slope = self._direct(0.0)
             steepness = found
             setup.project(self.pair, self.direction, self.projected)
+            self._add_to_gaps(self.projected, -self.filling)
             curvature = self._square(self.projected)
             curvature += self.damping * square + self.roughness * self._roughness()
             if curvature > 0.0:
@@ -155,7 +169,9 @@ class _Gradients:
 
     def _descend(self) -> float:
         """Set ``descent`` to half the negative gradient along which the volume may move; return its square."""
-        return exactly(map(self._descend_slab, self.pair.parts))
+        self.gap_descent = -self.gaps.take(self.projected)
+        square = float((self.gap_descent**2).sum())
+        return exactly(map(self._descend_slab, self.pair.parts)) + square
 
     def _descend_slab(self, part: Part) -> _core.ExactSum:
         s = self.setup
@@ -164,14 +180,17 @@ class _Gradients:
         volume, inside = part.rows_of(s.volume), s.inside(part)
         if self.roughness:
             _core.roughness_step(self.roughness, volume, descent, s.threads)
-        mask = None if inside is None else inside.astype(np.float32)
-        found = _core.descent_step(volume, mask, self.damping, s.lower, s.upper, descent, s.threads)
+        if inside is not None:
+            descent *= inside
+        found = _core.descent_step(volume, self.damping, s.lower, s.upper, descent, s.threads)
         part.put_rows(self.descent, descent)
         return found
 
     def _direct(self, factor: float) -> tuple[float, float]:
         """Set ``direction`` to the descent plus ``factor`` times what it was; return its square and slope."""
-        return added(self._direct_slab(part, factor) for part in self.pair.parts)
+        square, slope = added(self._direct_slab(part, factor) for part in self.pair.parts)
+        self.filling = self.gap_descent + factor * self.filling
+        return square, slope + float((self.filling * self.gap_descent).sum())
 
     def _direct_slab(self, part: Part, factor: float) -> Exact:
         direction, descent = part.rows_of(self.direction), part.rows_of(self.descent)
@@ -187,28 +206,29 @@ class _Gradients:
 
     def _walk(self, step: float, misfit: float) -> float:
         """Move along the direction; return the sum of W r^2 there, with W r in ``projected``."""
-        setup = self.setup
+        setup, filled = self.setup, self.filled
         if self.bounded:
             self._copy(setup.volume, self.descent)
+        self.filled = filled + step * self.filling
         if not self._move(step):
             return self._subtract(step)
         before = misfit + self._penalty(self.descent)
         while True:
-            found = self._fresh_residual(started=True)
+            try:
+                found = self._fresh_residual(started=True)
+            except Cancelled:  # nobody knows yet whether this step is a good one
+                self._copy(self.descent, setup.volume)
+                raise
             if found + self._penalty(setup.volume) <= before or step < 1e-6:
                 return found
             step /= 2
             self._copy(self.descent, setup.volume)
+            self.filled = filled + step * self.filling
             self._move(step)
 
     def _copy(self, source: Field, target: Field) -> None:
         for part in self.pair.parts:
-            self._copy_slab(part, source, target)
-
-    def _copy_slab(self, part: Part, source: Field, target: Field) -> None:
-        rows = part.rows_of(target)
-        np.copyto(rows, part.rows_of(source))
-        part.put_rows(target, rows)
+            part.copy_rows(source, target)
 
     def _move(self, step: float) -> int:
         """Move the volume along the direction; return how many voxels a bound stopped."""
@@ -241,7 +261,15 @@ class _Gradients:
         if started:
             s.project(self.pair, s.volume, self.projected)
         s.over_layers(_copy_to, [s.measured], [self.residual])
+        self.gaps.put(self.residual, self.filled)
         return self._subtract(1.0)
+
+    def _add_to_gaps(self, stack: Field, values: Float64) -> None:
+        self.gaps.put(stack, self.gaps.take(stack) + values)
+
+    def _misfit_of_gaps(self) -> float:
+        """Return the sum of W r^2 of the rays that nobody measured."""
+        return self.gaps.weight * float((self.gaps.take(self.residual) ** 2).sum())
 
     def _subtract(self, step: float) -> float:
         """Take ``step`` times ``projected`` from the residual; return the sum of W r^2, with W r in ``projected``."""

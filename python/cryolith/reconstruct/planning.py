@@ -26,11 +26,11 @@ __all__ = ["Plan", "plan"]
 UPDATES_PER_SECOND = 5e9
 # Where no geometry is given: a range and an axis as they often are.
 USUAL_TILT_DEG, USUAL_AXIS_DEG = 70.0, 3.0
-TAP_BYTES = 8
 # Images that a pass over the rays holds at once, and one more to read or turn.
 IMAGES_AT_ONCE = 5
-# What work in slabs takes beside its slabs: pages of files, and what the C library keeps (benchmarks/memory.py).
-SLAB_ROOM = 1.2
+# What a job takes beside its arrays, so that it never takes more than it may: stacks of threads, small objects, what
+# the C library keeps. 1.4 MB at most over 22 configurations in slabs (benchmarks/memory.py).
+RESERVE = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +123,7 @@ def plan(
         turned=abs(float(np.sin(np.deg2rad(geometry.tilt_axis_deg)))) > np.sqrt(0.5),
         pair=make_plan(geometry, volume_shape, (height, width)),
         turn=make_plan(one, volume_shape, (height, width), geometry),
+        subsets=subsets,
         threads=threads or _core.available_threads(),
     )
     cut = need.cut(max_memory, workspace)
@@ -140,6 +141,14 @@ def plan(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """First and last row of a slab, and how many pixels it sees of each image."""
+
+    rows: tuple[int, int]
+    pixels: int
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Need:
     """Memory of one reconstruction [bytes], by how it is cut."""
@@ -151,6 +160,7 @@ class _Need:
     turned: bool
     pair: ProjectorPair
     turn: ProjectorPair  # of the tilts that are projected at once
+    subsets: int
     threads: int
 
     @property
@@ -174,35 +184,37 @@ class _Need:
         elif halves is not None:
             half = self.raw + 2 * stacks * self.pixels + 4 * (volumes + 2) * self.voxels
             need = max(need, half)
-        return int(need) + core
+        return int(need) + core + RESERVE
 
     def on_disk(self) -> int:
         """Scratch files of work that is cut, the volume included."""
         stacks, volumes = _copies(self.settings)
-        kept = 2 if self.settings.halves else 0
-        volumes += kept - _slabs_of_scratch(self.settings)
+        volumes += 2 if self.settings.halves else 0
+        # sirt, sart and mlem hold a correction of one slab, but keep the volume before for a cancel token.
         return int(4 * (stacks * self.pixels + volumes * self.voxels))
 
     def in_slabs(self, rows: int) -> int:
-        """What slabs of so many rows take."""
+        """What slabs of so many rows take: the most of what is held while they are projected, updated or compared."""
         if not isinstance(self.turn, _core.ProjectionPlan):
             raise AssertionError("only single-axis plans are cut")
         nz, ny, nx = self.shape
-        slab, window = 4 * nz * min(rows, ny) * nx, self._window(rows)
-        core = self._core_scratch(self.turn.slab(0, min(rows, ny))) + 2 * self.tables()
-        # Correction, volume and weights stay; the others hold the slab that is projected.
-        kept = 3 if self.settings.method in ("sirt", "sart", "mlem") else 0
-        projecting = (2 if self.turned else 1) * window + max(1, kept) * slab + core
-        updating = (3 if self.settings.method != "wbp" else 1) * slab
-        if self.settings.method == "tv":
-            updating = 6 * 4 * nz * min(ny, rows + 2 * HALO) * nx + 12 * nz * HALO * nx
-        passing = IMAGES_AT_ONCE * self.layers(rows) * self._image() + kept * slab
-        return int(SLAB_ROOM * max(projecting, updating, passing))
+        slab, seen = 4 * nz * min(rows, ny) * nx, self._widest(rows)
+        plan = self.turn.slab(*seen.rows)
+        # Correction, volume and weights stay; other methods hold the slab that is projected.
+        kept = 3 * slab if self.settings.method in ("sirt", "sart", "mlem") else 0
+        window = 4 * self._in_turn() * seen.pixels
+        projecting = (kept or slab) + window + max(self._core_scratch(plan), self._image())
+        updating = slab if self.settings.method == "wbp" and not self.settings.halves else 2 * slab
+        if self.settings.method == "tv":  # six arrays with their neighbours, twice the dual of HALO
+            updating = 24 * nz * (min(ny, rows + 2 * HALO) + HALO) * nx
+        comparing = kept + IMAGES_AT_ONCE * self.layers(rows) * self._image()
+        return RESERVE + self.tables() + plan.table_bytes + max(projecting, updating, comparing)
 
     def layers(self, rows: int) -> int:
         """Images at once that need no more than a slab."""
         nz, _, nx = self.shape
-        room = max(4 * nz * rows * nx, self._window(rows)) // (IMAGES_AT_ONCE * self._image())
+        seen = 4 * self._in_turn() * self._widest(rows).pixels
+        room = max(4 * nz * rows * nx, seen) // (IMAGES_AT_ONCE * self._image())
         return min(self.images[0], max(1, room))
 
     def cut(self, max_memory: int | None, workspace: str | os.PathLike[str] | None) -> Cut:
@@ -225,8 +237,14 @@ class _Need:
         return Cut(rows=rows, layers=self.layers(rows), turned=self.turned, folder=workspace)
 
     def tables(self) -> int:
-        """What a plan holds: two taps for each tilt and line of voxels."""
-        return 2 * TAP_BYTES * self.images[0] * max(self.shape[0], self.shape[2])
+        """What the plans of all subsets hold."""
+        inner = self.turn.plan if isinstance(self.turn, DetectorPlan) else self.turn
+        turns = -(-self.images[0] // self._in_turn())
+        return turns * inner.table_bytes if isinstance(inner, _core.ProjectionPlan) else 0
+
+    def _in_turn(self) -> int:
+        """Tilts of the largest subset."""
+        return -(-self.images[0] // self.subsets)
 
     def _image(self) -> int:
         return 4 * self.images[1] * self.images[2]
@@ -245,15 +263,18 @@ class _Need:
         _, height, width = self.images
         return pair.local.scratch_bytes((height, width), self.threads) + 4 * self.pixels
 
-    def _window(self, rows: int) -> int:
-        """Of the images, the most that a slab sees."""
+    def _widest(self, rows: int) -> _Seen:
+        """Of slabs of so many rows, the one that sees the most of an image."""
         if not isinstance(self.pair, _core.ProjectionPlan):
             raise AssertionError("only single-axis plans are cut")
-        ny, most = self.shape[1], 0
+        ny, widest = self.shape[1], _Seen(rows=(0, 1), pixels=0)
         for first in range(0, ny, rows):
-            top, bottom, left, right = self.pair.seen_by(first, min(ny, first + rows))
-            most = max(most, (bottom - top) * (right - left))
-        return 4 * self.images[0] * most
+            last = min(ny, first + rows)
+            top, bottom, left, right = self.pair.seen_by(first, last)
+            pixels = (bottom - top) * (right - left)
+            if pixels > widest.pixels:
+                widest = _Seen(rows=(first, last), pixels=pixels)
+        return widest
 
     def _too_little(self, found: int, expected: int, why: str) -> InputError:
         return InputError(
@@ -296,11 +317,6 @@ def _copies(settings: ReconstructSettings) -> tuple[int, float]:
         "dart": (3 + max(1, levels), 6.5),
     }
     return needs[settings.method]
-
-
-def _slabs_of_scratch(settings: ReconstructSettings) -> int:
-    """How many of these volumes are only ever made for a slab."""
-    return 1 if settings.method in ("sirt", "sart", "mlem") else 0
 
 
 def _passes(settings: ReconstructSettings) -> int:

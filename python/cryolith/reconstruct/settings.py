@@ -44,8 +44,15 @@ class ReconstructSettings:
         maximum=10000,
     )
     filter: Literal[
-        "ramp", "shepp-logan", "cosine", "hann", "hamming", "butterworth", "sirt-like"
-    ] = setting("hamming", "filter of wbp")
+        "ramp",
+        "ramp-aperture",
+        "shepp-logan",
+        "cosine",
+        "hann",
+        "hamming",
+        "butterworth",
+        "sirt-like",
+    ] = setting("hamming", "filter of wbp; ramp-aperture: sharpest, and noisiest")
     cutoff: float = setting(
         0.25, "wbp, butterworth: cycles per pixel where it falls to 0.7", minimum=1e-3, maximum=0.5
     )

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._arrays import as_core, as_output
-from .._fields import Field, MemoryField, Shape3
+from .._fields import Field, MemoryField, Shape3, fresh
 from ..errors import InputError
 from .cut import WHOLE, Cut
 from .inputs import Float32, Problem, ProjectionsLike, ViewsLike, as_problem
@@ -87,25 +87,31 @@ def _rays(
 ) -> tuple[Field, Field, int]:
     """Return b, 0 where a pixel is missing, W, 0 there too and 1 at most, and how many weights are above 0."""
     shape = problem.images.shape
-    measured: Field | None = cut.stack(shape) if cut.on_disk else None
-    weights, rays = cut.stack(shape), 0
-    for first, last in cut.layer_parts(shape[0]):
-        images = problem.images[first:last]
-        w = weights.layers(first, last)
+    weights = cut.stack(shape)
+
+    # In a function of its own, so that one part is let go before the next is read.
+    def known(first: int, last: int) -> tuple[Float32, int]:
+        images, w = problem.images[first:last], weights.layers(first, last)
         np.isfinite(images, out=w, casting="unsafe")
         if not w.all():
-            images = np.where(w > 0, images, np.float32(0))
+            kept = fresh(images.shape)
+            np.copyto(kept, images, where=w > 0)
+            images = kept
         if given is not None:
-            w *= given[first:last].astype(np.float32)
+            np.multiply(w, given[first:last], out=w, casting="same_kind")
             w /= np.float32(heaviest)
-        rays += int(np.count_nonzero(w))
         weights.put_layers(first, w)
-        if measured is None:  # one part, and often the caller's own array
-            measured = MemoryField(images)
-        else:
-            measured.put_layers(first, images)
-    if measured is None:
-        raise AssertionError("a stack has at least one image")
+        return images, int(np.count_nonzero(w))
+
+    if not cut.on_disk:  # one part, and often the caller's own array
+        images, rays = known(0, shape[0])
+        return MemoryField(images), weights, rays
+    measured, rays = cut.stack(shape), 0
+    for first, last in cut.layer_parts(shape[0]):
+        images, count = known(first, last)
+        measured.put_layers(first, images)
+        del images
+        rays += count
     return measured, weights, rays
 
 
@@ -130,17 +136,18 @@ def _start(
     init, out = options.get("init"), options.get("out")
     given = None if init is None else _of_shape(init, "init", shape)
     volume = volume_target(out, shape, cut)
-    started = False
-    for first, last in cut.row_parts(shape[1]):
+
+    def start(first: int, last: int) -> bool:
         window = (first, last, 0, shape[2])
         rows = volume.window(window)
         rows[:] = 0.0 if given is None else given[:, first:last]
         np.clip(rows, np.float32(low), np.float32(high), out=rows)
         if mask is not None:
             rows *= mask[:, first:last] != 0
-        started = started or bool(rows.any())
         volume.put_window(window, rows)
-    return volume, started
+        return bool(rows.any())
+
+    return volume, any([start(first, last) for first, last in cut.row_parts(shape[1])])
 
 
 def volume_target(out: Float32 | Field | None, shape: Shape3, cut: Cut) -> Field:

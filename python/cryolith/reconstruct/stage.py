@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from .. import _core
 from .._arrays import let_go
+from .._fields import fresh
 from ..datamodel import Alignment, Source, TiltSeries, Volume
 from ..errors import Cancelled, InputError
 from ..projection import Geometry
@@ -257,22 +258,25 @@ class BinnedImages:
         return len(self._index)
 
     def __getitem__(self, key: Any) -> Float32:
-        index = self._index[key]
-        if index.ndim == 0:
-            return self._image(int(index))
-        out = np.empty((len(index), *self.shape[1:]), np.float32)
+        index = np.atleast_1d(self._index[key])
+        out = fresh((len(index), *self.shape[1:]))
         for image, i in zip(out, index, strict=True):
-            image[:] = self._image(int(i))
-        return out
+            self._read(int(i), image)
+        return out if np.ndim(self._index[key]) else out[0]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return self[:].astype(self.dtype if dtype is None else dtype, copy=False)
 
-    def _image(self, i: int) -> Float32:
+    def _read(self, i: int, out: Float32) -> None:
         b, (_, height, width) = self._binning, self.shape
-        image = np.asarray(self._source[i][: height * b, : width * b], dtype=np.float32)
+        source = self._source[i][: height * b, : width * b]
+        if b > 1:
+            image = fresh((1, *source.shape))
+            image[0] = source
+            image.reshape(height, b, width, b).mean((1, 3), out=out)
+        else:
+            out[:] = source
         let_go(self._source)
-        return image.reshape(height, b, width, b).mean((1, 3)) if b > 1 else image
 
 
 def _background(
@@ -292,10 +296,12 @@ def _background(
         return levels[kept]
     levels = np.empty(len(kept))
     for i, j in enumerate(kept):
-        image = np.asarray(series.images[j], dtype=np.float32)
+        image = fresh((1, *series.images.shape[1:])).reshape(-1)
+        image[:] = series.images[j].reshape(-1)
         let_go(series.images)
-        good = image[np.isfinite(image)]
-        levels[i] = np.percentile(good, 2) if good.size else 0.0
+        missing = ~np.isfinite(image)
+        good = image[~missing] if missing.any() else image
+        levels[i] = np.percentile(good, 2, overwrite_input=True) if good.size else 0.0
     return levels
 
 

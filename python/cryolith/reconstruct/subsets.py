@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._fields import Field
-from ..errors import InputError
+from ..errors import Cancelled, InputError
 from .cut import Pair, Part
 from .inputs import Float32
 from .iterate import Setup, Sums
@@ -89,7 +89,11 @@ class Turns:
 
     def __init__(self, setup: Setup, subsets: list[Subset]) -> None:
         self.setup, self.subsets = setup, subsets
-        self.scratch, self.space = subsets[0].pair.scratch(), subsets[0].pair.space()
+        pair = subsets[0].pair
+        self.scratch, self.space = pair.scratch(), pair.space()
+        self.before: list[Part] = []  # slabs that this round has changed, as they were, in `kept`
+        undone = len(pair.parts) > 1 and setup.cancel is not None
+        self.kept = setup.cut.volume(setup.volume.shape) if undone else None
 
     def steps(
         self, volume: Field, compare: Compare, update: Update, *, started: bool
@@ -116,10 +120,15 @@ class Turns:
         while True:
             residual, data = sums.sum(0)
             yield float(residual), float(data)
-            for k in range(len(subsets)):
-                after = (k + 1) % len(subsets)
-                self._correct_and_project(volume, k, after, update)
-                sums[after] = compare(after)
+            try:
+                for k in range(len(subsets)):
+                    after = (k + 1) % len(subsets)
+                    self._correct_and_project(volume, k, after, update)
+                    sums[after] = compare(after)
+            except Cancelled:
+                self._undo(volume)
+                raise
+            self.before.clear()
 
     def _correct_and_project(self, volume: Field, k: int, after: int, update: Update) -> None:
         """Correct the volume by subset ``k``, then project it into subset ``after``."""
@@ -139,9 +148,19 @@ class Turns:
         subset = self.subsets[k]
         correction = self.setup.backproject(subset.pair, part, subset.projected, self.scratch)
         rows = part.rows_of(volume, self.space)
+        if k == 0 and self.kept is not None:
+            part.put_rows(self.kept, rows)
+            self.before.append(part)
         update(k, part, correction, rows)
         part.put_rows(volume, rows)
         return rows
+
+    def _undo(self, volume: Field) -> None:
+        """Put back what the round before left of every slab that this one has changed."""
+        if self.kept is None:
+            return
+        for part in self.before:
+            part.put_rows(volume, part.rows_of(self.kept, self.space))
 
 
 def _golden_order(count: int) -> npt.NDArray[np.int64]:

@@ -13,8 +13,8 @@ from typing_extensions import Unpack
 
 from .. import _core
 from .._arrays import as_core
-from .._fields import Field, Window
-from ..errors import InputError
+from .._fields import Field, Window, doubled, fresh
+from ..errors import Cancelled, InputError
 from .cut import Part
 from .halves import with_halves
 from .inputs import Float32, ProjectionsLike, ViewsLike
@@ -102,10 +102,13 @@ def level(setup: Setup) -> float:
     """Return sum W b^2 / sum W |b|, 1 where there are no data."""
     square = magnitude = 0.0
     for i in range(setup.measured.shape[0]):
-        b = np.abs(setup.measured.layers(i, i + 1).astype(np.float64))
-        weighted = setup.weights.layers(i, i + 1) * b
+        b = doubled(setup.measured.layers(i, i + 1))
+        np.abs(b, out=b)
+        weighted = doubled(setup.weights.layers(i, i + 1))
+        weighted *= b
         magnitude += float(weighted.sum())
-        square += float((weighted * b).sum())
+        weighted *= b
+        square += float(weighted.sum())
     return square / magnitude if magnitude > 0 else 1.0
 
 
@@ -135,9 +138,8 @@ class _Fista:
         projected = setup.cut.stack(setup.measured.shape)
         before = setup.cut.stack(setup.measured.shape)
         self._set_metric(projected)
-        for part in self.pair.parts:
-            for copy in (self.ahead, self.earlier):
-                part.put_rows(copy, part.rows_of(setup.volume).copy())
+        for copy in (self.ahead, self.earlier):
+            self._copy(setup.volume, copy)
         setup.project(self.pair, setup.volume, projected)
         pace, momentum = 1.0, 0.0
         while True:
@@ -148,9 +150,17 @@ class _Fista:
                 pace = 1.0
             faster = (1 + math.sqrt(1 + 4 * pace**2)) / 2
             pace, momentum = faster, (pace - 1) / faster
-            self._move_ahead(momentum)
             projected, before = before, projected
-            setup.project(self.pair, setup.volume, projected)
+            try:
+                setup.project(self.pair, setup.volume, projected)
+            except Cancelled:
+                self._copy(self.earlier, setup.volume)
+                raise
+            self._move_ahead(momentum)
+
+    def _copy(self, source: Field, target: Field) -> None:
+        for part in self.pair.parts:
+            part.copy_rows(source, target)
 
     def _extrapolate(self, projected: Field, momentum: float, before: Field) -> Sums:
         """Set ``before``, the projections of the volume before, to the weighted residual of the extrapolation."""
@@ -192,7 +202,10 @@ class _Fista:
         dual = self.dual.window(window)
         if kept is not None:
             dual[:, : part.first - top] = kept
-        before = dual[:, inner][:, -HALO:].copy() if part.last < ny else None
+        before: Float32 | None = None
+        if part.last < ny:
+            before = fresh((dual.shape[0], HALO, nx))
+            before[:] = dual[:, inner][:, -HALO:]
         volume = setup.volume.window(window)
         self._proximal_map(window, dual, volume)
         part.put_rows(self.dual, dual[:, inner])

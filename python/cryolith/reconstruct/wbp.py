@@ -138,13 +138,16 @@ class _Slabs:
     ) -> Float32:
         """Fill ``target`` and return all of it."""
         for i in range(self.images.shape[0]):
-            image, view = self.problem.images[i : i + 1], self.problem.geometry.subset([i])
-            self.images.put_layers(i, fill_missing(image, view, threads, cancel))
+            self._take_image(i, threads, cancel)
         for done, part in enumerate(self.pair.parts, start=1):
             part.put_rows(target, self._slab(part, threads, cancel))
             if progress:
                 progress(done / len(self.pair.parts))
         return target.whole()
+
+    def _take_image(self, i: int, threads: int, cancel: _core.CancelToken | None) -> None:
+        image, view = self.problem.images[i : i + 1], self.problem.geometry.subset([i])
+        self.images.put_layers(i, fill_missing(image, view, threads, cancel))
 
     def _slab(self, part: Part, threads: int, cancel: _core.CancelToken | None) -> Float32:
         plan = self.pair.slab(part)
