@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from blobs import Blobs, turn
+from turned_blobs import Blobs, turn
 from reference import transforms as reference
 
 from cryolith import _core

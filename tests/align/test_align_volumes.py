@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from blobs import Blobs
+from turned_blobs import Blobs
 
 from cryolith import CancelToken
 from cryolith.align import register_volumes
