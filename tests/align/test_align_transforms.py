@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from turned_blobs import Blobs, turn
 from reference import transforms as reference
+from turned_blobs import Blobs, turn
 
 from cryolith import _core
 from cryolith.align import register
