@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,15 @@ from .transforms import (
 )
 from .turns import Candidate
 
-__all__ = ["Registration", "reach", "register", "register_pairs", "registration", "usable"]
+__all__ = [
+    "Registration",
+    "reach",
+    "register",
+    "register_pairs",
+    "registration",
+    "require_pixels",
+    "usable",
+]
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -189,11 +198,7 @@ def register(
         images[0][None], images[1][None], max_shift=reach(max_shift), threads=threads
     )[0]
     if not np.isfinite(row[2]):  # rare: only then is it worth a look at every pixel
-        for name, image in zip(("a", "b"), images, strict=True):
-            if not np.isfinite(image).any():
-                raise InputError(
-                    f"{name}: found no pixel to use, expected some that are finite and not masked"
-                )
+        require_pixels(images)
     return _shifted(row)
 
 
@@ -225,6 +230,7 @@ def _shifted(row: Float64) -> Registration:
 def _transformed(
     images: list[Float32], model: Model, max_shift: float | None, threads: int
 ) -> Registration:
+    require_pixels(images)
     shape = images[0].shape
     if min(shape) < _LEAST_EDGE:
         raise InputError(
@@ -256,3 +262,12 @@ def usable(image: Float32, mask: npt.ArrayLike | None, name: str) -> Float32:
             )
         image = np.where(use, image, np.float32(np.nan))
     return image
+
+
+def require_pixels(images: Sequence[Float32]) -> None:
+    """Refuse one of a pair, a and b, that has no pixel to use."""
+    for name, image in zip("ab", images, strict=True):
+        if not np.isfinite(image).any():
+            raise InputError(
+                f"{name}: found no pixel to use, expected some that are finite and not masked"
+            )

@@ -13,7 +13,7 @@ from .. import _core
 from .._arrays import as_core
 from ..errors import InputError
 from .displacement import Subject
-from .registration import Registration, reach, registration, usable
+from .registration import Registration, reach, registration, require_pixels, usable
 from .transforms import Model, best_of, check_model, subjects
 from .turns import Candidate, Search, binned, rotations
 
@@ -135,6 +135,7 @@ def _pair(
             f"a: found shape {shape}, expected at least {_LEAST_EDGE} voxels along each axis"
         )
     volumes = [usable(v, m, n) for v, m, n in zip(volumes, masks, "ab", strict=True)]
+    require_pixels(volumes)
     ready = subjects(volumes[0], volumes[1], threads, cancel)
     whole = [_whole(c, shape, n) for c, n in zip(coverages, "ab", strict=True)]
     first, second = (replace(s, coverage=c) for s, c in zip(ready, whole, strict=True))
