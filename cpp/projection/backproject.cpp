@@ -179,7 +179,7 @@ index_t blocks_per_job(const ProjectionPlan& plan, index_t threads) {
 
 index_t backproject_scratch_bytes(const ProjectionPlan& plan, index_t threads) {
   if (plan.turned() != nullptr)
-    return turned_scratch_bytes(plan, threads) + backproject_scratch_bytes(*plan.turned(), threads);
+    return turned_scratch_bytes(plan, threads, backproject_scratch_bytes(*plan.turned(), threads));
   const index_t per_job = blocks_per_job(plan, threads), jobs = (plan.blocks() + per_job - 1) / per_job;
   const index_t rows = std::min(per_job, plan.blocks()) * plan.rows() * kLanes;
   const index_t own = rows + kStripBlocks * plan.strip_rows() * kLanes + kTileSize;

@@ -268,7 +268,7 @@ void clear_image(const ProjectionPlan& plan, Way way, index_t tilt, View2<float>
 
 index_t project_scratch_bytes(const ProjectionPlan& plan, index_t threads) {
   if (plan.turned() != nullptr)
-    return turned_scratch_bytes(plan, threads) + project_scratch_bytes(*plan.turned(), threads);
+    return turned_scratch_bytes(plan, threads, project_scratch_bytes(*plan.turned(), threads));
   const Slab slab = Slab::sizes(plan, threads);
   const index_t taps = (plan.strip_samples() + 1) * std::max(plan.image().height, plan.image().width);
   index_t shared = slab.pixels * slab.stride;

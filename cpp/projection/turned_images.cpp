@@ -62,8 +62,9 @@ void turn_images_back(const Cpu& cpu, const ProjectionPlan& plan, const float* t
   });
 }
 
-index_t turned_scratch_bytes(const ProjectionPlan& plan, index_t threads) {
-  return (turned_view(plan, nullptr).size() + threads * 3 * most_scratch(plan)) * index_t{sizeof(float)};
+index_t turned_scratch_bytes(const ProjectionPlan& plan, index_t threads, index_t of_turned) {
+  const index_t turning = 3 * std::min(threads, plan.tilts()) * most_scratch(plan) * index_t{sizeof(float)};
+  return turned_view(plan, nullptr).size() * index_t{sizeof(float)} + std::max(turning, of_turned);
 }
 
 }  // namespace cryolith

@@ -15,7 +15,8 @@ void turn_images_back(const Cpu& cpu, const ProjectionPlan& plan, const float* t
 
 // How turned images lie in their buffer.
 View3<float> turned_view(const ProjectionPlan& plan, float* turned);
-// Bytes that either holds, the turned images included.
-index_t turned_scratch_bytes(const ProjectionPlan& plan, index_t threads);
+// Bytes that are held at once where turned images are made or turned back before or after work on them that holds
+// `of_turned`, the turned images included.
+index_t turned_scratch_bytes(const ProjectionPlan& plan, index_t threads, index_t of_turned);
 
 }  // namespace cryolith
