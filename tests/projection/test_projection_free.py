@@ -149,7 +149,9 @@ def test_cancel_ends_within_a_second():
 
     threading.Timer(0.1, cancel).start()
     with pytest.raises(cryolith.Cancelled):
-        backproject(stack, geometry, (400, 400, 300), cancel=token)  # 10^10 updates: a second or more
+        backproject(
+            stack, geometry, (400, 400, 300), cancel=token
+        )  # 10^10 updates: a second or more
     assert time.perf_counter() - cancelled[0] < 1.0
 
 
