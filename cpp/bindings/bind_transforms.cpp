@@ -10,26 +10,17 @@
 namespace cryolith::bind {
 namespace {
 
-void bind_warp_image(const Array<float>& image, const Array<double>& map, Array<float> out, int threads,
-                     const CancelToken* cancel) {
-  const auto in = read<float, 2>(image, "image");
+template <int N, void (*Warp)(const Cpu&, View<const float, N>, View2<const double>, View<float, N>)>
+void bind_warp(const Array<float>& values, const Array<double>& map, Array<float> out, int threads,
+               const CancelToken* cancel) {
+  const char* name = N == 2 ? "image" : "volume";
+  const auto in = read<float, N>(values, name);
   const auto by = read<double, 2>(map, "map");
-  const auto to = write<float, 2>(out, "out");
-  require_disjoint(in, "image", to, "out");
+  const auto to = write<float, N>(out, "out");
+  require_disjoint(in, name, to, "out");
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
-  warp_image(cpu, in, by, to);
-}
-
-void bind_warp_volume(const Array<float>& volume, const Array<double>& map, Array<float> out, int threads,
-                      const CancelToken* cancel) {
-  const auto in = read<float, 3>(volume, "volume");
-  const auto by = read<double, 2>(map, "map");
-  const auto to = write<float, 3>(out, "out");
-  require_disjoint(in, "volume", to, "out");
-  const Cpu cpu = cpu_from(threads, cancel);
-  py::gil_scoped_release no_gil;
-  warp_volume(cpu, in, by, to);
+  Warp(cpu, in, by, to);
 }
 
 void bind_log_polar(const Array<float>& power, index_t nx, double low, double high, Array<float> out, int threads,
@@ -82,12 +73,12 @@ bool bind_fill_missing(const Array<float>& images, Array<float> filled, Array<fl
 }  // namespace
 
 void add_transforms(py::module_& m) {
-  m.def("warp_image", &bind_warp_image, "Sample an image through an affine map, by the projector's windowed sinc.",
-        py::arg("image").noconvert(), py::arg("map").noconvert(), py::arg("out").noconvert(), py::arg("threads"),
-        py::arg("cancel") = nullptr);
-  m.def("warp_volume", &bind_warp_volume, "Sample a volume through an affine map, by the projector's windowed sinc.",
-        py::arg("volume").noconvert(), py::arg("map").noconvert(), py::arg("out").noconvert(), py::arg("threads"),
-        py::arg("cancel") = nullptr);
+  m.def("warp_image", &bind_warp<2, warp_image>,
+        "Sample an image through an affine map, by the projector's windowed sinc.", py::arg("image").noconvert(),
+        py::arg("map").noconvert(), py::arg("out").noconvert(), py::arg("threads"), py::arg("cancel") = nullptr);
+  m.def("warp_volume", &bind_warp<3, warp_volume>,
+        "Sample a volume through an affine map, by the projector's windowed sinc.", py::arg("volume").noconvert(),
+        py::arg("map").noconvert(), py::arg("out").noconvert(), py::arg("threads"), py::arg("cancel") = nullptr);
   m.def("log_polar", &bind_log_polar, "Sample a half spectrum along half a turn at radii in geometric progression.",
         py::arg("power").noconvert(), py::arg("nx"), py::arg("low"), py::arg("high"), py::arg("out").noconvert(),
         py::arg("threads"), py::arg("cancel") = nullptr);

@@ -15,7 +15,16 @@ from .joint import Model, Pose, Solution, dot, solve
 from .specimen import Prepared
 from .steps import SOFTNESS, Job
 
-__all__ = ["extent", "gains", "ladder", "level", "with_ridge"]
+__all__ = [
+    "extent",
+    "gains",
+    "ladder",
+    "level",
+    "round_support",
+    "seen_edges",
+    "slab_support",
+    "with_ridge",
+]
 
 Float32 = npt.NDArray[np.float32]
 
@@ -69,30 +78,46 @@ def gains(images: Float32, solution: Solution) -> npt.NDArray[np.float32]:
 def _model(job: Job, ready: Prepared, images: Float32, pose: Pose) -> Model:
     """The volume and its support for reduced images and a pose in their pixels."""
     n, height, width = images.shape
-    psi = np.deg2rad(pose.tilt_axis_deg)
-    c, s = abs(np.cos(psi)), abs(np.sin(psi))
-    along, across = width * s + height * c, width * c + height * s
+    along, across = seen_edges((height, width), pose.tilt_axis_deg)
     ny = int(np.ceil(along + moved_along(pose.shifts_px, pose.tilt_axis_deg))) + 4
     if ready.isolated:
-        diameter = min(extent(images, pose, job.threads), across)
-        nz = nx = int(np.ceil(diameter)) + 2
-        z, x = np.mgrid[:nz, :nx] - (nx - 1) / 2
-        support = np.hypot(z, x) <= diameter / 2
+        support = round_support(min(extent(images, pose, job.threads), across))
     else:
-        steepest = max(0.4, float(np.cos(np.deg2rad(np.abs(job.angles_deg).max()))))
-        nz = max(4, int(np.ceil(_SLAB_THICKNESS * max(height, width))))
-        nx = int(np.ceil((across + nz) / steepest))
-        support = np.ones((nz, nx), bool)
+        thickness = _SLAB_THICKNESS * max(height, width)
+        support = slab_support(thickness, across, job.angles_deg)
+    nz, _, nx = support.shape
     return Model(
         images=images,
         angles_deg=job.angles_deg,
         shape=(nz, ny, nx),
-        support=support.astype(np.float32)[:, None],
+        support=support,
         weights=np.ones((n, 1, 1), np.float32),
         ridge=_RIDGE,
         threads=job.threads,
         cancel=job.cancel,
     )
+
+
+def seen_edges(image_shape: tuple[int, int], tilt_axis_deg: float) -> tuple[float, float]:
+    """Edges [px] of the rectangle along and across the tilt axis that holds an image."""
+    height, width = image_shape
+    psi = np.deg2rad(tilt_axis_deg)
+    c, s = abs(np.cos(psi)), abs(np.sin(psi))
+    return width * s + height * c, width * c + height * s
+
+
+def round_support(diameter: float) -> Float32:
+    """Support (nz, 1, nx) of an isolated specimen: a cylinder about the axis."""
+    n = int(np.ceil(diameter)) + 2
+    z, x = np.mgrid[:n, :n] - (n - 1) / 2
+    return np.asarray(np.hypot(z, x) <= diameter / 2, np.float32)[:, None]
+
+
+def slab_support(thickness: float, across: float, angles_deg: npt.NDArray[np.float64]) -> Float32:
+    """Support (nz, 1, nx) of a slab, as wide as the steepest image sees."""
+    steepest = max(0.4, float(np.cos(np.deg2rad(np.abs(angles_deg).max()))))
+    nz = max(4, int(np.ceil(thickness)))
+    return np.ones((nz, 1, int(np.ceil((across + nz) / steepest))), np.float32)
 
 
 def extent(images: Float32, pose: Pose, threads: int) -> float:

@@ -18,7 +18,7 @@ from .axis import moved_along
 from .coarse import frame
 from .images import reduce_images
 from .joint import Model, Pose, solve
-from .levels import extent, with_ridge
+from .levels import extent, round_support, seen_edges, slab_support, with_ridge
 from .specimen import Prepared, prepare
 
 __all__ = ["AlignmentScore", "score_alignment", "score_alignments", "unaligned"]
@@ -215,27 +215,21 @@ def _model(
     n, height, width = images.shape
     whole = replace(alignment, shifts_px=np.nan_to_num(alignment.shifts_px))
     views = Geometry.from_alignment(whole, keep=False).scaled(ready.binning)
-    psi = np.deg2rad(alignment.tilt_axis_deg)
-    c, s = abs(np.cos(psi)), abs(np.sin(psi))
-    along, across = width * s + height * c, width * c + height * s
+    along, across = seen_edges((height, width), alignment.tilt_axis_deg)
     kept = alignment.kept
     moved = moved_along(views.shifts_px[kept], alignment.tilt_axis_deg)
     ny = int(np.ceil(along + min(moved, along))) + 4
     if ready.isolated:
-        diameter = min(extent(images[kept], _pose(views, kept), threads), across)
-        nz = nx = int(np.ceil(diameter)) + 2
-        z, x = np.mgrid[:nz, :nx] - (nx - 1) / 2
-        support = np.hypot(z, x) <= diameter / 2
+        support = round_support(min(extent(images[kept], _pose(views, kept), threads), across))
     else:
-        steepest = max(0.4, float(np.cos(np.deg2rad(np.abs(alignment.angles_deg).max()))))
-        nz = max(4, int(np.ceil(_SLAB_THICKNESS * max(height, width))))
-        nx = int(np.ceil((across + nz) / steepest))
-        support = np.ones((nz, nx), bool)
+        thickness = _SLAB_THICKNESS * max(height, width)
+        support = slab_support(thickness, across, alignment.angles_deg)
+    nz, _, nx = support.shape
     return _Fixed(
         images=images,
         angles_deg=alignment.angles_deg,
         shape=(nz, ny, nx),
-        support=support.astype(np.float32)[:, None],
+        support=support,
         weights=np.ones((n, 1, 1), np.float32),
         ridge=0.01,
         softness=softness,

@@ -108,7 +108,9 @@ class DetectorPlan:
     ) -> None:
         """Set ``out`` (nz, ny, nx) to the back-projection of ``stack``."""
         images = self.seen(stack, threads, cancel)
-        self.plan.backproject(images * self.weights, out, threads, cancel, fixed16)
+        # The caller's own images are not written into; a second copy of others is not needed.
+        images = np.multiply(images, self.weights, out=None if images is stack else images)
+        self.plan.backproject(images, out, threads, cancel, fixed16)
 
     def seen(self, stack: Float32, threads: int, cancel: _core.CancelToken | None) -> Float32:
         """Return the images that ``plan`` sees, before their weights: straight and reduced."""
