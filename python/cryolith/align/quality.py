@@ -84,9 +84,9 @@ def fit_axis(
     Shifts, and what else is ``free``, are so at each angle.
     The object follows a wrong axis, so that Gauss-Newton steps of the angle are slow; the cost itself is smooth.
     sigma: the angle at which the cost over the noise variance has risen by one, or what the images' own slopes at the
-    minimum tell if that is more (errors that an image has of its own and that are no white noise, as grains that flicker:
-    the variance of a sum of independent parts, P. J. Huber, Proc. 5th Berkeley Symp. 1 (1967) 221), with the model's own
-    error. Where no minimum was held it is infinite.
+    minimum tell if that is more (errors that an image has of its own and that are no white noise, as grains that
+    flicker: P. J. Huber, Proc. 5th Berkeley Symp. 1 (1967) 221), with the model's own error. Where no minimum was
+    held it is infinite.
     """
     limited = replace(model, weights=_round_window(model))
     found = _Turn(pose=pose, move=90.0, noisy=float("inf"))

@@ -241,13 +241,17 @@ def judged(
 def coarse_misfits(
     job: Job, ready: Prepared, pose: Pose, finest: int
 ) -> tuple[npt.NDArray[np.bool_], Float64]:
-    """Return which tilts do not fit on the coarsest images, and the relative residual of each."""
+    """Return which tilts fit worst of those that do not fit on the coarsest images, and the residual of each.
+
+    Of two neighbours with a blank half the residual was 0.6, of good tilts beside them 0.16: those fit without the two.
+    """
     binning = ladder(min(ready.images.shape[1:]) * ready.binning, finest, ready.isolated)[0]
     scaled = pose.scaled(1 / binning)
     model, _ = level(job, ready, scaled, binning, last=False)
     scaled, solution = refine(model, scaled, rounds=2, iterations=_ITERATIONS)
     residuals = relative_residuals(model.images, solution.residual)
-    return misfits(model, scaled, solution, _ITERATIONS), residuals
+    bad = misfits(model, scaled, solution, _ITERATIONS)
+    return bad & (residuals > 0.5 * residuals.max(where=bad, initial=0)), residuals
 
 
 def centred_gauge(job: Job, ready: Prepared, fit: Fit) -> Pose:
