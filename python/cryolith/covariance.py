@@ -17,6 +17,7 @@ Float64 = npt.NDArray[np.float64]
 _WHOLE = ("tilt_axis_deg",)
 _OF_TILT = ("shift_row_px", "shift_column_px", "rotation_deg", "magnification", "angle_deg")
 _ROUNDING = 1e-9  # of the standard deviations: two halves may differ by it, a correlation pass 1
+_SMALL = 1e-7  # of the largest standard deviation: below it, a variance is rounding of another
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,6 +59,7 @@ class Covariance:
         if not np.isfinite(c).all():
             raise InputError("matrix: found values that are not finite, expected finite ones")
         sigma = np.sqrt(np.maximum(np.diag(c), 0))
+        sigma = np.maximum(sigma, _SMALL * sigma.max(initial=0.0))
         size = np.outer(sigma, sigma)
         if (np.diag(c) < 0).any() or (np.abs(c) > size * (1 + _ROUNDING)).any():
             raise InputError(

@@ -14,7 +14,7 @@ from specimens import make_case
 from cryolith.align import AlignSettings, align_tilt_series
 from cryolith.align.bundle import Extras, View, adjust, project_points
 from cryolith.align.covariance import _information, _Row, pose_covariance
-from cryolith.align.joint import Model, Pose, drifts, refine
+from cryolith.align.joint import Model, Pose, drifts, refine, solve
 from cryolith.align.levels import round_support, with_ridge
 from cryolith.align.pose_covariance import PoseCovariance, blind_to, translations
 from cryolith.datamodel import Alignment
@@ -175,6 +175,23 @@ def test_magnifications_that_were_free_have_errors_of_their_own() -> None:
     c = found.named(np.arange(n))
     assert np.isfinite(c.sigma("magnification", n)).all()
     assert np.isfinite(c.sigma("rotation_deg", n)).all()
+
+
+def test_a_tilt_that_shows_nothing_has_a_large_error() -> None:
+    support = round_support(26.0)
+    shifts = np.zeros((len(ANGLES), 2))
+    shifts[3] = 200.0
+    pose = Pose.of_shifts(shifts, 6.0)
+    empty = model_of(
+        np.zeros((len(ANGLES), EDGE, EDGE), np.float32), np.ones((EDGE, 1, EDGE), np.float32)
+    )
+    noise = np.random.default_rng(0).standard_normal(empty.images.shape, np.float32)
+    images = empty.operator(pose).project(specimen(3)) + np.float32(NOISE) * noise
+    model, _ = with_ridge(model_of(images, support), pose)
+    found = pose_covariance(model, pose, solve(model, pose, None, 20), {}, isolated=True, axis=True)
+    sigma = found.named(np.arange(len(ANGLES))).sigma("shift_row_px", len(ANGLES))
+    assert np.isfinite(found.matrix).all()
+    assert sigma[3] > 10 * np.median(sigma)
 
 
 def test_another_origin_turns_with_the_axis() -> None:

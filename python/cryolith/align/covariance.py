@@ -46,6 +46,7 @@ _LOOSER = 4.0
 # leaves the images on both sides, pulls differently there, and patches of its rows count.
 _ROWS, _PATCH = 3, 4
 _SMOOTH = 0.3  # in the logarithm of the number of half waves, to either side
+_LEAST_TOLD = 1e-6  # of what a shift tells on the average
 _NOISE_SEED = 20261127
 _MOST_NOISE = 0.8
 _NOISE_ROWS = 4  # every so many rows tell the share of noise in the slopes
@@ -111,7 +112,7 @@ def pose_covariance(
     told = modes.T @ _information(row, seen.slopes, axis) @ modes
     share = _noise_share(model, pose, solution, row, seen, iterations)
     held = np.sqrt(1 - np.repeat(share, [n, n, len(told) - 2 * n]))
-    told = told * np.outer(held, held)
+    told = _damped(told * np.outer(held, held), 2 * n)
     gauge = np.zeros((len(told), 3))
     upright = replace(pose, tilt_axis_deg=0.0, rotations_deg=np.zeros(n))
     shifts = translations(upright, model.angles_deg).reshape(n, 2, 3)
@@ -231,6 +232,13 @@ def _own(slopes: Float64, axis: bool) -> Float64:
     if axis:
         out[2 * n, 2 * n] = own[-1, -1].sum()
     return out
+
+
+def _damped(told: Float64, shifts: int) -> Float64:
+    """Let an image that shows nothing of the specimen have errors that are large, not infinite."""
+    size = np.diag(told).copy()
+    size[:shifts] += size[:shifts].mean()
+    return told + np.diag(_LEAST_TOLD * size + 1e-30)
 
 
 def _noise_share(
