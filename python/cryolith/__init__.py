@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from . import adapters, align, detect, files, metrics, projection, reconstruct, report, simulate
     from ._core import CancelToken
     from ._devices import devices
-    from .datamodel import Alignment, Defects, LocalShifts, Source, TiltSeries, Volume
+    from .datamodel import Alignment, Covariance, Defects, LocalShifts, Source, TiltSeries, Volume
     from .errors import (
         Cancelled,
         ConfigError,
@@ -32,6 +32,7 @@ __all__ = [
     "CancelToken",
     "Cancelled",
     "ConfigError",
+    "Covariance",
     "CryolithError",
     "CryolithWarning",
     "Defects",
@@ -62,7 +63,8 @@ _STAGES = (
 )  # fmt: skip
 _HOME = {
     **dict.fromkeys(
-        ("Alignment", "Defects", "LocalShifts", "Source", "TiltSeries", "Volume"), "datamodel"
+        ("Alignment", "Covariance", "Defects", "LocalShifts", "Source", "TiltSeries", "Volume"),
+        "datamodel",
     ),
     **dict.fromkeys(
         (

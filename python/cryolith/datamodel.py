@@ -10,9 +10,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .covariance import Covariance
 from .errors import InputError
 
-__all__ = ["Alignment", "Beads", "Defects", "LocalShifts", "Source", "TiltSeries", "Volume"]
+__all__ = [
+    "Alignment",
+    "Beads",
+    "Covariance",
+    "Defects",
+    "LocalShifts",
+    "Source",
+    "TiltSeries",
+    "Volume",
+]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -241,6 +251,8 @@ class Alignment:
         Constant offset of the axis across itself; 0 where it is folded into the shifts.
     shifts_px, sigma_shifts_px : (n_tilts, 2) [px]
         (row, column) shift of each raw image.
+    covariance : Covariance or None
+        Of all that was found together, by name; the sigmas are the roots of its diagonal. None from other programs.
     rotations_deg, sigma_rotations_deg : (n_tilts,) [deg]
         In-plane rotation of each image against ``tilt_axis_deg``.
     x_tilts_deg : (n_tilts,) or None [deg]
@@ -274,6 +286,7 @@ class Alignment:
     axis_offset_px: float = 0.0
     sigma_axis_offset_px: float = float("nan")
     sigma_shifts_px: npt.NDArray[np.float64] | None = None
+    covariance: Covariance | None = None
     rotations_deg: Float64 | None = None
     sigma_rotations_deg: Float64 | None = None
     x_tilts_deg: Float64 | None = None
@@ -309,6 +322,12 @@ class Alignment:
         for name, count in counts.items():
             if count != n:
                 raise InputError(f"{name}: found {count} entries, expected {n}, one per tilt")
+        if self.covariance is not None:
+            tilts = [i for i in map(Covariance.tilt_of, self.covariance.names) if i is not None]
+            if max(tilts, default=0) >= max(n, 1):
+                raise InputError(
+                    f"covariance: found tilt {max(tilts)}, expected 0 to {n - 1}, as many as angles_deg"
+                )
 
     @property
     def _tables(self) -> int:

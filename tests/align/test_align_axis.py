@@ -84,11 +84,11 @@ def test_the_angle_is_followed_until_parabolas_hold_it(off: float) -> None:
     # One parabola of 0.8 deg moves by 1.2 deg at most.
     found = fit_axis(model, replace(pose, tilt_axis_deg=3.0 + off), (0.8,), 20, {})
     assert abs(found.pose.tilt_axis_deg - 3.0) < 0.4
-    assert found.sigma_deg < 0.5
+    assert found.found
 
 
-def test_an_angle_that_was_not_reached_has_no_finite_error() -> None:
+def test_an_angle_that_was_not_reached_is_not_said_to_be_found() -> None:
     model, pose = turned_model(5, 1.0)
     found = fit_axis(model, replace(pose, tilt_axis_deg=15.0), (0.2,), 20, {})
     assert abs(found.pose.tilt_axis_deg - 3.0) > 1.0
-    assert np.isinf(found.sigma_deg)
+    assert not found.found

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryolith import Alignment, LocalShifts, Source
+from cryolith import Alignment, Covariance, LocalShifts, Source
 from cryolith.errors import CryolithWarning, FileFormatError, InputError
 from cryolith.files import check, read_alignment, write_alignment
 
@@ -41,6 +41,8 @@ def same(a: Any, b: Any) -> bool:
         )
     if isinstance(a, LocalShifts):
         return all(same(getattr(a, f), getattr(b, f)) for f in ("points_px", "shifts_px", "good"))
+    if isinstance(a, Covariance):
+        return a.names == b.names and same(a.matrix, b.matrix)
     return bool(a == b) or (a != a and b != b)
 
 
@@ -62,6 +64,13 @@ def alignments(draw: st.DrawFn) -> Alignment:
         good = np.array(draw(st.lists(maybe, min_size=n * k, max_size=n * k)), bool).reshape(n, k)
         return LocalShifts(points_px=points, shifts_px=shifts, good=good)
 
+    def covariance() -> Covariance:
+        kinds = ("shift_row_px", "shift_column_px", "rotation_deg", "magnification", "angle_deg")
+        names = ("tilt_axis_deg", *(f"{kind}[{i}]" for i in range(n) for kind in kinds))
+        root = np.random.default_rng(draw(st.integers(0, 99))).normal(size=(len(names),) * 2)
+        matrix = root @ root.T
+        return Covariance(names=names, matrix=(matrix + matrix.T) / 2)
+
     texts = st.lists(st.text(max_size=20), max_size=3).map(tuple)
     return Alignment(
         angles_deg=vector(FINITE),
@@ -71,6 +80,7 @@ def alignments(draw: st.DrawFn) -> Alignment:
         axis_offset_px=draw(FINITE),
         sigma_axis_offset_px=draw(ANY_FLOAT),
         sigma_shifts_px=pairs() if draw(maybe) else None,
+        covariance=covariance() if draw(maybe) else None,
         rotations_deg=vector() if draw(maybe) else None,
         sigma_rotations_deg=vector() if draw(maybe) else None,
         x_tilts_deg=vector(FINITE) if draw(maybe) else None,
@@ -112,6 +122,7 @@ def test_every_field_comes_back(alignment: Alignment, tmp_path_factory: Any) -> 
         ("image_names", ("a", "b", "c"), 1),
         ("x_tilts_deg", np.ones(3), 2),
         ("magnifications", np.ones(3), 2),
+        ("covariance", Covariance(names=("tilt_axis_deg",), matrix=np.ones((1, 1))), 1),
     ],
 )
 def test_the_version_rises_with_what_a_reader_must_know(
@@ -186,6 +197,28 @@ BAD: list[tuple[str, Any, tuple[str, ...]]] = [
     ("method a text", changed(method="x"), ("method", "a list of texts")),
     ("source a list", changed(source=[]), ("source", "an object")),
     ("facts a list", changed(source={"facts": []}), ("source", "an object")),
+    ("covariance a list", changed(covariance=[]), ("covariance", "an object")),
+    ("covariance of no names", changed(covariance={"lower": []}), ("covariance.names",)),
+    (
+        "covariance of too few rows",
+        changed(covariance={"names": ["tilt_axis_deg"], "lower": []}),
+        ("covariance.lower", "1 rows"),
+    ),
+    (
+        "covariance of a word",
+        changed(covariance={"names": ["tilt_axis_deg"], "lower": [["x"]]}),
+        ("covariance", "a number"),
+    ),
+    (
+        "covariance NaN",
+        changed(covariance={"names": ["tilt_axis_deg"], "lower": [[None]]}),
+        ("covariance", "finite"),
+    ),
+    (
+        "covariance of another tilt",
+        changed(covariance={"names": ["rotation_deg[3]"], "lower": [[1.0]]}),
+        ("covariance", "tilt 3", "0 to 2"),
+    ),
     ("angle NaN", changed(angles_deg=[None, 0, 1]), ("angles_deg", "nan", "finite")),
     ("axis infinite", changed(tilt_axis_deg="inf"), ("tilt_axis_deg", "inf", "finite")),
 ]

@@ -16,6 +16,7 @@ from .beads_series import BeadFit, align_on_beads
 from .bundle import project_points, recentred
 from .images import clean
 from .joint import Pose
+from .pose_covariance import PoseCovariance
 from .steps import Job
 
 __all__ = ["BeadPose", "pose_on_beads"]
@@ -45,12 +46,11 @@ class BeadPose:
         )
 
     @property
-    def sigma_axis_deg(self) -> float:
-        return self.fit.bundle.sigma_tilt_axis_deg
-
-    @property
-    def sigma_shifts_px(self) -> Float64:
-        return self.fit.bundle.sigma_shifts_px[self.shown]
+    def covariance(self) -> PoseCovariance:
+        """Of ``pose``, blind to moves of the specimen."""
+        angles = self.fit.bundle.view.angles_deg[self.shown]
+        still = np.zeros_like(self.pose.shifts_px)
+        return self.fit.bundle.of_tilts.subset(self.shown).recentred(self.pose, angles, still)
 
     def completed(self, described: Alignment) -> Alignment:
         """Add what a pose does not hold: points, magnifications, tilts; put the origin where ``described`` has it."""

@@ -16,6 +16,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from .pose_covariance import PoseCovariance, block_diagonal
+
 __all__ = ["Bundle", "Extras", "View", "adjust", "project_points"]
 
 Float64 = npt.NDArray[np.float64]
@@ -91,6 +93,9 @@ class Bundle:
         Robust weight of each measurement, 0 to 1.
     scale : float
         Residuals over what the measurements' own sigmas say.
+    of_tilts : PoseCovariance
+        The same for the shifts, the axis, and the rotation, magnification and tilt of each image where they were free;
+        against the mean of the points.
     sigma_shifts_px : (n, 2) [px]
     sigma_tilt_axis_deg : float
     """
@@ -103,6 +108,7 @@ class Bundle:
     left_out_px: Float64
     weights: Float64
     scale: float
+    of_tilts: PoseCovariance
     sigma_shifts_px: Float64
     sigma_tilt_axis_deg: float
 
@@ -225,6 +231,19 @@ class _Unknowns:
         ]
         blocks = [points.reshape(n, m, 2, -1), shifts.reshape(n, m, 2, -1)]
         return np.concatenate([*blocks, slopes["turn"][..., None], *extra], axis=-1)
+
+    def of_tilts(self, angles_deg: Float64, covariance: Float64) -> PoseCovariance:
+        """Return the covariance of what each tilt has, from that of all parameters."""
+        kinds = {"rotation": "rotations_deg", "magnification": "magnifications"}
+        bases = dict(self.bases)
+        if "tilt_scale" in bases:
+            kinds["tilt_scale"], bases["tilt_scale"] = "angles_deg", angles_deg[:, None]
+        kept = {kinds[name]: b for name, b in bases.items() if name in kinds and b.shape[1]}
+        blocks = [np.zeros((0, 3 * self.m)), np.eye(2 * self.n + 1)]
+        blocks += [b if name in kinds and b.shape[1] else b[:0] for name, b in bases.items()]
+        out = block_diagonal(*blocks)
+        matrix = out @ covariance @ out.T
+        return PoseCovariance(matrix=matrix, n=self.n, axis=True, others=tuple(kept))
 
     def moved(self, view: View, points: Float64, step: Float64) -> tuple[View, Float64]:
         """Add a step of the parameters, and put the points' mean back into the origin."""
@@ -375,6 +394,7 @@ def _described(
         left_out_px=np.where(lost, np.nan, left),
         weights=robust,
         scale=scale,
+        of_tilts=unknowns.of_tilts(view.angles_deg, covariance),
         sigma_shifts_px=sigma_shifts,
         sigma_tilt_axis_deg=float(deviation[3 * m + 2 * n]),
     )

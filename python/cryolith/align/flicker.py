@@ -58,17 +58,11 @@ class LocalIntensities:
 
     def without(self, residual: Float32) -> Float32:
         """Return M r of residuals (n_tilts, height, width)."""
-        for _ in range(2):
-            residual = residual - self.scaled * self._smoothed(self.scaled * residual)
-        return residual
+        return self.root(self.root(residual))
 
-    def share(self) -> float:
-        """Return the share of white noise that is left: the trace of M over the number of pixels, by one sample."""
-        signs: Float32 = np.sign(
-            np.random.default_rng(0).random(self.scaled.shape, np.float32) - 0.5
-        )
-        left = np.einsum("nij,nij->", signs, self.without(signs), dtype=np.float64)
-        return float(left / signs.size)
+    def root(self, images: Float32) -> Float32:
+        """Return (1 - K) x of images (n_tilts, height, width): ``r M r`` is the sum of squares of this of r."""
+        return images - self.scaled * self._smoothed(self.scaled * images)
 
     def _smoothed(self, images: Float32) -> Float32:
         out = np.empty_like(images)

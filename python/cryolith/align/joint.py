@@ -23,10 +23,9 @@ import numpy.typing as npt
 
 from .. import _core
 from ..projection import Geometry
-from .coarse import frame
 from .flicker import LocalIntensities
 
-__all__ = ["Model", "Pose", "Solution", "dot", "drifts", "refine", "slope_power", "solve"]
+__all__ = ["Model", "Pose", "Solution", "dot", "drifts", "refine", "solve"]
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -187,18 +186,6 @@ def drifts(n: int, count: int) -> Float64:
     """Return (n, count): cosines over the tilts in their order, 1 to ``count`` half waves, each of mean zero."""
     half_waves = np.pi * (np.arange(n)[:, None] + 0.5) / n
     return np.asarray(np.cos(half_waves * np.arange(1, count + 1)))
-
-
-def slope_power(model: Model, pose: Pose, x: Float32) -> Float64:
-    """Return the summed squares of the images' slopes along and across the axis [1/px^2] for a density."""
-    powers = []
-    for direction in frame(pose.tilt_axis_deg).T:
-        step = direction * _STEP_PX
-        high = model.operator(replace(pose, shifts_px=pose.shifts_px + step)).project(x)
-        low = model.operator(replace(pose, shifts_px=pose.shifts_px - step)).project(x)
-        slopes = (high - low) / np.float32(2 * _STEP_PX)
-        powers.append(dot(slopes, slopes))
-    return np.array(powers)
 
 
 def _derivatives(model: Model, pose: Pose, x: Float32, free: Mapping[str, Float64]) -> Float32:

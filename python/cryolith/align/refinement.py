@@ -9,17 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from .coarse import across_along, frame
+from .covariance import pose_covariance
 from .flicker import LocalIntensities
 from .freedoms import Freedoms, try_drift, try_freedoms
 from .joint import Model, Pose, Solution, refine, solve
 from .levels import gains, ladder, level
+from .pose_covariance import PoseCovariance
 from .quality import (
     AxisFit,
     fit_axis,
     hold_out,
     misfits,
     relative_residuals,
-    shift_errors,
     unevenness,
 )
 from .specimen import Prepared
@@ -55,8 +56,8 @@ class Fit:
     model: Model
     solution: Solution
     binning: int
+    covariance: PoseCovariance
     sigma_axis_deg: float
-    sigma_shifts_px: Float64
     holdout: float
     notes: tuple[str, ...]
 
@@ -195,9 +196,16 @@ def _free_of_intensities(job: Job, state: _State, k: int, binning: int) -> _Stat
 def _judged(job: Job, state: _State, binning: int) -> Fit:
     """Errors and held-out residual of the pose that was found."""
     pose, model, solution = state.known.pose, state.model, state.solution
-    sigma = shift_errors(
-        model, pose, solution, state.known.free, _ITERATIONS, isolated=state.ready.isolated
-    )
+    free_axis = state.axis is not None and state.axis.found
+    covariance = pose_covariance(
+        model,
+        pose,
+        solution,
+        state.known.free,
+        isolated=state.ready.isolated,
+        axis=free_axis,
+        iterations=_ITERATIONS,
+    ).scaled(binning)
     job.tell(0.9)
     notes = list(state.known.notes)
     uneven = unevenness(solution.residual, model.softness)
@@ -213,16 +221,16 @@ def _judged(job: Job, state: _State, binning: int) -> Fit:
         model=model,
         solution=solution,
         binning=binning,
-        sigma_axis_deg=state.axis.sigma_deg if state.axis else float("nan"),
-        sigma_shifts_px=sigma * binning,
+        covariance=covariance,
+        sigma_axis_deg=covariance.sigma_axis_deg
+        if free_axis or state.axis is None
+        else float("inf"),
         holdout=hold_out(model, pose, _ITERATIONS),
         notes=tuple(notes),
     )
 
 
-def judged(
-    job: Job, ready: Prepared, pose: Pose, finest: int, sigma_axis_deg: float, sigma_px: Float64
-) -> Fit:
+def judged(job: Job, ready: Prepared, pose: Pose, finest: int, covariance: PoseCovariance) -> Fit:
     """Leave a pose that is known as it is: only its density, residuals and score on held-out tilts."""
     scaled = pose.scaled(1 / finest)
     model, solution = level(job, ready, scaled, finest, last=True)
@@ -231,8 +239,8 @@ def judged(
         model=model,
         solution=solve(model, scaled, solution.density, _ITERATIONS),
         binning=finest,
-        sigma_axis_deg=sigma_axis_deg,
-        sigma_shifts_px=sigma_px,
+        covariance=covariance,
+        sigma_axis_deg=covariance.sigma_axis_deg,
         holdout=hold_out(model, scaled, _ITERATIONS),
         notes=(),
     )

@@ -133,7 +133,7 @@ def _on_beads(
     for i in np.flatnonzero(~beads.shown):
         flags[int(job.keep[i])] = "no bead was found in it"
     job, ready = _chosen(job, ready, beads.shown)
-    fit = judged(job, ready, beads.pose, fine, beads.sigma_axis_deg, beads.sigma_shifts_px)
+    fit = judged(job, ready, beads.pose, fine, beads.covariance)
     described = _described(job, ready, fit, series, flags, [*ready.notes, *notes])
     return beads.completed(described)
 
@@ -234,6 +234,9 @@ def _described(
     """The result for all images of the series, those left out included, with the gauge fixed."""
     n, keep = len(series), job.keep
     pose = centred_gauge(job, ready, fit)
+    moved = pose.shifts_px - fit.pose.shifts_px
+    errors = fit.covariance.recentred(fit.pose, job.angles_deg, moved)
+    sigma = errors.sigma_shifts_px
     residuals = relative_residuals(fit.model.images, fit.solution.residual)
     for i in np.flatnonzero(unfitting(fit.model.images, fit.solution.residual)):
         flags[int(keep[i])] = (
@@ -255,17 +258,20 @@ def _described(
     magnifications = None
     if (pose.magnifications != 1).any():
         magnifications = np.nan_to_num(spread(pose.magnifications), nan=1.0)
+    covariance = errors.named(keep)
+    turned = "rotations_deg" in errors.others
+    rotations = covariance.sigma("rotation_deg", n) if turned else None
     return Alignment(
         angles_deg=series.angles_deg.copy(),
         tilt_axis_deg=pose.tilt_axis_deg,
         sigma_tilt_axis_deg=fit.sigma_axis_deg,
         axis_offset_px=0.0,
-        sigma_axis_offset_px=float(
-            np.sqrt((fit.sigma_shifts_px**2).sum(axis=1).mean() / max(1, len(keep) - 3))
-        ),
+        sigma_axis_offset_px=float(np.sqrt((sigma**2).sum(axis=1).mean() / max(1, len(keep) - 3))),
         shifts_px=shifts,
-        sigma_shifts_px=spread(fit.sigma_shifts_px),
+        sigma_shifts_px=spread(sigma),
+        covariance=covariance,
         rotations_deg=np.nan_to_num(spread(pose.rotations_deg)),
+        sigma_rotations_deg=rotations,
         magnifications=magnifications,
         residuals=spread(residuals),
         flags=dict(sorted(flags.items())),

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._version import __version__
-from ...datamodel import Alignment, Beads, LocalShifts, Source
+from ...datamodel import Alignment, Beads, Covariance, LocalShifts, Source
 from ...errors import InputError
 from ..angles import read_text
 from ..findings import Notes, fail
@@ -26,7 +26,7 @@ _FORMAT = "cryolith alignment"
 # ignored it would be wrong in silence.
 _VERSIONS = (1, 2)
 _OF_VERSION_2 = ("x_tilts_deg", "magnifications", "local")
-_OPTIONAL = (*_OF_VERSION_2, "beads", "image_shape", "pixel_size", "image_names")
+_OPTIONAL = (*_OF_VERSION_2, "covariance", "beads", "image_shape", "pixel_size", "image_names")
 _VECTORS = (
     "angles_deg",
     "rotations_deg",
@@ -76,6 +76,9 @@ def _encode(value: Any) -> Any:
             "shifts_px": _encode(value.shifts_px),
             "good": [[bool(v) for v in row] for row in value.good],
         }
+    if isinstance(value, Covariance):
+        lower = [_encode(row[: k + 1]) for k, row in enumerate(value.matrix)]
+        return {"names": list(value.names), "lower": lower}
     if isinstance(value, Beads):
         return {f.name: _encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, np.ndarray):
@@ -164,6 +167,8 @@ def _decode(path: str, name: str, value: Any) -> Any:
         return None if value is None else _number(path, name, value)
     if name == "local":
         return None if value is None else _local(path, name, value)
+    if name == "covariance":
+        return None if value is None else _covariance(path, name, value)
     if name == "beads":
         return None if value is None else _beads(path, name, value)
     source = _dictionary(path, name, value)
@@ -223,6 +228,25 @@ def _beads(path: str, name: str, value: Any) -> Beads:
         return Beads(**arrays, diameter_px=_number(path, name, value.get("diameter_px")))
     except InputError as error:
         fail(path, name, error, "tables of one size", "the file is damaged; align again")
+
+
+def _covariance(path: str, name: str, value: Any) -> Covariance:
+    """From the rows of the lower triangle, the diagonal included."""
+    table = _dictionary(path, name, value)
+    names = _texts(path, f"{name}.names", table.get("names"))
+    given = table.get("lower")
+    rows = given if isinstance(given, list) else []
+    sizes = [len(row) if isinstance(row, list) else 0 for row in rows]
+    if sizes != list(range(1, len(names) + 1)):
+        kind = f"{len(names)} rows of 1 to {len(names)} numbers"
+        fail(path, f"{name}.lower", repr(given)[:40], kind, "the file is damaged; align again")
+    lower = np.zeros((len(names), len(names)))
+    for k, row in enumerate(rows):
+        lower[k, : k + 1] = [_number(path, name, v) for v in row]
+    try:
+        return Covariance(names=names, matrix=lower + np.tril(lower, -1).T)
+    except InputError as error:
+        fail(path, name, error, "a covariance", "the file is damaged; align again")
 
 
 def _tables(
