@@ -8,10 +8,15 @@ namespace cryolith {
 namespace {
 
 // Of each edge. Narrow windows bend the correlation as if they were structure, wide ones take part of the image: 0.06
-// of 128 px costs 6 % more error than 0.03. (design/012-registration.md, eq. 9)
-constexpr double kTaper = 0.03, kTaperPx = 8;
+// of 128 px costs 6 % more error than 0.03. Edges of 1 or 2 px hold small images without noise where they are
+// (off by 0.1 px rms at 48 px; 0.001 with 3 px, which cost 64 px 3 % at 10 and 100 electrons).
+// (design/012-registration.md, eq. 9)
+constexpr double kTaper = 0.03, kLeastTaperPx = 3, kTaperPx = 8, kMostTaper = 0.25;
 
-double taper(index_t n) { return std::min(kTaperPx, kTaper * static_cast<double>(n)); }
+double taper(index_t n) {
+  const auto edge = static_cast<double>(n);
+  return std::min(kMostTaper * edge, std::clamp(kTaper * edge, kLeastTaperPx, kTaperPx));
+}
 
 }  // namespace
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <numbers>
+#include <utility>
 
 #include "align/pair_spectra.hpp"
 #include "align/search.hpp"
@@ -19,13 +20,15 @@ constexpr double kStandsOut = 1.3;    // the search's maximum over the next, or 
 constexpr index_t kSearchEdge = 256;  // px that the first search leaves of the shorter edge
 constexpr index_t kMostBinned = 4;    // more would blur what tells one electron per pixel apart
 constexpr int kPolishRounds = 2;      // weights at the shift found, shift with those weights; one more from a search
-constexpr int kPlaces = 3;            // windows are put on the overlap at most so often
+constexpr int kPlaces = 8;            // windows are put on the overlap at most so often
+constexpr double kStill = 0.01;       // cycles of the highest frequency: a step after which weights stay as they are
 constexpr double kMargin = 1.2;       // spectra reach a little beyond the frequencies at which images agree
 constexpr double kMuchMore = 1.5;     // times what did not suffice
-constexpr double kLeastRatio = 0.01;  // signal to noise of rings of large images at which they are still seen to agree
+constexpr double kLeastRatio = 0.02;  // signal to noise of rings of large images that are still of some weight
+constexpr double kLeastFall = 1, kMostFall = 6;  // of that ratio with a power of the frequency
 // What is left of an error of the windows' place in the shift found under them: 0.08 of it for 512 px; the border's
-// part of an image goes as 1 / edge. Not more than 0.2.
-constexpr double kPullPx = 40, kMostPull = 0.2;
+// part of an image goes as 1 / edge. Of small smooth images without noise up to 0.9, which two places tell.
+constexpr double kPullPx = 40, kLikelyPull = 0.2, kMostPull = 0.9;
 
 // What all pairs share: plans and tables, made once. Finer searches only when a pair needs one.
 class Shared {
@@ -62,11 +65,11 @@ class Polish {
   // `searched`: the start is that of a search, too rough for the images to agree beyond the lowest frequencies.
   void run(const Frame* const (&frames)[2], bool stabilise, const Vec2& start, bool searched, double reach,
            int places) {
-    const double pull = std::min(kMostPull, kPullPx / static_cast<double>(std::min(plan_.ny, plan_.nx)));
-    shift = start;
+    double pull = std::min(kLikelyPull, kPullPx / static_cast<double>(std::min(plan_.ny, plan_.nx)));
+    Vec2 next = start, last_shift, last_place;
     for (int k = 0; k < places; ++k) {
-      place = shift;
-      const Overlap overlap(plan_.ny, plan_.nx, {Vec2{}, shift});
+      shift = place = next;
+      const Overlap overlap(plan_.ny, plan_.nx, {Vec2{}, place});
       whole_ = overlap.whole(1);
       // A step with all frequencies at which the images agree, and as many more as are needed to see that.
       for (double wanted = reach; wanted > 0;) {
@@ -74,17 +77,31 @@ class Polish {
         spectra_.load(frames, overlap, stabilise, reach);
         wanted = agree(searched);
       }
-      for (int round = searched ? 0 : 1; round < kPolishRounds; ++round) step(weigh());
+      for (int round = searched ? 0 : 1; round < kPolishRounds && (round == 0 || top * moved_ > kStill); ++round)
+        step(weigh());
       searched = false;
-      const double moved = std::hypot(shift.y - place.y, shift.x - place.x);
-      if (!(pull * moved > 0.1 * std::sqrt(covariance.yy + covariance.xx))) break;
+      // The place at which shift and place would be the same, as two places tell it (secant).
+      if (k > 0)
+        pull =
+            pull_of({shift.y - last_shift.y, shift.x - last_shift.x}, {place.y - last_place.y, place.x - last_place.x});
+      const double more = pull / (1 - pull);
+      const Vec2 left{more * (shift.y - place.y), more * (shift.x - place.x)};
+      if (!(std::hypot(left.y, left.x) > 0.1 * std::sqrt(covariance.yy + covariance.xx))) break;
+      next = k > 0 ? Vec2{shift.y + left.y, shift.x + left.x} : shift;
+      last_shift = shift, last_place = place;
     }
   }
-  // Frequency up to which these images would agree were they not binned: the ratio of signal to noise falls at least as
-  // 1 / f^2, and a mean over `binning` px has taken its part.
+  // Frequency up to which these images would be of use were they not binned: the ratio of signal to noise goes on
+  // falling as it does below the highest ring, when the part that a mean over some pixels has taken is given back.
   double likely_reach() const {
-    const double blur = top > 0 ? std::sin(std::numbers::pi * top) / (std::numbers::pi * top) : 1;
-    return kMargin * top * std::sqrt(std::max(1.0, ratio_ / (blur * blur * kLeastRatio)));
+    if (!(top > 0)) return 1;
+    const auto whole = [](double ratio, double f) {
+      const double blur = std::sin(std::numbers::pi * f) / (std::numbers::pi * f);
+      return ratio / (blur * blur);
+    };
+    const double ratio = whole(ratio_, top), lower = whole(lower_ratio_, kLower * top);
+    const double fall = std::clamp(std::log(lower / ratio) / -std::log(kLower), kLeastFall, kMostFall);
+    return kMargin * top * std::pow(std::max(1.0, ratio / kLeastRatio), 1 / fall);
   }
 
   Vec2 shift, place;
@@ -92,6 +109,11 @@ class Polish {
   double score = 0, top = 0;  // top: highest frequency of any weight
 
  private:
+  // The part of the windows' move that the shift followed.
+  static double pull_of(const Vec2& shift, const Vec2& place) {
+    const double square = place.y * place.y + place.x * place.x;
+    return square > 0 ? std::clamp((shift.y * place.y + shift.x * place.x) / square, 0.0, kMostPull) : 0;
+  }
   Vec2 part() const { return {shift.y - whole_.y, shift.x - whole_.x}; }
 
   // A step with all frequencies at hand; returns up to where more are needed, 0: they are enough.
@@ -131,13 +153,15 @@ class Polish {
       ab += weight * sums_.ab[r], aa += weight * sums_.aa[r], bb += weight * sums_.bb[r];
     }
     score = aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 0;
-    top = w.top, ratio_ = w.ratio;
+    top = w.top, ratio_ = w.ratio, lower_ratio_ = w.lower_ratio;
     if (!found.found) {
       constexpr double none = std::numeric_limits<double>::infinity();
       covariance = {none, 0, none};
+      moved_ = none;
       return;
     }
-    shift = {found.shift.y + whole_.y, found.shift.x + whole_.x};
+    const Vec2 before = std::exchange(shift, {found.shift.y + whole_.y, found.shift.x + whole_.x});
+    moved_ = std::hypot(shift.y - before.y, shift.x - before.x);
     const double height = window_height(w, sums_);
     const Vec2 windows{height * spectra_.bend().y, height * spectra_.bend().x};
     covariance = covariance_of(found, windows, w.scale * independent,
@@ -148,7 +172,7 @@ class Polish {
   PairSpectra spectra_;
   RingSums sums_;
   Vec2 whole_;
-  double ratio_ = 0;
+  double ratio_ = 0, lower_ratio_ = 0, moved_ = 0;  // moved_: px, of the last step
 };
 
 class Pair {

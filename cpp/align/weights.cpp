@@ -45,7 +45,9 @@ RingWeights ring_weights(const Band& band, const std::vector<double>& power, con
   for (std::size_t r = 1; r < weight.size() && upto[r] > 0; ++r) {
     out.scale = std::max(out.scale, weight[r]);
     out.top = (static_cast<double>(r) + 0.5) / longest;
+    const auto lower = std::max<std::size_t>(1, static_cast<std::size_t>(kLower * static_cast<double>(r)));
     out.ratio = model.signal[r] / model.noise[r];
+    out.lower_ratio = model.noise[lower] > 0 ? model.signal[lower] / model.noise[lower] : out.ratio;
     if (upto[r] > kEnough * information) {
       std::fill(weight.begin() + static_cast<std::ptrdiff_t>(r) + 1, weight.end(), 0.0);
       break;

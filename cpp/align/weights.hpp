@@ -9,12 +9,15 @@ constexpr double kSignificant = 3.0;  // sigma at which images are taken to agre
 // out[r] = sum of `in` over the entries within 15 % of r, at least one to each side; entry 0 is left out.
 std::vector<double> neighbour_sums(const std::vector<double>& in);
 
+inline constexpr double kLower = 0.64;
+
 // What a ring is worth for a shift.
 struct RingWeights {
   std::vector<float> weight;  // of the correlation, the largest 1
   double scale = 0;           // by which `weight` is too small
   double top = 0;             // frequency of the highest ring of any weight
   double ratio = 0;           // of signal to noise there
+  double lower_ratio = 0;     // the same at kLower times that frequency
 };
 
 // Variance of the slope of the weighted correlation, in the units of its bend times `scale`: in each ring

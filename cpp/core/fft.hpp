@@ -30,35 +30,56 @@ class Workspace {
 };
 
 enum class Kind { real, complex };
+template <class T>
 struct PlanData;  // tables; fft_plan.hpp
 
-// Fourier transform, float32, of the last `axes` (1 to 3) dimensions of a C-contiguous array; those before are a batch.
+// Where an array lies: strides in elements of T, one for each dimension, of any sign; empty: C order, nothing between.
+template <class T>
+struct Strided {
+  T* data;
+  std::span<const index_t> strides;
+  Strided(T* data_, std::span<const index_t> strides_ = {}) : data(data_), strides(strides_) {}
+};
+
+// Fourier transform of the last `axes` (1 to 3) dimensions of an array; those before are a batch.
 // X[k] = sum_x x[x] exp(-2 pi i k x / n) along each axis, as in numpy.fft; the inverse is not normalised but times
 // `scale`. A plan is immutable: any number of threads may use one at once, each call with its own Workspace. The
-// result has the same bits for any number of threads. O(n log n) for every n; relative rms error below 5e-7.
-class Plan {
+// result has the same bits for any number of threads, not for any strides. O(n log n) for every n; relative rms error
+// below 5e-7 (float) and 1e-15 (double).
+//
+// Arrays whose rows touch in themselves and lie one distance apart (C order, an image's window) are transformed as they
+// lie. Others are, one axis after the other, gathered into vectors and scattered back: fast where some axis other
+// than the transformed one is contiguous. Other axes than the last ones are a matter of the order of the strides.
+template <class T>
+class PlanOf {
  public:
-  // Throws ArgumentError: no or more than 3 axes, more axes than dimensions, an empty dimension, one above 2^30.
-  Plan(std::span<const index_t> shape, int axes, Kind kind);
-  Plan(Plan&&) noexcept;
-  Plan& operator=(Plan&&) noexcept;
-  ~Plan();
+  using Z = std::complex<T>;
 
+  // Throws ArgumentError: no or more than 3 axes, more axes than dimensions, an empty dimension, one above 2^30.
+  PlanOf(std::span<const index_t> shape, int axes, Kind kind);
+  PlanOf(PlanOf&&) noexcept;
+  PlanOf& operator=(PlanOf&&) noexcept;
+  ~PlanOf();
+
+  Kind kind() const;
   const std::vector<index_t>& shape() const;     // of the array
   const std::vector<index_t>& spectrum() const;  // of its transform: real: the last axis is n / 2 + 1
   index_t count() const;  // product of the transformed axes: the inverse's scale is often 1 / count
 
-  // Real plans. The input is never written; `out` must not share memory with it. The inverse takes the half spectrum
+  // Real plans. The input is not written unless `out` begins where `in` does: then rows of both have to touch in
+  // themselves and to be the same number of bytes apart, with room for the larger. The inverse takes the half spectrum
   // as irfft does: the imaginary parts that Hermitian symmetry demands to be 0 are ignored.
-  void forward(const Cpu& cpu, const float* in, std::complex<float>* out, Workspace& ws) const;
-  void inverse(const Cpu& cpu, const std::complex<float>* in, float* out, float scale, Workspace& ws) const;
+  void forward(const Cpu& cpu, Strided<const T> in, Strided<Z> out, Workspace& ws) const;
+  void inverse(const Cpu& cpu, Strided<const Z> in, Strided<T> out, T scale, Workspace& ws) const;
 
-  // Complex plans, in place.
-  void forward(const Cpu& cpu, std::complex<float>* data, Workspace& ws) const;
-  void inverse(const Cpu& cpu, std::complex<float>* data, float scale, Workspace& ws) const;
+  // Complex plans; in place when `in` and `out` are the same array.
+  void forward(const Cpu& cpu, Strided<const Z> in, Strided<Z> out, Workspace& ws) const;
+  void inverse(const Cpu& cpu, Strided<const Z> in, Strided<Z> out, T scale, Workspace& ws) const;
 
  private:
-  std::unique_ptr<const PlanData> data_;
+  std::unique_ptr<const PlanData<T>> data_;
 };
+using Plan = PlanOf<float>;
+using DoublePlan = PlanOf<double>;
 
 }  // namespace cryolith::fft

@@ -53,7 +53,7 @@ class BandPlan {
  private:
   struct Tables;
   index_t block() const { return 2 * lanes_ * (py_ + 1); }
-  fft::Scratch arrays(Workspace& ws) const;
+  fft::Scratch<float> arrays(Workspace& ws) const;
 
   index_t py_, px_, lanes_, all_;
   std::unique_ptr<const Tables> tables_;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 // Stockham passes on lanes (Stockham 1966; Van Loan, Computational Frameworks for the FFT, 1992, section 1.7) and
-// Bluestein's convolution (IEEE Trans. Audio 18, 451, 1970); for fft_kernels.cpp only. `load` and `store` are functors,
-// so that the first and the last pass work on the caller's array directly.
+// Bluestein's convolution (IEEE Trans. Audio 18, 451, 1970); for fft_kernels*.cpp only. `load` and `store` are
+// functors, so that the first and the last pass work on the caller's array directly.
 #include "core/fft_small.hpp"
 
 namespace cryolith::fft::CRYOLITH_VARIANT {
 namespace {
 
 template <int R, class Load, class Store>
-void pass(const Pass& p, const Load& load, const Store& store) {
+void pass(const Pass<Real>& p, const Load& load, const Store& store) {
   const index_t l1 = p.l1, ido = p.ido;
   if (ido == 1) {
     for (index_t k = 0; k < l1; ++k) {
@@ -21,7 +21,7 @@ void pass(const Pass& p, const Load& load, const Store& store) {
     return;
   }
   for (index_t k = 0; k < l1; ++k) {
-    const Complex* t = p.twiddle;
+    const Root* t = p.twiddle;
     for (index_t i = 0; i < ido; ++i, t += R - 1) {
       Lane x[R];
       static_for<R>([&](auto j) CRYOLITH_LAMBDA { x[j] = load(i + ido * (j + R * k)); });
@@ -35,7 +35,7 @@ void pass(const Pass& p, const Load& load, const Store& store) {
 // Odd radix by its definition: sums and differences of mirrored samples, then outputs m, m + 1 and their mirror images
 // in one sweep, so that they share every load. Roots come as (cos, sin)(m j) and (cos, sin)((m + 1) j), j = 1 ... h.
 template <class Put>
-CRYOLITH_INLINE void odd_outputs(int radix, Lane x0, const Lane* s, const Lane* d, const Complex* c, const Put& put) {
+CRYOLITH_INLINE void odd_outputs(int radix, Lane x0, const Lane* s, const Lane* d, const Root* c, const Put& put) {
   const int h = (radix - 1) / 2;
   int m = 1;
   for (; m + 1 <= h; m += 2) {
@@ -73,7 +73,7 @@ CRYOLITH_INLINE void odd_outputs(int radix, Lane x0, const Lane* s, const Lane* 
 }
 
 template <class Load, class Store>
-void pass_odd(const Pass& p, const Load& load, const Store& store) {
+void pass_odd(const Pass<Real>& p, const Load& load, const Store& store) {
   const index_t l1 = p.l1, ido = p.ido, radix = p.radix, h = (radix - 1) / 2;
   Lane s[kMaxDirect / 2 + 1], d[kMaxDirect / 2 + 1];
   for (index_t k = 0; k < l1; ++k) {
@@ -96,7 +96,7 @@ void pass_odd(const Pass& p, const Load& load, const Store& store) {
 }
 
 template <class Load, class Store>
-void step(const Pass& p, const Load& load, const Store& store) {
+void step(const Pass<Real>& p, const Load& load, const Store& store) {
   switch (p.radix) {
     case 2:
       return pass<2>(p, load, store);
@@ -118,7 +118,7 @@ void step(const Pass& p, const Load& load, const Store& store) {
 // All passes, from `load` to `store`, through a and b. `load` may read from b, `store` may write the array that the
 // last pass does not read: a after an even number of passes, b after an odd one.
 template <class Load, class Store>
-void smooth(const LaneTable& t, const Load& load, const Store& store, Vec* a, Vec* b) {
+void smooth(const LaneTable<Real>& t, const Load& load, const Store& store, Vec* a, Vec* b) {
   if (t.passes == 0) return store(0, load(0));
   const int last = t.passes - 1;
   if (last == 0) return step(t.pass[0], load, store);
@@ -133,15 +133,15 @@ void smooth(const LaneTable& t, const Load& load, const Store& store, Vec* a, Ve
 }
 
 template <class Load>
-Vec* smooth_to_scratch(const LaneTable& t, const Load& load, Vec* a, Vec* b) {
+Vec* smooth_to_scratch(const LaneTable<Real>& t, const Load& load, Vec* a, Vec* b) {
   Vec* const last = t.passes % 2 == 1 || t.passes == 0 ? a : b;
   smooth(t, load, Samples{last}, a, b);
   return last;
 }
 
 template <class Load>
-Vec* bluestein(const LaneTable& t, const Load& load, Vec* a, Vec* b) {
-  const LaneTable& conv = *t.convolution;
+Vec* bluestein(const LaneTable<Real>& t, const Load& load, Vec* a, Vec* b) {
+  const LaneTable<Real>& conv = *t.convolution;
   for (index_t i = 0; i < t.n; ++i) Samples{a}(i, load(i) * t.chirp[i]);  // load may read b: b is free only after this
   for (index_t i = t.n; i < conv.n; ++i) Samples{a}(i, Lane{});
   Vec* r = smooth_to_scratch(conv, Samples{a}, b, a);
@@ -153,13 +153,13 @@ Vec* bluestein(const LaneTable& t, const Load& load, Vec* a, Vec* b) {
 
 // Forward transform from `load` to scratch; returns which of a and b holds the result. `load` may read from b.
 template <class Load>
-Vec* to_scratch(const LaneTable& t, const Load& load, Vec* a, Vec* b) {
+Vec* to_scratch(const LaneTable<Real>& t, const Load& load, Vec* a, Vec* b) {
   return t.convolution ? bluestein(t, load, a, b) : smooth_to_scratch(t, load, a, b);
 }
 
 // Forward transform from `load` to `store`, which may be the same array.
 template <class Load, class Store>
-void transform(const LaneTable& t, const Load& load, const Store& store, Vec* a, Vec* b) {
+void transform(const LaneTable<Real>& t, const Load& load, const Store& store, Vec* a, Vec* b) {
   if (!t.convolution) return smooth(t, load, store, a, b);
   const Samples r{bluestein(t, load, a, b)};
   for (index_t i = 0; i < t.n; ++i) store(i, r(i));

@@ -17,10 +17,31 @@ namespace {
 
 using Wide = std::complex<double>;
 
+// exp(-2 pi i k / n), exact to one rounding: cosine and sine of angles up to pi / 4 only.
 Wide unit_root(index_t k, index_t n) {
-  return std::polar(1.0, -2 * std::numbers::pi * static_cast<double>(k % n) / static_cast<double>(n));
+  k %= n;
+  const index_t quarter = 4 * k / n, rest = 4 * k % n;  // in units of a quarter turn / n
+  const auto angle = [n](index_t r) {
+    return std::numbers::pi / 2 * (static_cast<double>(r) / static_cast<double>(n));
+  };
+  const bool over = 2 * rest > n;
+  const double a = angle(over ? n - rest : rest);
+  const double c = over ? std::sin(a) : std::cos(a), s = over ? std::cos(a) : std::sin(a);
+  switch (quarter) {
+    case 0:
+      return {c, -s};
+    case 1:
+      return {-s, -c};
+    case 2:
+      return {-c, s};
+    default:
+      return {s, c};
+  }
 }
-Complex narrow(Wide z) { return {static_cast<float>(z.real()), static_cast<float>(z.imag())}; }
+template <class T>
+Complex<T> narrow(Wide z) {
+  return {static_cast<T>(z.real()), static_cast<T>(z.imag())};
+}
 
 index_t without_factor(index_t n, int factor) {
   while (n % factor == 0) n /= factor;
@@ -44,10 +65,11 @@ std::pair<std::vector<int>, index_t> factorise(index_t n) {
 }
 
 // Cosines and sines of an odd radix, in the order of odd_outputs in fft_lanes.hpp.
-std::vector<Complex> odd_roots(int radix) {
-  std::vector<Complex> roots;
+template <class T>
+std::vector<Complex<T>> odd_roots(int radix) {
+  std::vector<Complex<T>> roots;
   const int h = (radix - 1) / 2;
-  const auto entry = [&](int m, int j) { roots.push_back(narrow(std::conj(unit_root(index_t{m} * j, radix)))); };
+  const auto entry = [&](int m, int j) { roots.push_back(narrow<T>(std::conj(unit_root(index_t{m} * j, radix)))); };
   for (int m = 1; m <= h; m += 2) {
     for (int j = 1; j <= h; ++j) {
       entry(m, j);
@@ -76,8 +98,9 @@ std::vector<Wide> slow_dft(const std::vector<Wide>& x, const std::vector<Wide>& 
 }  // namespace
 
 // Arrays of one worker are 512 bytes apart from a page boundary, so that they do not alias in the cache.
-std::size_t scratch_bytes(index_t lanes, index_t work) {
-  const std::size_t bytes = sizeof(float) * 2 * static_cast<std::size_t>(lanes * work);
+template <class T>
+std::size_t scratch_bytes(index_t work) {
+  const std::size_t bytes = sizeof(T) * 2 * static_cast<std::size_t>(kernels<T>().lanes * work);
   return (bytes + 4095) / 4096 * 4096 + 512;
 }
 
@@ -110,7 +133,8 @@ void* Workspace::reserve(std::size_t bytes) {
   return data_;
 }
 
-Lanes::Lanes(index_t n) {
+template <class T>
+Lanes<T>::Lanes(index_t n) {
   table_.n = table_.work = n;
   const auto [radices, rest] = factorise(n);
   if (rest == 1)
@@ -119,53 +143,59 @@ Lanes::Lanes(index_t n) {
     init_bluestein();
 }
 
-const Complex* Lanes::keep(std::vector<Complex> values) {
+template <class T>
+const Complex<T>* Lanes<T>::keep(std::vector<Complex<T>> values) {
   tables_.push_back(std::move(values));
   return tables_.back().data();
 }
 
-void Lanes::add_passes(const std::vector<int>& radices) {
+template <class T>
+void Lanes<T>::add_passes(const std::vector<int>& radices) {
   index_t l1 = 1;
   for (int radix : radices) {
-    Pass& pass = table_.pass[table_.passes++];
+    Pass<T>& pass = table_.pass[table_.passes++];
     pass = {radix, l1, table_.n / (l1 * radix), nullptr, nullptr};
     if (pass.ido > 1) {
-      std::vector<Complex> twiddle;
+      std::vector<Complex<T>> twiddle;
       twiddle.reserve(static_cast<std::size_t>(pass.ido * (radix - 1)));
       for (index_t i = 0; i < pass.ido; ++i)
-        for (int j = 1; j < radix; ++j) twiddle.push_back(narrow(unit_root(i * j, pass.ido * radix)));
+        for (int j = 1; j < radix; ++j) twiddle.push_back(narrow<T>(unit_root(i * j, pass.ido * radix)));
       pass.twiddle = keep(std::move(twiddle));
     }
-    if (radix > 8) pass.roots = keep(odd_roots(radix));
+    if (radix > 8) pass.roots = keep(odd_roots<T>(radix));
     l1 *= radix;
   }
 }
 
-void Lanes::init_bluestein() {
+template <class T>
+void Lanes<T>::init_bluestein() {
   const index_t n = table_.n;
-  convolution_ = std::make_unique<Lanes>(good_size(2 * n - 1));
+  convolution_ = std::make_unique<Lanes<T>>(good_size(2 * n - 1));
   table_.convolution = &convolution_->table();
   const index_t m = table_.work = table_.convolution->n;
   const auto count = static_cast<std::size_t>(m);
   std::vector<Wide> mirrored(count), roots(count);
-  std::vector<Complex> chirp, kernel;
+  std::vector<Complex<T>> chirp, kernel;
   for (index_t k = 0; k < n; ++k) {
     const Wide c = unit_root(k * k % (2 * n), 2 * n);
-    chirp.push_back(narrow(c));
+    chirp.push_back(narrow<T>(c));
     const Wide z = std::conj(c) / static_cast<double>(m);
     mirrored[static_cast<std::size_t>(k)] = z;
     if (k > 0) mirrored[static_cast<std::size_t>(m - k)] = z;
   }
   for (std::size_t k = 0; k < count; ++k) roots[k] = unit_root(static_cast<index_t>(k), m);
-  for (const Wide& z : slow_dft(mirrored, roots, 0, 1)) kernel.push_back(narrow(z));
+  for (const Wide& z : slow_dft(mirrored, roots, 0, 1)) kernel.push_back(narrow<T>(z));
   table_.chirp = keep(std::move(chirp));
   table_.kernel = keep(std::move(kernel));
 }
 
-Rows::Rows(index_t n, bool real, int lanes) : group_(real && n % 2 == 1 ? 2 * lanes : lanes) {
+template <class T>
+Rows<T>::Rows(index_t n, bool real, bool may_split) {
+  const int lanes = kernels<T>().lanes;
+  group_ = real && n % 2 == 1 ? 2 * lanes : lanes;
   const index_t length = real && n % 2 == 0 ? n / 2 : n;  // of the complex transform behind it
-  const bool split = length % lanes == 0 && length >= index_t{lanes} * lanes && !(real && n % 2 == 1);
-  lanes_ = std::make_unique<Lanes>(split ? length / lanes : length);
+  const bool split = may_split && length % lanes == 0 && length >= index_t{lanes} * lanes && !(real && n % 2 == 1);
+  lanes_ = std::make_unique<Lanes<T>>(split ? length / lanes : length);
   table_.n = n;
   table_.real = real;
   table_.lanes = lanes_->table();
@@ -174,7 +204,7 @@ Rows::Rows(index_t n, bool real, int lanes) : group_(real && n % 2 == 1 ? 2 * la
     split_.resize(static_cast<std::size_t>(2 * length));
     for (index_t k = 0; k < length / lanes; ++k) {
       for (int l = 0; l < lanes; ++l) {
-        const Complex w = narrow(unit_root(k * l, length));
+        const Complex<T> w = narrow<T>(unit_root(k * l, length));
         split_[static_cast<std::size_t>(2 * lanes * k + l)] = w.re;
         split_[static_cast<std::size_t>(2 * lanes * k + lanes + l)] = w.im;
       }
@@ -183,7 +213,7 @@ Rows::Rows(index_t n, bool real, int lanes) : group_(real && n % 2 == 1 ? 2 * la
   }
   if (!real || n % 2 == 1) return;
   for (index_t k = 0; k < length / 2 + 2 * lanes; ++k) {  // whole vectors are read past the middle
-    const Complex w = narrow(unit_root(k, n));
+    const Complex<T> w = narrow<T>(unit_root(k, n));
     half_re_.push_back(w.re);
     half_im_.push_back(w.im);
   }
@@ -191,13 +221,37 @@ Rows::Rows(index_t n, bool real, int lanes) : group_(real && n % 2 == 1 ? 2 * la
   table_.half_im = half_im_.data();
 }
 
-index_t Rows::work() const {
+template <class T>
+void Rows<T>::run(const RowBlock<T>& rows, const Scratch<T>& s) const {
+  (table_.real ? kernels<T>().real_rows : kernels<T>().complex_rows)(table_, rows, s);
+}
+
+template <class T>
+index_t Rows<T>::work() const {
   return std::max(table_.lanes.work, table_.split != nullptr ? 0 : table_.real ? table_.n / 2 + 1 : table_.n);
 }
 
-Plan::Plan(std::span<const index_t> shape, int axes, Kind kind) {
-  const int lanes = CRYOLITH_SELECT(lane_count)();
-  auto p = std::make_unique<PlanData>();
+template <class T>
+const std::vector<Rows<T>>& PlanData<T>::scattered() const {
+  std::call_once(once_, [this] {
+    for (int axis = 1; axis <= axes; ++axis)
+      scattered_.emplace_back(shape[shape.size() - static_cast<std::size_t>(axis)], real() && axis == 1, false);
+  });
+  return scattered_;
+}
+
+template <class T>
+Workers<T>::Workers(const Cpu& cpu, index_t samples, std::size_t part, Workspace& ws, std::size_t before)
+    : cpu_(cpu), part_(part) {
+  const index_t useful = std::max<index_t>(1, samples / (kBlockSamples / 4));
+  cpu_.threads = static_cast<int>(std::min<index_t>(resolve_threads(cpu), useful));
+  before_ = ws.reserve(before + 3 * part * static_cast<std::size_t>(cpu_.threads));
+  scratch_ = static_cast<char*>(before_) + before;
+}
+
+template <class T>
+PlanOf<T>::PlanOf(std::span<const index_t> shape, int axes, Kind kind) {
+  auto p = std::make_unique<PlanData<T>>();
   const auto dims = static_cast<int>(shape.size());
   require(axes >= 1 && axes <= 3 && axes <= dims, "axes: found ", axes, " for ", dims, " dimensions, expected 1 to 3");
   index_t total = 1;
@@ -207,6 +261,7 @@ Plan::Plan(std::span<const index_t> shape, int axes, Kind kind) {
   }
   const auto extent = [&](int from_last) { return shape[shape.size() - static_cast<std::size_t>(from_last)]; };
   p->shape.assign(shape.begin(), shape.end());
+  p->axes = axes;
   p->n = extent(1);
   if (axes > 1) p->n1 = extent(2);
   if (axes > 2) p->n0 = extent(3);
@@ -214,25 +269,60 @@ Plan::Plan(std::span<const index_t> shape, int axes, Kind kind) {
   p->m = kind == Kind::real ? p->n / 2 + 1 : p->n;
   p->spectrum = p->shape;
   p->spectrum.back() = p->m;
-  p->rows = std::make_unique<Rows>(p->n, kind == Kind::real, lanes);
+  p->rows = std::make_unique<Rows<T>>(p->n, kind == Kind::real);
   index_t work = p->rows->work();
   const auto column_axis = [&](index_t n) {
-    auto axis = std::make_unique<Lanes>(n);
+    auto axis = std::make_unique<Lanes<T>>(n);
     work = std::max(work, axis->table().work);
     return axis;
   };
   if (axes > 1) p->axis1 = column_axis(p->n1);
   if (axes > 2) p->axis0 = column_axis(p->n0);
-  p->part = scratch_bytes(lanes, work);
+  p->part = scratch_bytes<T>(work);
+  p->packed = {nullptr, p->n1, p->n / 2};
+  constexpr index_t line = 64 / index_t{2 * sizeof(T)};  // rows that are not whole cache lines are turned enough
+  if (kind == Kind::real && p->rows->table().split != nullptr && p->packed.wrap % line == 0) {
+    for (index_t i = 0; i < p->n1; ++i) p->turns.push_back(i * line % p->packed.wrap);
+    p->packed.turn = p->turns.data();
+  }
   data_ = std::move(p);
 }
 
-Plan::Plan(Plan&&) noexcept = default;
-Plan& Plan::operator=(Plan&&) noexcept = default;
-Plan::~Plan() = default;
+template <class T>
+PlanOf<T>::PlanOf(PlanOf&&) noexcept = default;
+template <class T>
+PlanOf<T>& PlanOf<T>::operator=(PlanOf&&) noexcept = default;
+template <class T>
+PlanOf<T>::~PlanOf() = default;
 
-const std::vector<index_t>& Plan::shape() const { return data_->shape; }
-const std::vector<index_t>& Plan::spectrum() const { return data_->spectrum; }
-index_t Plan::count() const { return data_->n0 * data_->n1 * data_->n; }
+template <class T>
+Kind PlanOf<T>::kind() const {
+  return data_->real() ? Kind::real : Kind::complex;
+}
+template <class T>
+const std::vector<index_t>& PlanOf<T>::shape() const {
+  return data_->shape;
+}
+template <class T>
+const std::vector<index_t>& PlanOf<T>::spectrum() const {
+  return data_->spectrum;
+}
+template <class T>
+index_t PlanOf<T>::count() const {
+  return data_->n0 * data_->n1 * data_->n;
+}
+
+template std::size_t scratch_bytes<float>(index_t);
+template std::size_t scratch_bytes<double>(index_t);
+template class Lanes<float>;
+template class Lanes<double>;
+template class Rows<float>;
+template class Rows<double>;
+template struct PlanData<float>;
+template struct PlanData<double>;
+template class Workers<float>;
+template class Workers<double>;
+template class PlanOf<float>;  // its transforms: fft_run.cpp
+template class PlanOf<double>;
 
 }  // namespace cryolith::fft

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
-// Small forward transforms in registers, natural order in and out; for fft_kernels.cpp only.
+// Small forward transforms in registers, natural order in and out; for fft_kernels*.cpp only.
 #include "core/fft_simd.hpp"
 
 namespace cryolith::fft::CRYOLITH_VARIANT {
@@ -21,7 +21,7 @@ struct Dft<2> {
 template <>
 struct Dft<3> {
   static CRYOLITH_INLINE void run(Lane* x) {
-    const Lane s = x[1] + x[2], d = minus_i(x[1] - x[2]) * 0.86602540378443865f, m = x[0] - s * 0.5f;
+    const Lane s = x[1] + x[2], d = minus_i(x[1] - x[2]) * Real(0.86602540378443865), m = x[0] - s * 0.5f;
     x[0] = x[0] + s;
     x[1] = m + d;
     x[2] = m - d;
@@ -42,8 +42,8 @@ struct Dft<4> {
 template <>
 struct Dft<5> {
   static CRYOLITH_INLINE void run(Lane* x) {
-    constexpr float c1 = 0.30901699437494742f, c2 = -0.80901699437494742f;  // cos(2 pi k / 5)
-    constexpr float s1 = 0.95105651629515357f, s2 = 0.58778525229247313f;   // sin(2 pi k / 5)
+    constexpr auto c1 = Real(0.30901699437494742), c2 = Real(-0.80901699437494742);  // cos(2 pi k / 5)
+    constexpr auto s1 = Real(0.95105651629515357), s2 = Real(0.58778525229247313);   // sin(2 pi k / 5)
     const Lane p = x[1] + x[4], m = x[1] - x[4], q = x[2] + x[3], n = x[2] - x[3];
     const Lane a = x[0] + p * c1 + q * c2, b = x[0] + p * c2 + q * c1;
     const Lane d = minus_i(m * s1 + n * s2), e = minus_i(m * s2 - n * s1);
@@ -58,8 +58,8 @@ struct Dft<5> {
 template <>
 struct Dft<7> {
   static CRYOLITH_INLINE void run(Lane* x) {
-    constexpr float c[3] = {0.62348980185873353f, -0.22252093395631440f, -0.90096886790241913f};
-    constexpr float s[3] = {0.78183148246802981f, 0.97492791218182361f, 0.43388373911755812f};
+    constexpr Real c[3] = {Real(0.62348980185873353), Real(-0.22252093395631440), Real(-0.90096886790241913)};
+    constexpr Real s[3] = {Real(0.78183148246802981), Real(0.97492791218182361), Real(0.43388373911755812)};
     const Lane p1 = x[1] + x[6], p2 = x[2] + x[5], p3 = x[3] + x[4], x0 = x[0];
     const Lane m1 = x[1] - x[6], m2 = x[2] - x[5], m3 = x[3] - x[4];
     const Lane a1 = x0 + p1 * c[0] + p2 * c[1] + p3 * c[2], d1 = minus_i(m1 * s[0] + m2 * s[1] + m3 * s[2]);
@@ -78,7 +78,7 @@ struct Dft<7> {
 template <>
 struct Dft<8> {
   static CRYOLITH_INLINE void run(Lane* x) {
-    constexpr float h = 0.70710678118654752f;
+    constexpr auto h = Real(0.70710678118654752);
     Lane e[4] = {x[0] + x[4], x[1] + x[5], x[2] + x[6], x[3] + x[7]};
     Lane o[4] = {x[0] - x[4], x[1] - x[5], minus_i(x[2] - x[6]), x[3] - x[7]};
     const Lane p = o[1] * h, q = o[3] * h;  // w8 = h (1 - i), w8^3 = -h (1 + i)

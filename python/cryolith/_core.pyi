@@ -26,22 +26,52 @@ class CancelToken:
         """
 class FftPlan:
     """
-    Transform of the last `axes` dimensions of a C-ordered array of this shape: float32 to a half
-    spectrum (real) or complex64 in place. Conventions of numpy.fft; inverses are times `scale`.
+    Transform of the last `axes` dimensions of an array of this shape, float32, or float64 if `wide`: to a half
+    spectrum (real), or complex. Conventions of numpy.fft; inverses are times `scale`. Arrays may have any strides:
+    other axes are a matter of numpy.moveaxis. `array` is kept, unless `out` begins where it does: in place, a complex
+    array as itself, a real one in rows that have room for their half spectrum. Scratch is kept for the next call.
     """
-    def __init__(self, shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], axes: typing.SupportsInt | typing.SupportsIndex, real: bool = True) -> None:
+    def __init__(self, shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], axes: typing.SupportsInt | typing.SupportsIndex, real: bool = True, wide: bool = False) -> None:
         ...
-    def fft_in_place(self, data: numpy.typing.NDArray[numpy.complex64], inverse: bool, scale: typing.SupportsFloat | typing.SupportsIndex = 1.0, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    @typing.overload
+    def fft(self, array: numpy.typing.NDArray[numpy.complex64], out: numpy.typing.NDArray[numpy.complex64], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
         """
-        Complex transform in place; `scale` multiplies the inverse only.
+        Complex forward transform of `array` into `out`.
         """
+    @typing.overload
+    def fft(self, array: numpy.typing.NDArray[numpy.complex128], out: numpy.typing.NDArray[numpy.complex128], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        """
+        Complex forward transform of `array` into `out`.
+        """
+    @typing.overload
+    def ifft(self, array: numpy.typing.NDArray[numpy.complex64], out: numpy.typing.NDArray[numpy.complex64], scale: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        """
+        Complex inverse transform times `scale` of `array` into `out`.
+        """
+    @typing.overload
+    def ifft(self, array: numpy.typing.NDArray[numpy.complex128], out: numpy.typing.NDArray[numpy.complex128], scale: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        """
+        Complex inverse transform times `scale` of `array` into `out`.
+        """
+    @typing.overload
     def irfft(self, array: numpy.typing.NDArray[numpy.complex64], out: numpy.typing.NDArray[numpy.float32], scale: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
         """
-        Real inverse transform times `scale` into `out`; `array` is kept.
+        Real inverse transform times `scale` of `array` into `out`.
         """
+    @typing.overload
+    def irfft(self, array: numpy.typing.NDArray[numpy.complex128], out: numpy.typing.NDArray[numpy.float64], scale: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        """
+        Real inverse transform times `scale` of `array` into `out`.
+        """
+    @typing.overload
     def rfft(self, array: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.complex64], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
         """
-        Real forward transform into `out`.
+        Real forward transform of `array` into `out`.
+        """
+    @typing.overload
+    def rfft(self, array: numpy.typing.NDArray[numpy.float64], out: numpy.typing.NDArray[numpy.complex128], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        """
+        Real forward transform of `array` into `out`.
         """
     @property
     def count(self) -> int:

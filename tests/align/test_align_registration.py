@@ -40,6 +40,14 @@ def test_errors_are_as_large_as_stated(dose: float) -> None:
     assert 0.6 < rms < 1.7
 
 
+@pytest.mark.parametrize("edge", [32, 48, 64])
+def test_windows_do_not_hold_small_images_without_noise(edge: int) -> None:
+    for seed in range(4):
+        scene, truth = Scene(seed, edge), np.array([2.72, -1.31])
+        found = register(scene.view((0, 0)), scene.view((2.72, -1.31)))
+        assert np.abs(found.shift_px - truth).max() < 0.01
+
+
 @pytest.mark.parametrize("dose", [None, 30.0])
 def test_equals_the_definition(dose: float | None) -> None:
     """Against the slow one in double precision, from where the windows were put."""

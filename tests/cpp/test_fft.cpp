@@ -74,10 +74,10 @@ void check_complex(const Shape& shape, int axes, const Cpu& cpu) {
   const Plan plan(shape, axes, Kind::complex);
   Workspace ws;
   std::vector<C> data = x;
-  plan.forward(cpu, data.data(), ws);
+  plan.forward(cpu, data.data(), data.data(), ws);
   EXPECT_LE(difference(data, definition(x, shape, axes, -1)), kError);
   data = x;
-  plan.inverse(cpu, data.data(), 0.25F, ws);
+  plan.inverse(cpu, data.data(), data.data(), 0.25F, ws);
   for (C& z : data) z *= 4;
   EXPECT_LE(difference(data, definition(x, shape, axes, +1)), kError);
 }
@@ -165,8 +165,8 @@ TEST(Fft, OnePlanServesManyThreadsAtOnce) {
     threads.emplace_back([&plan, &data] {
       Workspace ws;
       for (int i = 0; i < 5; ++i) {
-        plan.forward({1}, data.data(), ws);
-        plan.inverse({2}, data.data(), 1.0F / static_cast<float>(plan.count()), ws);
+        plan.forward({1}, data.data(), data.data(), ws);
+        plan.inverse({2}, data.data(), data.data(), 1.0F / static_cast<float>(plan.count()), ws);
       }
     });
   for (std::thread& thread : threads) thread.join();
@@ -180,7 +180,7 @@ TEST(Fft, ACancelledTransformSaysSo) {
   const Plan plan(Shape{64, 64}, 2, Kind::complex);
   std::vector<C> x(64 * 64);
   Workspace ws;
-  EXPECT_THROW(plan.forward({2, &token}, x.data(), ws), Cancelled);
+  EXPECT_THROW(plan.forward({2, &token}, x.data(), x.data(), ws), Cancelled);
 }
 
 TEST(Fft, PlansMoveAndRefuse) {
@@ -191,7 +191,7 @@ TEST(Fft, PlansMoveAndRefuse) {
   EXPECT_EQ(b.count(), 24);
   Workspace ws;
   std::vector<C> data(24);
-  EXPECT_THROW(b.forward({}, data.data(), ws), ArgumentError);
+  EXPECT_THROW(b.forward({}, data.data(), data.data(), ws), ArgumentError);
   EXPECT_THROW(Plan(Shape{4, 0}, 1, Kind::real), ArgumentError);
   EXPECT_THROW(Plan(Shape{4}, 2, Kind::real), ArgumentError);
   EXPECT_THROW(Plan(Shape{1 << 30, 1 << 30}, 1, Kind::real), ArgumentError);

@@ -114,7 +114,6 @@ def test_as_output_refuses_other_things_and_keeps_good_ones() -> None:
 
 
 # The extension itself takes only what it can use without a copy; Python converts before.
-PLAN = _core.FftPlan((3, 4, 5), 1)
 USABLE = {"C", "read-only", "a memory view"}
 
 
@@ -123,8 +122,35 @@ USABLE = {"C", "read-only", "a memory view"}
 def test_the_binding_takes_its_own_kind_only(dtype: str, layout: str) -> None:
     a = LAYOUTS[layout](values((3, 4, 5), dtype))
     before = snapshot(a)
-    out = np.zeros(PLAN.spectrum, np.complex64)
     if dtype == "f4" and layout in USABLE:
+        assert _core.count_missing(a) == 0
+    else:
+        with pytest.raises((TypeError, InputError), match=r"count_missing|stack"):
+            _core.count_missing(a)
+    assert snapshot(a) == before
+
+
+@pytest.mark.parametrize("layout", sorted(set(LAYOUTS) - {"C", "a memory view"}))
+def test_the_binding_never_writes_into_a_copy_of_out(layout: str) -> None:
+    images = LAYOUTS[layout](np.arange(60, dtype=np.float32).reshape(3, 4, 5) % 11)
+    before = snapshot(images)
+    with pytest.raises((TypeError, InputError), match="images"):
+        _core.despike(images, np.zeros(3, np.int64), 1)
+    assert snapshot(images) == before
+
+
+# The transform takes arrays as they lie, if their elements are whole ones of its own kind.
+PLAN = _core.FftPlan((3, 4, 5), 1)
+STRIDED = {"Fortran", "every second", "backwards", "transposed"}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", ["?", "i2", "i4", "f2", "f4", "f8"])
+def test_the_transform_reads_any_strides_of_its_own_kind(dtype: str, layout: str) -> None:
+    a = LAYOUTS[layout](values((3, 4, 5), dtype))
+    before = snapshot(a)
+    out = np.zeros(PLAN.spectrum, np.complex64)
+    if dtype == "f4" and layout in USABLE | STRIDED | {"zero stride"}:
         PLAN.rfft(a, out)
         assert np.allclose(out, np.fft.rfft(a.astype(float)), rtol=1e-5, atol=1e-3)
     else:
@@ -134,15 +160,23 @@ def test_the_binding_takes_its_own_kind_only(dtype: str, layout: str) -> None:
     assert snapshot(a) == before
 
 
-@pytest.mark.parametrize("layout", sorted(set(LAYOUTS) - {"C", "a memory view"}))
-def test_the_binding_never_writes_into_a_copy_of_out(layout: str) -> None:
-    x = np.ones((3, 4, 5), np.float32)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_transform_writes_into_out_itself(layout: str) -> None:
+    x = values((3, 4, 5), "f4")
+    expected = np.fft.rfft(x.astype(float))
     half = LAYOUTS[layout](np.zeros(PLAN.spectrum, np.complex64))
+    back = LAYOUTS[layout](np.zeros((3, 4, 5), np.float32))
+    if layout in STRIDED | {"C", "a memory view"}:
+        PLAN.rfft(x, half)
+        assert np.allclose(half, expected, rtol=1e-5, atol=1e-3)
+        PLAN.irfft(half, back, 1 / 5)
+        assert np.allclose(back, x, atol=1e-3)
+        return
     with pytest.raises((TypeError, InputError), match="out"):
         PLAN.rfft(x, half)
-    back = LAYOUTS[layout](np.zeros((3, 4, 5), np.float32))
     with pytest.raises((TypeError, InputError), match="out"):
-        PLAN.irfft(np.ones(PLAN.spectrum, np.complex64), back, 1.0)
+        PLAN.irfft(expected.astype(np.complex64), back, 1.0)
+    assert not half.any()
     assert not back.any()
 
 

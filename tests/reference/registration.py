@@ -11,7 +11,8 @@ from .fft import fast_size
 Array = npt.NDArray[np.float64]
 
 TOP = 0.45  # cycles/px
-TAPER, TAPER_PX = 0.03, 8
+TAPER, LEAST_TAPER_PX, TAPER_PX, MOST_TAPER = 0.03, 3, 8, 0.25
+STILL = 0.01  # cycles of the highest frequency in use: a step after which weights stay as they are
 NEIGHBOURS = 0.15
 SIGNIFICANT = 3.0
 
@@ -19,7 +20,8 @@ SIGNIFICANT = 3.0
 def window(n: int, offset: float) -> Array:
     """A raised cosine at each end, moved by ``offset``."""
     t = np.arange(n) - offset
-    inside = np.clip(np.minimum(t, n - 1 - t) / max(1.0, min(TAPER_PX, TAPER * n)), 0, 1)
+    taper = min(MOST_TAPER * n, np.clip(TAPER * n, LEAST_TAPER_PX, TAPER_PX))
+    inside = np.clip(np.minimum(t, n - 1 - t) / max(1.0, taper), 0, 1)
     return np.asarray(0.5 - 0.5 * np.cos(np.pi * inside))
 
 
@@ -148,7 +150,7 @@ def searched_weights(a: Array, b: Array, independent: float) -> Array:
 
 
 def registered(a: Array, b: Array, place: Array, *, searched: bool) -> Array:
-    """The maximum of the weighted correlation, windows at ``place``; weights there, then at the maximum.
+    """The maximum of the weighted correlation, windows at ``place``; weights there, then at the maximum if far.
 
     ``searched``: the place is that of a search; a step with weights that do not need the images in place goes before.
     """
@@ -161,17 +163,21 @@ def registered(a: Array, b: Array, place: Array, *, searched: bool) -> Array:
     def back(s: Array) -> Array:
         return np.asarray(np.exp(2j * np.pi * (fy * s[0] + fx * s[1])))
 
-    cross, s = fa.conj() * fb, left.copy()
+    cross, s, ring = fa.conj() * fb, left.copy(), rings_of(fa.shape)
     for round_ in range(-1 if searched else 0, 2):
         if round_ < 0:
             w = searched_weights(fa, fb, independent)
         else:
             w = weights(fa, fb, (cross * back(s)).real, independent)
+        before = s.copy()
         for _ in range(20):
             c = w * cross * back(s)
             slope = -np.array([(fy * c.imag).sum(), (fx * c.imag).sum()])
             bend = [[(p * q * c.real).sum() for q in (fy, fx)] for p in (fy, fx)]
             s += np.linalg.solve(np.array(bend), slope) / (2 * np.pi)
+        top = (ring[w > 0].max() + 0.5) / max(ny, nx)
+        if round_ == 0 and top * np.hypot(*(s - before)) <= STILL:
+            break
     return np.asarray(place - left + s)
 
 
