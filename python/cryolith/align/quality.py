@@ -17,9 +17,11 @@ __all__ = [
     "AxisFit",
     "fit_axis",
     "hold_out",
+    "misfit_cost",
     "misfits",
     "outliers",
     "relative_residuals",
+    "round_window",
     "shift_errors",
     "unevenness",
     "unfitting",
@@ -55,7 +57,7 @@ class AxisFit:
     sigma_deg: float
 
 
-def _round_window(model: Model) -> Float32:
+def round_window(model: Model) -> Float32:
     """1 inside the circle that the images hold: a turn about their centre then changes no pixel count."""
     height, width = model.images.shape[1:]
     y, x = np.mgrid[:height, :width].astype(np.float64)
@@ -63,7 +65,7 @@ def _round_window(model: Model) -> Float32:
     return np.asarray(model.weights * inside.astype(np.float32))
 
 
-def _cost(model: Model, solution: Solution) -> float:
+def misfit_cost(model: Model, solution: Solution) -> float:
     r = solution.residual
     return dot(r, r) + model.ridge * len(model.images) * dot(solution.density, solution.density)
 
@@ -81,7 +83,7 @@ def fit_axis(
     The object follows a wrong axis, so that Gauss-Newton steps of the angle are slow; the cost itself is smooth.
     sigma: the angle at which the cost over the noise variance has risen by one, with the model's own error.
     """
-    limited = replace(model, weights=_round_window(model))
+    limited = replace(model, weights=round_window(model))
     sigma = float("nan")
     moved = 90.0
     for step in steps_deg:
@@ -91,7 +93,7 @@ def fit_axis(
         for turn in (-step, 0.0, step):
             start = replace(pose, tilt_axis_deg=pose.tilt_axis_deg + turn)
             found, solution = refine(limited, start, rounds=1, iterations=iterations, free=free)
-            costs.append(_cost(limited, solution))
+            costs.append(misfit_cost(limited, solution))
             poses.append(found)
             solutions.append(solution)
         bend = costs[0] - 2 * costs[1] + costs[2]

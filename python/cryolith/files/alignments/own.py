@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._version import __version__
-from ...datamodel import Alignment, Beads, LocalShifts, Source
+from ...datamodel import Alignment, Beads, LocalShifts, Slab, Source
 from ...errors import InputError
 from ..angles import read_text
 from ..findings import Notes, fail
@@ -26,7 +26,7 @@ _FORMAT = "cryolith alignment"
 # ignored it would be wrong in silence.
 _VERSIONS = (1, 2)
 _OF_VERSION_2 = ("x_tilts_deg", "magnifications", "local")
-_OPTIONAL = (*_OF_VERSION_2, "beads", "image_shape", "pixel_size", "image_names")
+_OPTIONAL = (*_OF_VERSION_2, "beads", "slab", "image_shape", "pixel_size", "image_names")
 _VECTORS = (
     "angles_deg",
     "rotations_deg",
@@ -76,7 +76,7 @@ def _encode(value: Any) -> Any:
             "shifts_px": _encode(value.shifts_px),
             "good": [[bool(v) for v in row] for row in value.good],
         }
-    if isinstance(value, Beads):
+    if isinstance(value, (Beads, Slab)):
         return {f.name: _encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, np.ndarray):
         return [_encode(v) for v in value]
@@ -166,6 +166,8 @@ def _decode(path: str, name: str, value: Any) -> Any:
         return None if value is None else _local(path, name, value)
     if name == "beads":
         return None if value is None else _beads(path, name, value)
+    if name == "slab":
+        return None if value is None else _slab(path, name, value)
     source = _dictionary(path, name, value)
     facts = {str(k): str(v) for k, v in _dictionary(path, name, source.get("facts", {})).items()}
     warned = _texts(path, name, source.get("warnings", []))
@@ -223,6 +225,12 @@ def _beads(path: str, name: str, value: Any) -> Beads:
         return Beads(**arrays, diameter_px=_number(path, name, value.get("diameter_px")))
     except InputError as error:
         fail(path, name, error, "tables of one size", "the file is damaged; align again")
+
+
+def _slab(path: str, name: str, value: Any) -> Slab:
+    table = _dictionary(path, name, value)
+    parts = [field.name for field in dataclasses.fields(Slab)]
+    return Slab(**{part: _number(path, f"{name}.{part}", table.get(part)) for part in parts})
 
 
 def _tables(
