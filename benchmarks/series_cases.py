@@ -19,7 +19,7 @@ from needle import without_gauge
 from cryolith import Alignment, TiltSeries
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "align"))
-from specimens import projections, rotations
+from specimens import laid, projections, rotations
 
 Float64 = npt.NDArray[np.float64]
 Specimen = tuple[Float64, Float64, Float64]
@@ -153,6 +153,7 @@ def make_case(
     edge: int = EDGE,
     walk: float = 3.0,
     beads: int = 0,
+    lying: tuple[float, float] = (0.0, 0.0),
 ) -> Case:
     """Return a series of 41 tilts from -60 to 60 degrees whose drift is a random walk.
 
@@ -160,12 +161,13 @@ def make_case(
     step of the drift along rows and columns. The axis lies within 10 degrees of the columns. ``beads`` spheres are put
     on the specimen: in bright field a ray through the middle of one keeps 5 % of the electrons, in dark field it is
     twice as bright as the brightest ray of the specimen. A "section" is the slab, but its ellipsoids absorb little.
+    ``lying`` [deg]: tilt offset and x-tilt at which the specimen lies in the holder.
     """
     rng = np.random.default_rng(
         [seed, {"slab": 2, "particle": 3, "needle": 4, "section": 6}[kind], 5]
     )
     n = len(ANGLES)
-    specimen = ellipsoids(kind, edge, rng)
+    specimen = laid(ellipsoids(kind, edge, rng), lying)
     axis = float(rng.uniform(-10, 10))
     shifts = _drift(n, walk, fault, rng)
     # The edge of the image moves by 0.5 px a degree of tilt.
@@ -178,7 +180,7 @@ def make_case(
     if beads:
         places = bead_places(kind, edge, beads, rng)
         opacity = _BEAD_EXPONENT / absorbed if kind in BRIGHT_FIELD else _BEAD_BRIGHTNESS * full
-        spheres = _spheres(places, opacity)
+        spheres = laid(_spheres(places, opacity), lying)
         thickness += _thickness(spheres, axis, shifts, magnifications, None, edge, rng)
     per_tilt = dose / n
     if kind in BRIGHT_FIELD:

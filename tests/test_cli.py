@@ -5,10 +5,12 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cryolith.errors import ConfigError
 from cryolith.files import read_volume
 
 
@@ -199,3 +201,12 @@ def test_resume_from_elsewhere_says_where_the_series_was(tiny_series, tmp_path):
     assert done.returncode == 1
     assert "there/series.mrc" in done.stderr
     assert "started" in done.stderr
+
+
+def test_level_is_a_setting_of_the_alignment():
+    from cryolith.cli_options import make_job
+
+    assert make_job(Path("a.mrc"), None, None, level="no").align.level == "no"
+    assert make_job(Path("a.mrc"), None, None).align.level == "auto"
+    with pytest.raises(ConfigError, match="level"):
+        make_job(Path("a.mrc"), None, None, level="flat")

@@ -85,6 +85,10 @@ Frames = Annotated[
 Beads = Annotated[
     str | None, typer.Option(help="Align on beads: auto (if enough are found), yes or no.")
 ]
+Level = Annotated[
+    str | None,
+    typer.Option(help="Lay a slab level: auto (if it plainly is not), or no: as in the holder."),
+]
 Binning = Annotated[int | None, typer.Option(help="Bin the images before reconstruction.")]
 Threads = Annotated[
     int, typer.Option(min=0, max=4096, help="Threads; 0 is all this process may use.")
@@ -150,6 +154,7 @@ def make_job(
     tilt_axis: float | None = None,
     frames: tuple[Path, Path] | None = None,
     beads: str | None = None,
+    level: str | None = None,
     **reconstruct: Any,
 ) -> Job:
     """Lay the options over the job file and make the job from both."""
@@ -164,7 +169,7 @@ def make_job(
             "tilt_axis": tilt_axis,
             "frames": [str(f) for f in frames] if frames else None,
         },
-        "align": {"beads": beads},
+        "align": {"beads": beads, "level": level},
         "reconstruct": reconstruct,
     }
     for table, values in given.items():

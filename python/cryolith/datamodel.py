@@ -19,6 +19,7 @@ __all__ = [
     "Covariance",
     "Defects",
     "LocalShifts",
+    "Slab",
     "Source",
     "TiltSeries",
     "Volume",
@@ -228,6 +229,28 @@ class Beads:
                 raise InputError(f"{name}: found shape {found}, expected {shape}")
 
 
+@dataclass(frozen=True)
+class Slab:
+    """How a slab lies, as found; an alignment lays it level where that is plainly more than the error.
+
+    Attributes
+    ----------
+    tilt_offset_deg, sigma_tilt_offset_deg : float [deg]
+        Tilt about the tilt axis where the stage is at zero.
+    x_tilt_deg, sigma_x_tilt_deg : float [deg]
+        Tilt about +x, before that.
+    thickness_px, sigma_thickness_px : float [px]
+        Distance between its faces.
+    """
+
+    tilt_offset_deg: float
+    sigma_tilt_offset_deg: float
+    x_tilt_deg: float
+    sigma_x_tilt_deg: float
+    thickness_px: float
+    sigma_thickness_px: float
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Alignment:
     """How the specimen maps to each raw image (docs/conventions.md), with errors.
@@ -263,6 +286,8 @@ class Alignment:
         Shifts that depend on the place in the image; the projector applies them.
     beads : Beads or None
         What it was aligned on, if it was on beads.
+    slab : Slab or None
+        How the specimen lies, if it is a slab and its faces were found.
     image_shape : (int, int) or None [px]
         (height, width) of the raw images, for formats that turn about another point than the centre.
     pixel_size : float or None [angstrom]
@@ -293,6 +318,7 @@ class Alignment:
     magnifications: Float64 | None = None
     local: LocalShifts | None = None
     beads: Beads | None = None
+    slab: Slab | None = None
     image_shape: tuple[int, int] | None = None
     pixel_size: float | None = None
     image_names: tuple[str, ...] = ()

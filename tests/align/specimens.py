@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cryolith.projection import rotation_matrix
+
 Float64 = npt.NDArray[np.float64]
 
 
@@ -65,6 +67,15 @@ def ellipsoids(kind: str, n: int, rng: np.random.Generator) -> tuple[Float64, Fl
         rod = np.diag(1 / np.array([1.2 * r, 2.0 * n, r]) ** 2)
         forms, density = np.concatenate([forms, rod[None]]), np.append(density, 0.6)
     return centres, forms, density
+
+
+def laid(
+    specimen: tuple[Float64, Float64, Float64], lying: tuple[float, float]
+) -> tuple[Float64, Float64, Float64]:
+    """Turn a specimen about x by ``lying[1]`` and then about y by ``lying[0]`` [deg]."""
+    centres, forms, density = specimen
+    turn = rotation_matrix(y_deg=lying[0], x_deg=lying[1])[::-1, ::-1]  # it acts on (x, y, z)
+    return centres @ turn.T, turn @ forms @ turn.T, density
 
 
 def _add_chords(image: Float64, centre: Float64, form: Float64, weight: float) -> None:
@@ -129,17 +140,20 @@ def make_case(
     walk: float = 3.0,
     dose: float = 2000.0,
     seed: int = 0,
+    lying: tuple[float, float] = (0.0, 0.0),
 ) -> Case:
     """Make a slab (bright field), particle or needle (HAADF) whose drift is a random walk.
 
     ``dose`` is the total number of electrons per pixel over the series at full signal; ``walk`` the standard
-    deviation [px] of each step of the drift along rows and columns.
+    deviation [px] of each step of the drift along rows and columns; ``lying`` [deg] the tilt offset and x-tilt of the
+    specimen in the holder.
     """
     rng = np.random.default_rng([seed, {"slab": 2, "particle": 3, "needle": 4}[kind]])
     angles = np.linspace(-max_tilt, max_tilt, n_tilts)
     shifts = np.cumsum(rng.normal(0, walk, (n_tilts, 2)), axis=0)
     shifts -= shifts[n_tilts // 2]
-    thickness = projections(ellipsoids(kind, min(shape), rng), shape, angles, tilt_axis_deg, shifts)
+    specimen = laid(ellipsoids(kind, min(shape), rng), lying)
+    thickness = projections(specimen, shape, angles, tilt_axis_deg, shifts)
     per_tilt = dose / n_tilts
     if kind == "slab":
         expected = per_tilt * np.exp(-0.35 / thickness[n_tilts // 2].mean() * thickness)

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryolith import Alignment, Covariance, LocalShifts, Source
+from cryolith.datamodel import Slab
 from cryolith.errors import CryolithWarning, FileFormatError, InputError
 from cryolith.files import check, read_alignment, write_alignment
 
@@ -43,6 +44,8 @@ def same(a: Any, b: Any) -> bool:
         return all(same(getattr(a, f), getattr(b, f)) for f in ("points_px", "shifts_px", "good"))
     if isinstance(a, Covariance):
         return a.names == b.names and same(a.matrix, b.matrix)
+    if isinstance(a, Slab):
+        return all(map(same, dataclasses.astuple(a), dataclasses.astuple(b)))
     return bool(a == b) or (a != a and b != b)
 
 
@@ -86,6 +89,7 @@ def alignments(draw: st.DrawFn) -> Alignment:
         x_tilts_deg=vector(FINITE) if draw(maybe) else None,
         magnifications=vector(FINITE) if draw(maybe) else None,
         local=table() if n and draw(maybe) else None,
+        slab=Slab(*(draw(ANY_FLOAT) for _ in range(6))) if draw(maybe) else None,
         image_shape=draw(st.none() | st.tuples(st.integers(1, 9000), st.integers(1, 9000))),
         pixel_size=draw(st.none() | FINITE),
         image_names=tuple(draw(st.lists(st.text(max_size=9), min_size=n, max_size=n))),
@@ -269,3 +273,15 @@ def test_an_unknown_field_draws_a_warning(tmp_path: Path) -> None:
     path.write_text(json.dumps(value))
     with pytest.warns(CryolithWarning, match="colour: found an unknown field"):
         assert read_alignment(path).tilt_axis_deg == 87.2
+
+
+def test_a_slab_is_told_to_aretomo_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    slab = Slab(4.0, 0.3, -2.0, 0.4, 92.6, 2.0)
+    known = dataclasses.replace(example(), slab=slab, flags={}, image_shape=(64, 80))
+    write_alignment(tmp_path / "a.aln", known)
+    assert "# Thickness = 93\n" in (tmp_path / "a.aln").read_text()
+    write_alignment(tmp_path / "a.json", known)
+    text = (tmp_path / "a.json").read_text().replace("92.6", '"thick"')
+    (tmp_path / "b.json").write_text(text)
+    with pytest.raises(FileFormatError, match=r"slab\.thickness_px"):
+        read_alignment(tmp_path / "b.json")

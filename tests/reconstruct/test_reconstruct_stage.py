@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import cryolith
-from cryolith.datamodel import Alignment, TiltSeries
+from cryolith.datamodel import Alignment, Slab, TiltSeries
 from cryolith.errors import ConfigError, CryolithWarning, InputError
 from cryolith.projection import Geometry, project
 from cryolith.reconstruct import (
@@ -96,6 +96,22 @@ def test_binning_and_thickness_in_words(case):
     assert volume.pixel_size == 67.2
     with pytest.raises(InputError, match="pixel size"):
         reconstruct(TiltSeries(images=series.images, angles_deg=ANGLES), alignment, settings)
+
+
+def test_a_slab_whose_faces_are_known_needs_no_thickness(case):
+    series, alignment = case
+    slab = Slab(0.0, 0.3, 0.0, 0.4, 20.0, 1.0)
+    known = dataclasses.replace(alignment, slab=slab, x_tilts_deg=np.full(len(ANGLES), 2.0))
+    volume = reconstruct(series, known, ReconstructSettings(n_iter=1))
+    assert volume.data.shape[0] == 28  # 1.25 (20 + 2 x 1), rounded up
+    assert volume.source.facts["thickness"] == "28 px, of the slab's faces"
+    # An x-tilt without known faces: the shadows of the images say how thick, as without one.
+    tilted = dataclasses.replace(known, slab=None)
+    settings = ReconstructSettings(n_iter=1)
+    assert (
+        reconstruct(series, tilted, settings).data.shape
+        == reconstruct(series, alignment, settings).data.shape
+    )
 
 
 def test_thickness_of_needle_and_slab():

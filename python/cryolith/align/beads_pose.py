@@ -11,11 +11,13 @@ import numpy.typing as npt
 
 from ..datamodel import Alignment, Beads, TiltSeries
 from ..errors import InputError
+from ..projection import rotation_matrix
 from .axis import nearest_turn
 from .beads_series import BeadFit, align_on_beads
 from .bundle import project_points, recentred
 from .images import clean
 from .joint import Pose
+from .lie import Lie
 from .pose_covariance import PoseCovariance
 from .steps import Job
 
@@ -51,6 +53,15 @@ class BeadPose:
         angles = self.fit.bundle.view.angles_deg[self.shown]
         still = np.zeros_like(self.pose.shifts_px)
         return self.fit.bundle.of_tilts.subset(self.shown).recentred(self.pose, angles, still)
+
+    def laid(self, lie: Lie) -> BeadPose:
+        """Return what the beads tell of a specimen that is turned back by the tilt offset of ``lie``."""
+        bundle = self.fit.bundle
+        offset = lie.tilt_offset_deg
+        view = replace(bundle.view, angles_deg=bundle.view.angles_deg + offset)
+        turn = rotation_matrix(y_deg=offset * view.tilt_scale)
+        bundle = replace(bundle, view=view, points_px=bundle.points_px @ turn)
+        return replace(self, fit=replace(self.fit, bundle=bundle))
 
     def completed(self, described: Alignment) -> Alignment:
         """Add what a pose does not hold: points, magnifications, tilts; put the origin where ``described`` has it."""

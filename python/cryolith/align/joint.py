@@ -83,8 +83,8 @@ class Pose:
 class Model:
     """What stays fixed while object and pose are solved for.
 
-    ``images`` (n_tilts, height, width) are linear in the density; ``support`` (nz, 1, nx) is 1 where there may
-    be any; ``weights`` (n_tilts, height, width) or (n_tilts, 1, 1) multiply the residuals; ``ridge`` is the
+    ``images`` (n_tilts, height, width) are linear in the density; ``support`` (nz, 1 or ny, nx) is 1 where there
+    may be any; ``weights`` (n_tilts, height, width) or (n_tilts, 1, 1) multiply the residuals; ``ridge`` is the
     noise variance over the variance of the density, per image. The images' pass band ends at Nyquist over
     ``softness``. Where there are ``intensities``, residuals are compared free of them.
     """
@@ -126,7 +126,12 @@ class Model:
     def operator(self, pose: Pose) -> _Operator:
         """Return the projector pair for a pose; made once, used for many iterations."""
         geometry = self.geometry(pose)
-        plan = _core.ProjectionPlan(geometry.poses(), self.shape, self.images.shape[1:])
+        pixels = self.images.shape[1:]
+        plan = (
+            _core.FreePlan(geometry.matrices(), self.shape, pixels)
+            if geometry.crosses_y  # of another program's alignment, or of a slab laid level
+            else _core.ProjectionPlan(geometry.poses(), self.shape, pixels)
+        )
         return _Operator(plan, geometry.weights().astype(np.float32)[:, None, None], self)
 
 

@@ -16,10 +16,12 @@ from .specimen import Prepared
 from .steps import SOFTNESS, Job
 
 __all__ = [
+    "SLAB_THICKNESS",
     "extent",
     "gains",
     "ladder",
     "level",
+    "model_of",
     "round_support",
     "seen_edges",
     "slab_support",
@@ -35,7 +37,7 @@ _LAST_SOFTNESS = 2.0
 _TINY_EDGE, _SMALL_EDGE = 16, 64
 _RIDGE = 0.01
 _RIDGE_RANGE = (0.003, 1.0)
-_SLAB_THICKNESS = 0.15
+SLAB_THICKNESS = 0.15
 _SUPPORT_MARGIN = 1.15
 
 
@@ -52,7 +54,7 @@ def level(
     softness = (_LAST_SOFTNESS if last else SOFTNESS) if ready.isolated else 1.0
     factor = max(1, round(binning / ready.binning))
     images = reduce_images(ready.images, factor, job.threads, job.cancel, softness=softness)
-    model = replace(_model(job, ready, images, pose), softness=softness)
+    model = replace(model_of(job, ready, images, pose), softness=softness)
     return with_ridge(model, pose)
 
 
@@ -60,7 +62,7 @@ def with_ridge(model: Model, pose: Pose) -> tuple[Model, Solution]:
     """Set the ridge to the variance of the noise over that of the density, from a first solution."""
     first = solve(model, pose, None, _RIDGE_ITERATIONS)
     noise = dot(first.residual, first.residual) / first.residual.size
-    voxels = float(model.support.sum()) * model.shape[1]
+    voxels = float(model.support.sum()) * model.shape[1] / model.support.shape[1]
     signal = dot(first.density, first.density) / max(voxels, 1.0)
     ratio = noise / max(signal, 1e-30) / len(model.images)
     return replace(model, ridge=float(np.clip(ratio, *_RIDGE_RANGE))), first
@@ -75,16 +77,25 @@ def gains(images: Float32, solution: Solution) -> npt.NDArray[np.float32]:
     return np.asarray(gains / gains.mean(), np.float32)
 
 
-def _model(job: Job, ready: Prepared, images: Float32, pose: Pose) -> Model:
-    """The volume and its support for reduced images and a pose in their pixels."""
+def model_of(
+    job: Job,
+    ready: Prepared,
+    images: Float32,
+    pose: Pose,
+    slab_thickness: float = SLAB_THICKNESS,
+) -> Model:
+    """The volume and its support for reduced images and a pose in their pixels.
+
+    ``slab_thickness`` is that of a slab's support, as a share of the images' longer edge.
+    """
     n, height, width = images.shape
     along, across = seen_edges((height, width), pose.tilt_axis_deg)
     ny = int(np.ceil(along + moved_along(pose.shifts_px, pose.tilt_axis_deg))) + 4
     if ready.isolated:
         support = round_support(min(extent(images, pose, job.threads), across))
     else:
-        thickness = _SLAB_THICKNESS * max(height, width)
-        support = slab_support(thickness, across, job.angles_deg)
+        thickness = slab_thickness * max(height, width)
+        support = slab_support(thickness, across, job.angles_deg, ny, job.x_tilt_deg)
     nz, _, nx = support.shape
     return Model(
         images=images,
@@ -113,11 +124,25 @@ def round_support(diameter: float) -> Float32:
     return np.asarray(np.hypot(z, x) <= diameter / 2, np.float32)[:, None]
 
 
-def slab_support(thickness: float, across: float, angles_deg: npt.NDArray[np.float64]) -> Float32:
-    """Support (nz, 1, nx) of a slab, as wide as the steepest image sees."""
+def slab_support(
+    thickness: float,
+    across: float,
+    angles_deg: npt.NDArray[np.float64],
+    ny: int = 1,
+    x_tilt_deg: float = 0.0,
+) -> Float32:
+    """Support (nz, 1, nx) of a slab, as wide as the steepest image sees; (nz, ny, nx) where it is tilted about x."""
     steepest = max(0.4, float(np.cos(np.deg2rad(np.abs(angles_deg).max()))))
-    nz = max(4, int(np.ceil(thickness)))
-    return np.ones((nz, 1, int(np.ceil((across + nz) / steepest))), np.float32)
+    flat = max(4, int(np.ceil(thickness)))
+    nx = int(np.ceil((across + flat) / steepest))
+    slope = float(np.tan(np.deg2rad(x_tilt_deg)))
+    if slope == 0:
+        return np.ones((flat, 1, nx), np.float32)
+    nz = int(np.ceil(flat + abs(slope) * (ny - 1)))
+    z, y = (np.arange(n) - (n - 1) / 2 for n in (nz, ny))
+    away = np.abs(z[:, None] - slope * y) * np.cos(np.deg2rad(x_tilt_deg))
+    inside = np.clip((thickness + 1) / 2 - away, 0, 1).astype(np.float32)
+    return np.ascontiguousarray(np.broadcast_to(inside[:, :, None], (nz, ny, nx)))
 
 
 def extent(images: Float32, pose: Pose, threads: int) -> float:

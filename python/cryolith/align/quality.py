@@ -15,9 +15,11 @@ __all__ = [
     "AxisFit",
     "fit_axis",
     "hold_out",
+    "misfit_cost",
     "misfits",
     "outliers",
     "relative_residuals",
+    "round_window",
     "unevenness",
     "unfitting",
 ]
@@ -40,7 +42,7 @@ class AxisFit:
     found: bool
 
 
-def _round_window(model: Model) -> Float32:
+def round_window(model: Model) -> Float32:
     """1 inside the circle that the images hold: a turn about their centre then changes no pixel count."""
     height, width = model.images.shape[1:]
     y, x = np.mgrid[:height, :width].astype(np.float64)
@@ -48,7 +50,7 @@ def _round_window(model: Model) -> Float32:
     return np.asarray(model.weights * inside.astype(np.float32))
 
 
-def _cost(model: Model, solution: Solution) -> float:
+def misfit_cost(model: Model, solution: Solution) -> float:
     r = solution.residual
     ridge = model.ridge * len(model.images) * dot(solution.density, solution.density)
     return dot(r, model.compared(r)) + ridge
@@ -67,7 +69,7 @@ def fit_axis(
     The object follows a wrong axis, so that Gauss-Newton steps of the angle are slow; the cost itself is smooth.
     Where no minimum was held it is not ``found``.
     """
-    limited = replace(model, weights=_round_window(model))
+    limited = replace(model, weights=round_window(model))
     found = _Turn(pose=pose, move=90.0, bent=False)
     for step in steps_deg:
         if step == steps_deg[0] and abs(found.move) < step / 2:
@@ -97,7 +99,7 @@ def _turned(
     for turn in (-step, 0.0, step):
         start = replace(pose, tilt_axis_deg=pose.tilt_axis_deg + turn)
         found, solution = refine(model, start, rounds=1, iterations=iterations, free=free)
-        costs.append(_cost(model, solution))
+        costs.append(misfit_cost(model, solution))
         poses.append(found)
     bend = costs[0] - 2 * costs[1] + costs[2]
     best = int(np.argmin(costs))

@@ -46,6 +46,10 @@ class AlignSettings:
     bead_diameter: float | None = setting(
         None, "diameter of the beads, to 15 %; found when not given", unit="angstrom", minimum=0
     )
+    level: Literal["auto", "no"] = setting(
+        "auto",
+        "lay a slab level in the volume: find its tilt offset, x-tilt, height and thickness, or leave it as it is",
+    )
     exclude: tuple[int, ...] = setting((), "images to leave out, counted from 0")
 
     def check(self) -> None:

@@ -29,7 +29,10 @@ SOFTNESS = 2.5
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Images at hand (those not excluded), and how to run."""
+    """Images at hand (those not excluded), and how to run.
+
+    ``x_tilt_deg`` is that of a slab, for its support.
+    """
 
     keep: npt.NDArray[np.int64]
     angles_deg: Float64
@@ -38,6 +41,7 @@ class Job:
     threads: int
     cancel: _core.CancelToken | None
     progress: Callable[[float], None] | None
+    x_tilt_deg: float = 0.0
 
     def tell(self, fraction: float) -> None:
         if self.cancel is not None and self.cancel.cancelled:

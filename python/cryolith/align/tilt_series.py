@@ -16,6 +16,8 @@ from ..datamodel import Alignment, TiltSeries
 from ..errors import InputError
 from .beads_pose import BeadPose, pose_on_beads
 from .joint import Pose
+from .levelling import levelled, turned
+from .lie import Lie, rough_lie
 from .quality import relative_residuals, unfitting
 from .refinement import Fit, centred_gauge, coarse_misfits, judged, refined
 from .settings import AlignSettings
@@ -112,10 +114,13 @@ def align_tilt_series(
         alignment = _on_beads(job, ready, beads, fine, series, flags, why)
     else:
         job, ready, pose, notes = _begun(job, ready, fine, flags)
+        lie, pose = _lie(job, ready, pose, fine)
+        job, series = lie.laid(job), _laid(series, lie)
         job.tell(0.3)
         fit = refined(job, ready, pose, fine)
         job.tell(0.95)
         alignment = _described(job, ready, fit, series, flags, [*notes, *fit.notes, *why])
+        alignment = _level(job, ready, alignment, lie)
     job.tell(1.0)
     return alignment
 
@@ -133,9 +138,29 @@ def _on_beads(
     for i in np.flatnonzero(~beads.shown):
         flags[int(job.keep[i])] = "no bead was found in it"
     job, ready = _chosen(job, ready, beads.shown)
+    lie, _ = _lie(job, ready, beads.pose, fine)
+    job, series, beads = lie.laid(job), _laid(series, lie), beads.laid(lie)
     fit = judged(job, ready, beads.pose, fine, beads.covariance)
     described = _described(job, ready, fit, series, flags, [*ready.notes, *notes])
-    return beads.completed(described)
+    return _level(job, ready, beads.completed(described), lie)
+
+
+def _lie(job: Job, ready: Prepared, pose: Pose, fine: int) -> tuple[Lie, Pose]:
+    """How a slab lies in the holder, roughly, and the pose with the axis that goes with it."""
+    if ready.isolated or not job.settings.iterations:
+        return Lie(), pose
+    return rough_lie(job, ready, pose, fine)
+
+
+def _laid(series: TiltSeries, lie: Lie) -> TiltSeries:
+    return replace(series, angles_deg=series.angles_deg + lie.tilt_offset_deg)
+
+
+def _level(job: Job, ready: Prepared, alignment: Alignment, lie: Lie) -> Alignment:
+    """Lay a slab level, or leave every specimen as it lies in the holder."""
+    if ready.isolated or job.settings.level == "no":
+        return turned(alignment, Lie(-lie.tilt_offset_deg), 0.0)
+    return levelled(job, ready, alignment, lie)
 
 
 def _job(

@@ -26,7 +26,7 @@ from .mlem import mlem
 from .planning import plan
 from .settings import ReconstructSettings
 from .sirt import sart, sirt
-from .thickness import estimate_thickness_px
+from .thickness import estimate_thickness_px, slab_thickness_px
 from .variation import tv
 from .wbp import wbp
 
@@ -105,7 +105,7 @@ def reconstruct(
     geometry = Geometry.from_alignment(alignment).scaled(settings.binning, (full[0], full[1]))
     levels = _background(series, kept, settings, background)
     images = BinnedImages(series.images, kept, settings.binning)
-    nz = _thickness(series, settings, images, geometry, levels)
+    nz = _thickness(series, settings, alignment, images, geometry, levels)
     shape = geometry.volume_shape((images.shape[1], images.shape[2]), nz)
     needs = plan(
         (full[0], full[1]),
@@ -136,8 +136,7 @@ def reconstruct(
     pixel = None if series.pixel_size is None else series.pixel_size * settings.binning
     facts = {
         "method": settings.method,
-        "thickness": f"{nz} px, "
-        + ("given" if settings.thickness else "estimated from the images"),
+        "thickness": f"{nz} px, " + _origin_of_thickness(settings, alignment),
         "tilts": f"{len(kept)} of {len(series)} used",
     }
     if isinstance(data, Reconstruction):
@@ -305,13 +304,23 @@ def _background(
     return levels
 
 
+def _origin_of_thickness(settings: ReconstructSettings, alignment: Alignment) -> str:
+    if settings.thickness:
+        return "given"
+    return "estimated from the images" if alignment.slab is None else "of the slab's faces"
+
+
 def _thickness(
     series: TiltSeries,
     settings: ReconstructSettings,
+    alignment: Alignment,
     images: BinnedImages,
     geometry: Geometry,
     levels: npt.NDArray[np.float64],
 ) -> int:
+    if settings.thickness is None and alignment.slab is not None:
+        field = geometry.volume_shape((images.shape[1], images.shape[2]), 1)[2]
+        return min(field, slab_thickness_px(alignment.slab, settings.binning))
     if settings.thickness is None:
         return estimate_thickness_px(images, geometry, background=levels)
     if series.pixel_size is None:

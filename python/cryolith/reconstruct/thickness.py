@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..datamodel import Slab
 from ..errors import CryolithWarning, InputError
 from ..projection import Geometry
 from .inputs import Float32
 
-__all__ = ["estimate_thickness_px"]
+__all__ = ["estimate_thickness_px", "slab_thickness_px"]
 
 # A profile counts as specimen above this fraction of its range; the tails of a focused beam stay below.
 SUPPORT = 0.05
@@ -55,7 +57,10 @@ def estimate_thickness_px(
     field = geometry.volume_shape((height, width), 1)[2]
     levels = None if background is None else np.asarray(background, dtype=np.float64)
     reach, cover = np.empty(len(images)), np.empty(len(images))
-    for i, pose in enumerate(geometry.poses()):
+    upright = replace(
+        geometry, x_tilts_deg=np.zeros(len(geometry))
+    )  # it moves shadows along the axis
+    for i, pose in enumerate(upright.poses()):
         level = None if levels is None else float(levels[i])
         low, high, inside = _support(np.asarray(images[i], dtype=np.float32), pose, level)
         reach[i], cover[i] = max(abs(low), abs(high)), (high - low + 1) / inside
@@ -68,6 +73,12 @@ def estimate_thickness_px(
         )
         return max(1, field // 4)
     return int(min(field, max(1, np.ceil(2 * MARGIN * np.quantile(reach, 0.9)))))
+
+
+def slab_thickness_px(slab: Slab, binning: int) -> int:
+    """Return nz for a volume that holds a slab whose faces were found: two errors and a quarter more [binned px]."""
+    sigma = slab.sigma_thickness_px if np.isfinite(slab.sigma_thickness_px) else 0.0
+    return int(max(1, np.ceil(MARGIN * (slab.thickness_px + 2 * sigma) / binning)))
 
 
 def _support(

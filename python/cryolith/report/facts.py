@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -156,6 +157,7 @@ def _alignment(content: ReportContent) -> dict[str, Any]:
         "sigma_tilt_axis_deg": a.sigma_tilt_axis_deg,
         "axis_offset_px": a.axis_offset_px,
         "sigma_axis_offset_px": a.sigma_axis_offset_px,
+        "slab": None if a.slab is None else dataclasses.asdict(a.slab),
         "largest_shift_px": float(np.max(np.hypot(*a.shifts_px.T))) if len(a.shifts_px) else None,
         "holdout_residual": a.holdout_residual,
         "median_residual": float(np.median(residuals)) if residuals.size else None,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..datamodel import Volume
+from ..datamodel import Slab, Volume
 from ..metrics import Fsc, Threshold
 from .content import ReportContent
 from .facts import missing_wedge_deg
@@ -142,9 +142,21 @@ def _alignment(content: ReportContent) -> Finding:
     ]
     if np.isfinite(a.holdout_residual):
         lines.append(f"held-out residual {number(float(a.holdout_residual), 3)}")
+    if a.slab is not None:
+        lines.append(_slab(a.slab, content.series.pixel_size))
     angles = np.sort(content.series.angles_deg)
     head = f"{used} of {n} tilts used, {number(angles[0])}° to {number(angles[-1])}°"
     return Finding((head, tuple(lines)))
+
+
+def _slab(slab: Slab, pixel_size: float | None) -> str:
+    lies = (
+        f"tilt offset {with_error(slab.tilt_offset_deg, slab.sigma_tilt_offset_deg)}°, "
+        f"x-tilt {with_error(slab.x_tilt_deg, slab.sigma_x_tilt_deg)}°"
+    )
+    nm = 1.0 if pixel_size is None else pixel_size / 10
+    thickness = with_error(slab.thickness_px * nm, slab.sigma_thickness_px * nm)
+    return f"the slab lay in the holder at {lies}; thickness {thickness} {'px' if pixel_size is None else 'nm'}"
 
 
 def _reconstruction(content: ReportContent) -> Finding:

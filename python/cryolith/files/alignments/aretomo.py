@@ -279,6 +279,8 @@ def _render(path: str, alignment: Alignment, known: Known, notes: Notes, base: i
         for i in sorted(alignment.flags, key=lambda i: rank[i])
     ]
     lines += ["# AlphaOffset =     0.00", "# BetaOffset =     0.00"]
+    if base == 1 and alignment.slab is not None:
+        lines.append(f"# Thickness = {round(alignment.slab.thickness_px)}")
     lines.append(f"# {_COLUMNS}")
     lines += [_row(pose, i, base) for i in kept]
     if alignment.local is not None:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._version import __version__
-from ...datamodel import Alignment, Beads, Covariance, LocalShifts, Source
+from ...datamodel import Alignment, Beads, Covariance, LocalShifts, Slab, Source
 from ...errors import InputError
 from ..angles import read_text
 from ..findings import Notes, fail
@@ -26,7 +26,15 @@ _FORMAT = "cryolith alignment"
 # ignored it would be wrong in silence.
 _VERSIONS = (1, 2)
 _OF_VERSION_2 = ("x_tilts_deg", "magnifications", "local")
-_OPTIONAL = (*_OF_VERSION_2, "covariance", "beads", "image_shape", "pixel_size", "image_names")
+_OPTIONAL = (
+    *_OF_VERSION_2,
+    "covariance",
+    "beads",
+    "slab",
+    "image_shape",
+    "pixel_size",
+    "image_names",
+)
 _VECTORS = (
     "angles_deg",
     "rotations_deg",
@@ -79,7 +87,7 @@ def _encode(value: Any) -> Any:
     if isinstance(value, Covariance):
         lower = [_encode(row[: k + 1]) for k, row in enumerate(value.matrix)]
         return {"names": list(value.names), "lower": lower}
-    if isinstance(value, Beads):
+    if isinstance(value, (Beads, Slab)):
         return {f.name: _encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, np.ndarray):
         return [_encode(v) for v in value]
@@ -171,6 +179,8 @@ def _decode(path: str, name: str, value: Any) -> Any:
         return None if value is None else _covariance(path, name, value)
     if name == "beads":
         return None if value is None else _beads(path, name, value)
+    if name == "slab":
+        return None if value is None else _slab(path, name, value)
     source = _dictionary(path, name, value)
     facts = {str(k): str(v) for k, v in _dictionary(path, name, source.get("facts", {})).items()}
     warned = _texts(path, name, source.get("warnings", []))
@@ -247,6 +257,12 @@ def _covariance(path: str, name: str, value: Any) -> Covariance:
         return Covariance(names=names, matrix=lower + np.tril(lower, -1).T)
     except InputError as error:
         fail(path, name, error, "a covariance", "the file is damaged; align again")
+
+
+def _slab(path: str, name: str, value: Any) -> Slab:
+    table = _dictionary(path, name, value)
+    parts = [field.name for field in dataclasses.fields(Slab)]
+    return Slab(**{part: _number(path, f"{name}.{part}", table.get(part)) for part in parts})
 
 
 def _tables(
