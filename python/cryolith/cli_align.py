@@ -15,6 +15,7 @@ from .cli_options import (
     Axis,
     Beads,
     JobFile,
+    Local,
     Overwrite,
     Pixel,
     Quiet,
@@ -65,6 +66,7 @@ def align(
     pixel: Pixel = None,
     tilt_axis: Axis = None,
     beads: Beads = None,
+    local: Local = None,
     compare: Compare = None,
     aligned: Aligned = False,
     threads: Threads = 0,
@@ -76,7 +78,13 @@ def align(
 
     `cryolith resume` goes on from such a folder to the reconstruction.
     """
-    given = {"angles": angles, "pixel": pixel, "tilt_axis": tilt_axis, "beads": beads}
+    given = {
+        "angles": angles,
+        "pixel": pixel,
+        "tilt_axis": tilt_axis,
+        "beads": beads,
+        "local": local,
+    }
     if out.suffix and not out.is_dir():
         if compare or aligned:
             raise ConfigError(

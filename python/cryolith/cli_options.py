@@ -33,6 +33,7 @@ __all__ = [
     "Halves",
     "Iterations",
     "JobFile",
+    "Local",
     "MaxMemory",
     "Method",
     "Out",
@@ -84,6 +85,10 @@ Frames = Annotated[
 ]
 Beads = Annotated[
     str | None, typer.Option(help="Align on beads: auto (if enough are found), yes or no.")
+]
+Local = Annotated[
+    str | None,
+    typer.Option(help="Local shifts: auto (sought where patches ask for them), yes or no."),
 ]
 Binning = Annotated[int | None, typer.Option(help="Bin the images before reconstruction.")]
 Threads = Annotated[
@@ -150,6 +155,7 @@ def make_job(
     tilt_axis: float | None = None,
     frames: tuple[Path, Path] | None = None,
     beads: str | None = None,
+    local: str | None = None,
     **reconstruct: Any,
 ) -> Job:
     """Lay the options over the job file and make the job from both."""
@@ -164,7 +170,7 @@ def make_job(
             "tilt_axis": tilt_axis,
             "frames": [str(f) for f in frames] if frames else None,
         },
-        "align": {"beads": beads},
+        "align": {"beads": beads, "local": local},
         "reconstruct": reconstruct,
     }
     for table, values in given.items():

@@ -120,7 +120,7 @@ def score_alignment(
     series : TiltSeries or (n_tilts, ny, nx) array of real numbers
         Raw images, in the order of the alignment.
     alignment : Alignment
-        Of these images; local shifts are not applied.
+        Of these images, local shifts included.
     threads : int, default 0
         0 uses all processors of this process; the result has the same bits for any number.
     cancel : CancelToken, optional

@@ -46,6 +46,10 @@ class AlignSettings:
     bead_diameter: float | None = setting(
         None, "diameter of the beads, to 15 %; found when not given", unit="angstrom", minimum=0
     )
+    local: Literal["auto", "yes", "no"] = setting(
+        "auto",
+        "local shifts, kept only if left-out patches gain: sought where patches ask for them, always, or never",
+    )
     exclude: tuple[int, ...] = setting((), "images to leave out, counted from 0")
 
     def check(self) -> None:
