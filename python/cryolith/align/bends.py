@@ -12,13 +12,14 @@ from ..datamodel import LocalShifts
 from .coarse import frame
 from .joint import Model, Pose, image_slopes, solve
 
-__all__ = ["Bends", "bent", "free_bends", "monomials", "refine_bends"]
+__all__ = ["Bends", "bent", "free_bends", "inner_weights", "monomials", "refine_bends"]
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
 # Points of the table along each edge: a spline through 7 x 7 of a cubic of 3 px leaves 0.01 px of it.
 _POINTS = 7
+BORDER = 5  # px: half of the pair's taps, and a displacement of a pixel
 _LARGEST_MOVE = 1.5  # px of the images in a round, as for shifts
 _JITTER = 1e-6
 _LEAST_FREE = 0.05  # of what is smooth: what is left of it beyond the specimen's own freedom counts from there
@@ -33,6 +34,15 @@ def monomials(places: Float64, degree: int) -> Float64:
     """Return (k, ...): the monomials of places (..., 2) along and across the axis."""
     v, u = places[..., 0], places[..., 1]
     return np.stack([v**a * u**b for a, b in powers(degree)])
+
+
+def _slopes_of_monomials(places: Float64, degree: int) -> Float64:
+    """Return (k, ..., 2): the derivatives of :func:`monomials` along and across the axis."""
+    v, u = places[..., 0], places[..., 1]
+    parts = [
+        (a * v ** max(a - 1, 0) * u**b, b * v**a * u ** max(b - 1, 0)) for a, b in powers(degree)
+    ]
+    return np.stack([np.stack(part, -1) for part in parts])
 
 
 def free_bends(angles_deg: Float64, degree: int, smooth: Float64) -> Float64:
@@ -109,6 +119,13 @@ def bent(pose: Pose, bends: Bends, model: Model) -> Pose:
     return replace(pose, local=bends.table(pose.shifts_px, (height, width)))
 
 
+def inner_weights(model: Model) -> Float32:
+    """Return the model's weights, 0 at the borders: a bent image lacks there what lies beyond them."""
+    inside = np.zeros((1, *model.images.shape[1:]), np.float32)
+    inside[:, BORDER:-BORDER, BORDER:-BORDER] = 1
+    return np.asarray(model.weights * inside)
+
+
 @dataclass(frozen=True)
 class _Tangent:
     """Derivatives of the images for their shifts and for bends within a basis, made orthonormal.
@@ -116,8 +133,7 @@ class _Tangent:
     All along and across the axis. An unknown vector holds two numbers an image, and then one for each of the basis.
     """
 
-    slopes: Float32  # (n, 2, h, w), weighted
-    shapes: Float32  # (n, 1 + k, h, w); the first is 1
+    columns: Float32  # (n, 2 + 2 k, h, w): of the shifts, and of each monomial along and across
     basis: Float64  # (n, 2 k, p)
     own: Float64  # (n, 2, 2): shifts from their unknowns
     explained: Float64  # (n, 2, 2 k): what shifts explain of a change of the coefficients
@@ -136,15 +152,12 @@ class _Tangent:
         return np.concatenate([shifts[:, None], coefficients.reshape(n, -1, 2)], axis=1)
 
     def apply(self, p: Float64) -> Float32:
-        moves = self.moves(p).astype(np.float32)
-        field = np.einsum("nkij,nka->naij", self.shapes, moves)
-        return np.asarray(np.einsum("naij,naij->nij", self.slopes, field))
+        moves = self.moves(p).astype(np.float32).reshape(len(self.basis), -1)
+        return np.asarray(np.einsum("nkij,nk->nij", self.columns, moves))
 
     def adjoint(self, r: Float32) -> Float64:
-        n = len(self.basis)
-        seen = self.slopes * r[:, None]
-        g = np.einsum("nkij,naij->nka", self.shapes, seen, dtype=np.float64)
-        shifts, terms = g[:, 0], g[:, 1:].reshape(n, -1)
+        g = np.einsum("nkij,nij->nk", self.columns, r, dtype=np.float64)
+        shifts, terms = g[:, :2], g[:, 2:]
         terms = terms - np.einsum("nak,na->nk", self.explained, shifts)
         terms = np.einsum("nkp,nk->p", self.basis, terms)
         return np.concatenate(
@@ -155,19 +168,32 @@ class _Tangent:
         )
 
 
-def _tangent(model: Model, pose: Pose, x: Float32, bends: Bends, basis: Float64) -> _Tangent:
+def _columns(model: Model, pose: Pose, x: Float32, bends: Bends) -> Float32:
+    """Derivatives of the weighted images for shifts and coefficients, along and across the axis.
+
+    A bent image keeps its sum, as the pair does: its change is - div(image displacement).
+    """
     n, height, width = model.images.shape
     turn = frame(pose.tilt_axis_deg)
     slopes = np.einsum("nrij,ra->naij", image_slopes(model, pose, x), turn.astype(np.float32))
     slopes *= model.weights[:, None]
+    seen = model.operator(pose).project(x) * model.weights
     pixels = np.moveaxis(np.mgrid[:height, :width], 0, -1) - np.array([height - 1, width - 1]) / 2
     places = (pixels[None] - pose.shifts_px[:, None, None]) @ turn / bends.unit_px
-    shapes = np.moveaxis(monomials(places, bends.degree), 0, 1).astype(np.float32)
-    shapes = np.concatenate([np.ones_like(shapes[:, :1]), shapes], axis=1)
-    products = np.einsum("naij,nbij->nabij", slopes, slopes)
-    gram = np.einsum("nabij,nkij,nlij->nkalb", products, shapes, shapes, optimize=True)
-    k = 2 * shapes.shape[1]
-    gram = gram.astype(np.float64).reshape(n, k, k)
+    out = np.empty((n, 2 + 2 * len(powers(bends.degree)), height, width), np.float32)
+    out[:, :2] = slopes
+    shapes = monomials(places, bends.degree)
+    spread = _slopes_of_monomials(places, bends.degree) / bends.unit_px
+    for k, (shape, grown) in enumerate(zip(shapes, spread, strict=True)):
+        for a in range(2):
+            out[:, 2 + 2 * k + a] = shape * slopes[:, a] - grown[..., a] * seen
+    return out
+
+
+def _tangent(model: Model, pose: Pose, x: Float32, bends: Bends, basis: Float64) -> _Tangent:
+    columns = _columns(model, pose, x, bends)
+    n, k = columns.shape[:2]
+    gram = np.einsum("nkij,nlij->nkl", columns, columns, dtype=np.float64)
     size = np.diagonal(gram, axis1=1, axis2=2)
     gram = gram + np.eye(k) * (_JITTER * (size + size.mean(axis=0)) + 1e-30)[:, None]
     own = np.linalg.inv(np.linalg.cholesky(gram[:, :2, :2])).transpose(0, 2, 1)
@@ -176,7 +202,7 @@ def _tangent(model: Model, pose: Pose, x: Float32, bends: Bends, basis: Float64)
     flat = basis.reshape(n, k - 2, -1)
     whole = np.einsum("nkp,nkl,nlq->pq", flat, left, flat, optimize=True)
     root = np.linalg.inv(np.linalg.cholesky(whole)).T
-    return _Tangent(np.ascontiguousarray(slopes), shapes, flat, own, explained, root)
+    return _Tangent(columns, flat, own, explained, root)
 
 
 def refine_bends(

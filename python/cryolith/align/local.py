@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from .bends import Bends, free_bends, monomials, refine_bends
+from .bends import Bends, free_bends, inner_weights, monomials, refine_bends
 from .coarse import frame
 from .joint import Model, Pose, drifts, solve
 from .patches import Patches, track_patches
@@ -65,7 +65,7 @@ def localised(job: Job, ready: Prepared, fit: Fit) -> Fit:
             "needed)",
         )
     search = _Search(
-        model=fit.model,
+        model=replace(fit.model, weights=inner_weights(fit.model)),
         images=ready.images,
         pose=fit.pose.scaled(1 / fit.binning),
         basis=free_bends(job.angles_deg, _DEGREE, np.c_[np.ones(n), drifts(n, _SMOOTH)]),
@@ -154,14 +154,15 @@ def _kept_if_better(job: Job, fit: Fit, search: _Search, predicted: Float32, tol
         return _told(fit, f"dropped ({found})")
     pose = _refined(search, search.model, fit.solution.density)
     solution = solve(search.model, pose, fit.solution.density, _ITERATIONS)
-    score = hold_out(search.model, pose, _ITERATIONS)
+    plain, score = (hold_out(search.model, p, _ITERATIONS) for p in (search.pose, pose))
+    solution = replace(solution, residual=solution.residual * (search.model.weights > 0))
     kept = replace(fit, pose=pose.scaled(fit.binning), solution=solution, holdout=score)
     assert pose.local is not None
     size = np.sqrt((pose.local.shifts_px**2).sum(axis=-1).mean()) * fit.binning
     return _told(
         kept,
         f"kept, quadratic in the place and smooth over the tilts, {size:.2g} px RMS over the images ({found}; "
-        f"held-out residual {fit.holdout:.4g} without, {score:.4g} with)",
+        f"held-out residual {plain:.4g} without, {score:.4g} with)",
     )
 
 

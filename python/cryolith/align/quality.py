@@ -199,7 +199,8 @@ def hold_out(model: Model, pose: Pose, iterations: int) -> float:
     weights = np.where(held[:, None, None], np.float32(0), model.weights)
     solution = solve(replace(model, weights=weights.astype(np.float32)), pose, None, iterations)
     predicted = model.operator(pose).project(solution.density)
-    residuals = relative_residuals(model.images[held], model.images[held] - predicted[held])
+    images, counted = model.images[held], (model.weights > 0)[held]
+    residuals = relative_residuals(images * counted, (images - predicted[held]) * counted)
     return float(residuals.mean())
 
 
