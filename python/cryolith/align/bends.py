@@ -12,7 +12,7 @@ from ..datamodel import LocalShifts
 from .coarse import frame
 from .joint import Model, Pose, image_slopes, solve
 
-__all__ = ["Bends", "bent", "free_bends", "inner_weights", "monomials", "refine_bends"]
+__all__ = ["Bends", "bent", "fit_bends", "free_bends", "inner_weights", "monomials"]
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -34,15 +34,6 @@ def monomials(places: Float64, degree: int) -> Float64:
     """Return (k, ...): the monomials of places (..., 2) along and across the axis."""
     v, u = places[..., 0], places[..., 1]
     return np.stack([v**a * u**b for a, b in powers(degree)])
-
-
-def _slopes_of_monomials(places: Float64, degree: int) -> Float64:
-    """Return (k, ..., 2): the derivatives of :func:`monomials` along and across the axis."""
-    v, u = places[..., 0], places[..., 1]
-    parts = [
-        (a * v ** max(a - 1, 0) * u**b, b * v**a * u ** max(b - 1, 0)) for a, b in powers(degree)
-    ]
-    return np.stack([np.stack(part, -1) for part in parts])
 
 
 def free_bends(angles_deg: Float64, degree: int, smooth: Float64) -> Float64:
@@ -171,22 +162,19 @@ class _Tangent:
 def _columns(model: Model, pose: Pose, x: Float32, bends: Bends) -> Float32:
     """Derivatives of the weighted images for shifts and coefficients, along and across the axis.
 
-    A bent image keeps its sum, as the pair does: its change is - div(image displacement).
+    Of -div(image displacement), which is how the pair bends, that part is left out which makes an image brighter or
+    darker: intensities are not known well enough (a slab's mean is far larger than its contrast).
     """
     n, height, width = model.images.shape
     turn = frame(pose.tilt_axis_deg)
     slopes = np.einsum("nrij,ra->naij", image_slopes(model, pose, x), turn.astype(np.float32))
     slopes *= model.weights[:, None]
-    seen = model.operator(pose).project(x) * model.weights
     pixels = np.moveaxis(np.mgrid[:height, :width], 0, -1) - np.array([height - 1, width - 1]) / 2
     places = (pixels[None] - pose.shifts_px[:, None, None]) @ turn / bends.unit_px
     out = np.empty((n, 2 + 2 * len(powers(bends.degree)), height, width), np.float32)
     out[:, :2] = slopes
-    shapes = monomials(places, bends.degree)
-    spread = _slopes_of_monomials(places, bends.degree) / bends.unit_px
-    for k, (shape, grown) in enumerate(zip(shapes, spread, strict=True)):
-        for a in range(2):
-            out[:, 2 + 2 * k + a] = shape * slopes[:, a] - grown[..., a] * seen
+    for k, shape in enumerate(monomials(places, bends.degree)):
+        out[:, 2 + 2 * k : 4 + 2 * k] = shape[:, None] * slopes
     return out
 
 
@@ -205,31 +193,13 @@ def _tangent(model: Model, pose: Pose, x: Float32, bends: Bends, basis: Float64)
     return _Tangent(columns, flat, own, explained, root)
 
 
-def refine_bends(
-    model: Model,
-    pose: Pose,
-    bends: Bends,
-    basis: Float64,
-    *,
-    rounds: int,
-    iterations: int,
-    start: Float32,
-    tolerance: float = 0.003,
+def fit_bends(
+    model: Model, pose: Pose, bends: Bends, basis: Float64, *, iterations: int, start: Float32
 ) -> Pose:
-    """Solve for density, shifts and bends within ``basis`` (of :func:`free_bends`); return the bent pose.
-
-    ``rounds`` at most, until moves are below ``tolerance`` [px].
-    """
-    x = start
-    for _ in range(rounds):
-        tangent = _tangent(model, pose, x, bends, basis)
-        found = solve(model, pose, x, iterations, tangent=tangent)
-        moves = np.clip(found.moves, -_LARGEST_MOVE, _LARGEST_MOVE)
-        bends = replace(bends, coefficients=bends.coefficients + moves[:, 1:])
-        pose = bent(
-            pose.moved("shifts_px", moves[:, 0] @ frame(pose.tilt_axis_deg).T), bends, model
-        )
-        x = found.density
-        if np.sqrt((moves**2).mean()) < tolerance:
-            break
-    return pose
+    """Solve once for density, shifts and bends within ``basis`` (of :func:`free_bends`); return the bent pose."""
+    tangent = _tangent(model, pose, start, bends, basis)
+    found = solve(model, pose, start, iterations, tangent=tangent)
+    moves = np.clip(found.moves, -_LARGEST_MOVE, _LARGEST_MOVE)
+    bends = replace(bends, coefficients=bends.coefficients + moves[:, 1:])
+    shifts = moves[:, 0] @ frame(pose.tilt_axis_deg).T
+    return bent(pose.moved("shifts_px", shifts), bends, model)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from .bends import Bends, free_bends, inner_weights, monomials, refine_bends
+from .bends import BORDER, Bends, fit_bends, free_bends, monomials
 from .coarse import frame
 from .joint import Model, Pose, drifts, solve
 from .patches import Patches, track_patches
@@ -27,7 +27,6 @@ _DEGREE = 2
 _SMOOTH = 4  # half waves over the tilts
 _FOLDS = 4
 _CHECKED = (1, 3)  # folds that bends are fitted without
-_ROUNDS = 2  # more follow the model's own error: design/017-local-alignment.md
 _ITERATIONS, _FOLD_ITERATIONS = 30, 20
 _LEAST_EDGE, _LEAST_TILTS = 64, 12
 # Variance ratio of what bends explain of the patches' displacements to what they leave: 0.4 to 0.8 without any
@@ -65,7 +64,7 @@ def localised(job: Job, ready: Prepared, fit: Fit) -> Fit:
             "needed)",
         )
     search = _Search(
-        model=replace(fit.model, weights=inner_weights(fit.model)),
+        model=fit.model,
         images=ready.images,
         pose=fit.pose.scaled(1 / fit.binning),
         basis=free_bends(job.angles_deg, _DEGREE, np.c_[np.ones(n), drifts(n, _SMOOTH)]),
@@ -102,9 +101,11 @@ def _without(model: Model, held: Bool) -> Model:
 
 def _patches(search: _Search, predicted: Float32, part: Bool | slice = slice(None)) -> Patches:
     m = search.model
+    # At its borders a bent prediction lacks what lies beyond them.
+    inner = np.s_[:, BORDER:-BORDER, BORDER:-BORDER]
     return track_patches(
-        np.ascontiguousarray(search.images[part]),
-        np.ascontiguousarray(predicted[part]),
+        np.ascontiguousarray(search.images[part][inner]),
+        np.ascontiguousarray(predicted[part][inner]),
         threads=m.threads,
         cancel=m.cancel,
     )
@@ -155,7 +156,6 @@ def _kept_if_better(job: Job, fit: Fit, search: _Search, predicted: Float32, tol
     pose = _refined(search, search.model, fit.solution.density)
     solution = solve(search.model, pose, fit.solution.density, _ITERATIONS)
     plain, score = (hold_out(search.model, p, _ITERATIONS) for p in (search.pose, pose))
-    solution = replace(solution, residual=solution.residual * (search.model.weights > 0))
     kept = replace(fit, pose=pose.scaled(fit.binning), solution=solution, holdout=score)
     assert pose.local is not None
     size = np.sqrt((pose.local.shifts_px**2).sum(axis=-1).mean()) * fit.binning
@@ -168,14 +168,8 @@ def _kept_if_better(job: Job, fit: Fit, search: _Search, predicted: Float32, tol
 
 def _refined(search: _Search, model: Model, density: Float32) -> Pose:
     """Return the pose with bends that all tilts of non-zero weight ask for."""
-    return refine_bends(
-        model,
-        search.pose,
-        search.bends(),
-        search.basis,
-        rounds=_ROUNDS,
-        iterations=_ITERATIONS,
-        start=density,
+    return fit_bends(
+        model, search.pose, search.bends(), search.basis, iterations=_ITERATIONS, start=density
     )
 
 

@@ -17,8 +17,8 @@ __all__ = ["Patches", "track_patches"]
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
-# Edges of patches against the shorter edge of the images, small to large: the smallest at which half of them tell.
-_SHARES = (0.25, 0.35, 0.5)
+# Patches along the shorter edge of the images: as many as leave half of them telling their place.
+_ALONG = (4, 3, 2)
 _LEAST_EDGE = 16
 _MOST_SIGMA_PX = 0.5  # of a patch: beyond it the maximum may be that of noise
 _MOST_SHIFT = 0.2  # of the patch's edge: what is further off is another place
@@ -114,8 +114,8 @@ def track_patches(
             f"of at least {_LEAST_EDGE} x {_LEAST_EDGE} px"
         )
     found: Patches | None = None
-    for share in _SHARES:
-        edge = max(_LEAST_EDGE, round(share * min(images.shape[1:])))
+    for along in _ALONG:
+        edge = max(_LEAST_EDGE, min(images.shape[1:]) // along)
         found = _tracked(images, predicted, edge, threads, cancel)
         if np.isfinite(found.sigma_px).mean() >= _LEAST_TOLD:
             break

@@ -199,8 +199,7 @@ def hold_out(model: Model, pose: Pose, iterations: int) -> float:
     weights = np.where(held[:, None, None], np.float32(0), model.weights)
     solution = solve(replace(model, weights=weights.astype(np.float32)), pose, None, iterations)
     predicted = model.operator(pose).project(solution.density)
-    images, counted = model.images[held], (model.weights > 0)[held]
-    residuals = relative_residuals(images * counted, (images - predicted[held]) * counted)
+    residuals = relative_residuals(model.images[held], model.images[held] - predicted[held])
     return float(residuals.mean())
 
 
