@@ -32,8 +32,8 @@ _LEAST_EDGE, _LEAST_TILTS = 64, 12
 # Variance ratio of what bends explain of the patches' displacements to what they leave: 0.4 to 0.8 without any
 # deformation, 1.9 to 2.8 with 3 px at a corner (design/017-local-alignment.md).
 _LEAST_EVIDENCE = 1.4
-# Gain of left-out patches in standard errors: -1.2 and -1.6 without any deformation, 0.9 to 2.9 with it.
-_LEAST_SIGMAS = 1.0
+# Gain of left-out patches, in standard errors over the tilts; without a deformation up to 1.3 % of the distance.
+_LEAST_SIGMAS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
