@@ -8,8 +8,8 @@ the chords are those of the tests (tests/align/specimens.py), so no volume is ma
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +17,28 @@ import numpy.typing as npt
 from needle import without_gauge
 
 from cryolith import Alignment, TiltSeries
+from cryolith.projection.local import local_nodes
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "align"))
 from specimens import laid, projections, rotations
 
 Float64 = npt.NDArray[np.float64]
 Specimen = tuple[Float64, Float64, Float64]
+Shown = Callable[[int, Float64], Float64]
 
 ANGLES = np.linspace(-60.0, 60.0, 41)
 EDGE = 512
-FAULTS = ("none", "blank", "jump", "lasting jump", "magnification", "gain", "flicker")
+FAULTS = (
+    "none",
+    "blank",
+    "jump",
+    "lasting jump",
+    "magnification",
+    "gain",
+    "flicker",
+    "local",
+    "local symmetric",
+)
 _NEEDLE_GRAINS = 150  # and the matrix after them
 _BACKGROUND = 0.03  # of the brightest signal, in dark field
 _ABSORBED = 0.35  # mean exponent of the untilted slab, in bright field
@@ -34,6 +46,7 @@ BEAD_DIAMETER = 20.0  # px: 10 nm at 0.5 nm a pixel
 _BEAD_EXPONENT = 3.0  # of a ray through a bead's centre, in bright field
 _BEAD_BRIGHTNESS = 2.0  # of such a ray against the brightest of the specimen, in dark field
 BRIGHT_FIELD = ("slab", "section")
+BEND_PX = 3.0  # largest local shift at a corner
 _FAINT = 0.02  # mean exponent of a section, which hides no bead
 
 
@@ -45,6 +58,42 @@ class Case:
     truth: Alignment
     spoilt: tuple[int, ...]
     beads: Float64
+    bend: Bend | None = None
+
+
+@dataclass(frozen=True)
+class Bend:
+    """A deformation (row, column) [px] that is a quadratic of the place in the image and grows with the dose."""
+
+    coefficients: (
+        Float64  # (5, 2): of the row, the column, their squares and their product, in half edges
+    )
+    growth: Float64  # (n,): of each image
+    edge: int
+
+    def __call__(self, i: int, places: Float64) -> Float64:
+        """Return the displacement (k, 2) in image ``i`` of what the pose puts at ``places`` (k, 2) from its centre."""
+        # Beyond the images it stays as large as at their border.
+        r, c = np.clip(2 * places / self.edge, -1.2, 1.2).T
+        return self.growth[i] * np.stack([r, c, r * r, c * c, r * c], -1) @ self.coefficients
+
+
+def dose_order(n: int, symmetric: bool) -> npt.NDArray[np.int64]:
+    """Return the rank in time of each tilt: from one end to the other, or from the middle outwards to both sides."""
+    if not symmetric:
+        return np.arange(n)
+    middle = n // 2
+    return np.argsort(np.argsort([2 * abs(i - middle) - (i > middle) for i in range(n)]))
+
+
+def _bend(order: npt.NDArray[np.int64], edge: int, rng: np.random.Generator) -> Bend:
+    """Draw a deformation that ends at 3 px at the worst corner; half of it is done after a quarter of the dose."""
+    coefficients = rng.normal(size=(5, 2)) * np.array([0.5, 0.5, 1.0, 1.0, 1.0])[:, None]
+    growth = 1 - np.exp(-order / (0.36 * (len(order) - 1)))
+    one = Bend(coefficients, growth / growth.max(), edge)
+    corners = 0.5 * edge * np.array([[a, b] for a in (-1.0, 1.0) for b in (-1.0, 1.0)])
+    largest = np.linalg.norm(one(int(np.argmax(order)), corners), axis=1).max()
+    return replace(one, coefficients=coefficients * BEND_PX / largest)
 
 
 def ellipsoids(kind: str, n: int, rng: np.random.Generator) -> Specimen:
@@ -119,6 +168,7 @@ def _thickness(
     flicker: Float64 | None,
     edge: int,
     rng: np.random.Generator,
+    bend: Bend | None = None,
 ) -> Float64:
     """Return the ideal images; magnification and flicker act here, on the specimen of each tilt."""
     centres, forms, density = specimen
@@ -128,7 +178,10 @@ def _thickness(
         if flicker is not None:
             seen = seen * np.exp(rng.normal(0, flicker))
         one = (centres * m, forms / m**2, seen)
-        out[i] = projections(one, (edge, edge), ANGLES[i : i + 1], axis, shifts[i : i + 1])[0]
+        moved = None if bend is None else lambda _, places, i=i: bend(i, places)
+        out[i] = projections(one, (edge, edge), ANGLES[i : i + 1], axis, shifts[i : i + 1], moved)[
+            0
+        ]
     return out
 
 
@@ -173,7 +226,9 @@ def make_case(
     # The edge of the image moves by 0.5 px a degree of tilt.
     magnifications = 1 + (fault == "magnification") * np.abs(ANGLES) / edge
     flicker = _flicker(kind, len(specimen[2])) if fault == "flicker" else None
-    thickness = _thickness(specimen, axis, shifts, magnifications, flicker, edge, rng)
+    order = dose_order(n, fault == "local symmetric")
+    bend = _bend(order, edge, rng) if fault.startswith("local") else None
+    thickness = _thickness(specimen, axis, shifts, magnifications, flicker, edge, rng, bend)
     places = np.empty((0, 3))
     full = float(thickness.max())
     absorbed = (_ABSORBED if kind == "slab" else _FAINT) / thickness[n // 2].mean()
@@ -181,7 +236,7 @@ def make_case(
         places = bead_places(kind, edge, beads, rng)
         opacity = _BEAD_EXPONENT / absorbed if kind in BRIGHT_FIELD else _BEAD_BRIGHTNESS * full
         spheres = laid(_spheres(places, opacity), lying)
-        thickness += _thickness(spheres, axis, shifts, magnifications, None, edge, rng)
+        thickness += _thickness(spheres, axis, shifts, magnifications, None, edge, rng, bend)
     per_tilt = dose / n
     if kind in BRIGHT_FIELD:
         expected = per_tilt * np.exp(-absorbed * thickness)
@@ -201,8 +256,8 @@ def make_case(
         shifts_px=shifts,
         magnifications=magnifications,
     )
-    series = TiltSeries(images=images, angles_deg=ANGLES.copy())
-    return Case(series=series, truth=truth, spoilt=tuple(spoilt), beads=places)
+    series = TiltSeries(images=images, angles_deg=ANGLES.copy(), order=order)
+    return Case(series=series, truth=truth, spoilt=tuple(spoilt), beads=places, bend=bend)
 
 
 def score(case: Case, found: Alignment) -> dict[str, float]:
@@ -235,3 +290,48 @@ def score(case: Case, found: Alignment) -> dict[str, float]:
         "lost": float((~kept[good]).sum()),
         "missed": float(kept[list(case.spoilt)].sum()),
     }
+
+
+def _seen(alignment: Alignment, points: Float64, bend: Shown) -> Float64:
+    """Return where each image shows specimen points (k, 2) = (y, x) of its middle plane: (n, k, 2) from the centre."""
+    psi, out = np.deg2rad(alignment.tilt_axis_deg), []
+    for i, t in enumerate(np.deg2rad(ANGLES)):
+        v, u = points[:, 0], points[:, 1] * np.cos(t)
+        place = np.c_[u * np.sin(psi) + v * np.cos(psi), u * np.cos(psi) - v * np.sin(psi)]
+        out.append(place + alignment.shifts_px[i] + bend(i, place))
+    return np.array(out)
+
+
+def _table(found: Alignment) -> Shown:
+    """Return the local shifts of an alignment as a function: those of the projector's node next to each place."""
+    if found.local is None:
+        return lambda i, places: np.zeros_like(places)
+    nodes, spacing = local_nodes(found.local, found.shifts_px, (EDGE, EDGE))
+
+    def shown(i: int, places: Float64) -> Float64:
+        at = np.rint((places + found.shifts_px[i] + (EDGE - 1) / 2) / spacing).astype(int)
+        r, c = np.clip(at, 0, nodes.shape[-1] - 1).T
+        return nodes[i][:, r, c].T.astype(np.float64)
+
+    return shown
+
+
+def local_error(case: Case, found: Alignment) -> float:
+    """Return the error [px] of places within the images, less what each image's have in common and what moves a point.
+
+    81 points over nine tenths of the middle plane. What moves a point of the specimen for all tilts alike (a cos + b
+    sin across the axis, a constant along it) is another shape of it, which the images do not tell.
+    """
+    grid = np.linspace(-0.45, 0.45, 9) * EDGE
+    points = np.stack(np.meshgrid(grid, grid, indexing="ij"), -1).reshape(-1, 2)
+    bend: Shown = case.bend or (lambda i, places: np.zeros_like(places))
+    true = _seen(case.truth, points, bend)
+    inside = (np.abs(true) < EDGE / 2).all(axis=-1) & found.kept[:, None]
+    off = np.nan_to_num(_seen(found, points, _table(found)) - true)
+    common = (off * inside[..., None]).sum(axis=1) / np.maximum(inside.sum(axis=1), 1)[:, None]
+    off -= common[:, None]
+    left = []
+    for k in np.flatnonzero(inside.sum(axis=0) >= 10):
+        seen = inside[:, k]
+        left.append(np.hypot(*without_gauge(off[seen, k], ANGLES[seen], case.truth.tilt_axis_deg)))
+    return float(np.sqrt(np.mean(np.concatenate(left) ** 2)))

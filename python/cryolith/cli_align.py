@@ -16,6 +16,7 @@ from .cli_options import (
     Beads,
     JobFile,
     Level,
+    Local,
     Overwrite,
     Pixel,
     Quiet,
@@ -67,6 +68,7 @@ def align(
     tilt_axis: Axis = None,
     beads: Beads = None,
     level: Level = None,
+    local: Local = None,
     compare: Compare = None,
     aligned: Aligned = False,
     threads: Threads = 0,
@@ -84,6 +86,7 @@ def align(
         "tilt_axis": tilt_axis,
         "beads": beads,
         "level": level,
+        "local": local,
     }
     if out.suffix and not out.is_dir():
         if compare or aligned:

@@ -33,6 +33,7 @@ __all__ = [
     "Halves",
     "Iterations",
     "JobFile",
+    "Local",
     "MaxMemory",
     "Method",
     "Out",
@@ -88,6 +89,10 @@ Beads = Annotated[
 Level = Annotated[
     str | None,
     typer.Option(help="Lay a slab level: auto (if it plainly is not), or no: as in the holder."),
+]
+Local = Annotated[
+    str | None,
+    typer.Option(help="Local shifts: no, auto (sought where patches ask for them) or yes."),
 ]
 Binning = Annotated[int | None, typer.Option(help="Bin the images before reconstruction.")]
 Threads = Annotated[
@@ -155,6 +160,7 @@ def make_job(
     frames: tuple[Path, Path] | None = None,
     beads: str | None = None,
     level: str | None = None,
+    local: str | None = None,
     **reconstruct: Any,
 ) -> Job:
     """Lay the options over the job file and make the job from both."""
@@ -169,7 +175,7 @@ def make_job(
             "tilt_axis": tilt_axis,
             "frames": [str(f) for f in frames] if frames else None,
         },
-        "align": {"beads": beads, "level": level},
+        "align": {"beads": beads, "level": level, "local": local},
         "reconstruct": reconstruct,
     }
     for table, values in given.items():

@@ -152,7 +152,7 @@ class LocalShifts:
             if found != (*shape, 2):
                 raise InputError(f"{name}: found shape {found}, expected {(*shape, 2)}")
 
-    def subset(self, index: npt.NDArray[Any]) -> LocalShifts:
+    def subset(self, index: slice | npt.NDArray[Any]) -> LocalShifts:
         """Return those of some images."""
         return LocalShifts(
             points_px=self.points_px[index], shifts_px=self.shifts_px[index], good=self.good[index]
@@ -165,6 +165,14 @@ class LocalShifts:
     def scaled(self, factor: float) -> LocalShifts:
         """Return them in pixels ``1 / factor`` times as wide."""
         return replace(self, points_px=self.points_px * factor, shifts_px=self.shifts_px * factor)
+
+    def spread(self, index: npt.NDArray[np.int64], n_tilts: int) -> LocalShifts:
+        """Return them as those of the images ``index`` among ``n_tilts``; the others have none."""
+        m = self.good.shape[1]
+        points, shifts = np.full((2, n_tilts, m, 2), np.nan)
+        good = np.zeros((n_tilts, m), bool)
+        points[index], shifts[index], good[index] = self.points_px, self.shifts_px, self.good
+        return LocalShifts(points_px=points, shifts_px=shifts, good=good)
 
     @classmethod
     def joined(cls, *series: LocalShifts) -> LocalShifts:

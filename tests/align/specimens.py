@@ -7,6 +7,7 @@ ellipsoid ``(p - c)' Q (p - c) <= 1`` is the length of its chord along the beam.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,8 +111,12 @@ def projections(
     angles_deg: Float64,
     tilt_axis_deg: float,
     shifts_px: Float64,
+    bend: Callable[[int, Float64], Float64] | None = None,
 ) -> Float64:
-    """Return the ideal images (n_tilts, ny, nx) [density x px], blurred by 0.8 px."""
+    """Return the ideal images (n_tilts, ny, nx) [density x px], blurred by 0.8 px.
+
+    ``bend`` tells how far image i shows what the pose puts at (row, column) (k, 2) from its centre beside that place.
+    """
     centres, forms, density = specimen
     psi = np.deg2rad(tilt_axis_deg)
     in_plane = np.array([[np.cos(psi), -np.sin(psi), 0], [np.sin(psi), np.cos(psi), 0], [0, 0, 1]])
@@ -121,6 +126,8 @@ def projections(
         c, s = np.cos(angle), np.sin(angle)
         turn = in_plane @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
         places = centres @ turn.T
+        if bend is not None:
+            places[:, 1::-1] += bend(i, places[:, 1::-1].copy())
         places[:, 0] += middle[1] + shifts_px[i, 1]
         places[:, 1] += middle[0] + shifts_px[i, 0]
         turned = turn @ forms @ turn.T

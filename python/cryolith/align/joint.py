@@ -16,16 +16,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _core
+from ..datamodel import LocalShifts
 from ..projection import Geometry
+from ..projection.operators import make_plan
 from .flicker import LocalIntensities
 
-__all__ = ["Model", "Pose", "Solution", "dot", "drifts", "refine", "solve"]
+__all__ = [
+    "Model",
+    "Pose",
+    "Solution",
+    "Tangent",
+    "dot",
+    "drifts",
+    "image_slopes",
+    "refine",
+    "solve",
+]
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -53,6 +65,7 @@ class Pose:
     tilt_axis_deg: float
     rotations_deg: Float64
     magnifications: Float64
+    local: LocalShifts | None = None
 
     @classmethod
     def of_shifts(cls, shifts_px: Float64, tilt_axis_deg: float) -> Pose:
@@ -68,11 +81,13 @@ class Pose:
     def subset(self, part: slice | npt.NDArray[np.bool_]) -> Pose:
         """Return the pose of some images."""
         names = ("shifts_px", *_OTHERS)
-        return replace(self, **{name: getattr(self, name)[part] for name in names})
+        local = None if self.local is None else self.local.subset(part)
+        return replace(self, **{name: getattr(self, name)[part] for name in names}, local=local)
 
     def scaled(self, factor: float) -> Pose:
         """Return the pose of images with ``factor`` times as many pixels along each edge."""
-        return replace(self, shifts_px=self.shifts_px * factor)
+        local = None if self.local is None else self.local.scaled(factor)
+        return replace(self, shifts_px=self.shifts_px * factor, local=local)
 
     def moved(self, name: str, step: float | Float64) -> Pose:
         """Return the pose with ``step`` added to what is called ``name``."""
@@ -121,12 +136,16 @@ class Model:
             shifts_px=pose.shifts_px,
             rotations_deg=pose.rotations_deg,
             magnifications=pose.magnifications,
+            local=pose.local,
         )
 
     def operator(self, pose: Pose) -> _Operator:
         """Return the projector pair for a pose; made once, used for many iterations."""
         geometry = self.geometry(pose)
         pixels = self.images.shape[1:]
+        if geometry.local is not None:  # such a plan weights its images itself
+            plan = make_plan(geometry, self.shape, pixels)
+            return _Operator(plan, np.ones((len(geometry), 1, 1), np.float32), self)
         plan = (
             _core.FreePlan(geometry.matrices(), self.shape, pixels)
             if geometry.crosses_y  # of another program's alignment, or of a slab laid level
@@ -167,6 +186,26 @@ def dot(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
     return float(np.einsum("i,i->", a.reshape(-1), b.reshape(-1), dtype=np.float64))
 
 
+class Tangent(Protocol):
+    """Derivatives of the weighted images for unknowns of the geometry, in units in which their squares are about 1."""
+
+    def zeros(self) -> Float64:
+        """Return unknowns that move nothing."""
+        ...
+
+    def apply(self, p: Float64) -> Float32:
+        """Return the change of the images (n_tilts, height, width) by the unknowns ``p``."""
+        ...
+
+    def adjoint(self, r: Float32) -> Float64:
+        """Return the transpose of :meth:`apply` on images."""
+        ...
+
+    def moves(self, p: Float64) -> Float64:
+        """Return what the unknowns move, in pixels and degrees."""
+        ...
+
+
 @dataclass(frozen=True)
 class _Tangent:
     """Derivatives of the images for the pose, the shifts' orthonormal in each image; ``back`` undoes that.
@@ -177,6 +216,12 @@ class _Tangent:
     local: Float32  # (n_tilts, k, height, width)
     back: Float64  # (n_tilts, k, k)
     held: Float64
+
+    def zeros(self) -> Float64:
+        return np.zeros(self.back.shape[:2])
+
+    def moves(self, p: Float64) -> Float64:
+        return np.asarray(np.einsum("nkl,nl->nk", self.back, p))
 
     def apply(self, p: Float64) -> Float32:
         return np.asarray(np.einsum("nkij,nk->nij", self.local, p.astype(np.float32)))
@@ -191,6 +236,16 @@ def drifts(n: int, count: int) -> Float64:
     """Return (n, count): cosines over the tilts in their order, 1 to ``count`` half waves, each of mean zero."""
     half_waves = np.pi * (np.arange(n)[:, None] + 0.5) / n
     return np.asarray(np.cos(half_waves * np.arange(1, count + 1)))
+
+
+def image_slopes(model: Model, pose: Pose, x: Float32) -> Float32:
+    """Return the change (n_tilts, 2, height, width) of the images of a density by a shift along rows and columns."""
+    out = np.empty((len(model.images), 2, *model.images.shape[1:]), np.float32)
+    for k, row in enumerate(np.eye(2)):
+        high = model.operator(pose.moved("shifts_px", _STEP_PX * row)).project(x)
+        out[:, k] = high - model.operator(pose.moved("shifts_px", -_STEP_PX * row)).project(x)
+    out /= np.float32(2 * _STEP_PX)
+    return out
 
 
 def _derivatives(model: Model, pose: Pose, x: Float32, free: Mapping[str, Float64]) -> Float32:
@@ -247,22 +302,25 @@ def solve(
     start: Float32 | None,
     iterations: int,
     free: Mapping[str, Float64] | None = None,
+    tangent: Tangent | None = None,
 ) -> Solution:
     """Solve for the density, and for the moves of the images unless ``free`` is None, by conjugate gradients.
 
     Shifts are free then, and what ``free`` names of ``rotations_deg`` and ``magnifications``, each within a basis
-    (n_tilts, m). Returns moves (n_tilts, 2 + len(free)): row, column [px] and those.
+    (n_tilts, m). Returns moves (n_tilts, 2 + len(free)): row, column [px] and those. A ``tangent`` has unknowns of
+    its own in their place.
     """
     w, mask = model.weights, model.support
     n = len(model.images)
     pair = model.operator(pose)
     x = np.zeros(model.shape, np.float32) if start is None else start.copy()
-    tangent = None if free is None else _tangent(model, pose, x, free)
+    if free is not None:
+        tangent = _tangent(model, pose, x, free)
     # Voxels in units in which A'A is about 1: the same scale as the orthonormal pose derivatives.
     scale = np.float32(1 / np.sqrt(n))
     ridge = np.float32(model.ridge * n)
     r = w * (model.images - pair.project(x))
-    p = np.zeros((n, 0 if tangent is None else tangent.back.shape[1]))
+    p = np.zeros((n, 0)) if tangent is None else tangent.zeros()
 
     def gradient() -> tuple[Float32, Float64]:
         m = model.compared(r)
@@ -290,7 +348,7 @@ def solve(
         previous, norm = norm, dot(gx, gx) + dot(gp, gp)
         beta = norm / previous
         dx, dp = gx + np.float32(beta) * dx, gp + beta * dp
-    moves = np.einsum("nkl,nl->nk", tangent.back, p) if tangent else p
+    moves = tangent.moves(p) if tangent else p
     return Solution(density=x, residual=r, moves=moves)
 
 

@@ -165,7 +165,7 @@ def turned(alignment: Alignment, lie: Lie, height: float) -> Alignment:
     Parameters
     ----------
     alignment : Alignment
-        Without x-tilts and local shifts.
+        Without x-tilts.
     lie : Lie
         The specimen point p of the new frame is now at R (p + height along z), R the turn of ``lie``.
     height : float [px]
@@ -193,10 +193,13 @@ def turned(alignment: Alignment, lie: Lie, height: float) -> Alignment:
     beads = alignment.beads
     if beads is not None:
         beads = replace(beads, points_px=(beads.points_px - origin) @ turn)
+    shifts = project_points(now, origin[None])[:, 0]
+    local = alignment.local
     return replace(
         alignment,
         angles_deg=alignment.angles_deg + lie.tilt_offset_deg,
         x_tilts_deg=np.full(n, lie.x_tilt_deg) if lie.x_tilt_deg else None,
-        shifts_px=project_points(now, origin[None])[:, 0],
+        shifts_px=shifts,
+        local=local and local.counted_from(shifts - alignment.shifts_px),
         beads=beads,
     )

@@ -15,6 +15,7 @@ from ..datamodel import Alignment, TiltSeries
 from ..errors import Cancelled, InputError
 from ..projection import Geometry
 from .axis import moved_along
+from .bends import inner_weights
 from .coarse import frame
 from .images import reduce_images
 from .joint import Model, Pose, solve
@@ -120,7 +121,7 @@ def score_alignment(
     series : TiltSeries or (n_tilts, ny, nx) array of real numbers
         Raw images, in the order of the alignment.
     alignment : Alignment
-        Of these images; local shifts are not applied.
+        Of these images, local shifts included.
     threads : int, default 0
         0 uses all processors of this process; the result has the same bits for any number.
     cancel : CancelToken, optional
@@ -142,8 +143,9 @@ def score_alignment(
     -----
     Images are reduced to about 128 px and made linear in the density, which depends on the images alone. Every fourth
     of the kept tilts, in the order of their angles, is held out in turn. The volume is as wide as the images say, and
-    as deep as wide for an isolated specimen, so that a specimen off the middle costs little. Noise raises the
-    residual of every alignment alike: compare alignments of one series.
+    as deep as wide for an isolated specimen, so that a specimen off the middle costs little. Where one of the
+    alignments has local shifts, the borders of the images are left out for all. Noise raises the residual of every
+    alignment alike: compare alignments of one series.
     """
     return score_alignments(
         series, {"": alignment}, threads=threads, cancel=cancel, progress=progress
@@ -167,6 +169,8 @@ def score_alignments(
     tell = progress or (lambda fraction: None)
     first = next(iter(alignments.values()))
     ready = prepare(images, first.angles_deg, binning, "auto", threads, cancel)
+    # All alignments of a call are asked for the same pixels.
+    bent = any(a.local is not None and a.local.good.any() for a in alignments.values())
     found = {}
     for i, (name, alignment) in enumerate(alignments.items()):
 
@@ -176,7 +180,7 @@ def score_alignments(
             tell(0.2 + 0.8 * (done + fraction) / len(alignments))
 
         part(0.0)
-        found[name] = _scored(_model(ready, alignment, threads, cancel), alignment, part)
+        found[name] = _scored(_model(ready, alignment, threads, cancel), alignment, part, bent)
     tell(1.0)
     return found
 
@@ -246,7 +250,9 @@ def _pose(views: Geometry, part: npt.NDArray[np.bool_]) -> Pose:
     return replace(shifted, rotations_deg=views.rotations_deg[part])
 
 
-def _scored(model: _Fixed, alignment: Alignment, tell: Callable[[float], None]) -> AlignmentScore:
+def _scored(
+    model: _Fixed, alignment: Alignment, tell: Callable[[float], None], bent: bool
+) -> AlignmentScore:
     """One reconstruction of all kept tilts, one without each fold; every image against every pose."""
     kept, n = alignment.kept, len(alignment.angles_deg)
     assert model.views is not None
@@ -254,13 +260,14 @@ def _scored(model: _Fixed, alignment: Alignment, tell: Callable[[float], None]) 
     fold = np.full(n, -1)
     order = np.argsort(alignment.angles_deg, kind="stable")
     fold[order[kept[order]]] = np.arange(kept.sum()) % _FOLDS
-    model = replace(model, weights=_weights(kept))
+    inside = inner_weights(model) if bent else np.float32(1)
+    model = replace(model, weights=_weights(kept) * inside)
     ridge = with_ridge(model, pose)[0].ridge
     model = replace(model, ridge=ridge)
     against = _left(model, pose)
     residuals = np.diag(against).copy()
     for k in range(_FOLDS):  # flagged tilts, of no fold, were never seen
-        left = _left(replace(model, weights=_weights(kept & (fold != k))), pose)
+        left = _left(replace(model, weights=_weights(kept & (fold != k)) * inside), pose)
         against[fold == k] = left[fold == k]
         tell((k + 1) / _FOLDS)
     lost = ~np.isfinite(alignment.shifts_px).all(axis=1)
@@ -297,7 +304,9 @@ def _left(model: Model, pose: Pose) -> Float64:
     """(n, n): what the projection at pose j, scaled to fit, leaves of image i; density from the weighted images."""
     density = solve(model, pose, None, _ITERATIONS).density
     predicted = model.operator(pose).project(density)
-    images = model.images
+    counted = (model.weights > 0).any(axis=0)
+    predicted *= counted
+    images = model.images * counted
     # float64 and one fixed order: the same bits for any number of threads.
     dots = np.einsum("ihw,jhw->ij", images, predicted, dtype=np.float64)
     power = np.einsum("jhw,jhw->j", predicted, predicted, dtype=np.float64)

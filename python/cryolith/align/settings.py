@@ -50,6 +50,10 @@ class AlignSettings:
         "auto",
         "lay a slab level in the volume: find its tilt offset, x-tilt, height and thickness, or leave it as it is",
     )
+    local: Literal["no", "auto", "yes"] = setting(
+        "no",
+        "local shifts, kept only if left-out patches gain: never sought, sought where patches ask for them, or always",
+    )
     exclude: tuple[int, ...] = setting((), "images to leave out, counted from 0")
 
     def check(self) -> None:

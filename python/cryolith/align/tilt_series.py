@@ -18,6 +18,7 @@ from .beads_pose import BeadPose, pose_on_beads
 from .joint import Pose
 from .levelling import levelled, turned
 from .lie import Lie, rough_lie
+from .local import localised
 from .quality import relative_residuals, unfitting
 from .refinement import Fit, centred_gauge, coarse_misfits, judged, refined
 from .settings import AlignSettings
@@ -82,9 +83,9 @@ def align_tilt_series(
        axis by the misfit of low-resolution reconstructions over half a turn. Slab: correlation outward from the
        lowest tilt with cosine stretch, axis where that correlates best. 3. Density and shifts together, coarse
        to fine (:mod:`cryolith.align.joint`), with magnifications and rotations of the images where held-out tilts
-       gain from them. Where enough beads are found, 2 and 3 are a bundle adjustment on them
-       (:mod:`cryolith.align.beads_series`). design/004-alignment.md, 013-joint-alignment.md and 015 have the reasons
-       and the measured errors.
+       gain from them. 4. Local shifts where patches ask for them (:mod:`cryolith.align.local`). Where enough beads
+       are found, 2 to 4 are a bundle adjustment on them (:mod:`cryolith.align.beads_series`).
+       design/004-alignment.md, 013-joint-alignment.md, 015 and 017 have the reasons and the measured errors.
 
     References
     ----------
@@ -117,8 +118,8 @@ def align_tilt_series(
         lie, pose = _lie(job, ready, pose, fine)
         job, series = lie.laid(job), _laid(series, lie)
         job.tell(0.3)
-        fit = refined(job, ready, pose, fine)
-        job.tell(0.95)
+        fit = localised(job, ready, refined(job, ready, pose, fine))
+        job.tell(0.97)
         alignment = _described(job, ready, fit, series, flags, [*notes, *fit.notes, *why])
         alignment = _level(job, ready, alignment, lie)
     job.tell(1.0)
@@ -280,6 +281,9 @@ def _described(
     for k in range(2):
         lost = np.isnan(shifts[:, k])
         shifts[lost, k] = np.interp(series.angles_deg[lost], job.angles_deg, pose.shifts_px[:, k])
+    local = None
+    if pose.local is not None:
+        local = pose.local.counted_from(pose.shifts_px - fit.pose.shifts_px).spread(keep, n)
     magnifications = None
     if (pose.magnifications != 1).any():
         magnifications = np.nan_to_num(spread(pose.magnifications), nan=1.0)
@@ -298,6 +302,7 @@ def _described(
         rotations_deg=np.nan_to_num(spread(pose.rotations_deg)),
         sigma_rotations_deg=rotations,
         magnifications=magnifications,
+        local=local,
         residuals=spread(residuals),
         flags=dict(sorted(flags.items())),
         holdout_residual=fit.holdout,

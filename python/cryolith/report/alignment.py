@@ -215,6 +215,8 @@ def _page(content: AlignmentContent, verdict: Verdict, facts: dict[str, Any], mo
         "axes": alignment_figures.axes(_with_axes(content), series.tilt_axis_deg),
         "sinogram": figures.sinogram(angles[movie.order], before, after, half, unit),
     }
+    if a.local is not None and a.local.good.any():
+        paints["local"] = alignment_figures.local_shifts(a, a.local)
     context: dict[str, Any] = {
         "facts": facts,
         "verdict": verdict,

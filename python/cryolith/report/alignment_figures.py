@@ -10,10 +10,10 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from ..align import AlignmentScore
-from ..datamodel import Alignment
+from ..datamodel import Alignment, LocalShifts
 from .figures import ACCENT, BAD, MUTED, SECOND, Paint, cross, logarithmic
 
-__all__ = ["axes", "compared", "holdout", "motion_of_specimen"]
+__all__ = ["axes", "compared", "holdout", "local_shifts", "motion_of_specimen"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -86,6 +86,35 @@ def motion_of_specimen(alignment: Alignment, flags: list[int]) -> Paint:
         ax.set(xlabel="tilt (°)", ylabel="shift (px)")
         ax.margins(y=0.12)
         ax.legend(loc="best", ncols=2)
+
+    return paint
+
+
+def local_shifts(alignment: Alignment, local: LocalShifts) -> Paint:
+    """Local shifts as arrows, of the kept tilts at both ends and in the middle, and their size at every tilt."""
+    size = np.sqrt(
+        np.where(local.good, (local.shifts_px**2).sum(axis=-1), 0).sum(axis=1)
+        / np.maximum(local.good.sum(axis=1), 1)
+    )
+    order = np.argsort(alignment.angles_deg, kind="stable")
+    order = order[local.good[order].any(axis=1)]
+
+    def paint(figure: Figure) -> None:
+        top, bottom = figure.subplots(2, 1, height_ratios=(1.0, 1.4))
+        top.plot(alignment.angles_deg[order], size[order], "o-", color=ACCENT, lw=0.8)
+        top.set(xlabel="tilt (°)", ylabel="local, rms (px)", ylim=(0, None))
+        bottom.set_axis_off()
+        shown = order[[0, len(order) // 2, -1]]
+        for k, i in enumerate(shown):
+            ax = bottom.inset_axes((k / 3 + 0.02, 0.0, 0.29, 0.85))
+            good = local.good[i]
+            at, by = local.points_px[i, good] + alignment.shifts_px[i], local.shifts_px[i, good]
+            ax.quiver(at[:, 1], at[:, 0], by[:, 1], by[:, 0], angles="xy", color=ACCENT)
+            ax.set(aspect="equal", xticks=[], yticks=[])
+            ax.margins(0.15)
+            ax.invert_yaxis()
+            longest = np.linalg.norm(by, axis=1).max()
+            ax.set_title(f"{alignment.angles_deg[i]:.0f}°, to {longest:.1f} px", fontsize="small")
 
     return paint
 
