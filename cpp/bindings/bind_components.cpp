@@ -48,7 +48,9 @@ struct Columns {
   }
 };
 
-py::tuple as_arrays(const detect::Contacts& contacts) {
+// Labels (n, 2) and counts (n, 13).
+using PairArrays = std::pair<Array<std::int32_t>, Array<std::int64_t>>;
+PairArrays as_arrays(const detect::Contacts& contacts) {
   const std::vector<detect::Pair> pairs = contacts.sorted();
   const auto n = static_cast<py::ssize_t>(pairs.size());
   Array<std::int32_t> labels({n, py::ssize_t{2}});
@@ -60,7 +62,7 @@ py::tuple as_arrays(const detect::Contacts& contacts) {
     *label++ = pair.high;
     count = std::copy(pair.count.begin(), pair.count.end(), count);
   }
-  return py::make_tuple(labels, counts);
+  return {labels, counts};
 }
 
 // A Components that Python may not use from two threads at once: the GIL is free while it works.
@@ -109,12 +111,12 @@ void add_mask(BoundComponents& self, const Array<std::uint8_t>& mask, const Inte
   self.run([&](detect::Components& c) { c.add_mask(cpu, in, values); });
 }
 
-void add_between(BoundComponents& self, const Array<float>& numbers, float above, float below,
-                 const Intensity& intensity, int threads, const CancelToken* cancel) {
+void add_between(BoundComponents& self, const Array<float>& numbers, float low, float high, const Intensity& intensity,
+                 int threads, const CancelToken* cancel) {
   const auto in = read<float, 3>(numbers, "volume");
   const auto values = intensity_view(intensity);
   const Cpu cpu = cpu_from(threads, cancel);
-  self.run([&](detect::Components& c) { c.add_between(cpu, in, above, below, values); });
+  self.run([&](detect::Components& c) { c.add_between(cpu, in, low, high, values); });
 }
 
 template <class T>
@@ -143,7 +145,7 @@ void sums(BoundComponents& self, Columns columns, int threads, const CancelToken
   self.run([&](detect::Components& c) { c.sums(cpu, views); });
 }
 
-py::tuple contacts(BoundComponents& self, int threads, const CancelToken* cancel) {
+PairArrays contacts(BoundComponents& self, int threads, const CancelToken* cancel) {
   detect::Contacts out;
   const Cpu cpu = cpu_from(threads, cancel);
   self.run([&](detect::Components& c) {
@@ -160,8 +162,8 @@ void nesting(BoundComponents& self, Array<std::int32_t>& enclosing, Array<std::i
 }
 
 template <class T>
-std::optional<py::tuple> region_sums(const Array<T>& labels, index_t regions, const Intensity& intensity,
-                                     Columns columns, bool contacts, int threads, const CancelToken* cancel) {
+std::optional<PairArrays> region_sums(const Array<T>& labels, index_t regions, const Intensity& intensity,
+                                      Columns columns, bool contacts, int threads, const CancelToken* cancel) {
   const auto in = read<T, 3>(labels, "labels");
   const auto values = intensity_view(intensity);
   auto views = columns.views();
@@ -207,7 +209,7 @@ void add_components(py::module_& m) {
            arg("shape"), arg("connectivity"), arg("wanted"), arg("nested"), arg("kind"), arg("delta"))
       .def("add_mask", &add_mask, arg("mask").noconvert(), arg("intensity").noconvert(), arg("threads") = 0,
            arg("cancel") = nullptr)
-      .def("add_between", &add_between, arg("volume").noconvert(), arg("above"), arg("below"),
+      .def("add_between", &add_between, arg("volume").noconvert(), arg("low"), arg("high"),
            arg("intensity").noconvert(), arg("threads") = 0, arg("cancel") = nullptr)
       .def("add_values", &add_values<float>, arg("values").noconvert(), arg("intensity").noconvert(),
            arg("threads") = 0, arg("cancel") = nullptr)

@@ -29,10 +29,10 @@ void BitVolume::pack(const Cpu& cpu, index_t z0, View3<const std::uint8_t> mask)
            [&](index_t z, index_t y) { kernel(mask.data + (z * ny_ + y) * nx_, nx_, row(z0 + z, y)); });
 }
 
-void BitVolume::pack(const Cpu& cpu, index_t z0, View3<const float> values, float above, float below) {
+void BitVolume::pack(const Cpu& cpu, index_t z0, View3<const float> values, float low, float high) {
   const auto kernel = CRYOLITH_SELECT(pack_between);
   each_row(cpu, values.extent,
-           [&](index_t z, index_t y) { kernel(values.data + (z * ny_ + y) * nx_, nx_, above, below, row(z0 + z, y)); });
+           [&](index_t z, index_t y) { kernel(values.data + (z * ny_ + y) * nx_, nx_, low, high, row(z0 + z, y)); });
 }
 
 void BitVolume::pack_rest(index_t z0, index_t z1, const BitVolume& other) {

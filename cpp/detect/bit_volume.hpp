@@ -26,8 +26,8 @@ class BitVolume {
 
   // Slices from z0 on: non-zero is one.
   void pack(const Cpu& cpu, index_t z0, View3<const std::uint8_t> mask);
-  // Slices from z0 on: one where above < value < below. NaN is zero.
-  void pack(const Cpu& cpu, index_t z0, View3<const float> values, float above, float below);
+  // Slices from z0 on: one where low <= value <= high. NaN is zero.
+  void pack(const Cpu& cpu, index_t z0, View3<const float> values, float low, float high);
   // Slices [z0, z1) become what those of `other` are not.
   void pack_rest(index_t z0, index_t z1, const BitVolume& other);
 

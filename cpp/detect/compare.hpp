@@ -81,24 +81,24 @@ CRYOLITH_HD word_t same64(const float* a, const float* b, float delta) {
   return out;
 }
 
-// Bit x: above < values[x] < below; never for NaN.
-CRYOLITH_HD word_t between64(const float* values, float above, float below) {
+// Bit x: low <= values[x] <= high; never for NaN.
+CRYOLITH_HD word_t between64(const float* values, float low, float high) {
   word_t out = 0;
 #if defined(__AVX512BW__)
-  const __m512 low = _mm512_set1_ps(above), high = _mm512_set1_ps(below);
+  const __m512 least = _mm512_set1_ps(low), most = _mm512_set1_ps(high);
   for (int h = 0; h < 4; ++h) {
     const __m512 v = _mm512_loadu_ps(values + 16 * h);
-    out |= word_t{_mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(v, low, _CMP_GT_OQ), v, high, _CMP_LT_OQ)} << (16 * h);
+    out |= word_t{_mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(v, least, _CMP_GE_OQ), v, most, _CMP_LE_OQ)} << (16 * h);
   }
 #elif defined(__AVX2__)
-  const __m256 low = _mm256_set1_ps(above), high = _mm256_set1_ps(below);
+  const __m256 least = _mm256_set1_ps(low), most = _mm256_set1_ps(high);
   for (int h = 0; h < 8; ++h) {
     const __m256 v = _mm256_loadu_ps(values + 8 * h);
-    const __m256 in = _mm256_and_ps(_mm256_cmp_ps(v, low, _CMP_GT_OQ), _mm256_cmp_ps(v, high, _CMP_LT_OQ));
+    const __m256 in = _mm256_and_ps(_mm256_cmp_ps(v, least, _CMP_GE_OQ), _mm256_cmp_ps(v, most, _CMP_LE_OQ));
     out |= word_t{static_cast<std::uint32_t>(_mm256_movemask_ps(in))} << (8 * h);
   }
 #else
-  for (int x = 0; x < 64; ++x) out |= word_t{values[x] > above && values[x] < below} << x;
+  for (int x = 0; x < 64; ++x) out |= word_t{values[x] >= low && values[x] <= high} << x;
 #endif
   return out;
 }

@@ -54,11 +54,11 @@ void Components::add_mask(const Cpu& cpu, View3<const std::uint8_t> mask, View3<
   add(cpu, mask.extent[0], {}, intensity);
 }
 
-void Components::add_between(const Cpu& cpu, View3<const float> numbers, float above, float below,
+void Components::add_between(const Cpu& cpu, View3<const float> numbers, float low, float high,
                              View3<const float> intensity) {
   require(!options_.valued, "slab: found bounds, expected values");
   check_slab(numbers.extent, intensity);
-  bits_.pack(cpu, done_, numbers, above, below);
+  bits_.pack(cpu, done_, numbers, low, high);
   add(cpu, numbers.extent[0], {}, intensity);
 }
 

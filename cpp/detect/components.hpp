@@ -29,11 +29,11 @@ class Components {
   };
   Components(index_t nz, index_t ny, index_t nx, const Options& options);
 
-  // The next slices: a mask (non-zero is foreground), numbers (foreground where above < number < below, NaN is not), or
+  // The next slices: a mask (non-zero is foreground), numbers (foreground where low <= number <= high, NaN is not), or
   // values (0, NaN and infinity are background). All but the last end at a multiple of RunLabels::kChunkSlices.
   // `intensity` is of the same slices, and is asked for by Options::wanted.
   void add_mask(const Cpu& cpu, View3<const std::uint8_t> mask, View3<const float> intensity);
-  void add_between(const Cpu& cpu, View3<const float> numbers, float above, float below, View3<const float> intensity);
+  void add_between(const Cpu& cpu, View3<const float> numbers, float low, float high, View3<const float> intensity);
   void add_values(const Cpu& cpu, Element element, View3<const char> values, View3<const float> intensity);
 
   // After the last slice: returns the number of components.

@@ -18,7 +18,7 @@ void split(const T* row, index_t words, float delta, word_t* bits, word_t* start
     const T* at = row + 64 * w;
     word_t own;
     if constexpr (std::is_same_v<T, float>)
-      own = between64(at, -__builtin_inff(), 0.0f) | between64(at, 0.0f, __builtin_inff());
+      own = between64(at, -__FLT_MAX__, -__FLT_DENORM_MIN__) | between64(at, __FLT_DENORM_MIN__, __FLT_MAX__);
     else
       own = ~same64(at, zeros, 0);
     const word_t joined = own & (own << 1 | before >> 63) & same64(at, at - 1, delta);
@@ -38,11 +38,11 @@ void pack_bytes(const std::uint8_t* values, index_t n, word_t* row) {
   if (x < n) row[x / 64] = rest;
 }
 
-void pack_between(const float* values, index_t n, float above, float below, word_t* row) {
+void pack_between(const float* values, index_t n, float low, float high, word_t* row) {
   index_t x = 0;
-  for (; x + 64 <= n; x += 64) row[x / 64] = between64(values + x, above, below);
+  for (; x + 64 <= n; x += 64) row[x / 64] = between64(values + x, low, high);
   word_t rest = 0;
-  for (index_t i = x; i < n; ++i) rest |= word_t{values[i] > above && values[i] < below} << (i - x);
+  for (index_t i = x; i < n; ++i) rest |= word_t{values[i] >= low && values[i] <= high} << (i - x);
   if (x < n) row[x / 64] = rest;
 }
 

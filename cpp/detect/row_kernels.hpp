@@ -16,8 +16,8 @@ inline constexpr index_t kRowPad = 64;
   namespace ns {                                                                                                       \
   /* Bits of non-zero bytes. */                                                                                        \
   void pack_bytes(const std::uint8_t* values, index_t n, word_t* row);                                                 \
-  /* Bits of above < value < below. */                                                                                 \
-  void pack_between(const float* values, index_t n, float above, float below, word_t* row);                            \
+  /* Bits of low <= value <= high. */                                                                                  \
+  void pack_between(const float* values, index_t n, float low, float high, word_t* row);                               \
   /* Of a padded row: `bits` where a value is no background (not 0, NaN or infinite), `starts` where a run begins that \
    */                                                                                                                  \
   /* is not of one kind with the voxel to its left: of another value (integers) or further than delta away (f32). */   \

@@ -60,8 +60,8 @@ CRYOLITH_HD void add_border(const index_t* extent, index_t z, index_t y, index_t
   exits.border[0] += static_cast<std::uint32_t>(n * ((z == 0) + (z == extent[0] - 1)));
   exits.border[1] += static_cast<std::uint32_t>(n * ((y == 0) + (y == extent[1] - 1)));
   const index_t last = extent[2] - 1;
-  if (w == 0) exits.border[2] += own & 1;
-  if (w == last / 64) exits.border[2] += own >> (last % 64) & 1;
+  if (w == 0) exits.border[2] += static_cast<std::uint32_t>(own & 1);
+  if (w == last / 64) exits.border[2] += static_cast<std::uint32_t>(own >> (last % 64) & 1);
 }
 
 template <int BlockY, int BlockZ>
@@ -90,16 +90,47 @@ CRYOLITH_HD void add_intensity(const PlanePieces& plane, index_t y, index_t w, c
   add_values<BlockY * BlockZ>(rows, own, into);
 }
 
+// The voxels of one component in one word of a super-row.
+template <int BlockY, int BlockZ>
+void add_voxels(const PlanePieces& plane, index_t y, index_t w, const word_t* bits, const ExitWords* words, word_t mask,
+                id_t at) {
+  const RegionSums& sums = plane.sums;
+  const index_t z = plane.super_z * BlockZ;
+  if (plane.first) find_first<BlockY, BlockZ>(plane, z, y, w, bits, mask, plane.first[at]);
+  if (sums.extent) {
+    const bool fresh = sums.extent[at].voxels == 0;
+    add_piece<BlockY, BlockZ>(z, y, w, bits, mask, sums.extent[at], sums.moments ? sums.moments + at : nullptr);
+    if (sums.intensity) add_intensity<BlockY, BlockZ>(plane, y, w, bits, mask, fresh, sums.intensity[at]);
+  }
+  if (sums.exits) {
+    Exits& into = sums.exits[at];
+    for (int d = 0; d < kDirections; ++d) {
+      int n = 0;
+      for (int q = 0; q < BlockY * BlockZ; ++q) n += count_ones(words[q].of[d] & mask);
+      into.count[d] += static_cast<std::uint32_t>(n);
+    }
+    const bool edge = z == 0 || z + BlockZ >= plane.extent[0] || y == 0 || y + BlockY >= plane.extent[1];
+    if (edge || w == 0 || w == plane.grid->words - 1)
+      for (int q = 0; q < BlockY * BlockZ; ++q)
+        add_border(plane.extent, z + q / BlockY, y + q % BlockY, w, bits[q] & mask, into);
+  }
+  if (sums.euler)
+    for (int q = 0; q < BlockY * BlockZ; ++q)
+      sums.euler[at] +=
+          plane.grid->connectivity == 26 ? euler_of_closed(words[q], mask) : euler_of_open(words[q], mask);
+}
+
 template <int BlockY, int BlockZ>
 void add(const PlanePieces& plane) {
   const RunGrid& grid = *plane.grid;
-  const RegionSums& sums = plane.sums;
   const index_t z = plane.super_z * BlockZ;
-  const bool exits = sums.exits || sums.euler;
+  const bool exits = plane.sums.exits || plane.sums.euler;
   ExitWords words[BlockY * BlockZ] = {};
   for (index_t super_y = 0; super_y < grid.super_ny; ++super_y) {
     const index_t y = super_y * BlockY;
-    const bool edge = z == 0 || z + BlockZ >= plane.extent[0] || y == 0 || y + BlockY >= plane.extent[1];
+    // Neighbouring runs are often of one component: they are added together, which makes noise half as dear.
+    word_t held = 0;
+    id_t of = 0;
     each_piece<BlockY, BlockZ>(
         grid, z, y, plane.row_ids[super_y],
         [&](index_t w, const word_t*) __attribute__((always_inline)) {
@@ -109,29 +140,17 @@ void add(const PlanePieces& plane) {
         },
         [&](index_t w, const word_t* bits, word_t mask, id_t run) __attribute__((always_inline)) {
           const id_t at = plane.component[run];
-          if (plane.first) find_first<BlockY, BlockZ>(plane, z, y, w, bits, mask, plane.first[at]);
-          if (sums.extent) {
-            const bool fresh = sums.extent[at].voxels == 0;
-            add_piece<BlockY, BlockZ>(z, y, w, bits, mask, sums.extent[at], sums.moments ? sums.moments + at : nullptr);
-            if (sums.intensity) add_intensity<BlockY, BlockZ>(plane, y, w, bits, mask, fresh, sums.intensity[at]);
+          if (held && at != of) {
+            add_voxels<BlockY, BlockZ>(plane, y, w, bits, words, held, of);
+            held = 0;
           }
-          if (sums.exits) {
-            Exits& into = sums.exits[at];
-            for (int d = 0; d < kDirections; ++d) {
-              int n = 0;
-              for (int q = 0; q < BlockY * BlockZ; ++q) n += count_ones(words[q].of[d] & mask);
-              into.count[d] += static_cast<std::uint32_t>(n);
-            }
-            if (edge || w == 0 || w == grid.words - 1)
-              for (int q = 0; q < BlockY * BlockZ; ++q)
-                add_border(plane.extent, z + q / BlockY, y + q % BlockY, w, bits[q] & mask, into);
-          }
-          if (sums.euler)
-            for (int q = 0; q < BlockY * BlockZ; ++q)
-              sums.euler[at] +=
-                  grid.connectivity == 26 ? euler_of_closed(words[q], mask) : euler_of_open(words[q], mask);
+          held |= mask;
+          of = at;
         },
-        [](index_t, const word_t*) __attribute__((always_inline)) {});
+        [&](index_t w, const word_t* bits) __attribute__((always_inline)) {
+          add_voxels<BlockY, BlockZ>(plane, y, w, bits, words, held, of);
+          held = 0;
+        });
   }
 }
 

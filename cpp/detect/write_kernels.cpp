@@ -10,6 +10,15 @@ namespace {
 CRYOLITH_HD void spread(const std::uint8_t* line, word_t bits, std::uint8_t* out) {
 #if defined(__AVX512BW__)
   _mm512_storeu_si512(out, _mm512_maskz_loadu_epi8(bits, line));
+#elif defined(__AVX2__)
+  const __m256i select = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
+  const __m256i source = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+  for (int h = 0; h < 2; ++h) {  // byte x gets the byte that its bit is in
+    const __m256i part = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(bits >> (32 * h))), source);
+    const __m256i keep = _mm256_cmpeq_epi8(_mm256_and_si256(part, select), select);
+    const __m256i values = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(line + 32 * h));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + 32 * h), _mm256_and_si256(keep, values));
+  }
 #else
   for (int x = 0; x < 64; ++x) out[x] = static_cast<std::uint8_t>(line[x] & -static_cast<int>(bits >> x & 1));
 #endif

@@ -52,11 +52,16 @@ def _cell(points: Float64, i: int) -> float:
     corners = corners[length > 1e-9] / length[length > 1e-9, None]
     corners = np.concatenate([corners, -corners])
     corners = corners[(corners @ walls.T >= -1e-9).all(axis=1)]
-    # In order around the centre; a corner that several pairs of walls share comes up more than once, which adds nothing.
+    # In order around the centre; a corner that several pairs of walls share comes up again, which adds nothing.
     side = corners[0] - (corners[0] @ points[i]) * points[i]
     angle = np.arctan2(corners @ np.cross(points[i], side), corners @ side)
     corners = corners[np.argsort(angle)]
-    return float(sum(_triangle(points[i], a, b) for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)))
+    return float(
+        sum(
+            _triangle(points[i], a, b)
+            for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)
+        )
+    )
 
 
 def _triangle(a: Float64, b: Float64, c: Float64) -> float:

@@ -14,7 +14,17 @@ from .._arrays import as_core
 from ..datamodel import Volume
 from ..errors import InputError
 
-__all__ = ["AXES", "Float32", "Float64", "Mask", "Table", "as_field", "as_mask", "as_volume", "unit_of"]
+__all__ = [
+    "AXES",
+    "Float32",
+    "Float64",
+    "Mask",
+    "Table",
+    "as_field",
+    "as_mask",
+    "as_volume",
+    "unit_of",
+]
 
 AXES = ("nz", "ny", "nx")
 Float32 = npt.NDArray[np.float32]

@@ -89,8 +89,8 @@ def region_table(
         raise InputError(f"edge_sigma_px: found {edge_sigma_px}, expected a length of 0 or more")
     voxels = sums.extent[:, 0].copy()
     table: Table = {"label": names, "voxels": voxels}
-    volume = voxels * pixel.volume
-    diameter = np.cbrt(6 * volume / math.pi)
+    volume: Float64 = voxels.astype(np.float64) * pixel.volume
+    diameter: Float64 = np.cbrt(6 * volume / math.pi)
     table[f"volume_{pixel.unit}3"] = volume
     table[f"diameter_{pixel.unit}"] = diameter
     if sums.exits is not None:
@@ -185,10 +185,9 @@ def _intensities(names: Int64, voxels: Int64, sums: Float64) -> Table:
     }
 
 
-def contact_table(
-    pairs: npt.NDArray[np.int32], counts: Int64, names: npt.NDArray[Any], pixel: Pixel
-) -> Table:
-    """Return the columns of :func:`cryolith.detect.contacts`."""
+def contact_table(found: tuple[Any, ...], names: npt.NDArray[Any], pixel: Pixel) -> Table:
+    """Return the columns of :func:`cryolith.detect.contacts` from what the core found: pairs and counts."""
+    pairs, counts = found
     return {
         "label": names[pairs[:, 0] - 1],
         "other": names[pairs[:, 1] - 1],

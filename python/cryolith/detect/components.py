@@ -19,7 +19,7 @@ from .slabs import Components, Connectivity, Measure, wanted_of
 
 __all__ = ["contacts", "find_regions", "label", "regions"]
 
-Labels = npt.NDArray[np.integer[Any]]
+Labels = npt.NDArray[Any]  # uint8, uint16 or int32
 _EDGE = 1 / math.sqrt(12)
 
 
@@ -45,7 +45,8 @@ def label(
     connectivity : {26, 18, 6}
         Voxels belong together that share a face (6), a face or an edge (18), a face, an edge or a corner (26).
     above, below : float, optional
-        Foreground is what lies above and below, both excluded, compared in float32. NaN is background. No mask is made.
+        Foreground is what lies above and below, both excluded, compared in float32 as NumPy does. NaN is background.
+        No mask is made.
     same_value : bool, default False
         Neighbours belong together only where their values are equal (integers). 0 is background.
     delta : float, optional
@@ -71,15 +72,17 @@ def label(
     Raises
     ------
     InputError
-        Fractional values without ``above``, ``below`` or ``delta``, complex ones, not three axes, an unknown connectivity,
-        options that exclude each other, an ``out`` or ``dtype`` that does not hold the labels.
+        Fractional values without ``above``, ``below`` or ``delta``, complex ones, not three axes, an unknown
+        connectivity, options that exclude each other, an ``out`` or ``dtype`` that does not hold the labels.
 
     References
     ----------
     Runs of packed bits with union-find: He, Chao & Suzuki, IEEE Trans. Image Process. 17 (2008) 749, section III,
     carried over to blocks of 2 x 2 rows (design/019-components.md).
     """
-    found = Components(np.shape(image), connectivity, same_value=same_value, delta=delta, measure=())
+    found = Components(
+        np.shape(image), connectivity, same_value=same_value, delta=delta, measure=None
+    )
     found.add(image, above=above, below=below, threads=threads, cancel=cancel)
     return found.labels(out=out, dtype=dtype, threads=threads, cancel=cancel), found.count
 
@@ -185,9 +188,9 @@ def regions(
           ``axis1_nm`` >= ``axis2_nm`` >= ``axis3_nm``: full axes of the ellipsoid with the region's second
           moments, each voxel counted as a box; ``axis1_z``, ``axis1_y``, ``axis1_x`` ...: their unit vectors,
           the component of largest size positive;
-        - "surface": ``surface_nm2``: Crofton's formula over 13 directions; ``sphericity``: surface of the sphere of equal
-          volume over the region's, 1 for a sphere (meaningless below some 20 voxels); ``border_nm2``: how much of the
-          border of the volume is the region's; ``sigma_volume_nm3``, ``sigma_diameter_nm``;
+        - "surface": ``surface_nm2``: Crofton's formula over 13 directions; ``sphericity``: surface of the sphere of
+          equal volume over the region's, 1 for a sphere (meaningless below some 20 voxels); ``border_nm2``: how much
+          of the border of the volume is the region's; ``sigma_volume_nm3``, ``sigma_diameter_nm``;
         - with an intensity: ``intensity_mean``, ``intensity_sd``, ``intensity_min``, ``intensity_max``,
           ``intensity_sum``.
 
@@ -199,12 +202,12 @@ def regions(
     Notes
     -----
     ``sigma_volume`` = surface x ``edge_sigma_px``: the surface of a thresholded region is known to within the
-    voxel that it passes through, uniformly, hence 1/sqrt(12) px (of a cube of the voxel's volume), and the error is taken
-    as common to the whole surface, as an error of the threshold is. It is therefore an upper bound where the errors of
-    neighbouring patches are independent, and it does not hold the elongation by a missing wedge.
+    voxel that it passes through, uniformly, hence 1/sqrt(12) px (of a cube of the voxel's volume), and the error is
+    taken as common to the whole surface, as an error of the threshold is. It is therefore an upper bound where the
+    errors of neighbouring patches are independent, and it does not hold the elongation by a missing wedge.
 
-    Crofton's formula is right for the mean over all orientations of a surface. A plane along an axis of the grid comes out
-    7 % small.
+    Crofton's formula is right for the mean over all orientations of a surface. A plane along an axis of the grid comes
+    out 7 % small.
 
     References
     ----------
@@ -261,7 +264,7 @@ def contacts(
         numbers, len(names), None, columns, True, threads=threads, cancel=cancel
     )
     assert found is not None
-    return contact_table(*found, names, pixel)
+    return contact_table(found, names, pixel)
 
 
 def _as_labels(labels: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
@@ -278,10 +281,10 @@ def _as_labels(labels: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[np.
             "give each class of regions on its own"
         )
     if high <= a.size and high < 2**31:
-        kind = a.dtype.newbyteorder("=")
-        kind = np.dtype(np.uint8) if kind == bool else kind
-        exact = kind if kind in (np.uint8, np.uint16) else np.int32
-        return np.require(a, exact, ["C", "A"]), np.arange(1, high + 1, dtype=np.int64)
+        kind: npt.DTypeLike = np.int32
+        if a.dtype.kind in "bu" and a.dtype.itemsize <= 2:
+            kind = np.uint8 if a.dtype.itemsize == 1 else np.uint16
+        return np.require(a, kind, ["C", "A"]), np.arange(1, high + 1, dtype=np.int64)
     # A few huge numbers: rows are made for those that occur only.
     names, numbers = np.unique(a, return_inverse=True)
     shift = 0 if names[0] == 0 else 1

@@ -32,6 +32,15 @@ def wanted_of(measure: Sequence[str], known: Sequence[str]) -> dict[str, bool]:
     return {"moments": "axes" in measure, "exits": "surface" in measure}
 
 
+def _next_to(bound: float | None, end: float) -> float:
+    """Return the float32 next to a bound on the inner side, or the end where there is none."""
+    if bound is None:
+        return end
+    if not math.isfinite(bound):
+        raise InputError(f"above, below: found {bound}, expected finite numbers")
+    return float(np.nextafter(np.float32(bound), np.float32(-end)))
+
+
 class Components:
     """Connected components of a volume whose slices come in slabs, with labels and a table at the end.
 
@@ -47,7 +56,7 @@ class Components:
     intensity : bool, default False
         Each slab comes with its intensity.
     measure : sequence of {"axes", "surface", "holes"}
-        As for :func:`find_regions`; empty: no table.
+        As for :func:`find_regions`; None: no table.
 
     Attributes
     ----------
@@ -56,8 +65,8 @@ class Components:
 
     Notes
     -----
-    Kept are one bit a voxel (two with values or "holes"), 4 bytes for each run of voxels along x (of 2 x 2 rows together
-    for connectivity 26), and up to 250 bytes for each component in each 32 slices.
+    Kept are one bit a voxel (two with values or "holes"), 4 bytes for each run of voxels along x (of 2 x 2 rows
+    together for connectivity 26), and up to 250 bytes for each component in each 32 slices.
 
     Examples
     --------
@@ -77,7 +86,7 @@ class Components:
         same_value: bool = False,
         delta: float | None = None,
         intensity: bool = False,
-        measure: Sequence[Measure] = ("axes", "surface"),
+        measure: Sequence[Measure] | None = ("axes", "surface"),
     ) -> None:
         if connectivity not in (6, 18, 26):
             raise InputError(f"connectivity: found {connectivity!r}, expected 6, 18 or 26")
@@ -85,19 +94,23 @@ class Components:
             raise InputError(
                 f"shape: found {tuple(shape)}, expected 3 axes with at least one element each"
             )
-        wanted_of(measure, ("axes", "surface", "holes"))
+        groups = () if measure is None else measure
+        self._wanted = wanted_of(groups, ("axes", "surface", "holes"))
         if same_value and delta is not None:
             raise InputError("delta: found together with same_value, expected one of them")
         if delta is not None and not (math.isfinite(delta) and delta >= 0):
             raise InputError(f"delta: found {delta}, expected a number of 0 or more")
         valued = same_value or delta is not None
-        if "holes" in measure and (connectivity == 18 or valued):
-            raise InputError("measure: found 'holes', expected a mask and connectivity 6 or 26 for it")
+        if "holes" in groups and (connectivity == 18 or valued):
+            raise InputError(
+                "measure: found 'holes', expected a mask and connectivity 6 or 26 for it"
+            )
         self.shape = (int(shape[0]), int(shape[1]), int(shape[2]))
         self.connectivity = connectivity
         self.delta = delta
         self.same_value = same_value
-        self.measure = tuple(measure)
+        self.measure = None if measure is None else tuple(groups)
+        self._holes = "holes" in groups
         self.intensity = intensity
         self._done = 0
         self._kind: np.dtype[Any] | None = None
@@ -130,7 +143,8 @@ class Components:
         Raises
         ------
         InputError
-            As for :func:`label`; slabs that do not follow each other; a missing intensity, or one that was not announced.
+            As for :func:`label`; slabs that do not follow each other; an intensity that is missing or was not
+            announced.
         """
         if (intensity is not None) != self.intensity:
             found, expected = ("one", "none") if intensity is not None else ("none", "one")
@@ -150,8 +164,7 @@ class Components:
         self._check_place(image.shape, values)
         core = self._started(image.dtype)
         if bounded:
-            low = -math.inf if above is None else float(above)
-            high = math.inf if below is None else float(below)
+            low, high = _next_to(above, -math.inf), _next_to(below, math.inf)
             core.add_between(image, low, high, values, threads=threads, cancel=cancel)
         elif self.same_value or self.delta is not None:
             core.add_values(image, values, threads=threads, cancel=cancel)
@@ -169,7 +182,11 @@ class Components:
             native = a.dtype.newbyteorder("=")
             self._kind = native if native in _TYPES else np.dtype(np.int32)
         limits = np.iinfo(self._kind)
-        if a.size and a.dtype != self._kind and not (limits.min <= a.min() and a.max() <= limits.max):
+        if (
+            a.size
+            and a.dtype != self._kind
+            and not (limits.min <= a.min() and a.max() <= limits.max)
+        ):
             raise InputError(
                 f"image: found values from {a.min()} to {a.max()}, expected {limits.min} to {limits.max}; "
                 "number the values from 1 first"
@@ -190,14 +207,15 @@ class Components:
                 f"slab: found an end at slice {end}, expected a multiple of {_CHUNK} or {nz}, the last"
             )
         if values is not None and values.shape != shape:
-            raise InputError(f"intensity: found shape {values.shape}, expected {shape} as in the slab")
+            raise InputError(
+                f"intensity: found shape {values.shape}, expected {shape} as in the slab"
+            )
 
     def _started(self, kind: np.dtype[Any]) -> _core.Components:
         if self._core is None:
             valued = self.same_value or self.delta is not None
-            table = bool(self.measure) or self.intensity
-            wanted = wanted_of(self.measure, self.measure)
-            holes = "holes" in self.measure
+            table = self.measure is not None or self.intensity
+            wanted, holes = self._wanted, self._holes
             self._core = _core.Components(
                 self.shape,
                 self.connectivity,
@@ -227,11 +245,11 @@ class Components:
         start: int = 0,
         stop: int | None = None,
         *,
-        out: npt.NDArray[np.integer[Any]] | None = None,
+        out: npt.NDArray[Any] | None = None,
         dtype: npt.DTypeLike | None = None,
         threads: int = 0,
         cancel: _core.CancelToken | None = None,
-    ) -> npt.NDArray[np.integer[Any]]:
+    ) -> npt.NDArray[Any]:
         """Write the labels of slices ``start`` to ``stop``, as often as wanted.
 
         Parameters
@@ -283,9 +301,8 @@ class Components:
         """
         core, count = self._finished(), self.count
         pixel = as_pixel(pixel_size)
-        holes = "holes" in self.measure
-        wanted = wanted_of(self.measure, self.measure)
-        sums = Sums.empty(count, euler=holes, intensity=self.intensity, **wanted)
+        holes = self._holes
+        sums = Sums.empty(count, euler=holes, intensity=self.intensity, **self._wanted)
         core.sums(sums.columns(), threads=threads, cancel=cancel)
         names = np.arange(1, count + 1, dtype=np.int64)
         table = region_table(names, sums, self.shape, pixel, edge_sigma_px)
@@ -317,4 +334,4 @@ class Components:
         """
         core, count = self._finished(), self.count
         found = core.contacts(threads=threads, cancel=cancel)
-        return contact_table(*found, np.arange(1, count + 1), as_pixel(pixel_size))
+        return contact_table(found, np.arange(1, count + 1), as_pixel(pixel_size))
