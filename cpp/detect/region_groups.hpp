@@ -9,12 +9,13 @@
 namespace cryolith::detect {
 
 inline constexpr int kDirections = 13;
+// Constants without linkage (not inline): a shared symbol would tie files of different instruction sets together.
 // (dz, dy, dx): one of each pair of opposite neighbours, in the order of Exits::count. Those of one (dz, dy) follow
 // each other: kDirection[0], then three for each of kRowSteps.
-inline constexpr int kDirection[kDirections][3] = {{0, 0, 1},  {0, 1, -1}, {0, 1, 0},  {0, 1, 1}, {1, -1, -1},
-                                                   {1, -1, 0}, {1, -1, 1}, {1, 0, -1}, {1, 0, 0}, {1, 0, 1},
-                                                   {1, 1, -1}, {1, 1, 0},  {1, 1, 1}};
-inline constexpr int kRowSteps[4][2] = {{0, 1}, {1, -1}, {1, 0}, {1, 1}};
+constexpr int kDirection[kDirections][3] = {{0, 0, 1},  {0, 1, -1}, {0, 1, 0},  {0, 1, 1}, {1, -1, -1},
+                                            {1, -1, 0}, {1, -1, 1}, {1, 0, -1}, {1, 0, 0}, {1, 0, 1},
+                                            {1, 1, -1}, {1, 1, 0},  {1, 1, 1}};
+constexpr int kRowSteps[4][2] = {{0, 1}, {1, -1}, {1, 0}, {1, 1}};
 
 // How many voxels, and the smallest and largest z, y, x.
 struct Extent {

@@ -116,7 +116,7 @@ def test_threads_and_slabs_change_no_byte(connectivity, kind):
     elif kind == "same_value":
         options, image = {"same_value": True}, (noise * 7).astype(np.uint8)
     elif kind == "delta":
-        options, image = {"delta": 0.02}, np.where(noise > 0.4, noise, 0)
+        options, image = {"delta": 0.06}, np.where(noise > 0.4, noise, 0)
     measure = ("axes", "surface", "holes") if kind in ("mask", "bounds") else ("axes", "surface")
     if connectivity == 18:
         measure = ("axes", "surface")
