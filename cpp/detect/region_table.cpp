@@ -12,8 +12,8 @@ constexpr int kExtent = 7, kMoments = 9, kExits = kDirections + 3, kIntensity = 
 template <class T>
 void check(const char* name, const View2<T>& view, index_t rows, index_t columns, bool wanted) {
   if (!wanted) return;
-  require((view.data != nullptr || rows == 0) && view.extent[0] == rows && view.extent[1] == columns, name, ": found ", view.extent[0],
-          " x ", view.extent[1], ", expected ", rows, " x ", columns);
+  require((view.data != nullptr || rows == 0) && view.extent[0] == rows && view.extent[1] == columns, name, ": found ",
+          view.extent[0], " x ", view.extent[1], ", expected ", rows, " x ", columns);
 }
 
 }  // namespace
@@ -48,8 +48,8 @@ void RegionColumns::start(index_t regions, const Wanted& wanted) {
   check("exits", exits, regions, kExits, wanted.exits);
   check("intensity", intensity, regions, kIntensity, wanted.intensity);
   require(wanted.extent || !wanted.intensity, "intensity: found no extent wanted, expected both");
-  require(!wanted.euler || ((euler.data != nullptr || regions == 0) && euler.extent[0] == regions), "euler: found ", euler.extent[0],
-          " rows, expected ", regions);
+  require(!wanted.euler || ((euler.data != nullptr || regions == 0) && euler.extent[0] == regions), "euler: found ",
+          euler.extent[0], " rows, expected ", regions);
   constexpr std::int64_t far = std::numeric_limits<std::int64_t>::max();
   constexpr std::int64_t no_extent[kExtent] = {0, far, far, far, -1, -1, -1};
   constexpr double infinity = std::numeric_limits<double>::infinity();

@@ -84,7 +84,7 @@ class Sums:
 def region_table(
     names: Int64, sums: Sums, shape: tuple[int, ...], pixel: Pixel, edge_sigma_px: float
 ) -> Table:
-    """Return the columns of :func:`cryolith.detect.regions`."""
+    """Return the columns of :func:`cryolith.detect.regions`; groups of sums are let go as they are used."""
     if not (math.isfinite(edge_sigma_px) and edge_sigma_px >= 0):
         raise InputError(f"edge_sigma_px: found {edge_sigma_px}, expected a length of 0 or more")
     voxels = sums.extent[:, 0].copy()
@@ -95,6 +95,7 @@ def region_table(
     table[f"diameter_{pixel.unit}"] = diameter
     if sums.exits is not None:
         table |= _surfaces(sums.exits, volume, diameter, pixel, edge_sigma_px)
+        sums.exits = None
     if sums.moments is not None:
         table |= _places(sums.moments, voxels, shape, pixel)
     for k, end in ((1, 0), (4, 1)):
@@ -102,6 +103,7 @@ def region_table(
             table[f"{name}{end}"] = sums.extent[:, k + i] + end
     if sums.moments is not None:
         table |= _axes(sums.moments, sums.extent, pixel)
+        sums.moments = None
     if sums.intensity is not None:
         table |= _intensities(names, voxels, sums.intensity)
     edge = np.array([n if n > 1 else -1 for n in shape])

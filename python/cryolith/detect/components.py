@@ -282,7 +282,7 @@ def _as_labels(labels: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[np.
         )
     if high <= a.size and high < 2**31:
         kind: npt.DTypeLike = np.int32
-        if a.dtype.kind in "bu" and a.dtype.itemsize <= 2:
+        if a.dtype.kind in "ub" and a.dtype.itemsize <= 2:
             kind = np.uint8 if a.dtype.itemsize == 1 else np.uint16
         return np.require(a, kind, ["C", "A"]), np.arange(1, high + 1, dtype=np.int64)
     # A few huge numbers: rows are made for those that occur only.
