@@ -42,6 +42,14 @@ def test_regions(benchmark, pores):
     assert table["voxels"].sum() == mask.sum()
 
 
+@pytest.mark.benchmark(group="regions")
+def test_find_regions(benchmark, pores):
+    mask, field = pores
+    found, table = benchmark(detect.find_regions, mask, field, threads=1)
+    assert found.count == len(table["label"])
+    assert table["voxels"].sum() == mask.sum()
+
+
 @pytest.mark.benchmark(group="volume")
 def test_interfaces_of_a_film(benchmark):
     rng = np.random.default_rng(1)

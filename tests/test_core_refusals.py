@@ -51,15 +51,16 @@ def test_a_filter_of_no_length_is_refused():
 
 
 def test_a_mistyped_number_of_threads_is_refused():
-    mask = np.zeros((3, 3, 3), np.uint8)
+    labels = np.zeros((3, 3, 3), np.uint8)
+    nothing = _core.RegionColumns(None, None, None, None, None)
     with pytest.raises(InputError, match="1 to 4096"):
-        _core.label(mask, 6, np.zeros((3, 3, 3), np.int32), 10**9)
+        _core.region_sums(labels, 0, None, nothing, False, 10**9)
 
 
-@pytest.mark.parametrize("connectivity", [6, 18, 26])
 @pytest.mark.parametrize("shape", [(0, 3, 3), (3, 0, 3), (3, 3, 0)])
-def test_a_mask_without_voxels_has_no_components(shape, connectivity):
-    assert _core.label(np.zeros(shape, np.uint8), connectivity, np.zeros(shape, np.int32)) == 0
+def test_a_volume_without_voxels_has_no_components(shape):
+    with pytest.raises(InputError, match="expected at least one voxel"):
+        _core.Components(shape, 26, (False,) * 5, False, None, 0.0)
 
 
 def test_unaligned_pixels_are_refused():

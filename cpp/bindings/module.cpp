@@ -10,5 +10,6 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   cryolith::bind::add_transforms(m);
   cryolith::bind::add_reconstruct(m);
   cryolith::bind::add_solvers(m);
+  cryolith::bind::add_components(m);
   cryolith::bind::add_detect(m);
 }

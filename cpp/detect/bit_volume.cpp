@@ -2,41 +2,48 @@
 #include "detect/bit_volume.hpp"
 
 #include <algorithm>
-#include <cstring>
+
+#include "detect/row_kernels.hpp"
 
 namespace cryolith::detect {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "pack_eight reads the first voxel from the lowest byte");
+constexpr index_t kSlices = 8;  // in a block of work
 
-// Eight bytes to eight bits, non-zero to one.
-word_t pack_eight(const std::uint8_t* values) {
-  constexpr word_t low7 = 0x7f7f7f7f7f7f7f7f;
-  word_t v;
-  std::memcpy(&v, values, sizeof v);
-  const word_t ones = ((((v & low7) + low7) | v) >> 7) & 0x0101010101010101;
-  return (ones * 0x0102040810204080) >> 56;  // gathers bit 0 of byte k into bit k of the top byte
+template <class Pack>
+void each_row(const Cpu& cpu, const index_t* extent, Pack pack) {
+  parallel_for(cpu, (extent[0] + kSlices - 1) / kSlices, [&](index_t block, int) {
+    for (index_t z = block * kSlices; z < std::min(extent[0], (block + 1) * kSlices); ++z)
+      for (index_t y = 0; y < extent[1]; ++y) pack(z, y);
+  });
 }
 
 }  // namespace
 
-BitVolume::BitVolume(const Cpu& cpu, View3<const std::uint8_t> mask)
-    : nz_(mask.extent[0]),
-      ny_(mask.extent[1]),
-      nx_(mask.extent[2]),
-      words_((nx_ + 63) / 64),
-      bits_((nz_ + 4) * (ny_ + 4) * (words_ + 2)) {
-  constexpr index_t slices = 8;
-  parallel_for(cpu, (nz_ + slices - 1) / slices, [&](index_t block, int) {
-    for (index_t z = block * slices; z < std::min(nz_, (block + 1) * slices); ++z)
-      for (index_t y = 0; y < ny_; ++y) pack_row(mask.data + (z * ny_ + y) * nx_, bits_.data() + offset(z, y));
-  });
+BitVolume::BitVolume(index_t nz, index_t ny, index_t nx)
+    : nz_(nz), ny_(ny), nx_(nx), words_((nx + 63) / 64), bits_((nz + 4) * (ny + 4) * (words_ + 2)) {}
+
+void BitVolume::pack(const Cpu& cpu, index_t z0, View3<const std::uint8_t> mask) {
+  const auto kernel = CRYOLITH_SELECT(pack_bytes);
+  each_row(cpu, mask.extent,
+           [&](index_t z, index_t y) { kernel(mask.data + (z * ny_ + y) * nx_, nx_, row(z0 + z, y)); });
 }
 
-void BitVolume::pack_row(const std::uint8_t* values, word_t* row) const {
-  index_t x = 0;
-  for (; x + 8 <= nx_; x += 8) row[x / 64] |= pack_eight(values + x) << (x % 64);
-  for (; x < nx_; ++x) row[x / 64] |= word_t{values[x] != 0} << (x % 64);
+void BitVolume::pack(const Cpu& cpu, index_t z0, View3<const float> values, float low, float high) {
+  const auto kernel = CRYOLITH_SELECT(pack_between);
+  each_row(cpu, values.extent,
+           [&](index_t z, index_t y) { kernel(values.data + (z * ny_ + y) * nx_, nx_, low, high, row(z0 + z, y)); });
+}
+
+void BitVolume::pack_rest(index_t z0, index_t z1, const BitVolume& other) {
+  const word_t last = bits_below(static_cast<int>(nx_ - 64 * (words_ - 1)));
+  for (index_t z = z0; z < z1; ++z)
+    for (index_t y = 0; y < ny_; ++y) {
+      const word_t* from = other.row(z, y);
+      word_t* to = row(z, y);
+      for (index_t w = 0; w < words_; ++w) to[w] = ~from[w];
+      to[words_ - 1] &= last;
+    }
 }
 
 }  // namespace cryolith::detect

@@ -1,41 +1,31 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
-#include <cstdint>
+#include <functional>
+#include <vector>
 
 #include "core/parallel.hpp"
+#include "detect/contacts.hpp"
+#include "detect/label_kernels.hpp"
+#include "detect/region_table.hpp"
 
 namespace cryolith::detect {
 
-// Columns of the exact sums of one region; coordinates in voxels from the corner of the volume.
-enum SumColumn : int {
-  kVoxels = 0,
-  kSum = 1,      // of z, y, x
-  kSquares = 4,  // of zz, yy, xx, zy, zx, yx
-  kLow = 10,     // smallest z, y, x
-  kHigh = 13,    // largest z, y, x
-  kExits = 16,   // voxels whose neighbour in each of kDirections lies outside the region
-  kSumColumns = 29
+// A label volume (nz, ny, nx), 0 for background and 1..regions, slice by slice: load(z, rows, stride) writes slice z,
+// one row every `stride` elements, and leaves what lies between them. Called from several threads.
+struct LabelSlices {
+  index_t extent[3];
+  Element element;  // u8, u16 or i32
+  index_t regions;
+  std::function<void(index_t z, void* rows, index_t stride)> load;
 };
-enum IntensityColumn : int {
-  kIntensitySum = 0,
-  kIntensitySquares = 1,
-  kMinimum = 2,
-  kMaximum = 3,
-  kIntensityColumns = 4
-};
+// Of labels in memory.
+LabelSlices slices_of(Element element, index_t regions, View3<const char> labels);
 
-inline constexpr int kDirections = 13;
-// (dz, dy, dx): one of each pair of opposite neighbours, in the order of the kExits columns.
-inline constexpr int kDirection[kDirections][3] = {{0, 0, 1},  {0, 1, -1}, {0, 1, 0},  {0, 1, 1}, {1, -1, -1},
-                                                   {1, -1, 0}, {1, -1, 1}, {1, 0, -1}, {1, 0, 0}, {1, 0, 1},
-                                                   {1, 1, -1}, {1, 1, 0},  {1, 1, 1}};
-
-// Sums over the voxels of each region in one pass. `labels` (nz, ny, nx) holds 0 for background and 1..n; row i of
-// `sums` (n, kSumColumns) belongs to label i + 1 and stays zero, with kLow at its largest, where no voxel has it.
-// `intensity` (nz, ny, nx) may be empty (data null); then `intensities` (n, kIntensityColumns) is not touched. Sums of
-// intensity are of (value - centre) and its square, in double precision, the same for any number of threads.
-// O(voxels) + O(regions); scratch of 4 bytes a region and thread, 270 bytes a region and chunk it appears in.
-void region_sums(const Cpu& cpu, View3<const std::int32_t> labels, View3<const float> intensity, double centre,
-                 View2<std::int64_t> sums, View2<double> intensities);
+// Sums over the voxels of each region in one pass; row i of the columns belongs to label i + 1. A neighbour of another
+// label, or outside of the volume, is an exit. `intensity` may be empty (data null). `contacts` may be null; else it
+// gets every pair of labels that meet. Same sums for any number of threads. O(voxels) + O(regions); scratch of 4 bytes
+// a region and thread, at most 210 bytes a region and chunk of 32 slices it appears in.
+void region_sums(const Cpu& cpu, const LabelSlices& labels, View3<const float> intensity, const Wanted& wanted,
+                 RegionColumns& columns, Contacts* contacts);
 
 }  // namespace cryolith::detect

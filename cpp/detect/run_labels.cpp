@@ -2,290 +2,266 @@
 #include "detect/run_labels.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <numeric>
 #include <utility>
 
+#include "detect/write_kernels.hpp"
+
 namespace cryolith::detect {
 namespace {
 
-constexpr index_t kChunkSlices = 32;  // even, so that a 2 x 2 super-row never straddles two chunks
 constexpr index_t kNowhere = std::numeric_limits<index_t>::max();
 
-std::uint32_t find_root(std::uint32_t* parent, std::uint32_t i) {
+id_t find_root(std::vector<id_t>& parent, id_t i) {
   while (parent[i] != i) i = parent[i] = parent[parent[i]];
   return i;
 }
 
-// The smaller root wins: a root is the first run of its set.
-void join_sets(std::uint32_t* parent, std::uint32_t a, std::uint32_t b) {
-  a = find_root(parent, a);
-  b = find_root(parent, b);
-  if (a < b)
-    parent[b] = a;
-  else
-    parent[a] = b;
-}
-
-// Runs that begin in `word` at or before position x.
-std::uint32_t starts_upto(word_t starts, int x) {
-  return static_cast<std::uint32_t>(std::popcount(starts & bits_upto(x)));
+std::size_t bytes_of(Element element) {
+  switch (element) {
+    case Element::u8:
+      return 1;
+    case Element::u16:
+      return 2;
+    default:
+      return 4;
+  }
 }
 
 }  // namespace
 
 RunLabels::RunLabels(const BitVolume& bits, int connectivity)
+    : bits_(bits), chunks_(static_cast<std::size_t>((bits.nz() + kChunkSlices - 1) / kChunkSlices)) {
+  grid_.bits = bits.rows();
+  grid_.connectivity = connectivity;
+  grid_.block_y = connectivity == 6 ? 1 : 2;
+  grid_.block_z = connectivity == 26 ? 2 : 1;
+  grid_.super_ny = (bits.ny() + grid_.block_y - 1) / grid_.block_y;
+  grid_.words = bits.words();
+  check_size();
+}
+
+RunLabels::RunLabels(BitVolume& bits, BitVolume& starts, int connectivity, Element element, float delta)
     : bits_(bits),
-      connectivity_(connectivity),
-      block_y_(connectivity == 6 ? 1 : 2),
-      block_z_(connectivity == 26 ? 2 : 1),
-      super_ny_((bits.ny() + block_y_ - 1) / block_y_),
-      stride_(bits.words() + 2),
+      split_bits_(&bits),
+      split_starts_(&starts),
       chunks_(static_cast<std::size_t>((bits.nz() + kChunkSlices - 1) / kChunkSlices)) {
-  // Every second voxel of every row may start a run.
-  require(kChunkSlices * bits.ny() * (bits.nx() / 2 + 1) < std::numeric_limits<id_t>::max(), "mask: found slices of ",
-          bits.ny(), " x ", bits.nx(), ", expected fewer than 2^27 voxels in a slice; label parts of the volume");
+  grid_.bits = bits.rows();
+  grid_.starts = starts.rows();
+  grid_.valued = true;
+  grid_.element = element;
+  grid_.delta = delta;
+  grid_.connectivity = connectivity;
+  grid_.block_y = grid_.block_z = 1;
+  grid_.super_ny = bits.ny();
+  grid_.words = bits.words();
+  check_size();
+}
+
+// The runs of a chunk are numbered by 32 bits: every voxel may start one.
+void RunLabels::check_size() const {
+  require(kChunkSlices * bits_.ny() * bits_.nx() < std::numeric_limits<id_t>::max(), "shape: found slices of ",
+          bits_.ny(), " x ", bits_.nx(), ", expected fewer than 2^27 voxels in a slice; label parts of the volume");
 }
 
 index_t RunLabels::planes_of(index_t chunk) const {
-  return (std::min(kChunkSlices, bits_.nz() - chunk * kChunkSlices) + block_z_ - 1) / block_z_;
+  return (std::min(kChunkSlices, bits_.nz() - chunk * kChunkSlices) + grid_.block_z - 1) / grid_.block_z;
 }
 
 RunLabels::Plane RunLabels::make_plane() const {
-  const auto size = static_cast<std::size_t>(super_ny_ * stride_);
-  return {std::vector<word_t>(size), std::vector<id_t>(size)};
-}
-
-// Fills the super-rows of super-plane `super_z` and numbers their runs from `next` on; returns the next free number.
-RunLabels::id_t RunLabels::fill_plane(index_t super_z, id_t next, Plane& plane, id_t* row_ids) const {
-  const index_t words = bits_.words();
-  for (index_t super_y = 0; super_y < super_ny_; ++super_y) {
-    word_t* super = plane.bits.data() + super_y * stride_ + 1;
-    id_t* ids = plane.ids.data() + super_y * stride_ + 1;
-    const index_t z = super_z * block_z_, y = super_y * block_y_;
-    const word_t* row00 = bits_.row(z, y);
-    const word_t* row01 = block_y_ == 2 ? bits_.row(z, y + 1) : row00;
-    const word_t* row10 = block_z_ == 2 ? bits_.row(z + 1, y) : row00;
-    const word_t* row11 = block_z_ == 2 ? bits_.row(z + 1, y + 1) : row01;
-    if (row_ids) row_ids[super_y] = next;
-    for (index_t w = 0; w < words; ++w) {
-      super[w] = row00[w] | row01[w] | row10[w] | row11[w];
-      ids[w] = next;
-      next += static_cast<id_t>(std::popcount(run_starts(super[w], super[w - 1])));
-    }
-    ids[words] = next;
+  const auto size = static_cast<std::size_t>(grid_.super_ny * (grid_.words + 2));
+  Plane plane{std::vector<word_t>(size), std::vector<word_t>(size), std::vector<id_t>(size), {}};
+  if (grid_.valued) {
+    const auto row = static_cast<std::size_t>(64 * grid_.words + 2 * kRowPad) * bytes_of(grid_.element);
+    plane.values.resize(static_cast<std::size_t>(grid_.super_ny) * row / sizeof(std::uint64_t));
   }
-  return next;
+  return plane;
 }
 
-RunLabels::Side RunLabels::side(const Plane& plane, index_t super_y, const word_t* row, const word_t* row2) const {
-  const index_t at = super_y * stride_ + 1;
-  return {plane.bits.data() + at, plane.ids.data() + at, row, row2};
-}
-
-// Joins the runs of `a` with the runs of `b` wherever a voxel of a's rows meets one of b's rows, |dx| <= Reach.
-template <int Reach, class Join>
-void RunLabels::touch(const Side& a, const Side& b, Join& join) const {
-  for (index_t w = 0; w < bits_.words(); ++w) {
-    const word_t own = a.at(w);
-    if (!own) continue;
-    const word_t other = b.at(w);
-    word_t left = 0, right = 0;
-    if constexpr (Reach > 0) {
-      left = other << 1 | b.at(w - 1) >> 63;
-      right = other >> 1 | b.at(w + 1) << 63;
-    }
-    word_t contact = own & (other | left | right);
-    const word_t starts_a = run_starts(a.super[w], a.super[w - 1]), starts_b = run_starts(b.super[w], b.super[w - 1]);
-    const word_t gap = ~(a.super[w] & b.super[w]);
-    while (contact) {
-      const int x = std::countr_zero(contact);
-      const word_t bit = word_t{1} << x;
-      const id_t run = a.ids[w] + starts_upto(starts_a, x) - 1;
-      if (b.super[w] & bit) {
-        join(run, b.ids[w] + starts_upto(starts_b, x) - 1);
-        const word_t end = gap & ~(bit - 1);  // the same pair of runs up to where either of them ends
-        if (!end) break;
-        contact &= ~word_t{0} << std::countr_zero(end);
-      } else {  // b has a hole here: its runs to the left and to the right may differ
-        const id_t before = b.ids[w] + static_cast<id_t>(std::popcount(starts_b & (bit - 1)));
-        if (left & bit) join(run, before - 1);
-        if (right & bit) join(run, x < 63 ? before : b.ids[w + 1]);
-        contact &= contact - 1;
-      }
-    }
+void RunLabels::load_values(index_t z, const ValueSlices& values, Plane& plane) const {
+  if (!grid_.valued) return;
+  if (z == kept_z_ && z < values.z0) {
+    plane.values = kept_.values;
+    return;
   }
+  const std::size_t bytes = bytes_of(grid_.element), row = static_cast<std::size_t>(bits_.nx()) * bytes;
+  const std::size_t stride = static_cast<std::size_t>(64 * grid_.words + 2 * kRowPad) * bytes;
+  const char* from =
+      static_cast<const char*>(values.data) + static_cast<std::size_t>((z - values.z0) * bits_.ny()) * row;
+  char* to = reinterpret_cast<char*>(plane.values.data()) + kRowPad * bytes;
+  for (index_t y = 0; y < bits_.ny(); ++y, from += row, to += stride) std::memcpy(to, from, row);
 }
 
-// Contacts of a super-row with the one before it in its plane.
-template <class Join>
-void RunLabels::touch_rows(index_t super_z, index_t super_y, const Plane& plane, Join& join) const {
-  const index_t z = super_z * block_z_, y = super_y * block_y_;
-  const word_t *here = bits_.row(z, y), *above = bits_.row(z, y - 1);
-  if (connectivity_ == 26)
-    touch<1>(side(plane, super_y, here, bits_.row(z + 1, y)), side(plane, super_y - 1, above, bits_.row(z + 1, y - 1)),
-             join);
-  else if (connectivity_ == 18)
-    touch<1>(side(plane, super_y, here, here), side(plane, super_y - 1, above, above), join);
-  else
-    touch<0>(side(plane, super_y, here, here), side(plane, super_y - 1, above, above), join);
+void RunLabels::split_slice(index_t z, const Plane& plane) {
+  const std::size_t bytes = bytes_of(grid_.element);
+  const std::size_t stride = static_cast<std::size_t>(64 * grid_.words + 2 * kRowPad) * bytes;
+  const char* row = reinterpret_cast<const char*>(plane.values.data()) + kRowPad * bytes;
+  for (index_t y = 0; y < bits_.ny(); ++y, row += stride) CRYOLITH_SELECT(split_row)
+  (grid_.element, row, grid_.words, grid_.delta, split_bits_->row(z, y), split_starts_->row(z, y));
 }
 
-// Contacts of a super-row with the super-plane before its own.
-template <class Join>
-void RunLabels::touch_planes(index_t super_z, index_t super_y, const Plane& plane, const Plane& before,
-                             Join& join) const {
-  const index_t z = super_z * block_z_, y = super_y * block_y_;
-  const word_t *here = bits_.row(z, y), *next = bits_.row(z, y + 1);
-  const word_t *below = bits_.row(z - 1, y), *below_next = bits_.row(z - 1, y + 1);
-  const word_t *below_last = bits_.row(z - 1, y - 1), *below_after = bits_.row(z - 1, y + 2);
-  auto meet = [&](index_t super_y_before, auto reach, const word_t* own, const word_t* own2, const word_t* other,
-                  const word_t* other2) {
-    touch<decltype(reach)::value>(side(plane, super_y, own, own2), side(before, super_y_before, other, other2), join);
-  };
-  constexpr std::integral_constant<int, 0> straight;
-  constexpr std::integral_constant<int, 1> diagonal;
-  const bool has_last = super_y > 0, has_after = super_y + 1 < super_ny_;
-  if (connectivity_ == 26) {
-    meet(super_y, diagonal, here, next, below, below_next);
-    if (has_last) meet(super_y - 1, diagonal, here, here, below_last, below_last);
-    if (has_after) meet(super_y + 1, diagonal, next, next, below_after, below_after);
-  } else if (connectivity_ == 18) {
-    meet(super_y, diagonal, here, here, below, below);
-    meet(super_y, diagonal, next, next, below_next, below_next);
-    meet(super_y, straight, here, here, below_next, below_next);
-    meet(super_y, straight, next, next, below, below);
-    if (has_last) meet(super_y - 1, straight, here, here, below_last, below_last);
-    if (has_after) meet(super_y + 1, straight, next, next, below_after, below_after);
-  } else {
-    meet(super_y, straight, here, here, below, below);
-  }
-}
-
-// Calls visit(z, y, word, piece, component) for each part of a run that lies in one word: `piece` are its bits in the
-// super-row whose first row is (z, y).
-template <class Visit>
-void RunLabels::visit_pieces(index_t chunk, Visit visit) const {
-  const Chunk& own = chunks_[static_cast<std::size_t>(chunk)];
-  const index_t planes = planes_of(chunk), super_z0 = chunk * kChunkSlices / block_z_;
-  Plane plane = make_plane();
-  for (index_t i = 0; i < planes; ++i) {
-    fill_plane(super_z0 + i, own.row_ids[static_cast<std::size_t>(i * super_ny_)], plane, nullptr);
-    for (index_t super_y = 0; super_y < super_ny_; ++super_y) {
-      const index_t at = super_y * stride_ + 1;
-      for (index_t w = 0; w < bits_.words(); ++w) {
-        const word_t super = plane.bits[static_cast<std::size_t>(at + w)];
-        const word_t before = plane.bits[static_cast<std::size_t>(at + w - 1)];
-        id_t run = plane.ids[static_cast<std::size_t>(at + w)];
-        if (super & 1 & (before >> 63)) --run;  // goes on from the word before
-        for (word_t rest = super; rest; ++run) {
-          const int x = std::countr_zero(rest), end = run_end(super, x);
-          const word_t piece = bits_below(end) & ~bits_below(x);
-          rest &= ~piece;
-          visit((super_z0 + i) * block_z_, super_y * block_y_, w, piece, own.component[run]);
-        }
-      }
-    }
-  }
-}
-
-void RunLabels::label_chunk(index_t chunk) {
-  Chunk& own = chunks_[static_cast<std::size_t>(chunk)];
-  const index_t planes = planes_of(chunk), super_z0 = chunk * kChunkSlices / block_z_;
-  own.row_ids.resize(static_cast<std::size_t>(planes * super_ny_));
+void RunLabels::label_chunk(index_t chunk, const ValueSlices& values) {
+  Chunk& own = at(chunk);
+  const index_t planes = planes_of(chunk), super_z0 = chunk * kChunkSlices / grid_.block_z;
+  own.row_ids.resize(static_cast<std::size_t>(planes * grid_.super_ny));
   std::vector<id_t>& parent = own.component;
   Plane plane = make_plane(), before = make_plane();
   id_t runs = 0;
   for (index_t i = 0; i < planes; ++i) {
     std::swap(plane, before);
-    const id_t next = fill_plane(super_z0 + i, runs, plane, own.row_ids.data() + i * super_ny_);
+    if (grid_.valued) {
+      load_values(super_z0 + i, values, plane);
+      split_slice(super_z0 + i, plane);
+    }
+    const id_t next =
+        CRYOLITH_SELECT(fill_plane)(grid_, super_z0 + i, runs, plane.view(), own.row_ids.data() + i * grid_.super_ny);
     parent.resize(next);
     std::iota(parent.begin() + static_cast<std::ptrdiff_t>(runs), parent.end(), runs);
     runs = next;
-    auto join = [p = parent.data()](id_t a, id_t b) { join_sets(p, a, b); };
-    for (index_t super_y = 0; super_y < super_ny_; ++super_y) {
-      if (super_y > 0) touch_rows(super_z0 + i, super_y, plane, join);
-      if (i > 0) touch_planes(super_z0 + i, super_y, plane, before, join);
-    }
+    const RunJoin join{parent.data(), nullptr, 0, nullptr, 0};
+    CRYOLITH_SELECT(touch_rows)(grid_, super_z0 + i, plane.view(), join);
+    if (i > 0) CRYOLITH_SELECT(touch_planes)(grid_, super_z0 + i, plane.view(), before.view(), join);
   }
   parent.shrink_to_fit();
   id_t components = 0;
   for (id_t r = 0; r < runs; ++r) parent[r] = parent[r] == r ? components++ : parent[parent[r]];  // roots come first
+  own.components = components;
+  if (in_raster_order()) return;
   own.first.assign(components, kNowhere);
-  visit_pieces(chunk, [&](index_t z, index_t y, index_t w, word_t piece, id_t component) {
-    index_t& first = own.first[component];
-    for (index_t dz = 0; dz < block_z_; ++dz)
-      for (index_t dy = 0; dy < block_y_; ++dy)
-        if (const word_t found = bits_.row(z + dz, y + dy)[w] & piece)
-          first = std::min(first, ((z + dz) * bits_.ny() + y + dy) * bits_.nx() + 64 * w + std::countr_zero(found));
-  });
+  visit(chunk, {}, own.first.data(), nullptr);
 }
 
-index_t RunLabels::join_chunks() {
-  index_t total = 0;
-  for (Chunk& chunk : chunks_) {
-    chunk.offset = total;
-    total += static_cast<index_t>(chunk.first.size());
+void RunLabels::visit(index_t chunk, const RegionSums& sums, index_t* first, const float* intensity) const {
+  const Chunk& own = at(chunk);
+  PlanePieces pieces{&grid_,
+                     {bits_.nz(), bits_.ny(), bits_.nx()},
+                     chunk * kChunkSlices / grid_.block_z,
+                     nullptr,
+                     own.component.data(),
+                     sums,
+                     first,
+                     intensity};
+  for (index_t i = 0; i < planes_of(chunk); ++i, ++pieces.super_z) {
+    pieces.row_ids = own.row_ids.data() + i * grid_.super_ny;
+    CRYOLITH_SELECT(add_pieces)(pieces);
+    if (pieces.intensity) pieces.intensity += grid_.block_z * bits_.ny() * bits_.nx();
   }
-  require(total < std::numeric_limits<id_t>::max(), "mask: found ", total,
-          " pieces, expected fewer than 2^32; label parts of the volume");
-  std::vector<id_t> parent(static_cast<std::size_t>(total));
-  std::iota(parent.begin(), parent.end(), id_t{0});
+}
+
+void RunLabels::add_sums(index_t chunk, const RegionSums& sums, const float* intensity) const {
+  visit(chunk, sums, nullptr, intensity);
+}
+
+void RunLabels::join_chunk(index_t chunk, const ValueSlices& values) {
+  Chunk& a = at(chunk);
+  a.offset = static_cast<index_t>(parent_.size());
+  const index_t total = a.offset + a.components;
+  require(total < std::numeric_limits<std::int32_t>::max(), "volume: found ", total,
+          " parts, expected fewer than 2^31; label parts of the volume");
+  parent_.resize(static_cast<std::size_t>(total));
+  std::iota(parent_.begin() + static_cast<std::ptrdiff_t>(a.offset), parent_.end(), static_cast<id_t>(a.offset));
+  if (chunk == 0) return;
+  const Chunk& b = at(chunk - 1);
   Plane plane = make_plane(), before = make_plane();
-  for (std::size_t k = 1; k < chunks_.size(); ++k) {
-    const Chunk &a = chunks_[k], &b = chunks_[k - 1];
-    const index_t super_z = static_cast<index_t>(k) * kChunkSlices / block_z_;
-    fill_plane(super_z, 0, plane, nullptr);
-    fill_plane(super_z - 1, b.row_ids[b.row_ids.size() - static_cast<std::size_t>(super_ny_)], before, nullptr);
-    auto join = [&](id_t x, id_t y) {
-      join_sets(parent.data(), static_cast<id_t>(a.offset) + a.component[x],
-                static_cast<id_t>(b.offset) + b.component[y]);
-    };
-    for (index_t super_y = 0; super_y < super_ny_; ++super_y) touch_planes(super_z, super_y, plane, before, join);
-  }
-  std::vector<index_t> first;
-  first.reserve(parent.size());
-  for (Chunk& chunk : chunks_) {
-    first.insert(first.end(), chunk.first.begin(), chunk.first.end());
-    std::vector<index_t>().swap(chunk.first);
-  }
-  return number_components(parent, first);
+  const index_t super_z = chunk * kChunkSlices / grid_.block_z;
+  load_values(super_z, values, plane);
+  load_values(super_z - 1, values, before);
+  CRYOLITH_SELECT(fill_plane)(grid_, super_z, 0, plane.view(), nullptr);
+  CRYOLITH_SELECT(fill_plane)
+  (grid_, super_z - 1, b.row_ids[b.row_ids.size() - static_cast<std::size_t>(grid_.super_ny)], before.view(), nullptr);
+  CRYOLITH_SELECT(touch_planes)
+  (grid_, super_z, plane.view(), before.view(),
+   {parent_.data(), a.component.data(), static_cast<id_t>(a.offset), b.component.data(), static_cast<id_t>(b.offset)});
 }
 
-// Numbers the sets by their first voxel and gives each piece its label.
-index_t RunLabels::number_components(std::vector<id_t>& parent, std::vector<index_t>& first) {
+void RunLabels::keep_slice(index_t z, const ValueSlices& values) {
+  if (!grid_.valued) return;
+  if (kept_.values.empty()) kept_ = make_plane();
+  load_values(z, values, kept_);
+  kept_z_ = z;
+}
+
+index_t RunLabels::finish() {
+  const std::size_t total = parent_.size();
+  labels_.assign(total, 0);
   std::vector<std::pair<index_t, id_t>> order;
-  for (id_t q = 0; q < parent.size(); ++q) {
-    const id_t root = find_root(parent.data(), q);
-    first[root] = std::min(first[root], first[q]);
+  for (id_t q = 0; q < total; ++q)
+    if (parent_[q] == q) order.emplace_back(q, q);
+  if (!in_raster_order()) {
+    std::vector<index_t> first;
+    first.reserve(total);
+    for (Chunk& chunk : chunks_) {
+      first.insert(first.end(), chunk.first.begin(), chunk.first.end());
+      std::vector<index_t>().swap(chunk.first);
+    }
+    for (id_t q = 0; q < total; ++q) {
+      const id_t root = find_root(parent_, q);
+      first[root] = std::min(first[root], first[q]);
+    }
+    for (auto& [voxel, root] : order) voxel = first[root];
+    std::sort(order.begin(), order.end());
   }
-  for (id_t q = 0; q < parent.size(); ++q)
-    if (parent[q] == q) order.emplace_back(first[q], q);
-  std::sort(order.begin(), order.end());
-  labels_.assign(parent.size(), 0);
   for (std::size_t i = 0; i < order.size(); ++i) labels_[order[i].second] = static_cast<std::int32_t>(i + 1);
-  for (id_t q = 0; q < parent.size(); ++q) labels_[q] = labels_[find_root(parent.data(), q)];
-  return static_cast<index_t>(order.size());
+  for (id_t q = 0; q < total; ++q) labels_[q] = labels_[find_root(parent_, q)];
+  std::vector<id_t>().swap(parent_);
+  count_ = static_cast<index_t>(order.size());
+  return count_;
 }
 
-void RunLabels::write_chunk(index_t chunk, View3<std::int32_t> labels) const {
-  const index_t z0 = chunk * kChunkSlices, z1 = std::min(z0 + kChunkSlices, bits_.nz());
-  const index_t slice = bits_.ny() * bits_.nx();
-  std::fill(labels.data + z0 * slice, labels.data + z1 * slice, 0);
-  const auto offset = static_cast<std::size_t>(chunks_[static_cast<std::size_t>(chunk)].offset);
-  visit_pieces(chunk, [&](index_t z, index_t y, index_t w, word_t piece, id_t component) {
-    const std::int32_t value = labels_[offset + component];
-    for (index_t dz = 0; dz < block_z_; ++dz)
-      for (index_t dy = 0; dy < block_y_; ++dy) {
-        word_t own = bits_.row(z + dz, y + dy)[w] & piece;
-        std::int32_t* out = labels.data + ((z + dz) * bits_.ny() + y + dy) * bits_.nx() + 64 * w;
-        while (own) {
-          const int x = std::countr_zero(own), end = run_end(own, x);
-          std::fill(out + x, out + end, value);
-          own &= ~bits_below(end);
-        }
-      }
-  });
+std::vector<index_t> RunLabels::first_voxels() const {
+  std::vector<index_t> out(static_cast<std::size_t>(count_), kNowhere), first;
+  for (index_t k = 0; k < chunks(); ++k) {
+    first.assign(static_cast<std::size_t>(parts(k)), kNowhere);
+    visit(k, {}, first.data(), nullptr);
+    for (std::size_t i = 0; i < first.size(); ++i) {
+      index_t& known = out[static_cast<std::size_t>(labels(k)[i] - 1)];
+      known = std::min(known, first[i]);
+    }
+  }
+  return out;
+}
+
+std::int32_t RunLabels::label_at(index_t z, index_t y, index_t x) const {
+  if (!(bits_.row(z, y)[x / 64] >> (x % 64) & 1)) return 0;
+  const index_t chunk = z / kChunkSlices, super_y = y / grid_.block_y;
+  const Chunk& own = at(chunk);
+  const index_t plane = z / grid_.block_z - chunk * kChunkSlices / grid_.block_z;
+  id_t run = own.row_ids[static_cast<std::size_t>(plane * grid_.super_ny + super_y)];
+  word_t before = 0;
+  for (index_t w = 0; w <= x / 64; ++w) {
+    word_t all = 0;
+    for (int q = 0; q < grid_.block_y * grid_.block_z; ++q)
+      all |= bits_.row(z - z % grid_.block_z + q / grid_.block_y, super_y * grid_.block_y + q % grid_.block_y)[w];
+    const word_t starts = grid_.valued ? split_starts_->row(z, y)[w] : run_starts(all, before);
+    run += static_cast<id_t>(count_ones(w == x / 64 ? starts & bits_upto(static_cast<int>(x % 64)) : starts));
+    before = all;
+  }
+  return labels(chunk)[own.component[run - 1]];
+}
+
+void RunLabels::write(index_t z0, index_t z1, Element element, void* out, index_t stride, index_t slice_stride) const {
+  const index_t chunk = z0 / kChunkSlices, super_z0 = chunk * kChunkSlices / grid_.block_z;
+  const Chunk& own = at(chunk);
+  const auto slice_of = [&](index_t z) -> void* {
+    if (z < z0 || z >= z1) return nullptr;
+    return static_cast<char*>(out) + static_cast<std::size_t>((z - z0) * slice_stride) * bytes_of(element);
+  };
+  for (index_t super_z = z0 / grid_.block_z; super_z * grid_.block_z < z1; ++super_z) {
+    const index_t z = super_z * grid_.block_z;
+    CRYOLITH_SELECT(write_labels)
+    ({&grid_,
+      bits_.ny(),
+      bits_.nx(),
+      super_z,
+      own.row_ids.data() + (super_z - super_z0) * grid_.super_ny,
+      own.component.data(),
+      labels(chunk),
+      element,
+      {slice_of(z), slice_of(z + 1)},
+      stride});
+  }
 }
 
 }  // namespace cryolith::detect

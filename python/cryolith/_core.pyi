@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'ExactSum', 'FftPlan', 'FrameStack', 'FrameSum', 'FreePlan', 'ProjectionPlan', 'ahead_step', 'available_threads', 'bend', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'displacement_sums', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gradient_step', 'invert_step', 'isa', 'label', 'local_scratch_bytes', 'log_polar', 'multiply_step', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'segment_step', 'smooth_step', 'square_step', 'straighten', 'subtract_step', 'update_step', 'uphill', 'variation_step', 'walk_step', 'warp_image', 'warp_volume', 'wbp']
+__all__: list[str] = ['CancelToken', 'Components', 'ExactSum', 'FftPlan', 'FrameStack', 'FrameSum', 'FreePlan', 'ProjectionPlan', 'RegionColumns', 'ahead_step', 'available_threads', 'bend', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'displacement_sums', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gradient_step', 'invert_step', 'isa', 'local_scratch_bytes', 'log_polar', 'multiply_step', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'segment_step', 'smooth_step', 'square_step', 'straighten', 'subtract_step', 'update_step', 'uphill', 'variation_step', 'walk_step', 'warp_image', 'warp_volume', 'wbp']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -201,6 +201,61 @@ class ExactSum:
         ...
     def __init__(self) -> None:
         ...
+class RegionColumns:
+    """
+    Where sums over regions go; None where they are not wanted.
+    """
+    def __init__(self, extent: numpy.typing.NDArray[numpy.int64] | None, moments: numpy.typing.NDArray[numpy.int64] | None, exits: numpy.typing.NDArray[numpy.int64] | None, euler: numpy.typing.NDArray[numpy.int64] | None, intensity: numpy.typing.NDArray[numpy.float64] | None) -> None:
+        ...
+class Components:
+    """
+    Connected components of slabs of slices, and their sums.
+    """
+    def __init__(self, shape: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(3)"], connectivity: typing.SupportsInt | typing.SupportsIndex, wanted: typing.Annotated[collections.abc.Sequence[bool], "FixedSize(5)"], nested: bool, kind: str | None, delta: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    def add_between(self, volume: numpy.typing.NDArray[numpy.float32], low: typing.SupportsFloat | typing.SupportsIndex, high: typing.SupportsFloat | typing.SupportsIndex, intensity: numpy.typing.NDArray[numpy.float32] | None, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        ...
+    def add_mask(self, mask: numpy.typing.NDArray[numpy.uint8], intensity: numpy.typing.NDArray[numpy.float32] | None, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        ...
+    @typing.overload
+    def add_values(self, values: numpy.typing.NDArray[numpy.float32], intensity: numpy.typing.NDArray[numpy.float32] | None, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        ...
+    @typing.overload
+    def add_values(self, values: numpy.typing.NDArray[numpy.uint8], intensity: numpy.typing.NDArray[numpy.float32] | None, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        ...
+    @typing.overload
+    def add_values(self, values: numpy.typing.NDArray[numpy.uint16], intensity: numpy.typing.NDArray[numpy.float32] | None, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        ...
+    @typing.overload
+    def add_values(self, values: numpy.typing.NDArray[numpy.int32], intensity: numpy.typing.NDArray[numpy.float32] | None, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        ...
+    def contacts(self, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> tuple[numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.int64]]:
+        """
+        Return the pairs of components that meet (n, 2) and how often in each of 13 directions (n, 13).
+        """
+    def finish(self) -> int:
+        """
+        After the last slab: number the components and return how many.
+        """
+    def nesting(self, enclosing: numpy.typing.NDArray[numpy.int32], holes: numpy.typing.NDArray[numpy.int64]) -> None:
+        ...
+    def sums(self, columns: RegionColumns, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        ...
+    @typing.overload
+    def write(self, labels: numpy.typing.NDArray[numpy.uint8], z0: typing.SupportsInt | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        """
+        Write the labels from slice z0 on.
+        """
+    @typing.overload
+    def write(self, labels: numpy.typing.NDArray[numpy.uint16], z0: typing.SupportsInt | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        """
+        Write the labels from slice z0 on.
+        """
+    @typing.overload
+    def write(self, labels: numpy.typing.NDArray[numpy.int32], z0: typing.SupportsInt | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        """
+        Write the labels from slice z0 on.
+        """
 def ahead_step(momentum: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], earlier: numpy.typing.NDArray[numpy.float32], ahead: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
     ahead <- volume + momentum (volume - earlier), earlier <- volume.
@@ -277,10 +332,6 @@ def isa() -> str:
     """
     Instruction set in use: baseline, x86-64-v3 or x86-64-v4.
     """
-def label(mask: numpy.typing.NDArray[numpy.uint8], connectivity: typing.SupportsInt | typing.SupportsIndex, labels: numpy.typing.NDArray[numpy.int32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> int:
-    """
-    Number the connected components of mask (nz, ny, nx) uint8 into labels int32; return how many.
-    """
 def local_scratch_bytes(height: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex) -> int:
     """
     Memory that either holds besides its arguments.
@@ -305,9 +356,20 @@ def reduce_images(images: numpy.typing.NDArray[numpy.float32], row_weight: numpy
     """
     Apply one sparse linear map along rows and one along columns.
     """
-def region_sums(labels: numpy.typing.NDArray[numpy.int32], intensity: numpy.typing.NDArray[numpy.float32] | None, centre: typing.SupportsFloat | typing.SupportsIndex, sums: numpy.typing.NDArray[numpy.int64], intensities: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+@typing.overload
+def region_sums(labels: numpy.typing.NDArray[numpy.uint8], regions: typing.SupportsInt | typing.SupportsIndex, intensity: numpy.typing.NDArray[numpy.float32] | None, columns: RegionColumns, contacts: bool, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> tuple[numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.int64]] | None:
     """
-    Sum coordinates, box, exits and intensity over the voxels of each label into sums (n, 29) and intensities (n, 4).
+    Sum over the voxels of each label; return the pairs that meet (n, 2) and how often (n, 13) if asked.
+    """
+@typing.overload
+def region_sums(labels: numpy.typing.NDArray[numpy.uint16], regions: typing.SupportsInt | typing.SupportsIndex, intensity: numpy.typing.NDArray[numpy.float32] | None, columns: RegionColumns, contacts: bool, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> tuple[numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.int64]] | None:
+    """
+    Sum over the voxels of each label; return the pairs that meet (n, 2) and how often (n, 13) if asked.
+    """
+@typing.overload
+def region_sums(labels: numpy.typing.NDArray[numpy.int32], regions: typing.SupportsInt | typing.SupportsIndex, intensity: numpy.typing.NDArray[numpy.float32] | None, columns: RegionColumns, contacts: bool, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> tuple[numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.int64]] | None:
+    """
+    Sum over the voxels of each label; return the pairs that meet (n, 2) and how often (n, 13) if asked.
     """
 def register_pairs(reference: numpy.typing.NDArray[numpy.float32], moving: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float64], max_shift: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 
 import numpy as np
@@ -61,7 +62,6 @@ def test_label_equals_scipy_for_any_threads(shape, connectivity):
         for threads in (1, 2, 3):
             labels, found = label(mask, connectivity, threads=threads)
             assert found == count
-            assert labels.dtype == np.int32
             np.testing.assert_array_equal(labels, expected)
 
 
@@ -116,6 +116,117 @@ def test_label_refuses_by_name(mask, message):
 def test_label_refuses_an_unknown_connectivity():
     with pytest.raises(InputError, match="connectivity: found 4, expected 6, 18 or 26"):
         label(np.zeros((2, 2, 2), bool), 4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    values=hnp.arrays(
+        st.sampled_from([np.uint8, np.uint16, np.int32]),
+        hnp.array_shapes(min_dims=3, max_dims=3, max_side=7),
+        elements=st.integers(0, 3),
+    ),
+    connectivity=st.sampled_from([6, 18, 26]),
+)
+def test_equal_values_are_flooded_apart(values, connectivity):
+    expected, count = reference.label(values, connectivity, lambda a, b: a == b)
+    labels, found = label(values, connectivity, same_value=True, threads=2)
+    assert found == count
+    np.testing.assert_array_equal(labels, expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    values=hnp.arrays(
+        np.float32,
+        hnp.array_shapes(min_dims=3, max_dims=3, max_side=7),
+        elements=st.sampled_from([0, -0.5, 0.25, 0.5, 0.75, 1, 3, np.nan, np.inf]),
+    ),
+    connectivity=st.sampled_from([6, 18, 26]),
+    delta=st.sampled_from([0.0, 0.25, 0.5, 1.0]),
+)
+def test_values_within_delta_are_flooded_together(values, connectivity, delta):
+    image = np.where(np.isfinite(values), values, 0)
+    expected, count = reference.label(image, connectivity, lambda a, b: abs(a - b) <= delta)
+    labels, found = label(values, connectivity, delta=delta, threads=2)
+    assert found == count
+    np.testing.assert_array_equal(labels, expected)
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 64), (33, 7, 130), (65, 40, 128), (35, 1, 1)], ids=str)
+@pytest.mark.parametrize("connectivity", [6, 18, 26])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.int64, np.float32])
+def test_every_value_on_its_own_is_what_scipy_finds(shape, connectivity, dtype):
+    # Long runs, so that words, chunks and rows are crossed by them.
+    rng = np.random.default_rng(8)
+    values = rng.integers(0, 4, shape).repeat(5, axis=2)[:, :, : shape[2]]
+    values[:, 1:] = np.where(rng.random(values[:, 1:].shape) < 0.6, values[:, :-1], values[:, 1:])
+    structure = ndi.generate_binary_structure(3, RANK[connectivity])
+    expected = np.zeros(shape, int)
+    for value in range(1, 4):
+        parts, count = ndi.label(values == value, structure)
+        expected += np.where(parts > 0, parts + expected.max(), 0)
+    options = {"delta": 0.5} if dtype == np.float32 else {"same_value": True}
+    for threads in (1, 3):
+        labels, count = label(values.astype(dtype), connectivity, threads=threads, **options)
+        assert count == expected.max()
+        np.testing.assert_array_equal(labels, in_raster_order(expected))
+
+
+def test_bounds_are_those_of_numpy_and_nan_is_background():
+    edge = np.float32(0.1)
+    image = np.full((2, 3, 70), np.nan, np.float32)
+    image[0, 0, :5] = [edge, np.nextafter(edge, np.float32(1)), 0.05, np.inf, -np.inf]
+    for bounds, found in (
+        ({"above": 0.1}, [1, 3]),
+        ({"below": 0.1}, [2, 4]),
+        ({"above": 0.05, "below": 1.0}, [0, 1]),
+        ({"above": 0, "below": 1}, [0, 1, 2]),
+    ):
+        where = ~np.isnan(image)
+        where &= image > bounds["above"] if "above" in bounds else True
+        where &= image < bounds["below"] if "below" in bounds else True
+        assert np.flatnonzero(where).tolist() == found
+        labels, _ = label(image, **bounds)
+        assert np.flatnonzero(labels).tolist() == found
+    mask = np.random.default_rng(2).random((33, 20, 130)).astype(np.float32)
+    np.testing.assert_array_equal(label(mask, above=0.6)[0], label(mask > 0.6)[0])
+
+
+def test_labels_come_in_the_smallest_type_or_the_one_asked_for():
+    one = np.ones((2, 2, 2), bool)
+    assert label(one)[0].dtype == np.uint8
+    many = np.zeros((1, 32, 32), bool)
+    many[:, ::2, ::2] = True
+    assert label(many)[0].dtype == np.uint16  # 256 of them
+    assert label(many, dtype=np.int32)[0].dtype == np.int32
+    out = np.full(many.shape, 7, np.int32)
+    got, _ = label(many, out=out)
+    assert got is out
+    np.testing.assert_array_equal(out, label(many)[0])
+    most = np.zeros((1, 512, 520), bool)
+    most[:, ::2, ::2] = True
+    assert label(most)[0].dtype == np.int32  # 66560 of them
+    assert label(most)[0].max() == 256 * 260
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "message"),
+    [
+        (np.ones((1, 32, 32), bool), {"dtype": np.float32}, "dtype: found float32"),
+        (np.eye(600, dtype=bool)[None, ::2], {"dtype": np.uint8}, "dtype: found uint8 for 300"),
+        (np.ones((2, 2, 2), bool), {"out": np.zeros((2, 2, 3), np.uint8)}, "out: found"),
+        (np.ones((2, 2, 2)), {"same_value": True}, "use delta=0"),
+        (np.ones((2, 2, 2)), {"delta": -1.0}, "delta: found -1"),
+        (np.ones((2, 2, 2)), {"delta": math.nan}, "delta: found nan"),
+        (np.ones((2, 2, 2)), {"above": math.nan}, "above, below: found nan"),
+        (np.ones((2, 2, 2), int), {"delta": 1.0, "same_value": True}, "expected one of them"),
+        (np.ones((2, 2, 2), int), {"above": 1.0, "same_value": True}, "expected one of them"),
+        (np.full((2, 2, 2), 2**40), {"same_value": True}, "number the values"),
+    ],
+)
+def test_label_refuses_options_by_name(image, options, message):
+    with pytest.raises(InputError, match=message):
+        label(image, 6, **options)
 
 
 def test_label_can_be_cancelled():

@@ -11,7 +11,9 @@ import scipy.ndimage as ndi
 from reference import detect as reference
 
 from cryolith import InputError, Volume, _core
-from cryolith.detect import label, regions
+from cryolith.detect import contacts, label, regions
+from cryolith.detect._crofton import direction_shares
+from cryolith.detect._region_table import Sums
 
 
 def ball(radius, centre=(0.0, 0.0, 0.0), size=None):
@@ -21,44 +23,49 @@ def ball(radius, centre=(0.0, 0.0, 0.0), size=None):
     return r2 <= radius**2
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 5, 9), (5, 4, 3), (33, 6, 7), (18, 9, 20)])
-def test_sums_equal_the_definition(shape):
+def measured(labels, regions_, values=None, threads=1, contacts=False):
+    sums = Sums.empty(regions_, moments=True, exits=True, euler=False, intensity=values is not None)
+    pairs = _core.region_sums(labels, regions_, values, sums.columns(), contacts, threads)
+    return sums, pairs
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 5, 9), (5, 4, 3), (33, 6, 7), (18, 9, 200)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
+def test_sums_equal_the_definition(shape, dtype):
     rng = np.random.default_rng(11)
-    labels = rng.integers(0, 4, shape, dtype=np.int32)
+    labels = rng.integers(0, 4, shape).astype(dtype)
     values = rng.standard_normal(shape).astype(np.float32)
-    results = []
-    for threads in (1, 2, 3):
-        sums, moments = np.empty((3, 29), np.int64), np.empty((3, 4))
-        _core.region_sums(labels, values, 0.25, sums, moments, threads)
-        results.append((sums.tobytes(), moments.tobytes()))
-    assert len(set(results)) == 1
+    results = [measured(labels, 3, values, threads, True) for threads in (1, 2, 3)]
+    same = [
+        [getattr(s, n).tobytes() for n in ("extent", "moments", "exits", "intensity")]
+        + [p.tobytes() for p in pairs]
+        for s, pairs in results
+    ]
+    assert same[0] == same[1] == same[2]
+    sums, (pairs, counts) = results[0]
     for value in range(1, 4):
         z, y, x = np.nonzero(labels == value)
         if len(z) == 0:
-            assert sums[value - 1, 0] == 0
+            assert sums.extent[value - 1, 0] == 0
             continue
-        row = [len(z), z.sum(), y.sum(), x.sum()]
-        row += [
-            (z * z).sum(),
-            (y * y).sum(),
-            (x * x).sum(),
-            (z * y).sum(),
-            (z * x).sum(),
-            (y * x).sum(),
-        ]
-        row += [z.min(), y.min(), x.min(), z.max(), y.max(), x.max()]
-        row += reference.exits(labels, value)
-        assert sums[value - 1].tolist() == [int(v) for v in row]
-        inside = values[labels == value].astype(np.float64) - 0.25
+        row = [len(z), z.min(), y.min(), x.min(), z.max(), y.max(), x.max()]
+        assert sums.extent[value - 1].tolist() == [int(v) for v in row]
+        row = [z.sum(), y.sum(), x.sum(), z @ z, y @ y, x @ x, z @ y, z @ x, y @ x]
+        assert sums.moments[value - 1].tolist() == [int(v) for v in row]
+        row = reference.exits(labels.astype(int), value) + reference.border(labels, value)
+        assert sums.exits[value - 1].tolist() == row
+        centre, total, squares, low, high = sums.intensity[value - 1]
+        inside = values[labels == value].astype(np.float64) - centre
         # Each addition rounds by at most half an ulp of the largest partial sum.
-        bound = len(z) * np.finfo(float).eps * np.abs(inside).sum()
-        assert abs(moments[value - 1, 0] - inside.sum()) <= bound
-        assert (
-            abs(moments[value - 1, 1] - (inside**2).sum())
-            <= len(z) * np.finfo(float).eps * (inside**2).sum()
-        )
-        assert moments[value - 1, 2] == values[labels == value].min()
-        assert moments[value - 1, 3] == values[labels == value].max()
+        bound = len(z) * np.finfo(float).eps
+        assert abs(total - inside.sum()) <= bound * np.abs(inside).sum()
+        assert abs(squares - (inside**2).sum()) <= bound * (inside**2).sum()
+        assert low == values[labels == value].min()
+        assert high == values[labels == value].max()
+    expected = reference.contacts(labels.astype(int))
+    assert [tuple(p) for p in pairs.tolist()] == sorted(expected)
+    for pair, count in zip(pairs.tolist(), counts, strict=True):
+        assert count.tolist() == expected[tuple(pair)].tolist()
 
 
 def test_table_agrees_with_scipy():
@@ -101,18 +108,50 @@ def test_a_ball_has_the_surface_and_axes_of_a_ball(radius, bound):
     assert abs(table["sphericity"][0] - 1) < 0.02
 
 
-def test_the_shares_of_the_thirteen_directions_cover_the_sphere():
-    from cryolith.detect import components
-
-    share = np.array([components._SHARE[k] for k in components._KINDS])
-    assert abs(share.sum() - 1) < 1e-7
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (2.0, 1.0, 1.0), (0.7, 1.3, 3.0)])
+def test_the_shares_of_the_thirteen_directions_cover_the_sphere(spacing):
+    share = direction_shares(spacing)
+    assert abs(share.sum() - 1) < 1e-12
     # Nearest direction of 20 000 points spread over the sphere: sampling error about 1 / sqrt(20 000) of each.
     i = np.arange(20000) + 0.5
     polar, turn = np.arccos(1 - 2 * i / 20000), np.pi * (1 + 5**0.5) * i
     points = np.c_[np.cos(turn) * np.sin(polar), np.sin(turn) * np.sin(polar), np.cos(polar)]
-    unit = np.array(reference.DIRECTIONS) / np.linalg.norm(reference.DIRECTIONS, axis=1)[:, None]
+    along = np.array(reference.DIRECTIONS) * spacing
+    unit = along / np.linalg.norm(along, axis=1)[:, None]
     counted = np.bincount(np.abs(points @ unit.T).argmax(axis=1), minlength=13) / len(points)
     np.testing.assert_allclose(counted, share, atol=1 / math.sqrt(20000) * 0.1)
+
+
+def test_the_shares_for_cubes_are_the_published_ones():
+    # Legland, Kieu & Devaux 2007: face, edge and corner neighbours, of the half sphere.
+    published = {1: 0.09155578240952, 2: 0.07396125575216, 3: 0.07039127956464}
+    kinds = [sum(abs(c) for c in d) for d in reference.DIRECTIONS]
+    np.testing.assert_allclose(
+        direction_shares((1.0, 1.0, 1.0)), [published[k] for k in kinds], rtol=0, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("spacing", [(20.0, 10.0, 10.0), (10.0, 15.0, 30.0)])
+def test_a_ball_of_flat_voxels_has_the_surface_and_axes_of_a_ball(spacing):
+    radius = 30.0  # nm
+    steps = np.array(spacing) / 10
+    n = [2 * math.ceil(radius / s) + 5 for s in steps]
+    z, y, x = ((g - (m - 1) / 2) * s for g, m, s in zip(np.indices(n), n, steps, strict=True))
+    table = regions((z**2 + y**2 + x**2 <= radius**2).astype(int), pixel_size=spacing)
+    assert abs(table["surface_nm2"][0] / (4 * math.pi * radius**2) - 1) < 0.01
+    assert abs(table["volume_nm3"][0] / (4 / 3 * math.pi * radius**3) - 1) < 0.01
+    for k in (1, 2, 3):
+        assert abs(table[f"axis{k}_nm"][0] - 2 * radius) < 0.1 * max(steps)
+
+
+def test_border_is_the_area_on_the_faces_of_the_volume():
+    labels = np.zeros((4, 5, 6), np.uint8)
+    labels[0, 0, 0:3] = 1
+    labels[1:3, 1:3, 1:3] = 2
+    labels[3, 4, 5] = 3
+    table = regions(labels, pixel_size=(10.0, 20.0, 30.0))
+    # Faces across z measure 2 x 3 nm^2, across y 1 x 3, across x 1 x 2.
+    assert table["border_nm2"].tolist() == [3 * 6 + 3 * 3 + 2, 0, 6 + 3 + 2]
 
 
 def test_an_ellipsoid_shows_its_axes_and_their_directions():
@@ -213,7 +252,11 @@ def test_no_region_and_huge_labels():
         (np.zeros((2, 2), int), None, "expected integers with axes"),
         (-np.ones((2, 2, 2), int), None, "labels: found -1"),
         (np.ones((2, 2, 2), int), np.ones((2, 2, 3)), "intensity: found shape"),
-        (np.ones((2, 2, 2), int), np.full((2, 2, 2), np.nan), "intensity: found 8 NaN"),
+        (
+            np.ones((2, 2, 2), int),
+            np.full((2, 2, 2), np.nan),
+            "intensity: found NaN or infinite voxels in 1 regions",
+        ),
     ],
 )
 def test_regions_refuses_by_name(labels, values, message):
@@ -221,13 +264,95 @@ def test_regions_refuses_by_name(labels, values, message):
         regions(labels, values)
 
 
+def test_regions_measures_what_it_is_asked_for():
+    labels = ball(4).astype(np.uint8)
+    lean = regions(labels, measure=())
+    assert set(lean) == {
+        *("label", "voxels", "volume_px3", "diameter_px", "touches_border"),
+        *("z0", "y0", "x0", "z1", "y1", "x1"),
+    }
+    full = regions(labels)
+    for name, column in lean.items():
+        np.testing.assert_array_equal(column, full[name])
+    assert "surface_px2" not in regions(labels, measure=("axes",))
+    for wrong in (("area",), "axes", ("holes",)):
+        with pytest.raises(InputError, match="measure: found"):
+            regions(labels, measure=wrong)
+
+
+def test_nan_outside_of_the_regions_is_nobodys_business():
+    labels = np.zeros((3, 4, 5), np.uint8)
+    labels[1, 1, 1:4] = 1
+    values = np.full(labels.shape, np.nan, np.float32)
+    values[1, 1, 1:4] = (1, 2, 6)
+    table = regions(labels, values)
+    assert table["intensity_mean"][0] == 3
+    assert (table["intensity_min"][0], table["intensity_max"][0]) == (1, 6)
+    values[1, 1, 2] = np.inf
+    with pytest.raises(InputError, match="in 1 regions, the first of them 1"):
+        regions(labels, values)
+
+
+def test_intensity_keeps_its_digits_on_a_high_level():
+    rng = np.random.default_rng(3)
+    values = (1e6 + rng.standard_normal((40, 30, 70))).astype(np.float32)
+    labels = np.ones(values.shape, np.uint8)
+    table = regions(labels, values)
+    exact = values.astype(np.float64)
+    assert abs(table["intensity_sd"][0] / exact.std() - 1) < 1e-9
+    assert abs(table["intensity_mean"][0] - exact.mean()) < 1e-9 * 1e6 * 1e-3
+
+
+@pytest.mark.parametrize("radius", [5, 7, 12])
+def test_the_contact_of_a_ball_with_its_matrix_is_the_balls_surface(radius):
+    # Over random places on the grid: one digitised ball alone is up to 2 % off, as its volume is.
+    rng = np.random.default_rng(0)
+    areas = []
+    for centre in rng.uniform(-0.5, 0.5, (20, 3)):
+        inside = ball(radius, centre)
+        labels = np.where(inside, 700, 3).astype(np.uint16)
+        labels[0, 0, :2] = 0
+        table = contacts(labels, pixel_size=20.0)
+        assert (table["label"].tolist(), table["other"].tolist()) == ([3], [700])
+        shared = sum(int(np.diff(inside, axis=a).sum()) for a in range(3))
+        assert table["faces"].tolist() == [shared]
+        assert table["contact_nm2"][0] == pytest.approx(
+            regions(inside.astype(int))["surface_px2"][0] * 4
+        )
+        areas.append(table["contact_nm2"][0])
+    assert abs(np.mean(areas) / (4 * math.pi * (2 * radius) ** 2) - 1) < 0.01
+
+
+def test_contacts_background_and_border_add_up_to_the_surface():
+    rng = np.random.default_rng(6)
+    labels = rng.integers(0, 5, (9, 10, 70)).astype(np.int32)
+    framed = np.pad(np.where(labels == 0, 5, labels), 1, constant_values=6)
+    inner, table = regions(framed), contacts(framed)
+    for value in range(1, 6):
+        both = (table["label"] == value) | (table["other"] == value)
+        surface = inner["surface_px2"][value - 1]
+        assert abs(table["contact_px2"][both].sum() - surface) < 1e-9 * surface
+
+
 def test_the_core_checks_what_it_is_given():
     labels = np.full((2, 2, 2), 3, np.int32)
     with pytest.raises(InputError, match="labels: found 3, expected 0 to 2"):
-        _core.region_sums(labels, None, 0.0, np.empty((2, 29), np.int64), np.empty((2, 4)))
-    with pytest.raises(InputError, match="sums: found 28 columns"):
-        _core.region_sums(labels, None, 0.0, np.empty((3, 28), np.int64), np.empty((3, 4)))
-    with pytest.raises(TypeError):
+        measured(labels, 2)
+    with pytest.raises(InputError, match="labels: found -3, expected 0 to 2"):
+        measured(-labels, 2)
+    narrow = _core.RegionColumns(None, np.empty((3, 8), np.int64), None, None, None)
+    with pytest.raises(InputError, match="moments: found 3 x 8, expected 3 x 9"):
+        _core.region_sums(labels, 3, None, narrow, False)
+    alone = _core.RegionColumns(None, None, None, None, np.empty((3, 5)))
+    with pytest.raises(InputError, match="intensity: found no extent"):
+        _core.region_sums(labels, 3, np.zeros((2, 2, 2), np.float32), alone, False)
+    with pytest.raises(InputError, match="intensity: found 0 elements"):
         _core.region_sums(
-            labels.astype(np.int64), None, 0.0, np.empty((3, 29), np.int64), np.empty((3, 4))
+            labels,
+            3,
+            None,
+            Sums.empty(3, moments=False, exits=False, euler=False, intensity=True).columns(),
+            False,
         )
+    with pytest.raises(TypeError):
+        measured(labels.astype(np.int64), 3)

@@ -22,8 +22,8 @@ def neighbours(connectivity):
     return [o for o in itertools.product((-1, 0, 1), repeat=3) if 0 < np.abs(o).sum() <= reach]
 
 
-def label(mask, connectivity):
-    """Flood fill from each voxel in raster order."""
+def label(mask, connectivity, joined=lambda a, b: True):
+    """Flood fill from each voxel in raster order, on to neighbours whose values are ``joined`` with its own."""
     labels = np.zeros(mask.shape, np.int32)
     count = 0
     for start in zip(*np.nonzero(mask), strict=True):
@@ -37,7 +37,7 @@ def label(mask, connectivity):
             for offset in neighbours(connectivity):
                 to = tuple(a + o for a, o in zip(at, offset, strict=True))
                 inside = all(0 <= t < n for t, n in zip(to, mask.shape, strict=True))
-                if inside and mask[to] and not labels[to]:
+                if inside and mask[to] and not labels[to] and joined(mask[at], mask[to]):
                     labels[to] = count
                     front.append(to)
     return labels, count
@@ -52,6 +52,51 @@ def exits(labels, value):
         window = tuple(slice(1 + o, 1 + o + n) for o, n in zip(offset, labels.shape, strict=True))
         out.append(int((padded[window][inside] != value).sum()))
     return out
+
+
+def border(labels, value):
+    """How many voxel faces of a region lie on the border of the volume, across z, y, x."""
+    inside = labels == value
+    return [int(inside.take(0, a).sum() + inside.take(-1, a).sum()) for a in range(3)]
+
+
+def contacts(labels):
+    """How often two labels are neighbours along each of 13 directions, by pair."""
+    out = {}
+    for d, offset in enumerate(DIRECTIONS):
+        here = tuple(
+            slice(max(0, -o), n - max(0, o)) for o, n in zip(offset, labels.shape, strict=True)
+        )
+        there = tuple(
+            slice(max(0, o), n - max(0, -o)) for o, n in zip(offset, labels.shape, strict=True)
+        )
+        a, b = labels[here].ravel(), labels[there].ravel()
+        for pair in zip(
+            a[(a != b) & (a > 0) & (b > 0)], b[(a != b) & (a > 0) & (b > 0)], strict=True
+        ):
+            out.setdefault(tuple(sorted(int(p) for p in pair)), np.zeros(13, int))[d] += 1
+    return out
+
+
+def euler(inside, connectivity):
+    """Euler number of closed cubes (26) or of open ones that meet by their faces (6): cells counted one by one."""
+    voxels = set(zip(*(2 * i + 1 for i in np.nonzero(inside)), strict=True))
+    cells = {
+        tuple(v + s for v, s in zip(voxel, step, strict=True))
+        for voxel in voxels
+        for step in itertools.product((-1, 0, 1), repeat=3)
+    }
+    if connectivity == 6:  # a cell between voxels counts if all of them are there
+        around = {
+            cell: [
+                tuple(p)
+                for p in itertools.product(*((c,) if c % 2 else (c - 1, c + 1) for c in cell))
+            ]
+            for cell in cells
+        }
+        cells = {cell for cell in cells if voxels.issuperset(around[cell])}
+        return sum((-1) ** sum(c % 2 == 0 for c in cell) for cell in cells)
+    return sum((-1) ** sum(c % 2 for c in cell) for cell in cells)
 
 
 def fill_basins(values, outlet):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,17 @@ from .._arrays import as_core
 from ..datamodel import Volume
 from ..errors import InputError
 
-__all__ = ["AXES", "Float32", "Float64", "Mask", "Table", "as_mask", "as_volume", "unit_of"]
+__all__ = [
+    "AXES",
+    "Float32",
+    "Float64",
+    "Mask",
+    "Table",
+    "as_field",
+    "as_mask",
+    "as_volume",
+    "unit_of",
+]
 
 AXES = ("nz", "ny", "nx")
 Float32 = npt.NDArray[np.float32]
@@ -39,6 +50,23 @@ def as_volume(
     if pixel_size is not None and not (math.isfinite(pixel_size) and pixel_size > 0):
         raise InputError(f"pixel_size: found {pixel_size}, expected a positive length in angstrom")
     return data, pixel_size
+
+
+def as_field(
+    intensity: Volume | npt.ArrayLike | None,
+    pixel_size: float | Sequence[float] | None,
+    shape: tuple[int, ...],
+) -> tuple[Float32 | None, float | Sequence[float] | None]:
+    """Return values (nz, ny, nx) float32 of voxels to be measured, if any, and the pixel size [angstrom] if known."""
+    if intensity is None:
+        return None, pixel_size
+    if isinstance(intensity, Volume):
+        pixel_size = intensity.pixel_size if pixel_size is None else pixel_size
+        intensity = intensity.data
+    values: Float32 = as_core(intensity, "intensity", AXES)
+    if values.shape != shape:
+        raise InputError(f"intensity: found shape {values.shape}, expected {shape} as in labels")
+    return values, pixel_size
 
 
 def as_mask(mask: npt.ArrayLike, name: str, shape: tuple[int, ...] | None = None) -> Mask:

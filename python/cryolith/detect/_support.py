@@ -9,7 +9,7 @@ import numpy as np
 
 from ._inputs import Float32, Float64, Mask
 from ._smooth import convolve, gaussian_kernel, smooth
-from .components import label
+from .components import find_regions
 from .thresholds import otsu
 
 __all__ = ["SEPARABLE", "Support", "find_support"]
@@ -41,13 +41,13 @@ def find_support(volume: Float32, threads: int = 0) -> Support:
     threshold, background = _vacuum_threshold(values)
     if threshold is None:
         return Support(np.ones(volume.shape, bool), background, background)
-    labels, count = label(values > threshold, 6, threads=threads)
-    if count == 0:
+    found, table = find_regions(values, None, 6, above=threshold, measure=(), threads=threads)
+    if found.count == 0:
         return Support(np.ones(volume.shape, bool), background, background)
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
+    sizes = table["voxels"]
+    largest = int(sizes.argmax()) + 1
     share = float(sizes.max() / sizes.sum())
-    return Support(labels == int(sizes.argmax()), threshold, background, share)
+    return Support(found.labels(threads=threads) == largest, threshold, background, share)
 
 
 def _vacuum_threshold(values: Float32) -> tuple[float | None, float]:

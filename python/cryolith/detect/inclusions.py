@@ -16,7 +16,7 @@ from ._inputs import Float32, Mask, Table, as_mask, as_volume
 from ._noise import SMOOTHING, false_peaks, noise_level, smallest_size
 from ._smooth import erode, smooth
 from ._support import SEPARABLE, find_support
-from .components import label, regions
+from .components import find_regions, label, regions
 from .thresholds import otsu
 
 __all__ = ["Found", "find_particles", "find_voids", "particles", "voids"]
@@ -163,7 +163,7 @@ def find_particles(
     bright = smoothed > cut
     if not bright.any() or bright.all():
         return _nothing(data, cut, pixel_size)
-    labels, _ = label(bright, 26, threads=threads, cancel=cancel)
+    labels, _ = label(bright, dtype=np.int32, threads=threads, cancel=cancel)
     noise = _Noise(smoothed, ~bright, alpha, min_size)
     height = smoothed - np.float32(np.median(smoothed[~bright]))
     return _select(data, labels, height, noise, cut, pixel_size, threads, cancel)
@@ -223,12 +223,12 @@ def _enclosed(
     mask: Mask, drop: bool, threads: int, cancel: _core.CancelToken | None
 ) -> npt.NDArray[np.int32]:
     """Label a mask (26), without the components that reach the border of the volume if ``drop``."""
-    labels, count = label(mask, 26, threads=threads, cancel=cancel)
-    if drop and count:
-        table = regions(labels, threads=threads, cancel=cancel)
-        keep = np.zeros(count + 1, bool)
-        keep[table["label"]] = ~table["touches_border"]
-        labels = np.where(keep[labels], labels, np.int32(0))
+    found, table = find_regions(mask, measure=(), threads=threads, cancel=cancel)
+    labels = found.labels(dtype=np.int32, threads=threads, cancel=cancel)
+    if drop:
+        number = np.zeros(found.count + 1, np.int32)
+        number[1:] = np.where(table["touches_border"], 0, table["label"])
+        labels = number[labels]
     return labels
 
 
@@ -255,19 +255,21 @@ def _halves(
 
     The floor is the mean over the deepest quarter of the range: the deepest voxel alone is the noise's choice.
     """
-    basins, count = label(depth > least / 2, 26, threads=threads, cancel=cancel)
-    if count == 0:
+    found, table = find_regions(
+        depth, depth, above=least / 2, measure=(), threads=threads, cancel=cancel
+    )
+    basins = found.labels(dtype=np.int32, threads=threads, cancel=cancel)
+    if found.count == 0:
         return basins
-    deepest = np.full(count + 1, np.inf, np.float32)
-    found = regions(basins, depth, threads=threads, cancel=cancel)["intensity_max"]
-    deepest[1:] = np.where(found >= least, found, np.inf)
+    deepest = np.full(found.count + 1, np.inf, np.float32)
+    deepest[1:] = np.where(table["intensity_max"] >= least, table["intensity_max"], np.inf)
     floor = np.where(depth > np.float32(0.75) * deepest[basins], basins, np.int32(0))
     if not floor.any():
         return floor
-    floors = regions(floor, depth, threads=threads, cancel=cancel)
-    half = np.full(count + 1, np.inf, np.float32)
+    floors = regions(floor, depth, measure=(), threads=threads, cancel=cancel)
+    half = np.full(found.count + 1, np.inf, np.float32)
     half[floors["label"]] = floors["intensity_mean"] / 2
-    return label(depth > half[basins], 26, threads=threads, cancel=cancel)[0]
+    return label(depth > half[basins], dtype=np.int32, threads=threads, cancel=cancel)[0]
 
 
 class _Noise(NamedTuple):
@@ -290,7 +292,7 @@ def _select(
     cancel: _core.CancelToken | None,
 ) -> Found:
     """Measure the objects that are large and high enough, numbered from 1 again."""
-    peaks = regions(labels, height, threads=threads, cancel=cancel)
+    peaks = regions(labels, height, measure=(), threads=threads, cancel=cancel)
     sigma = noise_level(noise.smoothed, noise.where) if noise.where.any() else 0.0
     sigma = max(sigma, 1e-6 * float(np.ptp(noise.smoothed)))
     significance = peaks["intensity_max"] / sigma
