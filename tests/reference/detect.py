@@ -92,3 +92,21 @@ def best_separability(counts, levels, classes):
                 between += weight.sum() * (centre - mean) ** 2
         best = max(best, between / counts.sum() / whole)
     return best
+
+
+def distance(labels, spacing=(1.0, 1.0, 1.0), signed=False, border=False):
+    """From each voxel to the nearest one with another label, of all pairs."""
+    outside = int(labels.max()) + 1 if border else None
+    padded = np.pad(labels, 1, constant_values=outside) if border else labels
+    places = np.argwhere(np.ones(padded.shape, bool)) * np.asarray(spacing)
+    values = padded.ravel()
+    out = np.full(values.shape, np.inf)
+    for i, (place, value) in enumerate(zip(places, values, strict=True)):
+        # Beyond the border lies background: another label than all but zeros.
+        other = (values != value) if value else (values != 0) & (values != outside)
+        if value != outside and other.any() and (value or signed):
+            out[i] = np.sqrt(((places[other] - place) ** 2).sum(axis=1).min())
+    out = out.reshape(padded.shape)
+    if border:
+        out = out[1:-1, 1:-1, 1:-1]
+    return np.where(labels == 0, -out if signed else 0.0, out)

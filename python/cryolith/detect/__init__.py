@@ -3,14 +3,17 @@
 
 from .components import label, regions
 from .detection import DetectSettings, detect
+from .distances import DistanceSlabs, distance
 from .inclusions import particles, voids
 from .interfaces import interfaces
 from .thresholds import Thresholds, multi_otsu, otsu
 
 __all__ = [
     "DetectSettings",
+    "DistanceSlabs",
     "Thresholds",
     "detect",
+    "distance",
     "interfaces",
     "label",
     "multi_otsu",
