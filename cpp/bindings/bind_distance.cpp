@@ -8,6 +8,7 @@
 #include "bindings/numpy_view.hpp"
 #include "bindings/stages.hpp"
 #include "detect/distance.hpp"
+#include "detect/local_thickness.hpp"
 
 namespace cryolith::bind {
 namespace {
@@ -27,6 +28,16 @@ void distance(const Array<Value>& values, const Edges& spacing, bool border, boo
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
   detect::distance(cpu, in, options_of(spacing, border, all_labels), to);
+}
+
+void local_thickness(const Array<float>& distances, const Edges& spacing, Array<float>& out, int threads,
+                     const CancelToken* cancel) {
+  const auto in = read<float, 3>(distances, "distances");
+  const auto to = write<float, 3>(out, "out");
+  require_disjoint(in, "distances", to, "out");
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  detect::local_thickness(cpu, in, spacing.data(), to);
 }
 
 template <class Value>
@@ -71,6 +82,9 @@ void add_distance(py::module_& m) {
         arg("all_labels"), arg("out").noconvert(), arg("threads") = 0, arg("cancel") = nullptr, text);
   m.def("distance", &distance<std::int32_t>, arg("values").noconvert(), arg("spacing"), arg("border"),
         arg("all_labels"), arg("out").noconvert(), arg("threads") = 0, arg("cancel") = nullptr, text);
+  m.def("local_thickness", &local_thickness, arg("distances").noconvert(), arg("spacing"), arg("out").noconvert(),
+        arg("threads") = 0, arg("cancel") = nullptr,
+        "Diameter of the largest ball inside the phase that holds each voxel, from distances (nz, ny, nx).");
   bind_slabs<std::uint8_t>(m, "MaskDistanceSlabs");
   bind_slabs<std::int32_t>(m, "LabelDistanceSlabs");
 }

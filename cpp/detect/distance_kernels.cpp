@@ -58,7 +58,7 @@ struct Slab {
   }
 
   void strip_along_y(index_t z, index_t x0, index_t n) {
-    square(s.along_z + z * plan.ny * kStrip, plan.ny * kStrip, 0, s.lines);
+    square(s.along_z + z * along_z_pitch(plan.ny), plan.ny * kStrip, 0, s.lines);
     if constexpr (kLabels) {
       strip_runs<kKind>(plan, values + z * plan.ny * plan.nx + x0, n, s.up, s.down);
       limits(plan.ny * kStrip, 1, s.line_ends, s.before, s.after);

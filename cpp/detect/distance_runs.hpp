@@ -50,7 +50,7 @@ CRYOLITH_INLINE std::uint16_t run_beyond(bool border, V value) {
 template <Kind kKind, bool kWhole, class V>
 CRYOLITH_INLINE void strip_along_z(const DistancePlan& plan, const V* values, index_t depth, const SlabEnds& ends,
                                    index_t x0, index_t n, std::uint16_t* to) {
-  const index_t plane = plan.ny * plan.nx, slice = plan.ny * kStrip;
+  const index_t plane = plan.ny * plan.nx, slice = along_z_pitch(plan.ny);
   const V *last = static_cast<const V*>(ends.last), *first = static_cast<const V*>(ends.first);
   for (index_t y = 0; y < plan.ny; ++y) {
     const index_t at = y * plan.nx + x0;
@@ -66,9 +66,14 @@ CRYOLITH_INLINE void strip_along_z(const DistancePlan& plan, const V* values, in
     for (index_t x = 0; x < n; ++x) forward[x] = ends.before[at + x];
     beside = last + at;
     for (index_t z = 0; z < depth; ++z) {
-      step_runs<kKind, kWhole>(forward, values + z * plane + at, beside, n, forward);
-      beside = values + z * plane + at;
       std::uint16_t* o = out + z * slice;
+      // A zero has no run: what is known of a mask need not be fetched again.
+      if constexpr (kKind == Kind::mask) {
+        step_runs<kKind, kWhole>(forward, o, o, n, forward);
+      } else {
+        step_runs<kKind, kWhole>(forward, values + z * plane + at, beside, n, forward);
+        beside = values + z * plane + at;
+      }
       const index_t count = kWhole ? kStrip : n;
       CRYOLITH_APART
       for (index_t x = 0; x < count; ++x) o[x] = o[x] < forward[x] ? o[x] : forward[x];

@@ -6,12 +6,16 @@
 
 namespace cryolith::detect {
 
+// Elements from slice to slice of distances along z: one row more than a strip has, as slices a power of two apart
+// share one set of a cache.
+CRYOLITH_INLINE index_t along_z_pitch(index_t ny) { return (ny + 1) * kStrip; }
+
 // T is uint16_t or float; both take the room of float.
 template <class T>
 struct SlabScratch {
   static constexpr index_t kMargin = kNear + kStrip;
 
-  std::uint16_t* along_z;                              // (kSlab, ny, kStrip) distances along z
+  std::uint16_t* along_z;                              // (kSlab, ny + 1, kStrip) distances along z
   T* partial;                                          // (kSlab, ny, pitch) squares along z and y
   T* lines;                                            // (ny, kStrip), kNear rows before and behind it
   T *line_ends, *before, *after;                       // (ny, kStrip)
@@ -36,7 +40,7 @@ struct SlabScratch {
     };
     const auto t = [&](index_t count) __attribute__((always_inline)) { return reinterpret_cast<T*>(take(count)); };
     s.pitch = wide + kStrip;  // an odd number of strips, mostly: rows of a power of two would share few sets of a cache
-    s.along_z = reinterpret_cast<std::uint16_t*>(take(kSlab * ny * kStrip / 2));
+    s.along_z = reinterpret_cast<std::uint16_t*>(take(kSlab * along_z_pitch(ny) / 2));
     s.partial = t(kSlab * ny * s.pitch);
     s.lines = t((ny + 2 * kNear) * kStrip) + kNear * kStrip;
     s.line_ends = t(ny * kStrip);

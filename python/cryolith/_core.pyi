@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'ExactSum', 'FftPlan', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'ahead_step', 'available_threads', 'bend', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'displacement_sums', 'distance', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gradient_step', 'invert_step', 'isa', 'label', 'local_scratch_bytes', 'log_polar', 'multiply_step', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'segment_step', 'smooth_step', 'square_step', 'straighten', 'subtract_step', 'update_step', 'uphill', 'variation_step', 'walk_step', 'warp_image', 'warp_volume', 'wbp']
+__all__: list[str] = ['CancelToken', 'ExactSum', 'FftPlan', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'ahead_step', 'available_threads', 'bend', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'displacement_sums', 'distance', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gradient_step', 'invert_step', 'isa', 'label', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'multiply_step', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'segment_step', 'smooth_step', 'square_step', 'straighten', 'subtract_step', 'update_step', 'uphill', 'variation_step', 'walk_step', 'warp_image', 'warp_volume', 'wbp']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -278,6 +278,10 @@ def label(mask: numpy.typing.NDArray[numpy.uint8], connectivity: typing.Supports
 def local_scratch_bytes(height: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex) -> int:
     """
     Memory that either holds besides its arguments.
+    """
+def local_thickness(distances: numpy.typing.NDArray[numpy.float32], spacing: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    """
+    Diameter of the largest ball inside the phase that holds each voxel, from distances (nz, ny, nx).
     """
 def log_polar(power: numpy.typing.NDArray[numpy.float32], nx: typing.SupportsInt | typing.SupportsIndex, low: typing.SupportsFloat | typing.SupportsIndex, high: typing.SupportsFloat | typing.SupportsIndex, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """

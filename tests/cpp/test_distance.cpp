@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "detect/distance.hpp"
+#include "detect/local_thickness.hpp"
 
 namespace cryolith::detect {
 namespace {
@@ -103,6 +104,31 @@ TEST(DistanceTest, SlabsAreRefusedOutOfTurn) {
   slabs.finish(Cpu{1}, 0, all, view(out, s));
   EXPECT_THROW(slabs.scan(Cpu{1}, 0, all), ArgumentError);
   EXPECT_THROW((DistanceSlabs<std::uint8_t>(1, 1, 70000, {})), ArgumentError);
+}
+
+TEST(LocalThicknessTest, IsThatOfAllBalls) {
+  const Shape s{9, 11, 13};
+  std::mt19937 random(7);
+  std::bernoulli_distribution draw(0.02);
+  std::vector<std::uint8_t> mask(s.size());
+  for (auto& v : mask) v = !draw(random);
+  std::vector<float> depth(s.size()), found(s.size()), expected(s.size());
+  distance(Cpu{1}, View3<const std::uint8_t>(view(mask, s)), {}, view(depth, s));
+  for (index_t q = 0; q < static_cast<index_t>(s.size()); ++q)
+    for (index_t p = 0; p < static_cast<index_t>(s.size()); ++p) {
+      const index_t z = q / (s.nx * s.ny) - p / (s.nx * s.ny), y = q / s.nx % s.ny - p / s.nx % s.ny;
+      const index_t x = q % s.nx - p % s.nx, square = z * z + y * y + x * x;
+      const float radius = depth[static_cast<std::size_t>(q)];
+      float& best = expected[static_cast<std::size_t>(p)];
+      if (square < std::lround(radius * radius)) best = std::max(best, 2 * radius);
+    }
+  const double edges[3] = {1, 1, 1};
+  for (int threads : {1, 3}) {
+    local_thickness(Cpu{threads}, View3<const float>(view(depth, s)), edges, view(found, s));
+    EXPECT_EQ(found, expected);
+  }
+  std::fill(depth.begin(), depth.end(), std::numeric_limits<float>::infinity());
+  EXPECT_THROW(local_thickness(Cpu{1}, View3<const float>(view(depth, s)), edges, view(found, s)), ArgumentError);
 }
 
 }  // namespace

@@ -110,3 +110,15 @@ def distance(labels, spacing=(1.0, 1.0, 1.0), signed=False, border=False):
     if border:
         out = out[1:-1, 1:-1, 1:-1]
     return np.where(labels == 0, -out if signed else 0.0, out)
+
+
+def local_thickness(mask, spacing=(1.0, 1.0, 1.0), border=False):
+    """Twice the largest distance of all voxels whose ball holds a voxel, of all pairs."""
+    depth = distance(mask.astype(int), spacing, border=border).ravel()
+    places = np.argwhere(np.ones(mask.shape, bool)) * np.asarray(spacing)
+    out = np.zeros(depth.shape)
+    for place, radius in zip(places, depth, strict=True):
+        squares = ((places - place) ** 2).sum(axis=1)
+        held = squares * (1 + 1e-9) < radius**2  # the nearest background voxel is not
+        out[held] = np.maximum(out[held], 2 * radius)
+    return out.reshape(mask.shape)

@@ -6,6 +6,7 @@ from .detection import DetectSettings, detect
 from .distances import DistanceSlabs, distance
 from .inclusions import particles, voids
 from .interfaces import interfaces
+from .thickness import local_thickness, size_distribution, volume_fraction
 from .thresholds import Thresholds, multi_otsu, otsu
 
 __all__ = [
@@ -16,9 +17,12 @@ __all__ = [
     "distance",
     "interfaces",
     "label",
+    "local_thickness",
     "multi_otsu",
     "otsu",
     "particles",
     "regions",
+    "size_distribution",
     "voids",
+    "volume_fraction",
 ]
