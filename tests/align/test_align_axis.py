@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -10,6 +12,8 @@ from specimens import make_case, without_gauge
 
 from cryolith.align import AlignSettings, align_tilt_series
 from cryolith.align.axis import profile_shifts
+from cryolith.align.joint import Model, Pose
+from cryolith.align.quality import fit_axis
 
 Float64 = npt.NDArray[np.float64]
 
@@ -49,3 +53,42 @@ def test_a_needle_that_leaves_the_image_obliquely_is_aligned_along_its_axis() ->
     )
     across, along = without_gauge(found.shifts_px - case.shifts_px, case.angles_deg, 9.0)
     assert np.sqrt(np.mean(across**2 + along**2)) < 0.3
+
+
+def turned_model(seed: int, contrast: float) -> tuple[Model, Pose]:
+    """Images of random grains in a ball of density 1, seen by the projector itself, and their pose."""
+    rng = np.random.default_rng(seed)
+    z, y, x = np.mgrid[:24, :28, :24] - np.array([11.5, 13.5, 11.5])[:, None, None, None]
+    density = np.ones(z.shape)
+    for centre in rng.uniform(-6, 6, (20, 3)):
+        away = sum((a - c) ** 2 for a, c in zip((z, y, x), centre, strict=True))
+        density += contrast * rng.uniform(1, 3) * np.exp(-away / 6)
+    density *= np.hypot(np.hypot(z, y), x) < 9
+    model = Model(
+        images=np.zeros((15, 28, 28), np.float32),
+        angles_deg=np.linspace(-60, 60, 15),
+        shape=(24, 28, 24),
+        support=np.ones((24, 1, 24), np.float32),
+        weights=np.ones((15, 1, 1), np.float32),
+        ridge=0.003,
+    )
+    pose = Pose.of_shifts(np.zeros((15, 2)), 3.0)
+    images = model.operator(pose).project(density.astype(np.float32))
+    images += rng.normal(0, 0.1, images.shape).astype(np.float32)
+    return replace(model, images=images), pose
+
+
+@pytest.mark.parametrize("off", [-4.0, 4.0])
+def test_the_angle_is_followed_until_parabolas_hold_it(off: float) -> None:
+    model, pose = turned_model(5, 1.0)
+    # One parabola of 0.8 deg moves by 1.2 deg at most.
+    found = fit_axis(model, replace(pose, tilt_axis_deg=3.0 + off), (0.8,), 20, {})
+    assert abs(found.pose.tilt_axis_deg - 3.0) < 0.4
+    assert found.sigma_deg < 0.5
+
+
+def test_an_angle_that_was_not_reached_has_no_finite_error() -> None:
+    model, pose = turned_model(5, 1.0)
+    found = fit_axis(model, replace(pose, tilt_axis_deg=15.0), (0.2,), 20, {})
+    assert abs(found.pose.tilt_axis_deg - 3.0) > 1.0
+    assert np.isinf(found.sigma_deg)

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from .. import _core
 from ..projection import Geometry
 from .coarse import frame
+from .flicker import LocalIntensities
 
 __all__ = ["Model", "Pose", "Solution", "dot", "drifts", "refine", "slope_power", "solve"]
 
@@ -86,7 +87,7 @@ class Model:
     ``images`` (n_tilts, height, width) are linear in the density; ``support`` (nz, 1, nx) is 1 where there may
     be any; ``weights`` (n_tilts, height, width) or (n_tilts, 1, 1) multiply the residuals; ``ridge`` is the
     noise variance over the variance of the density, per image. The images' pass band ends at Nyquist over
-    ``softness``.
+    ``softness``. Where there are ``intensities``, residuals are compared free of them.
     """
 
     images: Float32
@@ -98,6 +99,11 @@ class Model:
     softness: float = 1.0
     threads: int = 0
     cancel: _core.CancelToken | None = None
+    intensities: LocalIntensities | None = None
+
+    def compared(self, residual: Float32) -> Float32:
+        """Return M r for weighted residuals r: the misfit is their inner product with it."""
+        return residual if self.intensities is None else self.intensities.without(residual)
 
     def subset(self, part: slice) -> Model:
         """Return the model of some images."""
@@ -106,6 +112,7 @@ class Model:
             images=np.ascontiguousarray(self.images[part]),
             angles_deg=self.angles_deg[part],
             weights=np.ascontiguousarray(self.weights[part]),
+            intensities=self.intensities and self.intensities.subset(part),
         )
 
     def geometry(self, pose: Pose) -> Geometry:
@@ -266,10 +273,11 @@ def solve(
     p = np.zeros((n, 0 if tangent is None else tangent.back.shape[1]))
 
     def gradient() -> tuple[Float32, Float64]:
-        gx = pair.backproject(w * r)
+        m = model.compared(r)
+        gx = pair.backproject(w * m)
         gx -= ridge * x
         gx *= mask * scale
-        return gx, tangent.adjoint(r) if tangent else np.zeros((n, 0))
+        return gx, tangent.adjoint(m) if tangent else np.zeros((n, 0))
 
     gx, gp = gradient()
     dx, dp = gx, gp
@@ -282,7 +290,7 @@ def solve(
         q = w * pair.project(step)
         if tangent:
             q += tangent.apply(dp)
-        length = norm / (dot(q, q) + float(ridge) * dot(step, step))
+        length = norm / (dot(q, model.compared(q)) + float(ridge) * dot(step, step))
         x += np.float32(length) * step
         r -= np.float32(length) * q
         p = p + length * dp
@@ -307,8 +315,11 @@ def refine(
     """Linearise and solve for shifts and what else is ``free`` until moves are below ``tolerance`` [px].
 
     At most ``rounds`` are done. Returns the pose, and the density for it with the residual that it leaves.
+    A first density is made of all that the images show: free of local intensities they hardly tell smooth parts of it.
     """
-    x = solve(model, pose, None, iterations).density if start is None else start
+    x = start
+    if x is None:
+        x = solve(replace(model, intensities=None), pose, None, iterations).density
     for _ in range(rounds):
         found = solve(model, pose, x, iterations, free or {})
         x = found.density

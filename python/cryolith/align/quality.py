@@ -40,6 +40,8 @@ _MOST_NOISE = 0.8
 # larger: its density leaves the images at the borders, and its thickness is not known.
 _MODEL_PX, _SLAB_MODEL_PX = 0.01, 0.017
 _NOISE_SAMPLES = 4
+# Parabolas of the last step beyond the first: each turns by up to 1.5 steps.
+_MORE_TURNS = 4
 _NOISE_SEED = 20261127
 _SMOOTH_TILTS = 2.0
 _OUTLIER_SIGMAS = 6.0
@@ -63,9 +65,11 @@ def _round_window(model: Model) -> Float32:
     return np.asarray(model.weights * inside.astype(np.float32))
 
 
-def _cost(model: Model, solution: Solution) -> float:
+def _costs(model: Model, solution: Solution) -> tuple[Float64, float]:
+    """Misfit of each image, and what the ridge adds to their sum."""
     r = solution.residual
-    return dot(r, r) + model.ridge * len(model.images) * dot(solution.density, solution.density)
+    ridge = model.ridge * len(model.images) * dot(solution.density, solution.density)
+    return np.einsum("nij,nij->n", r, model.compared(r), dtype=np.float64), ridge
 
 
 def fit_axis(
@@ -75,36 +79,65 @@ def fit_axis(
     iterations: int,
     free: Mapping[str, Float64],
 ) -> AxisFit:
-    """Find the angle of least misfit: parabolas through three angles, one for each step.
+    """Find the angle of least misfit: parabolas through three angles, one for each step, the last until it holds it.
 
     Shifts, and what else is ``free``, are so at each angle.
     The object follows a wrong axis, so that Gauss-Newton steps of the angle are slow; the cost itself is smooth.
-    sigma: the angle at which the cost over the noise variance has risen by one, with the model's own error.
+    sigma: the angle at which the cost over the noise variance has risen by one, or what the images' own slopes at the
+    minimum tell if that is more (errors that an image has of its own and that are no white noise, as grains that
+    flicker: P. J. Huber, Proc. 5th Berkeley Symp. 1 (1967) 221), with the model's own error. Where no minimum was
+    held it is infinite.
     """
     limited = replace(model, weights=_round_window(model))
-    sigma = float("nan")
-    moved = 90.0
+    found = _Turn(pose=pose, move=90.0, noisy=float("inf"))
     for step in steps_deg:
-        if step == steps_deg[0] and moved < step / 2:
+        if step == steps_deg[0] and abs(found.move) < step / 2:
             continue  # the minimum lies well inside: go on to the finer step
-        costs, poses, solutions = [], [], []
-        for turn in (-step, 0.0, step):
-            start = replace(pose, tilt_axis_deg=pose.tilt_axis_deg + turn)
-            found, solution = refine(limited, start, rounds=1, iterations=iterations, free=free)
-            costs.append(_cost(limited, solution))
-            poses.append(found)
-            solutions.append(solution)
-        bend = costs[0] - 2 * costs[1] + costs[2]
-        best = int(np.argmin(costs))
-        move = 0.5 * (costs[0] - costs[2]) / bend if bend > 0 else float(best - 1)
-        move = step * float(np.clip(move, -1.5, 1.5))
-        moved = abs(move)
-        pixels = max(1.0, float(limited.weights.sum()) / model.softness**2)
-        noise = dot(solutions[best].residual, solutions[best].residual) / pixels
-        noisy = step * float(np.sqrt(2 * noise / bend)) if bend > 0 else float("inf")
-        sigma = float(np.hypot(noisy, _AXIS_MODEL_DEG))
-        pose = replace(poses[best], tilt_axis_deg=pose.tilt_axis_deg + move)
-    return AxisFit(pose=pose, sigma_deg=sigma)
+        found = _turned(limited, found.pose, step, iterations, free)
+    for _ in range(_MORE_TURNS):
+        if abs(found.move) <= step:
+            break
+        found = _turned(limited, found.pose, step, iterations, free)
+    noisy = found.noisy if abs(found.move) <= step else float("inf")
+    return AxisFit(pose=found.pose, sigma_deg=float(np.hypot(noisy, _AXIS_MODEL_DEG)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Turn:
+    """A pose with the axis turned by ``move`` [deg] to the minimum of a parabola, and the angle's noise [deg]."""
+
+    pose: Pose
+    move: float
+    noisy: float
+
+
+def _turned(
+    model: Model, pose: Pose, step: float, iterations: int, free: Mapping[str, Float64]
+) -> _Turn:
+    """Turn the axis to the minimum of the parabola through three angles ``step`` [deg] apart, or towards it."""
+    parts, costs, poses, solutions = [], [], [], []
+    for turn in (-step, 0.0, step):
+        start = replace(pose, tilt_axis_deg=pose.tilt_axis_deg + turn)
+        found, solution = refine(model, start, rounds=1, iterations=iterations, free=free)
+        part, ridge = _costs(model, solution)
+        parts.append(part)
+        costs.append(float(part.sum()) + ridge)
+        poses.append(found)
+        solutions.append(solution)
+    bend = costs[0] - 2 * costs[1] + costs[2]
+    best = int(np.argmin(costs))
+    move = 0.5 * (costs[0] - costs[2]) / bend if bend > 0 else 1.5 * (best - 1)
+    move = step * float(np.clip(move, -1.5, 1.5))
+    share = model.intensities.share() if model.intensities else 1.0
+    pixels = max(1.0, share * float(model.weights.sum()) / model.softness**2)
+    noisy = float("inf")
+    if bend > 0:
+        slopes = (parts[2] - parts[0]) / 2 + (parts[0] - 2 * parts[1] + parts[2]) * move / step
+        own = float(np.linalg.norm(slopes - slopes.mean())) / bend
+        noisy = step * max(float(np.sqrt(2 * parts[best].sum() / pixels / bend)), own)
+    return _Turn(
+        pose=replace(poses[best], tilt_axis_deg=pose.tilt_axis_deg + move), move=move, noisy=noisy
+    )
 
 
 def without_gauge(shifts: Float64, angles_deg: Float64, axis_deg: float) -> Float64:
@@ -197,10 +230,20 @@ def hold_out(model: Model, pose: Pose, iterations: int) -> float:
     if held.all() or not held.any():
         return float("nan")
     weights = np.where(held[:, None, None], np.float32(0), model.weights)
-    solution = solve(replace(model, weights=weights.astype(np.float32)), pose, None, iterations)
-    predicted = model.operator(pose).project(solution.density)
-    residuals = relative_residuals(model.images[held], model.images[held] - predicted[held])
-    return float(residuals.mean())
+    first = solve(
+        replace(model, weights=weights.astype(np.float32), intensities=None), pose, None, iterations
+    )
+    density = first.density
+    if model.intensities:
+        density = solve(
+            replace(model, weights=weights.astype(np.float32)), pose, density, iterations
+        ).density
+    left = model.images - model.operator(pose).project(density)
+    top, bottom = (
+        np.einsum("nij,nij->n", a, model.compared(a), dtype=np.float64)
+        for a in (left, model.images)
+    )
+    return float(np.sqrt(top / np.maximum(bottom, 1e-30))[held].mean())
 
 
 def unfitting(images: Float32, residual: Float32) -> npt.NDArray[np.bool_]:

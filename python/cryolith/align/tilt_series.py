@@ -31,7 +31,7 @@ Float64 = npt.NDArray[np.float64]
 _FINE_EDGE = 128
 _LEAST_EDGE = 16
 _LEAST_TILTS = 5
-_MISFIT_ROUNDS = 2
+_MISFIT_ROUNDS = 4
 _LEAST_RANGE_DEG = 5.0
 _LEAST_CONTRAST = 0.05
 
@@ -111,8 +111,7 @@ def align_tilt_series(
     if beads is not None:
         alignment = _on_beads(job, ready, beads, fine, series, flags, why)
     else:
-        pose, notes = first_pose(job, ready)
-        job, ready, pose = _without_misfits(job, ready, pose, fine, flags)
+        job, ready, pose, notes = _begun(job, ready, fine, flags)
         job.tell(0.3)
         fit = refined(job, ready, pose, fine)
         job.tell(0.95)
@@ -191,10 +190,14 @@ def _without_blanks(job: Job, ready: Prepared, flags: dict[int, str]) -> tuple[J
     return _chosen(job, ready, ~blank)
 
 
-def _without_misfits(
-    job: Job, ready: Prepared, pose: Pose, finest: int, flags: dict[int, str]
-) -> tuple[Job, Prepared, Pose]:
-    """Leave out tilts that do not fit the others before they spoil the fine alignment of the others."""
+def _begun(
+    job: Job, ready: Prepared, finest: int, flags: dict[int, str]
+) -> tuple[Job, Prepared, Pose, list[str]]:
+    """Find a first pose, without tilts that do not fit the others, before they spoil the alignment of those.
+
+    Such a tilt spoils the search of the axis too: it is made anew without it.
+    """
+    pose, notes = first_pose(job, ready)
     for _ in range(_MISFIT_ROUNDS if job.settings.iterations else 0):
         bad, residuals = coarse_misfits(job, ready, pose, finest)
         if not bad.any():
@@ -205,8 +208,8 @@ def _without_misfits(
                 "held-out tilts are predicted better without it"
             )
         job, ready = _chosen(job, ready, ~bad)
-        pose = pose.subset(~bad)
-    return job, ready, pose
+        pose, notes = first_pose(job, ready)
+    return job, ready, pose, notes
 
 
 def _chosen(job: Job, ready: Prepared, part: npt.NDArray[np.bool_]) -> tuple[Job, Prepared]:
