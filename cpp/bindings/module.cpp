@@ -12,4 +12,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   cryolith::bind::add_solvers(m);
   cryolith::bind::add_components(m);
   cryolith::bind::add_detect(m);
+  cryolith::bind::add_distance(m);
 }

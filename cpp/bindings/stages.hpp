@@ -12,4 +12,5 @@ void add_reconstruct(pybind11::module_& m);
 void add_solvers(pybind11::module_& m);
 void add_detect(pybind11::module_& m);
 void add_components(pybind11::module_& m);
+void add_distance(pybind11::module_& m);
 }  // namespace cryolith::bind

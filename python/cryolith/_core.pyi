@@ -288,6 +288,16 @@ def displacement_sums(a: numpy.typing.NDArray[numpy.float32], b: numpy.typing.ND
     """
     Slopes and bends of a correlation under affine displacements.
     """
+@typing.overload
+def distance(values: numpy.typing.NDArray[numpy.uint8], spacing: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], border: bool, all_labels: bool, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    """
+    Distance of each voxel of values (nz, ny, nx) to the nearest one of another value, to out float32.
+    """
+@typing.overload
+def distance(values: numpy.typing.NDArray[numpy.int32], spacing: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], border: bool, all_labels: bool, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    """
+    Distance of each voxel of values (nz, ny, nx) to the nearest one of another value, to out float32.
+    """
 def extrapolate_step(measured: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], projected: numpy.typing.NDArray[numpy.float32], momentum: typing.SupportsFloat | typing.SupportsIndex, earlier: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[ExactSum, ExactSum]:
     """
     earlier <- W (b - projected - momentum (projected - earlier)); returns the sums of W (b - projected)^2 and W b^2.
@@ -335,6 +345,10 @@ def isa() -> str:
 def local_scratch_bytes(height: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex) -> int:
     """
     Memory that either holds besides its arguments.
+    """
+def local_thickness(distances: numpy.typing.NDArray[numpy.float32], spacing: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    """
+    Diameter of the largest ball inside the phase that holds each voxel, from distances (nz, ny, nx).
     """
 def log_polar(power: numpy.typing.NDArray[numpy.float32], nx: typing.SupportsInt | typing.SupportsIndex, low: typing.SupportsFloat | typing.SupportsIndex, high: typing.SupportsFloat | typing.SupportsIndex, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """

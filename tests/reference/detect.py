@@ -137,3 +137,33 @@ def best_separability(counts, levels, classes):
                 between += weight.sum() * (centre - mean) ** 2
         best = max(best, between / counts.sum() / whole)
     return best
+
+
+def distance(labels, spacing=(1.0, 1.0, 1.0), signed=False, border=False):
+    """From each voxel to the nearest one with another label, of all pairs."""
+    outside = int(labels.max()) + 1 if border else None
+    padded = np.pad(labels, 1, constant_values=outside) if border else labels
+    places = np.argwhere(np.ones(padded.shape, bool)) * np.asarray(spacing)
+    values = padded.ravel()
+    out = np.full(values.shape, np.inf)
+    for i, (place, value) in enumerate(zip(places, values, strict=True)):
+        # Beyond the border lies background: another label than all but zeros.
+        other = (values != value) if value else (values != 0) & (values != outside)
+        if value != outside and other.any() and (value or signed):
+            out[i] = np.sqrt(((places[other] - place) ** 2).sum(axis=1).min())
+    out = out.reshape(padded.shape)
+    if border:
+        out = out[1:-1, 1:-1, 1:-1]
+    return np.where(labels == 0, -out if signed else 0.0, out)
+
+
+def local_thickness(mask, spacing=(1.0, 1.0, 1.0), border=False):
+    """Twice the largest distance of all voxels whose ball holds a voxel, of all pairs."""
+    depth = distance(mask.astype(int), spacing, border=border).ravel()
+    places = np.argwhere(np.ones(mask.shape, bool)) * np.asarray(spacing)
+    out = np.zeros(depth.shape)
+    for place, radius in zip(places, depth, strict=True):
+        squares = ((places - place) ** 2).sum(axis=1)
+        held = squares * (1 + 1e-9) < radius**2  # the nearest background voxel is not
+        out[held] = np.maximum(out[held], 2 * radius)
+    return out.reshape(mask.shape)

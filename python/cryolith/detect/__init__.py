@@ -3,23 +3,30 @@
 
 from .components import contacts, find_regions, label, regions
 from .detection import DetectSettings, detect
+from .distances import DistanceSlabs, distance
 from .inclusions import particles, voids
 from .interfaces import interfaces
 from .slabs import Components
+from .thickness import local_thickness, size_distribution, volume_fraction
 from .thresholds import Thresholds, multi_otsu, otsu
 
 __all__ = [
     "Components",
     "DetectSettings",
+    "DistanceSlabs",
     "Thresholds",
     "contacts",
     "detect",
     "find_regions",
+    "distance",
     "interfaces",
     "label",
+    "local_thickness",
     "multi_otsu",
     "otsu",
     "particles",
     "regions",
+    "size_distribution",
     "voids",
+    "volume_fraction",
 ]
