@@ -10,4 +10,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   cryolith::bind::add_reconstruct(m);
   cryolith::bind::add_solvers(m);
   cryolith::bind::add_detect(m);
+  cryolith::bind::add_scale_space(m);
 }

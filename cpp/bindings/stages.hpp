@@ -10,4 +10,5 @@ void add_transforms(pybind11::module_& m);
 void add_reconstruct(pybind11::module_& m);
 void add_solvers(pybind11::module_& m);
 void add_detect(pybind11::module_& m);
+void add_scale_space(pybind11::module_& m);
 }  // namespace cryolith::bind

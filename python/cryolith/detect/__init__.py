@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What is inside the specimen: components, particles, voids and layers, each size with its error."""
 
+from .blobs import FoundBlobs, blobs
 from .components import label, regions
 from .detection import DetectSettings, detect
 from .inclusions import particles, voids
@@ -9,7 +10,9 @@ from .thresholds import Thresholds, multi_otsu, otsu
 
 __all__ = [
     "DetectSettings",
+    "FoundBlobs",
     "Thresholds",
+    "blobs",
     "detect",
     "interfaces",
     "label",
