@@ -19,8 +19,8 @@ __all__ = ["BlobFit", "Blobs", "Errors", "Step"]
 
 _STEP = 0.5  # of a blob's size: the farthest it moves at once
 _STEP_SIZE = 0.2  # of log size
-# Fitting ends where a step raises twice the log likelihood of nine blobs in ten by less than this: a move of 0.1 sigma.
-_SETTLED, _SETTLED_SHARE = 0.01, 0.9
+# Fitting ends where a step raises twice the log likelihood of nine blobs in ten by less than this: a move of 0.2 sigma.
+_SETTLED, _SETTLED_SHARE = 0.04, 0.9
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

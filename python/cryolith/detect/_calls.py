@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._inputs import Float64, Mask
+from ._inputs import Float64
 
 __all__ = ["benjamini_hochberg", "decoy_rate"]
 
@@ -19,7 +19,7 @@ def benjamini_hochberg(p: Float64, tests: int) -> Float64:
     return out
 
 
-def decoy_rate(height: Float64, decoys: Float64, counted: Mask | None = None) -> Float64:
+def decoy_rate(height: Float64, decoys: Float64) -> Float64:
     """Return q-values of ``height`` from extrema of noise: (1 + decoys at least as high) / found at least as high.
 
     The 1 makes the rate an upper bound on average (Elias & Gygi, Nat. Methods 4 (2007) 207; Barber & Candes, Ann. Stat.
