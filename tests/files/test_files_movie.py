@@ -38,7 +38,7 @@ def test_packed_pixels_are_unpacked_a_frame_at_a_time(tmp_path, rng):
         movie.frames[3]
 
 
-@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw", "zstd"])
 def test_tiff_pages_are_decoded_one_at_a_time(tmp_path, compression, rng):
     data = rng.integers(0, 200, (4, 30, 20), dtype=np.uint8)
     path = tmp_path / "a.tif"

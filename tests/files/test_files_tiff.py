@@ -121,6 +121,8 @@ WRITERS: list[tuple[str, dict[str, Any]]] = [
     ("contiguous", {}),
     ("BigTIFF", {"bigtiff": True}),
     ("zlib", {"compression": "zlib"}),
+    ("lzw", {"compression": "lzw"}),
+    ("lzw, predictor", {"compression": "lzw", "predictor": 2}),
     ("zlib, predictor", {"compression": "zlib", "predictor": 2}),
     ("strips", {"rowsperstrip": 2}),
     ("tiles", {"tile": (16, 16)}),

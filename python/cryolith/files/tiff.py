@@ -135,7 +135,7 @@ def decode_page(head: TiffHead, i: int) -> npt.NDArray[Any]:
     Raises
     ------
     FileFormatError
-        Damaged, or a compression that needs the package imagecodecs where it is not installed.
+        Damaged, or a compression that nothing here decodes.
     """
     import tifffile
 
@@ -144,8 +144,6 @@ def decode_page(head: TiffHead, i: int) -> npt.NDArray[Any]:
     except Exception as error:  # a decoder may raise anything on damaged data
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         do = "save the images again, uncompressed"
-        if "imagecodecs" in reason:
-            do = f"pip install imagecodecs, or {do}"
         fail(head.path, f"TIFF data of page {i}", reason, "pages that can be decoded", do)
     if page.shape != head.shape[1:]:
         fail(
