@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'Components', 'ExactSum', 'FftPlan', 'FrameStack', 'FrameSum', 'FreePlan', 'ProjectionPlan', 'RegionColumns', 'ahead_step', 'available_threads', 'bend', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'displacement_sums', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gradient_step', 'invert_step', 'isa', 'local_scratch_bytes', 'log_polar', 'multiply_step', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'segment_step', 'smooth_step', 'square_step', 'straighten', 'subtract_step', 'update_step', 'uphill', 'variation_step', 'walk_step', 'warp_image', 'warp_volume', 'wbp']
+__all__: list[str] = ['CancelToken', 'Components', 'ExactSum', 'FftPlan', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RegionColumns', 'add_gaussians', 'ahead_step', 'available_threads', 'bend', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'displacement_sums', 'distance', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gaussian_samples', 'gradient_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'multiply_step', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'segment_step', 'smooth_step', 'spectrum_sums', 'square_step', 'straighten', 'subtract_step', 'update_step', 'uphill', 'variation_step', 'walk_step', 'warp_image', 'warp_volume', 'wbp']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -256,6 +256,24 @@ class Components:
         """
         Write the labels from slice z0 on.
         """
+class MaskDistanceSlabs:
+    def __init__(self, shape: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(3)"], spacing: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], border: bool, all_labels: bool) -> None:
+        ...
+    def finish(self, first: typing.SupportsInt | typing.SupportsIndex, values: numpy.typing.NDArray[numpy.uint8], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        ...
+    def scan(self, first: typing.SupportsInt | typing.SupportsIndex, values: numpy.typing.NDArray[numpy.uint8], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        ...
+class LabelDistanceSlabs:
+    def __init__(self, shape: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(3)"], spacing: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], border: bool, all_labels: bool) -> None:
+        ...
+    def finish(self, first: typing.SupportsInt | typing.SupportsIndex, values: numpy.typing.NDArray[numpy.int32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        ...
+    def scan(self, first: typing.SupportsInt | typing.SupportsIndex, values: numpy.typing.NDArray[numpy.int32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        ...
+def add_gaussians(places: numpy.typing.NDArray[numpy.float64], widths: numpy.typing.NDArray[numpy.float64], heights: numpy.typing.NDArray[numpy.float64], volume: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    """
+    Add Gaussian blobs to volume (nz, ny, nx).
+    """
 def ahead_step(momentum: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], earlier: numpy.typing.NDArray[numpy.float32], ahead: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
     ahead <- volume + momentum (volume - earlier), earlier <- volume.
@@ -330,6 +348,10 @@ def free_step(labels: numpy.typing.NDArray[numpy.uint8], chance: typing.Supports
     """
     free <- 1 at the borders of the labels and at voxels drawn by chance, else 0.
     """
+def gaussian_samples(field: numpy.typing.NDArray[numpy.float32], places: numpy.typing.NDArray[numpy.float64], widths: numpy.typing.NDArray[numpy.float64], samples: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    """
+    Smooth field (nz, ny, nx) by a Gaussian at each place: value, slopes and second derivatives into samples (n, 7).
+    """
 def gradient_step(ahead: numpy.typing.NDArray[numpy.float32], metric: numpy.typing.NDArray[numpy.float32], z: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
     z <- ahead + metric z.
@@ -401,6 +423,10 @@ def roughness_step(factor: typing.SupportsFloat | typing.SupportsIndex, volume: 
     """
     descent <- descent - factor D'D volume; returns |D volume|^2.
     """
+def scale_space_maxima(base: numpy.typing.NDArray[numpy.complex64], nx: typing.SupportsInt | typing.SupportsIndex, decays: numpy.typing.NDArray[numpy.float64], gains: numpy.typing.NDArray[numpy.float64], margin: typing.SupportsInt | typing.SupportsIndex, threshold: typing.SupportsFloat | typing.SupportsIndex, middle: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
+    """
+    Extrema over place and scale of a half spectrum times Gaussians: (n, 5) height, scale index, z, y, x; and the share of voxels within `middle` of 0 at each scale.
+    """
 def segment_step(volume: numpy.typing.NDArray[numpy.float32], thresholds: numpy.typing.NDArray[numpy.float32], labels: numpy.typing.NDArray[numpy.uint8], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
     labels <- how many thresholds lie below each voxel.
@@ -408,6 +434,10 @@ def segment_step(volume: numpy.typing.NDArray[numpy.float32], thresholds: numpy.
 def smooth_step(volume: numpy.typing.NDArray[numpy.float32], free: numpy.typing.NDArray[numpy.float32], share: typing.SupportsFloat | typing.SupportsIndex, smoothed: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
     smoothed <- volume, with a share of the neighbours' mean where free > 0.
+    """
+def spectrum_sums(weight: numpy.typing.NDArray[numpy.float32], nx: typing.SupportsInt | typing.SupportsIndex, sums: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    """
+    Sum weight (nz, ny, nx / 2 + 1), alone and times products of k, in bins of |k| into sums (bins, 7).
     """
 def square_step(weights: numpy.typing.NDArray[numpy.float32], values: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> ExactSum:
     """

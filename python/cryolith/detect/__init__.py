@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What is inside the specimen: components, particles, voids and layers, each size with its error."""
 
+from .blobs import FoundBlobs, blobs
 from .components import contacts, find_regions, label, regions
 from .detection import DetectSettings, detect
 from .distances import DistanceSlabs, distance
@@ -14,11 +15,13 @@ __all__ = [
     "Components",
     "DetectSettings",
     "DistanceSlabs",
+    "FoundBlobs",
     "Thresholds",
+    "blobs",
     "contacts",
     "detect",
-    "find_regions",
     "distance",
+    "find_regions",
     "interfaces",
     "label",
     "local_thickness",

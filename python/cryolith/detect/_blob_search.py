@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Search, fit together, subtract, search again; and the same filters on noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._blob_fit import BlobFit, Blobs, Step
+from ._filter_bank import FLOOR, FilterBank
+from ._imaging import Imaging, Shown
+from ._inputs import Float32, Float64
+
+__all__ = ["Outcome", "Search"]
+
+# Extrema are fitted and subtracted down to the level at which noise alone makes this many.
+_NOISE_FITTED = 5.0
+_PASSES = 4
+_ROUNDS = 2  # of fitting after each search
+_LAST = 4  # rounds more at the end, if that is not settled
+# Within one search the stronger of two extrema this many sizes apart may have made the other as a side lobe, if that is
+# no higher than this share of it: it waits for the next search, with the stronger one gone.
+_NEAR, _SIDE_LOBE = 4.0, 0.5
+# What is left within this many sizes of a fitted blob is its misfit, no object of its own.
+_OWN = 1.5
+_SAME = 1.0  # fits that come this near to each other are one
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Outcome:
+    """Fitted blobs with their significances, what is left, and what noise made.
+
+    Attributes
+    ----------
+    blobs : Blobs
+    z : (n,) float64
+        Signed significance of each.
+    shown : Shown
+        What the reconstruction shows of all of them.
+    rest : (m,) float64
+        Heights of the extrema beyond ``FLOOR`` that are left, away from the blobs.
+    decoys : (d,) float64 or None
+        Magnitudes of the extrema of the halves' difference.
+    spread : (n_scales,) float64
+        Robust sd of what is left at each scale, over that of the noise.
+    """
+
+    blobs: Blobs
+    z: Float64
+    shown: Shown
+    rest: Float64
+    decoys: Float64 | None
+    spread: Float64
+
+
+class Search:
+    """A bank at work on one volume and, where there is one, on the difference of its halves."""
+
+    def __init__(
+        self,
+        bank: FilterBank,
+        imaging: Imaging,
+        volume: Float32,
+        difference: Float32 | None,
+        margin: int,
+    ) -> None:
+        self.bank, self.margin, self.difference = bank, margin, difference
+        self.fit = BlobFit(bank, imaging, volume)
+        nz, ny, nx = (n - 2 * margin for n in volume.shape)
+        self.voxels = nz * ny * nx
+        self.level = self.level_of(_NOISE_FITTED)
+
+    def level_of(self, expected: float) -> float:
+        """Return the level beyond which noise alone makes ``expected`` extrema, ``FLOOR`` at least."""
+        levels = np.linspace(FLOOR, 12.0, 1661)
+        return float(levels[np.argmax(self.bank.expected_maxima(levels, self.voxels) <= expected)])
+
+    def extrema(self, volume: Float32) -> tuple[Float64, Float64]:
+        """Return the extrema of a volume, the highest first, and the robust sd of each scale."""
+        base = self.bank.spectra.forward(volume)
+        base *= self.bank.weight
+        peaks, spread = self.bank.extrema(base, self.margin)
+        return peaks[np.argsort(-np.abs(peaks[:, 0]), kind="stable")], spread
+
+    def run(self) -> Outcome:
+        """Search until nothing new stands out."""
+        now = Step(Blobs.none(), np.empty(0), True)
+        residual = self.fit.volume
+        for turn in range(_PASSES + 1):
+            peaks, spread = self.extrema(residual)
+            peaks = self._apart(peaks, now.blobs)
+            new = self._chosen(peaks)
+            if not len(new) or turn == _PASSES:
+                break
+            sizes, heights = self.bank.measure(new)
+            more = Blobs(places=new[:, 2:].copy(), sizes=sizes, heights=heights)
+            now = self._merged(self.fit.refit(now.blobs.joined(more), _ROUNDS))
+            if np.abs(new[:, 0]).max() * _SIDE_LOBE < self.level:
+                peaks = self._apart(peaks, now.blobs)  # what came last hides nothing
+                break
+            residual = self.fit.residual(now.blobs)
+        if not now.settled:
+            now = self._merged(self.fit.refit(now.blobs, _LAST))
+        blobs = now.blobs
+        shown = self.fit.shown(blobs)
+        decoys = None
+        if self.difference is not None:
+            leak = shown.difference if len(blobs) else None
+            noise = self.difference if leak is None else self.difference - leak
+            decoys = np.abs(self.extrema(noise)[0][:, 0])
+        return Outcome(
+            blobs=blobs, z=now.z, shown=shown, rest=peaks[:, 0], decoys=decoys, spread=spread
+        )
+
+    def look(self) -> Outcome:
+        """Search once and take each extremum for a blob."""
+        peaks, spread = self.extrema(self.fit.volume)
+        sizes, heights = self.bank.measure(peaks)
+        blobs = Blobs(places=peaks[:, 2:].copy(), sizes=sizes, heights=heights)
+        decoys = None
+        if self.difference is not None:
+            decoys = np.abs(self.extrema(self.difference)[0][:, 0])
+        shown = Shown(np.zeros_like(self.fit.volume), None)
+        return Outcome(
+            blobs=blobs, z=peaks[:, 0], shown=shown, rest=np.empty(0), decoys=decoys, spread=spread
+        )
+
+    def _apart(self, peaks: Float64, blobs: Blobs) -> Float64:
+        """Return the peaks that are not the misfit of a fitted blob."""
+        if not len(blobs) or not len(peaks):
+            return peaks
+        size = np.exp(peaks[:, 1])
+        gap = np.linalg.norm(peaks[:, None, 2:] - blobs.places[None], axis=2)
+        apart = gap > _OWN * np.maximum(size[:, None], blobs.sizes)
+        return np.asarray(peaks[apart.all(axis=1)])
+
+    def _chosen(self, peaks: Float64) -> Float64:
+        """Return the peaks to be fitted next: high, and no side lobes of others."""
+        high = peaks[np.abs(peaks[:, 0]) > self.level]
+        size, kept = np.exp(high[:, 1]), np.zeros(len(high), bool)
+        for i, peak in enumerate(high):
+            gap = np.linalg.norm(high[kept, 2:] - peak[2:], axis=1)
+            reach = np.maximum(size[kept], size[i])
+            lobe = np.abs(high[kept, 0]) * _SIDE_LOBE > abs(peak[0])
+            kept[i] = (gap >= np.where(lobe, _NEAR, _OWN) * reach).all()
+        return np.asarray(high[kept])
+
+    def _merged(self, found: Step) -> Step:
+        """Drop fits that fell into noise, left the volume, or came onto a stronger one."""
+        blobs, z = found.blobs, found.z
+        low, high = self.margin - 1, np.array(self.bank.spectra.shape) - self.margin
+        inside = np.all((blobs.places >= low) & (blobs.places <= high), axis=1)
+        keep: list[int] = []
+        for i in np.argsort(-np.abs(z), kind="stable"):
+            if abs(z[i]) < FLOOR or not inside[i]:
+                continue
+            gap = np.linalg.norm(blobs.places[keep] - blobs.places[i], axis=1)
+            if (gap > _SAME * np.maximum(blobs.sizes[keep], blobs.sizes[i])).all():
+                keep.append(int(i))
+        index = np.array(keep, dtype=np.intp)
+        return Step(blobs.pick(index), z[index], found.settled)

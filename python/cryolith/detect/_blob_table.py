@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From fitted blobs to a table with p- and q-values, the check of the null, and what could have been found."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from ._blob_fit import Errors
+from ._blob_search import Outcome, Search
+from ._calls import benjamini_hochberg, decoy_rate
+from ._filter_bank import FLOOR
+from ._injection import FITTED, Calibration
+from ._inputs import Float64, Table, unit_of
+
+__all__ = ["Detectability", "NullCheck", "blob_table", "detectability", "null_check"]
+
+_LEVELS = np.array([4.0, 4.25, 4.5, 4.75, 5.0])
+_AGREE = 2.0  # decoys over expected, or its inverse, beyond which no q-values are given
+_FWHM = 2 * math.sqrt(2 * math.log(2))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NullCheck:
+    """Extrema of noise counted against their expectation.
+
+    Attributes
+    ----------
+    levels : (n,) float64
+        In standard deviations.
+    expected : (n,) float64
+        Extrema of either sign beyond each level that Gaussian noise of the spectrum makes (Euler characteristic).
+    observed : (n,) int64
+        Those of the decoys (the difference of the halves without the blobs' own, or planned noise); without decoys
+        those of the volume without its blobs, counted below the lowest level that was fitted.
+    source : {"decoys", "rest"}
+    spread : (n_scales,) float64
+        Robust standard deviation of what is left at each scale, 1 where the noise is as strong as thought.
+    passed : bool
+        Observed and expected agree within a factor of 2 and two standard deviations at the lowest level.
+    """
+
+    levels: Float64
+    expected: Float64
+    observed: npt.NDArray[np.int64]
+    source: str
+    spread: Float64
+    passed: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Detectability:
+    """How well blobs could have been found in this volume.
+
+    Attributes
+    ----------
+    sizes : (n,) float64 [px]
+    unit_significance : (n,) float64
+        Significance of a blob of each size and peak value 1.
+    level : float
+        Significance from which on blobs are in the table.
+    """
+
+    sizes: Float64
+    unit_significance: Float64
+    level: float
+
+    def recall(self, contrast: npt.ArrayLike) -> Float64:
+        """Return (n_contrasts, n_sizes): the chance to find a blob of a peak value, away from others.
+
+        Phi(sqrt(d^2 + 4) - level), d = contrast x unit significance, Phi the normal distribution function: the fit of
+        place and size adds 4 to the square of a significance.
+        """
+        height = np.abs(np.atleast_1d(np.asarray(contrast, dtype=np.float64)))
+        square = np.multiply.outer(height, self.unit_significance) ** 2
+        excess = np.sqrt(square + FITTED) - self.level
+        phi = np.frompyfunc(lambda x: 0.5 * math.erfc(-x / math.sqrt(2)), 1, 1)
+        out: Float64 = phi(excess).astype(np.float64)
+        return out
+
+    def contrast_for(self, recall: float = 0.5) -> Float64:
+        """Return (n_sizes,) the peak values at which blobs are found with chance ``recall``."""
+        wanted = self.level + NormalDist().inv_cdf(recall)
+        out: Float64 = math.sqrt(max(wanted**2 - FITTED, 0.0)) / self.unit_significance
+        return out
+
+
+def null_check(search: Search, outcome: Outcome) -> NullCheck:
+    """Count extrema of noise, or of what is left, against their expectation."""
+    levels = _LEVELS
+    if outcome.decoys is None:
+        levels = np.linspace(FLOOR, search.level, 5)[:-1]
+        beyond = search.bank.expected_maxima(np.array([search.level]), search.voxels)
+        heights = np.abs(outcome.rest)
+        heights = heights[heights < search.level]
+    else:
+        beyond, heights = np.zeros(1), outcome.decoys
+    expected = search.bank.expected_maxima(levels, search.voxels) - beyond
+    observed = np.array([np.count_nonzero(heights > u) for u in levels], dtype=np.int64)
+    slack = 2 * math.sqrt(expected[0])
+    low, high = expected[0] / _AGREE - slack, expected[0] * _AGREE + slack
+    return NullCheck(
+        levels=levels,
+        expected=expected,
+        observed=observed,
+        source="rest" if outcome.decoys is None else "decoys",
+        spread=outcome.spread,
+        passed=bool(low <= observed[0] <= high),
+    )
+
+
+def q_values(search: Search, outcome: Outcome, fdr: float) -> Float64:
+    """Return the false-discovery rate of a table that ends with each blob."""
+    height = np.abs(outcome.z)
+    at_floor = search.bank.expected_maxima(np.array([FLOOR]), search.voxels)
+    p = np.minimum(search.bank.expected_maxima(height, search.voxels) / at_floor, 1.0)
+    q = benjamini_hochberg(p, len(height) + len(outcome.rest))
+    if outcome.decoys is None or not len(height):
+        return q
+    if np.count_nonzero(q <= fdr) >= 2 / fdr:
+        return np.maximum(q, decoy_rate(height, outcome.decoys))
+    return np.minimum(q * max(1.0, len(outcome.decoys) / float(at_floor[0])), 1.0)
+
+
+def blob_table(
+    search: Search,
+    outcome: Outcome,
+    null: NullCheck,
+    errors: Errors,
+    calibration: Calibration | None,
+    fdr: float,
+    pixel_size: float | None,
+) -> Table:
+    """Return the table of the blobs that stay at ``fdr``; by family-wise p-values where the null check failed."""
+    expected = search.bank.expected_maxima(np.abs(outcome.z), search.voxels)
+    p = -np.expm1(-expected)
+    q = q_values(search, outcome, fdr)
+    kept = np.flatnonzero((q if null.passed else p) <= fdr)
+    kept = kept[np.argsort(-np.abs(outcome.z[kept]), kind="stable")]
+    unit, pixel = unit_of(pixel_size)
+    blobs = outcome.blobs
+    if calibration is not None:
+        blobs, errors = calibration.applied(blobs, errors)
+    blobs = blobs.pick(kept)
+    table: Table = {}
+    if unit == "nm":
+        centre = (np.array(search.bank.spectra.shape) - 1) / 2
+        for i, axis in enumerate("zyx"):
+            table[f"{axis}_nm"] = (blobs.places[:, i] - centre[i]) * pixel
+            table[f"sigma_{axis}_nm"] = errors.places[kept, i] * pixel
+    for i, axis in enumerate("zyx"):
+        table[f"{axis}_px"] = blobs.places[:, i].copy()
+        table[f"sigma_{axis}_px"] = errors.places[kept, i]
+    spread = errors.log_sizes[kept]
+    for name, factor in (("size", pixel), ("diameter", _FWHM * pixel)):
+        table[f"{name}_{unit}"] = blobs.sizes * factor
+        table[f"sigma_{name}_{unit}"] = blobs.sizes * factor * spread
+    table["amplitude"] = blobs.heights.copy()
+    table["sigma_amplitude"] = errors.heights[kept]
+    table["sign"] = np.sign(blobs.heights).astype(np.int64)
+    table["significance"] = np.abs(outcome.z[kept])
+    table["p_value"] = p[kept]
+    table["q_value"] = q[kept] if null.passed else np.full(len(kept), np.nan)
+    table["coverage"] = search.bank.coverage(blobs.sizes)
+    return table
+
+
+def detectability(
+    search: Search, outcome: Outcome, null: NullCheck, table: Table, fdr: float
+) -> Detectability:
+    """Return the map for the level at which q-values pass ``fdr`` in this volume, or p-values where there are none."""
+    bank, expected = search.bank, fdr
+    if null.passed:
+        at_floor = float(bank.expected_maxima(np.array([FLOOR]), search.voxels)[0])
+        tests = len(outcome.blobs) + len(outcome.rest) + 1  # the blob asked about is one more
+        expected = fdr * at_floor * (len(table["significance"]) + 1) / tests
+    return Detectability(
+        sizes=bank.fine,
+        unit_significance=bank.response(bank.sizes, bank.fine).max(axis=0),
+        level=search.level_of(expected),
+    )

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A ladder of filters over blob size: their noise, their response to a blob, and what noise alone makes of them.
+
+All filters are one spectrum, ``weight``, times a Gaussian exp(-decay |k|^2 / 2); what a blob of any size looks like is
+one spectrum, ``reference``, times a Gaussian too. So every variance, response and roughness below is a sum over bins of
+|k|, made once. A bank for tubes or sheets is the same with one weight for each direction.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+
+from .. import _core
+from ._imaging import Imaging, Plain, gaussian_blob
+from ._inputs import Float32, Float64
+from ._spectrum import Complex64, Spectra, bin_centres, floored, radial_sums
+
+__all__ = ["FLOOR", "FilterBank", "make_bank"]
+
+Method = Literal["matched", "log"]
+FLOOR = 3.7  # standard deviations: lower extrema are not looked at
+_SLACK = 0.3  # how much the quadratic through the neighbours may lift an extremum
+_MIDDLE = 0.6744898  # half of Gaussian noise lies within this of 0
+_REFERENCE = 0.7  # size of the reference blob over the smallest sought one
+_PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+_FINE = 0.02  # step of log size in tables
+
+
+class FilterBank:
+    """Filters for blobs of ``sizes`` [px], each divided by the standard deviation of its noise.
+
+    Attributes
+    ----------
+    sizes : (n_scales,) float64 [px]
+    weight, reference : (nz, ny, nx // 2 + 1) float32
+        The filters' common spectrum U; that of a blob of size ``reference_size`` and peak 1, R.
+    sd : (n_scales,) float64
+        Of the noise behind each filter.
+    """
+
+    def __init__(
+        self,
+        spectra: Spectra,
+        sizes: Float64,
+        weight: Float32,
+        reference: Float32,
+        power: Float32,
+        method: Method,
+    ) -> None:
+        self.spectra, self.sizes, self.weight, self.method = spectra, sizes, weight, method
+        self.reference_size = _REFERENCE * float(sizes[0])
+        n = spectra.voxels
+        self.k2 = bin_centres() ** 2
+        whole = _blob_spectrum(spectra, self.reference_size)
+        # What a reconstruction adds beyond the blob itself holds nothing more of it.
+        self.whole_sums = radial_sums(spectra, whole**2)[:, 0]
+        self.held_sums = radial_sums(spectra, np.clip(reference, 0, whole) ** 2)[:, 0]
+        self.noise_sums = radial_sums(spectra, weight**2 * power, 7) / n
+        self.response_sums = radial_sums(spectra, weight * reference, 7) / n
+        self.log_sizes = np.log(sizes)
+        self.decays = self.decay_of(sizes)
+        self.sd = np.sqrt(self.noise(2 * self.decays))
+        self.fine = np.exp(np.arange(math.log(0.85 * sizes[0]), math.log(1.3 * sizes[-1]), _FINE))
+        self._roughness, self._change = self._null()
+
+    def decay_of(self, sizes: Float64) -> Float64:
+        """Return the Gaussian factor's decay for filters of ``sizes``."""
+        base = self.reference_size**2 if self.method == "matched" else 0.0
+        out: Float64 = sizes**2 - base
+        return out
+
+    def noise(self, decay: Float64) -> Float64:
+        """Return sums of U^2 P exp(-decay k^2 / 2): covariances between filters."""
+        out: Float64 = np.exp(-0.5 * np.multiply.outer(decay, self.k2)) @ self.noise_sums[:, 0]
+        return out
+
+    def response(self, scales: Float64, sizes: Float64) -> Float64:
+        """Return (n_scales, n_sizes): the noise-normalised peak that a blob of peak 1 makes at its centre."""
+        decay = self.decay_of(scales)
+        grown = sizes**2 - self.reference_size**2
+        total = np.add.outer(decay, grown)
+        sums = np.exp(-0.5 * np.multiply.outer(total, self.k2)) @ self.response_sums[:, 0]
+        factor = (sizes / self.reference_size) ** 3
+        sd = np.sqrt(self.noise(2 * decay))
+        out: Float64 = sums * factor / sd[:, None]
+        return out
+
+    def coverage(self, sizes: Float64) -> Float64:
+        """Return the share of the power of blobs that the data hold."""
+        blob = np.exp(-np.multiply.outer(sizes**2 - self.reference_size**2, self.k2))
+        out: Float64 = (blob @ self.held_sums) / (blob @ self.whole_sums)
+        return out
+
+    def tensor(self, sums: Float64, decay: float) -> Float64:
+        """Return the (3, 3) sum of weight k k^T exp(-decay k^2 / 2), axes z, y, x."""
+        six = np.exp(-0.5 * decay * self.k2) @ sums[:, 1:]
+        out = np.empty((3, 3))
+        for (i, j), value in zip(_PAIRS, six, strict=True):
+            out[i, j] = out[j, i] = value
+        return out
+
+    def _null(self) -> tuple[Float64, Float64]:
+        """Return the root of the roughness determinant of each scale, and the rate of change between scales."""
+        rough = [
+            np.linalg.det(self.tensor(self.noise_sums, 2 * d) / s**2)
+            for d, s in zip(self.decays, self.sd, strict=True)
+        ]
+        both = self.noise(self.decays[1:] + self.decays[:-1])
+        correlation = both / (self.sd[1:] * self.sd[:-1])
+        change = np.sqrt(np.maximum(2 * (1 - correlation), 0))
+        return np.sqrt(np.maximum(rough, 0)), change
+
+    def expected_maxima(self, level: Float64, voxels: int) -> Float64:
+        """Return how many extrema of either sign beyond ``level`` noise alone makes in ``voxels``.
+
+        The expected Euler characteristic of a Gaussian field over place and log size t (Siegmund & Worsley, Ann. Stat.
+        23 (1995) 608). With D(t) the root of the roughness determinant and l(t) the variance of the slope along t it is
+
+            V exp(-u^2 / 2) {[D(t_0) + D(t_1)] (u^2 - 1) / (2 (2 pi)^2)
+                             + int D l^(1/2) [u^3 - 3 u + c u] dt / (2 pi)^(5/2)},   c = (d ln D / dt)^2 / (3 l).
+
+        The last term is the curvature of scale space, whose filters become smoother as t grows, and of its two ends
+        (Lipschitz-Killing curvatures of dx^2 / s^2 + l dt^2; 3 / l where D goes as s^-3).
+        """
+        u = np.maximum(np.asarray(level, dtype=np.float64), math.sqrt(3))[..., None]
+        tail = np.exp(-(u[..., 0] ** 2) / 2)
+        rough, change = self._roughness, self._change
+        bent = np.diff(np.log(rough)) ** 2 / (3 * change**2)
+        weight = 0.5 * (rough[1:] + rough[:-1]) * change
+        across = (weight * (u**3 - 3 * u + bent * u)).sum(axis=-1)
+        ends = 0.5 * (rough[0] + rough[-1]) * (u[..., 0] ** 2 - 1)
+        density = ends * (2 * np.pi) ** -2 + across * (2 * np.pi) ** -2.5
+        out: Float64 = 2 * voxels * density * tail
+        return out
+
+    def extrema(self, base: Complex64, margin: int) -> tuple[Float64, Float64]:
+        """Return (n, 5) extrema beyond ``FLOOR`` (height, log size, z, y, x) and each scale's robust sd.
+
+        ``base`` is a spectrum times ``weight``. The sd is 1 where the noise is as expected.
+        """
+        peaks, share = _core.scale_space_maxima(
+            base,
+            self.spectra.shape[2],
+            self.decays,
+            1 / self.sd,
+            margin,
+            FLOOR - _SLACK,
+            _MIDDLE,
+            self.spectra.threads,
+            self.spectra.cancel,
+        )
+        peaks = peaks[np.abs(peaks[:, 0]) > FLOOR]
+        peaks[:, 1] = self._log_size_at(peaks[:, 1])
+        # Near 0 the share within m is proportional to 1 / sd.
+        return peaks, 0.5 / np.maximum(share, 1e-6)
+
+    def _log_size_at(self, index: Float64) -> Float64:
+        """Return log size at fractional scale indices: the parabola through three scales."""
+        t, n = self.log_sizes, len(self.log_sizes)
+        if n < 3:
+            return np.interp(index, np.arange(n), t)
+        middle = np.clip(np.rint(index).astype(int), 1, n - 2)
+        d = index - middle
+        up, down = t[middle + 1] - t[middle], t[middle] - t[middle - 1]
+        out: Float64 = t[middle] + d * (up + down) / 2 + d * d * (up - down) / 2
+        return out
+
+    def inversion(self) -> tuple[Float64, Float64]:
+        """Return, for blobs of ``fine`` sizes, the log size at which they peak and the height for a peak value of 1."""
+        table = self.response(self.sizes, self.fine)
+        at = table.argmax(axis=0)
+        where, height = self.log_sizes[at].copy(), table.max(axis=0)
+        inner = np.flatnonzero((at > 0) & (at < len(self.sizes) - 1))
+        if len(inner):
+            low, mid, high = (table[at[inner] + i, inner] for i in (-1, 0, 1))
+            slope, bend = (high - low) / 2, high + low - 2 * mid
+            step = np.clip(-slope / bend, -1, 1)
+            where[inner] = self._log_size_at(at[inner] + step)
+            height[inner] = mid + 0.5 * slope * step
+        return where, height
+
+    def measure(self, peaks: Float64) -> tuple[Float64, Float64]:
+        """Return sizes [px] and peak values of blobs that make ``peaks``, by inverting the response."""
+        where, height = self.inversion()
+        rising = np.maximum.accumulate(where)
+        size = np.interp(peaks[:, 1], rising + 1e-9 * np.arange(len(rising)), self.fine)
+        return size, peaks[:, 0] / np.interp(size, self.fine, height)
+
+
+def make_bank(
+    spectra: Spectra, imaging: Imaging, sizes: Float64, power: Float32, method: Method
+) -> FilterBank:
+    """Return the bank of a method: ``matched`` to what the reconstruction shows of a blob, or Laplacian of Gaussian."""
+    size = _REFERENCE * float(sizes[0])
+    if isinstance(imaging, Plain) or method == "log":
+        # Analytic: a blob of less than a pixel's width is sampled too coarsely to be transformed.
+        reference = _blob_spectrum(spectra, size)
+        held = imaging.held() if method == "matched" else None
+        if held is not None:
+            reference *= held
+    else:
+        reference = _centred(spectra, imaging.show(gaussian_blob(spectra.shape, size)).both)
+    if method == "log":
+        return FilterBank(spectra, sizes, spectra.squared_frequency(), reference, power, method)
+    # A slow background is one more noise: as strong as the noise itself for waves 4 pi times as long as the largest
+    # sought size, and rising as k^-4.
+    corner = (0.5 / float(sizes[-1])) ** 2
+    square = spectra.squared_frequency()
+    square[0, 0, 0] = np.inf
+    weight = (reference / (floored(power) * (1 + (np.float32(corner) / square) ** 2))).astype(
+        np.float32
+    )
+    weight[0, 0, 0] = 0.0
+    return FilterBank(spectra, sizes, weight, reference, power, method)
+
+
+def _blob_spectrum(spectra: Spectra, size: float) -> Float32:
+    """Return the transform of a blob of peak 1 about voxel 0."""
+    out: Float32 = spectra.gaussian(size**2) * np.float32((2 * np.pi) ** 1.5 * size**3)
+    return out
+
+
+def _centred(spectra: Spectra, response: Float32) -> Float32:
+    """Return the spectrum of a response whose centre is voxel n // 2: real, as each view's response is even."""
+    spectrum = spectra.forward(np.fft.ifftshift(response))
+    return np.ascontiguousarray(spectrum.real)

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Errors put to the test: blobs like those found are added where none is, and measured again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ._blob_fit import Blobs, Errors
+from ._blob_search import Outcome, Search
+from ._inputs import Float32, Float64
+
+__all__ = ["FITTED", "Calibration", "calibrate"]
+
+_LEVEL = 0.95
+_GAUSSIAN = 1.959964  # the two-sided 95 % point
+_APART = 3.0  # sum of two blobs' sizes between their centres
+_ROUNDS = 3  # Gauss-Newton steps beyond the first, which starts from the truth
+_BATCHES = 8
+_SURE, _SURE_ENOUGH = 8.0, 10
+FITTED = 4.0  # place and size: each adds 1 to the square of a significance
+_COUNTED = 0.8  # of the blobs asked for: some are lost to noise
+_ENOUGH = 40  # injected blobs, fewer of which tell no 95 % point
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Calibration:
+    """What injected blobs say about measured ones.
+
+    Attributes
+    ----------
+    factors : (5,) float64
+        To closed-form errors of z, y, x, log size and log height, so that 1.96 of them hold 95 % of the injected blobs.
+    bias : (2,) float64
+        Mean errors of log size and log height, in units of their closed-form variance: a likelihood's bias goes as the
+        inverse square of the significance.
+    count : int
+    """
+
+    factors: Float64
+    bias: Float64
+    count: int
+
+    def applied(self, blobs: Blobs, errors: Errors) -> tuple[Blobs, Errors]:
+        """Return blobs without the bias and with the calibrated errors."""
+        relative = errors.heights / np.abs(blobs.heights)
+        sizes = blobs.sizes * np.exp(-self.bias[0] * errors.log_sizes**2)
+        shrink = np.exp(-self.bias[1] * relative**2)
+        calibrated = Errors(
+            places=errors.places * self.factors[:3],
+            log_sizes=errors.log_sizes * self.factors[3],
+            heights=errors.heights * shrink * self.factors[4],
+        )
+        return replace(blobs, sizes=sizes, heights=blobs.heights * shrink), calibrated
+
+
+def calibrate(search: Search, outcome: Outcome, count: int, seed: int) -> Calibration | None:
+    """Return the calibration from about ``count`` injected blobs, or None where fewer than 40 were to be had.
+
+    Split conformal prediction: a factor is the quantile (n + 1) 0.95 / n of |error| / (1.96 sigma) (Lei et al., J. Am.
+    Stat. Assoc. 113 (2018) 1094, algorithm 2), here of errors less their mean trend.
+    """
+    if not len(outcome.blobs) or count <= 0:
+        return None
+    rng = np.random.default_rng(seed)
+    filtered = search.fit.filtered(search.fit.volume - outcome.shown.both)
+    batches: list[Float64] = []
+    for _ in range(_BATCHES):
+        truth = _placed(search, outcome, count - sum(map(len, batches)), rng)
+        if len(truth):
+            batches.append(_measured(search, filtered, truth))
+        if sum(map(len, batches)) >= _COUNTED * count:
+            break
+    rows = np.concatenate(batches) if batches else np.empty((0, 10))
+    if len(rows) < _ENOUGH:
+        return None
+    error, sigma = rows[:, :5], rows[:, 5:]
+    variance = sigma[:, 3:] ** 2
+    bias = (error[:, 3:] * variance).sum(axis=0) / (variance**2).sum(axis=0)
+    error[:, 3:] -= bias * variance
+    share = min(1.0, _LEVEL * (len(rows) + 1) / len(rows))
+    factors = np.quantile(np.abs(error / sigma), share, axis=0) / _GAUSSIAN
+    return Calibration(factors=factors, bias=bias, count=len(rows))
+
+
+def _measured(search: Search, filtered: Float32, truth: Blobs) -> Float64:
+    """Return (n, 10): errors of z, y, x, log size and log height, and their closed-form standard deviations."""
+    fit = search.fit
+    # At the truth the model takes its own blobs away: the residual is what was left before they came.
+    now = fit.step(truth, filtered)
+    for _ in range(_ROUNDS):
+        if now.settled:
+            break
+        change = fit.shown(truth.joined(now.blobs.negative())).both
+        now = fit.step(now.blobs, filtered + fit.filtered(change))
+    found = now.blobs
+    sigma = fit.errors(found)
+    rows = np.column_stack(
+        [
+            found.places - truth.places,
+            np.log(found.sizes / truth.sizes),
+            np.log(found.heights / truth.heights),
+            sigma.places,
+            sigma.log_sizes,
+            sigma.heights / np.abs(found.heights),
+        ]
+    )
+    return rows[np.abs(now.z) > search.level]
+
+
+def _placed(search: Search, outcome: Outcome, count: int, rng: np.random.Generator) -> Blobs:
+    """Return up to ``count`` blobs like found ones, apart from those and from each other.
+
+    A size is that of a blob found beyond doubt, a significance that of any, less what the fit of four more numbers than
+    the height has added to it: sizes and heights of weak blobs are biased together, and are what is to be tested.
+    """
+    found, z = outcome.blobs, outcome.z
+    pool = np.flatnonzero(np.abs(z) > _SURE)
+    if len(pool) < _SURE_ENOUGH:
+        pool = np.arange(len(found))
+    shape = np.array(search.bank.spectra.shape)
+    places, sizes = list(found.places), list(found.sizes)
+    significances: list[float] = []
+    for _ in range(40 * count):
+        if len(significances) == count:
+            break
+        size, like = found.sizes[rng.choice(pool)], int(rng.integers(len(found)))
+        place = rng.uniform(search.margin + 1, shape - search.margin - 2)
+        gap = np.linalg.norm(np.array(places) - place, axis=1)
+        if (gap > _APART * (np.array(sizes) + size)).all():
+            places.append(place)
+            sizes.append(size)
+            significances.append(np.sign(z[like]) * np.sqrt(max(z[like] ** 2 - FITTED, 1.0)))
+    new = np.array(sizes[len(found) :])
+    return Blobs(
+        places=np.array(places[len(found) :]).reshape(-1, 3),
+        sizes=new,
+        heights=np.array(significances) / search.fit.unit_significance(new),
+    )

@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Blobs by a matched filter that knows the noise and the missing wedge, at a false-discovery rate that is asked for."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _core
+from .._arrays import as_core
+from ..datamodel import Volume
+from ..errors import InputError
+from ..metrics import NoisePower
+from ..projection import Geometry
+from ..reconstruct import Halves, wbp
+from ._blob_search import Outcome, Search
+from ._blob_table import Detectability, NullCheck, blob_table, detectability, null_check
+from ._filter_bank import make_bank
+from ._imaging import Imaging, Plain, Projected
+from ._injection import Calibration, calibrate
+from ._inputs import Float32, Float64, Table, as_volume
+from ._peak_errors import PeakErrors
+from ._spectrum import Spectra, as_noise, fitted_noise, measured_noise, noise_scale
+
+__all__ = ["FoundBlobs", "blobs"]
+
+HalvesLike = Halves | tuple[npt.ArrayLike, npt.ArrayLike]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FoundBlobs:
+    """What :func:`blobs` found, and what it could have found.
+
+    Attributes
+    ----------
+    table : dict of str to (n,) array
+        Its columns are those of :func:`blobs`.
+    null : NullCheck
+        Extrema of noise against their expected number.
+    detectability : Detectability
+        The chance to find a blob by its size and contrast.
+    notes : tuple of str
+        Where the noise comes from, what the errors rest on, what was refused.
+    """
+
+    table: Table
+    null: NullCheck
+    detectability: Detectability
+    notes: tuple[str, ...]
+
+
+def blobs(
+    volume: Volume | npt.ArrayLike | None,
+    *,
+    sizes: npt.ArrayLike,
+    fdr: float = 0.05,
+    halves: HalvesLike | None = None,
+    noise: NoisePower | npt.ArrayLike | None = None,
+    geometry: Geometry | None = None,
+    image_shape: tuple[int, int] | None = None,
+    solve: Callable[..., Any] | None = None,
+    transfer: npt.ArrayLike | None = None,
+    method: Literal["matched", "log"] = "matched",
+    margin: int | None = None,
+    injections: int = 300,
+    seed: int = 0,
+    pixel_size: float | None = None,
+    threads: int = 0,
+    cancel: _core.CancelToken | None = None,
+) -> FoundBlobs:
+    """Find bright and dark blobs: particles, precipitates, bubbles, voids, smooth and about round.
+
+    Parameters
+    ----------
+    volume : (nz, ny, nx) real, or Volume
+        NaN is refused. With ``halves`` their sum is searched, and this may be None.
+    sizes : (n_scales,) [px]
+        Standard deviations of Gaussian blobs to look for, ascending, two or more; steps of a factor of 1.2 to 1.4.
+    fdr : float, default 0.05
+        The share of false blobs in the table, on average.
+    halves : Halves, or (first, second), optional
+        Two reconstructions that add up to the volume and whose noise is independent, such as
+        ``wbp(stack, angles, halves="tilts")``. Their difference gives the spectrum of the noise, and decoys.
+    noise : float, NoisePower or (nz, ny, nx // 2 + 1), optional
+        Standard deviation of white noise, shells, or variance per voxel of each Fourier term. Without it and halves
+        the noise is that of white images through ``geometry``, or is fitted to the finest terms of the volume.
+    geometry : Geometry, optional
+        How the images were taken: what is looked for is then what the reconstruction shows of a blob, missing wedge
+        and all. Rays must be perpendicular to the volume's y where the noise is measured.
+    image_shape : (int, int), optional
+        (height, width) of the images; default (ny, nx).
+    solve : callable, default ``wbp``
+        How the volume was reconstructed: a solver of :mod:`cryolith.reconstruct` with its options bound by
+        ``functools.partial``. It must be linear: bounds off (``lower=-numpy.inf``).
+    transfer : (nz, ny, nx // 2 + 1) real, optional
+        In place of a geometry: the share of each Fourier term that the volume holds, 0 in a missing wedge.
+    method : {"matched", "log"}, default "matched"
+        ``log``: Laplacian of Gaussian, the quick look; knows no wedge, subtracts nothing, has no injected errors.
+    margin : int [voxels], optional
+        Blobs nearer to a face are not looked for; default 4/3 of the largest size.
+    injections : int, default 300
+        Blobs like those found that are added to what is left and measured, to calibrate sizes, heights and errors; 0:
+        closed form only.
+    seed : int, default 0
+        Of the places of injected blobs and of planned noise.
+    pixel_size, threads, cancel
+        As for :func:`particles`.
+
+    Returns
+    -------
+    FoundBlobs
+        One row of its table for each blob, the most significant first:
+
+        - ``z_px``, ``y_px``, ``x_px`` (and ``z_nm``, ... from the centre) with ``sigma_``: the centre;
+        - ``size_px`` or ``_nm``: the Gaussian's standard deviation; ``diameter_``: its full width at half maximum;
+        - ``amplitude``: peak over the surroundings, negative when dark; ``sign`` 1 or -1;
+        - ``significance``: amplitude over noise with all other blobs taken out;
+        - ``p_value``: chance that noise alone makes one such peak or more in the volume; ``q_value``: the
+          false-discovery rate of a table that ends with this row, NaN where the null check failed;
+        - ``coverage``: share of the power of a blob of this size that the data hold.
+
+    Raises
+    ------
+    InputError
+        NaN, shapes that do not fit, an ``fdr`` outside of 0 to 1, fewer than two sizes, noise that cannot be fitted.
+    Cancelled
+        ``cancel`` was set.
+
+    Notes
+    -----
+    The filter of a size is T / (P (1 + (k0 / k)^4)): T is the transform of what the reconstruction shows of that blob,
+    P the power of the noise, and the last factor takes slow background for noise too. Extrema over place and size are
+    fitted together, what the reconstruction shows of them is subtracted, and the rest is searched again.
+
+    Noise alone makes E(z) extrema beyond z (expected Euler characteristic over place and log size). q-values are those
+    of Benjamini & Hochberg on E(z) / E(3.7), and with halves also (1 + decoys) / found where 2 / fdr blobs or more were
+    found, the larger of both; with fewer, the former times decoys over expected. If decoys and expectation differ by
+    more than a factor of 2, no q-values are given.
+
+    References
+    ----------
+    North & Moore (matched filter): Proc. IEEE 51 (1963) 1016; Siegmund & Worsley, Ann. Stat. 23 (1995) 608; Barber &
+    Candes, Ann. Stat. 43 (2015) 2055; errors: design/021-blobs.md.
+    """
+    scales = _checked(sizes, fdr, method, injections)
+    searched, difference, pixel_size = _volumes(volume, halves, pixel_size)
+    spectra = Spectra(searched.shape, threads, cancel)
+    notes: list[str] = []
+    split = halves.split if isinstance(halves, Halves) else None
+    imaging = _imaging(spectra, geometry, image_shape, solve, transfer, split)
+    power, decoys = _noise(spectra, imaging, searched, difference, noise, scales, seed, notes)
+    bank = make_bank(spectra, imaging, scales, power, method)
+    search = Search(bank, imaging, searched, decoys, _margin(margin, scales, searched.shape))
+    outcome = search.run() if method == "matched" else search.look()
+    null = null_check(search, outcome)
+    calibration = calibrate(search, outcome, injections, seed) if method == "matched" else None
+    errors = (search.fit if method == "matched" else PeakErrors(bank)).errors(outcome.blobs)
+    table = blob_table(search, outcome, null, errors, calibration, fdr, pixel_size)
+    notes += _words(outcome, null, calibration, method)
+    return FoundBlobs(
+        table=table,
+        null=null,
+        detectability=detectability(search, outcome, null, table, fdr),
+        notes=tuple(notes),
+    )
+
+
+def _checked(sizes: npt.ArrayLike, fdr: float, method: str, injections: int) -> Float64:
+    scales: Float64 = as_core(sizes, "sizes", ("n_scales",), np.float64)
+    good = (
+        len(scales) > 1
+        and np.isfinite(scales).all()
+        and scales[0] >= 1
+        and (np.diff(scales) > 0).all()
+    )
+    if not good:
+        raise InputError(
+            f"sizes: found {np.array2string(scales, threshold=6)}, expected two or more ascending standard deviations "
+            "of 1 px and more"
+        )
+    if not 0 < fdr < 1:
+        raise InputError(f"fdr: found {fdr}, expected a number between 0 and 1")
+    if method not in ("matched", "log"):
+        raise InputError(f"method: found {method!r}, expected 'matched' or 'log'")
+    if injections < 0:
+        raise InputError(f"injections: found {injections}, expected 0 or more")
+    return scales
+
+
+def _volumes(
+    volume: Volume | npt.ArrayLike | None, halves: HalvesLike | None, pixel_size: float | None
+) -> tuple[Float32, Float32 | None, float | None]:
+    """Return what is searched, less its mean, the difference of the halves, and the pixel size."""
+    if isinstance(volume, Volume) and pixel_size is None:
+        pixel_size = volume.pixel_size
+    if halves is None:
+        if volume is None:
+            raise InputError("volume: found None, expected a volume, or halves=")
+        data, pixel_size = as_volume(volume, pixel_size)
+        return data - data.mean(dtype=np.float64).astype(np.float32), None, pixel_size
+    pair = (halves.first, halves.second) if isinstance(halves, Halves) else halves
+    if len(pair) != 2:
+        raise InputError(f"halves: found {len(pair)} volumes, expected two")
+    first, second = (as_volume(np.asarray(h), pixel_size, "halves")[0] for h in pair)
+    whole: Any = volume.data if isinstance(volume, Volume) else volume
+    shape = np.shape(whole)
+    if first.shape != second.shape or (volume is not None and shape != first.shape):
+        raise InputError(
+            f"halves: found shapes {first.shape} and {second.shape}, expected those of the volume, {shape}"
+        )
+    total = first + second
+    return total - total.mean(dtype=np.float64).astype(np.float32), first - second, pixel_size
+
+
+def _imaging(
+    spectra: Spectra,
+    geometry: Geometry | None,
+    image_shape: tuple[int, int] | None,
+    solve: Callable[..., Any] | None,
+    transfer: npt.ArrayLike | None,
+    split: Any,
+) -> Imaging:
+    if geometry is None:
+        if solve is not None or image_shape is not None:
+            raise InputError("geometry: found None, expected one beside solve= or image_shape=")
+        if transfer is None:
+            return Plain(spectra, None)
+        held: Float32 = as_core(transfer, "transfer", ("nz", "ny", "nx // 2 + 1"))
+        if held.shape != spectra.terms or not np.isfinite(held).all():
+            raise InputError(
+                f"transfer: found shape {held.shape}, expected finite numbers of shape {spectra.terms}"
+            )
+        return Plain(spectra, held)
+    if transfer is not None:
+        raise InputError("transfer: found beside geometry, expected one of them")
+    pixels = image_shape or (spectra.shape[1], spectra.shape[2])
+    return Projected(
+        geometry, pixels, solve or functools.partial(wbp), split, spectra.threads, spectra.cancel
+    )
+
+
+def _noise(
+    spectra: Spectra,
+    imaging: Imaging,
+    searched: Float32,
+    difference: Float32 | None,
+    noise: NoisePower | npt.ArrayLike | None,
+    sizes: Float64,
+    seed: int,
+    notes: list[str],
+) -> tuple[Float32, Float32 | None]:
+    """Return the noise's power spectrum, and a volume of noise alone if there is one."""
+    if noise is not None:
+        notes.append("noise: as given")
+        return as_noise(spectra, noise), difference
+    if difference is not None:
+        notes.append("noise: from the difference of the halves")
+        return measured_noise(spectra, difference), difference
+    if isinstance(imaging, Projected):
+        planned = imaging.planned_noise(spectra.shape, seed)
+        factor = noise_scale(spectra, searched, planned, float(sizes[0]))
+        notes.append(
+            "noise: planned, white images through the geometry, scaled to the finest terms"
+        )
+        planned *= np.float32(math.sqrt(factor))
+        return measured_noise(spectra, planned), planned
+    power, note = fitted_noise(spectra, spectra.forward(searched), float(sizes[0]), imaging.held())
+    notes.append(note)
+    return power, None
+
+
+def _margin(margin: int | None, sizes: Float64, shape: tuple[int, ...]) -> int:
+    found = math.ceil(4 / 3 * sizes[-1]) if margin is None else margin
+    if found < 1 or min(shape) <= 2 * found + 2:
+        raise InputError(
+            f"margin: found {found} voxels for a volume of {shape}, expected 1 or more and room inside; "
+            "give a smaller margin or smaller sizes"
+        )
+    return found
+
+
+def _words(
+    outcome: Outcome, null: NullCheck, calibration: Calibration | None, method: str
+) -> list[str]:
+    words = []
+    if method == "log":
+        words.append("method: Laplacian of Gaussian, a quick look")
+    elif calibration is None and len(outcome.blobs):
+        words.append("errors: closed form only, too short where blobs are crowded")
+    elif calibration is not None:
+        words.append(f"errors: calibrated on {calibration.count} injected blobs")
+    if not null.passed:
+        words.append(
+            f"null check failed: {null.observed[0]} extrema of noise, {null.expected[0]:.0f} expected; no q-values"
+        )
+    return words
