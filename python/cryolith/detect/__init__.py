@@ -3,6 +3,7 @@
 
 from .blobs import FoundBlobs, blobs
 from .components import contacts, find_regions, label, regions
+from .correlation import TwoPointCorrelation, two_point_correlation
 from .detection import DetectSettings, detect
 from .distances import DistanceSlabs, distance
 from .inclusions import particles, voids
@@ -17,6 +18,7 @@ __all__ = [
     "DistanceSlabs",
     "FoundBlobs",
     "Thresholds",
+    "TwoPointCorrelation",
     "blobs",
     "contacts",
     "detect",
@@ -30,6 +32,7 @@ __all__ = [
     "particles",
     "regions",
     "size_distribution",
+    "two_point_correlation",
     "voids",
     "volume_fraction",
 ]

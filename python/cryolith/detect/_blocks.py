@@ -3,15 +3,32 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import numpy.typing as npt
 
 from ._inputs import Float64
 
-__all__ = ["PARTS", "block_counts", "share_of_blocks"]
+__all__ = [
+    "PARTS",
+    "block_counts",
+    "block_ranges",
+    "residual_of_blocks",
+    "share_of_blocks",
+    "sigma_of_blocks",
+]
 
 # Along each axis. Fewer parts are larger, so that neighbours know less of each other; more give a steadier variance.
 PARTS = 4
+
+
+def block_ranges(n: int) -> list[tuple[int, int]]:
+    """Return where the parts of an axis of n voxels begin and end; one shorter than PARTS is not parted."""
+    parts = PARTS if n >= PARTS else 1
+    each, more = divmod(n, parts)
+    bounds = [each * i + min(i, more) for i in range(parts + 1)]
+    return list(itertools.pairwise(bounds))
 
 
 def block_counts(bins: npt.NDArray[np.integer], count: int) -> Float64:
@@ -22,11 +39,11 @@ def block_counts(bins: npt.NDArray[np.integer], count: int) -> Float64:
     (z parts, y parts, x parts, count) float64
         Axes shorter than PARTS are not parted.
     """
-    cuts = [np.array_split(np.arange(n), PARTS if n >= PARTS else 1) for n in bins.shape]
+    cuts = [block_ranges(n) for n in bins.shape]
     out = np.empty((*(len(cut) for cut in cuts), count))
     for place in np.ndindex(out.shape[:3]):
         ranges = [cut[i] for cut, i in zip(cuts, place, strict=True)]
-        part = bins[tuple(slice(r[0], r[-1] + 1) for r in ranges)].ravel()
+        part = bins[tuple(slice(*r) for r in ranges)].ravel()
         out[place] = np.bincount(part[(part >= 0) & (part < count)], minlength=count)
     return out
 
@@ -37,28 +54,46 @@ def share_of_blocks(parts: Float64, whole: Float64) -> tuple[Float64, Float64]:
     Parameters
     ----------
     parts : (z, y, x, n)
-    whole : (z, y, x)
+    whole : (z, y, x) or (z, y, x, n)
 
     References
     ----------
-    Cochran, Sampling Techniques, 3rd ed. (1977), eq. 6.13. Neighbours share structure where they touch: their products
-    count with Bartlett's weights (half a step aside along an axis), Newey & West, Econometrica 55 (1987) 703, eq. 5.
+    Cochran, Sampling Techniques, 3rd ed. (1977), eq. 6.13.
     """
-    total = whole.sum()
-    nothing = np.full(parts.shape[-1], np.nan)
-    if total == 0:
-        return nothing, nothing
-    share = parts.sum(axis=(0, 1, 2)) / total
-    if whole.size < 2:
-        return share, nothing
-    residual = parts - share * whole[..., None]
-    mixed, ones = residual, np.ones(whole.shape)
+    share, residual = residual_of_blocks(parts, whole)
+    return share, sigma_of_blocks(residual)
+
+
+def residual_of_blocks(parts: Float64, whole: Float64) -> tuple[Float64, Float64]:
+    """Return the shares, and (z, y, x, n) by how much each block moves them; NaN where the whole is nothing."""
+    whole = whole[..., None] if whole.ndim == 3 else whole
+    total = whole.sum(axis=(0, 1, 2))
+    total = np.where(total == 0, np.nan, total)
+    share: Float64 = parts.sum(axis=(0, 1, 2)) / total
+    return share, (parts - share * whole) / total
+
+
+def sigma_of_blocks(residual: Float64) -> Float64:
+    """Return (n,) standard errors of what the blocks' residuals, which add up to zero, belong to.
+
+    NaN for a single block.
+
+    References
+    ----------
+    Neighbours share structure where they touch: their products count with Bartlett's weights (half a step aside along
+    an axis), Newey & West, Econometrica 55 (1987) 703, eq. 5.
+    """
+    ones = np.ones(residual.shape[:3])
+    if ones.size < 2:
+        return np.full(residual.shape[3], np.nan)
+    mixed = residual
     for axis in range(3):
         mixed, ones = _with_neighbours(mixed, axis), _with_neighbours(ones, axis)
     # Residuals from the common share add up to zero, which costs as many blocks as the weights of one add up to.
-    freedom = 1 - ones.mean() / whole.size
-    variance = (residual * mixed).sum(axis=(0, 1, 2)) / total**2 / freedom
-    return share, np.sqrt(np.maximum(variance, 0.0))
+    freedom = 1 - ones.mean() / ones.size
+    variance = (residual * mixed).sum(axis=(0, 1, 2)) / freedom
+    out: Float64 = np.sqrt(np.maximum(variance, 0.0))
+    return out
 
 
 def _with_neighbours(values: Float64, axis: int) -> Float64:

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Slow, obvious definitions of the statistics of a porous medium in cryolith.detect."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+
+def pairs(mask, lag):
+    """Pairs of voxels p, p + lag inside of the volume, and how many of them lie in the phase with both."""
+    here = [slice(max(0, -h), max(0, min(n, n - h))) for h, n in zip(lag, mask.shape, strict=True)]
+    there = [slice(max(0, h), max(0, min(n, n + h))) for h, n in zip(lag, mask.shape, strict=True)]
+    both = mask[tuple(here)] & mask[tuple(there)]
+    return both.size, int(both.sum())
+
+
+def two_point(mask, edges, reach):
+    """Rows of (mean distance, probability), by distance rounded to the shortest edge; and along z, y, x."""
+    bins = {}
+    for lag in itertools.product(*(range(1 - n, n) for n in mask.shape)):
+        far = float(np.linalg.norm(np.multiply(lag, edges)))
+        if far <= reach:
+            whole, both = pairs(mask, lag)
+            total = bins.setdefault(round(far / min(edges)), np.zeros(3))
+            total += [whole, both, whole * far]
+    radial = np.array([(d / w, b / w) for _, (w, b, d) in sorted(bins.items())])
+    along = []
+    for axis, (n, edge) in enumerate(zip(mask.shape, edges, strict=True)):
+        rows = []
+        for k in range(n):
+            if k * edge <= reach:
+                whole, both = pairs(mask, tuple(k if a == axis else 0 for a in range(3)))
+                rows.append((k * edge, both / whole))
+        along.append(np.array(rows))
+    return radial, along
