@@ -35,3 +35,26 @@ def two_point(mask, edges, reach):
                 rows.append((k * edge, both / whole))
         along.append(np.array(rows))
     return radial, along
+
+
+def chords(mask, way, border):
+    """Chords along ``way``, one voxel after the other: (voxels, places at which it fits with both ends)."""
+
+    def inside(at):
+        return all(0 <= a < n for a, n in zip(at, mask.shape, strict=True))
+
+    def step(at, sign):
+        return tuple(a + sign * d for a, d in zip(at, way, strict=True))
+
+    out = []
+    for start in zip(*np.nonzero(mask), strict=True):
+        before = step(start, -1)
+        if inside(before) and mask[before]:
+            continue
+        n, at = 0, start
+        while inside(at) and mask[at]:
+            n, at = n + 1, step(at, 1)
+        if border or (inside(before) and inside(at)):
+            room = [m - (n + 1) * abs(d) for m, d in zip(mask.shape, way, strict=True)]
+            out.append((n, 1 if border else int(np.prod(room))))
+    return out

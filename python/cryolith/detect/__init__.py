@@ -2,6 +2,7 @@
 """What is inside the specimen: components, particles, voids and layers, each size with its error."""
 
 from .blobs import FoundBlobs, blobs
+from .chords import Chords, chord_lengths
 from .components import contacts, find_regions, label, regions
 from .correlation import TwoPointCorrelation, two_point_correlation
 from .detection import DetectSettings, detect
@@ -13,6 +14,7 @@ from .thickness import local_thickness, size_distribution, volume_fraction
 from .thresholds import Thresholds, multi_otsu, otsu
 
 __all__ = [
+    "Chords",
     "Components",
     "DetectSettings",
     "DistanceSlabs",
@@ -20,6 +22,7 @@ __all__ = [
     "Thresholds",
     "TwoPointCorrelation",
     "blobs",
+    "chord_lengths",
     "contacts",
     "detect",
     "distance",

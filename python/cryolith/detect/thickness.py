@@ -112,7 +112,7 @@ def size_distribution(
     hold the error of the mask.
     """
     values = _as_thickness(thickness)
-    bounds = _as_bounds(edges, float(values.max()))
+    bounds = as_bounds(edges, float(values.max()))
     values = _without_margin(values, as_spacing(spacing), margin)
     inside = values > 0
     if not inside.any():
@@ -188,7 +188,7 @@ def _without_margin(
     return values[z, y, x]
 
 
-def _as_bounds(edges: npt.ArrayLike | int, largest: float) -> Float64:
+def as_bounds(edges: npt.ArrayLike | int, largest: float) -> Float64:
     if isinstance(edges, int):
         if edges < 1:
             raise InputError(f"edges: found {edges}, expected at least one bin")
