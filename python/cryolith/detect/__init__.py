@@ -12,6 +12,7 @@ from .interfaces import interfaces
 from .slabs import Components
 from .thickness import local_thickness, size_distribution, volume_fraction
 from .thresholds import Thresholds, multi_otsu, otsu
+from .transport import Tortuosity, percolates, tortuosity
 
 __all__ = [
     "Chords",
@@ -20,6 +21,7 @@ __all__ = [
     "DistanceSlabs",
     "FoundBlobs",
     "Thresholds",
+    "Tortuosity",
     "TwoPointCorrelation",
     "blobs",
     "chord_lengths",
@@ -33,8 +35,10 @@ __all__ = [
     "multi_otsu",
     "otsu",
     "particles",
+    "percolates",
     "regions",
     "size_distribution",
+    "tortuosity",
     "two_point_correlation",
     "voids",
     "volume_fraction",

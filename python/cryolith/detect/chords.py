@@ -84,7 +84,7 @@ def chord_lengths(
 
     References
     ----------
-    Chords and their mean, 4 x volume / surface: Underwood, Quantitative Stereology (1970), chapter 4. Weights:
+    Chords and their mean, 4 x volume / surface: Underwood, Quantitative Stereology (1970). Weights:
     Horvitz & Thompson, J. Am. Stat. Assoc. 47 (1952) 663; in stereology Miles, "On the elimination of edge effects
     in planar sampling" (1974).
     """

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Whether a phase leads through a volume, and how far round it leads what diffuses in it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _core
+from ..errors import Cancelled, InputError
+from ._inputs import Float64, Mask, Table, as_mask
+from ._spacing import Spacing, as_spacing
+from .components import label
+from .slabs import Connectivity
+
+__all__ = ["Tortuosity", "percolates", "tortuosity"]
+
+_AXES = ("z", "y", "x")
+
+
+def percolates(
+    mask: npt.ArrayLike,
+    connectivity: Connectivity = 6,
+    *,
+    threads: int = 0,
+    cancel: _core.CancelToken | None = None,
+) -> Table:
+    """Find out along which axes a phase leads from one face of the volume to the other.
+
+    Parameters
+    ----------
+    mask : (nz, ny, nx) bool or integer
+        The phase.
+    connectivity : {6, 18, 26}
+        As for :func:`label`. By default what flows crosses faces of voxels, as in :func:`tortuosity`.
+    threads, cancel
+        As for :func:`label`.
+
+    Returns
+    -------
+    dict of str to (3,) array
+        ``axis``: z, y, x; ``percolates``: whether a component touches both faces across it; ``components`` that do
+        so; ``share`` of the phase's volume that belongs to them, NaN without a phase. That is a count in this volume,
+        not an estimate for a larger one: what spans a small volume may end beyond it.
+
+    Raises
+    ------
+    InputError
+        As :func:`label`.
+
+    References
+    ----------
+    Stauffer & Aharony, Introduction to Percolation Theory, 2nd ed. (1994), chapter 2.
+    """
+    phase = as_mask(mask, "mask")
+    labels, count = label(phase, connectivity, threads=threads, cancel=cancel)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    through = [_spanning(labels, axis) for axis in range(3)]
+    total = int(sizes[1:].sum())
+    return {
+        "axis": np.array(_AXES),
+        "percolates": np.array([len(found) > 0 for found in through]),
+        "components": np.array([len(found) for found in through]),
+        "share": np.array([sizes[found].sum() / total if total else np.nan for found in through]),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tortuosity:
+    """What :func:`tortuosity` finds.
+
+    Attributes
+    ----------
+    tortuosity : float
+        Factor tau; infinite where the phase does not lead through.
+    error : float
+        By how much it may still be too small, as the solution is not quite at rest.
+    diffusivity : float
+        Effective one over that of the free phase.
+    share : float
+        Of the volume that the phase takes (for pores: the porosity).
+    iterations : int
+        Steps of the solver.
+    """
+
+    tortuosity: float
+    error: float
+    diffusivity: float
+    share: float
+    iterations: int
+
+
+def tortuosity(
+    mask: npt.ArrayLike,
+    axis: Literal["z", "y", "x"],
+    *,
+    spacing: Spacing = None,
+    tolerance: float = 1e-4,
+    max_iterations: int = 10000,
+    threads: int = 0,
+    cancel: _core.CancelToken | None = None,
+) -> Tortuosity:
+    """Find by how much a phase slows down what diffuses through it along an axis, beyond its share of the volume.
+
+    Parameters
+    ----------
+    mask : (nz, ny, nx) bool or integer
+        The phase; outside of it nothing diffuses.
+    axis : {"z", "y", "x"}
+        From which face to the opposite one. The other faces are closed.
+    spacing : float, three floats or Volume, optional
+        Edges of a voxel along z, y, x; only their ratios count. Default: cubes.
+    tolerance : float, default 1e-4
+        The error relative to the result at which the solver stops.
+    max_iterations : int, default 10000
+        Where it stops in any case: ``error`` then says how far it has come.
+    threads, cancel
+        As for :func:`label`; the solver runs on one thread, and looks at ``cancel`` in each step.
+
+    Returns
+    -------
+    Tortuosity
+
+    Raises
+    ------
+    InputError
+        As :func:`percolates`; no phase, an unknown axis, a tolerance that is not between 0 and 1, no iterations.
+
+    Notes
+    -----
+    tau = share x D0 / D, with D from the steady flow between faces of concentration 1 and 0 (finite volumes: a bond
+    from centre to centre of voxels that share a face; the harmonic mean of 1 and 0 is 0). Conjugate gradients lower the
+    dissipation, which is never below D, so that tau is never above that of the voxels. ``error`` is what the last
+    steps gained, as many as there are voxels along the axis (at least 10). It is no bound by proof but one wherever the
+    error halves within so many steps. It does not hold the error of the mask, of the volume as a sample, or of stairs
+    of voxels: around a ball of radius 11.5 voxels in a cube of 40 tau is 1.058 in place of 1.049.
+
+    References
+    ----------
+    Conjugate gradients and their errors: Hestenes & Stiefel, J. Res. Natl. Bur. Stand. 49 (1952) 409; Strakos & Tichy,
+    Electron. Trans. Numer. Anal. 13 (2002) 56. tau: Epstein, Chem. Eng. Sci. 44 (1989) 777 (there tau squared).
+    """
+    phase = as_mask(mask, "mask")
+    _check(phase, axis, tolerance, max_iterations)
+    along = _AXES.index(axis)
+    edges = as_spacing(spacing)
+    share = float(phase.mean())
+    labels, _ = label(phase, 6, threads=threads, cancel=cancel)
+    spanning = _spanning(labels, along)
+    if not len(spanning):
+        return Tortuosity(tortuosity=np.inf, error=0.0, diffusivity=0.0, share=share, iterations=0)
+    flow = _Flow(np.isin(labels, spanning), along, edges)
+    gains: deque[float] = deque(maxlen=max(10, phase.shape[along]))
+    dissipation, steps = flow.dissipation, 0
+    for gain in flow.steps():
+        if cancel is not None and cancel.cancelled:
+            raise Cancelled("tortuosity: cancelled")
+        gains.append(gain)
+        dissipation -= gain
+        steps += 1
+        settled = len(gains) == gains.maxlen and sum(gains) <= tolerance * dissipation
+        if settled or steps == max_iterations:
+            break
+    tau = share / dissipation
+    return Tortuosity(
+        tortuosity=tau,
+        error=tau * sum(gains) / dissipation,
+        diffusivity=dissipation,
+        share=share,
+        iterations=steps,
+    )
+
+
+class _Flow:
+    """Steady diffusion through a phase between two faces, in units in which the empty volume conducts 1."""
+
+    def __init__(self, phase: Mask, along: int, edges: tuple[float, float, float]) -> None:
+        self.phase = phase
+        length = np.multiply(phase.shape, edges)
+        # Area over distance of a bond, times length over area of the volume.
+        scale = length[along] ** 2 / length.prod() * np.prod(edges)
+        self.bonds = [scale / edge**2 for edge in edges]
+        end = 2 * self.bonds[along]  # half a voxel to the face
+        inlet: list[slice | int] = [slice(None)] * 3
+        outlet = list(inlet)
+        inlet[along], outlet[along] = 0, -1
+        diagonal = np.zeros(phase.shape)
+        for axis, bond in enumerate(self.bonds):
+            low, high = _neighbours(axis)
+            both = bond * (phase[low] & phase[high])
+            diagonal[low] += both
+            diagonal[high] += both
+        diagonal[tuple(inlet)] += end * phase[tuple(inlet)]
+        diagonal[tuple(outlet)] += end * phase[tuple(outlet)]
+        self.diagonal = diagonal
+        source = np.zeros(phase.shape)
+        source[tuple(inlet)] = end * phase[tuple(inlet)]
+        shape = [1, 1, 1]
+        shape[along] = phase.shape[along]
+        n = phase.shape[along]
+        self.values = phase * (1 - (np.arange(n) + 0.5) / n).reshape(shape)
+        applied = self._apply(self.values)
+        self.residual = source - applied
+        self.dissipation = float(
+            np.vdot(self.values, applied) - 2 * np.vdot(source, self.values) + source.sum()
+        )
+
+    def steps(self) -> Iterator[float]:
+        """Run preconditioned conjugate gradients, and yield by how much each step lowers the dissipation."""
+        residual, inverse = self.residual, self.phase / np.where(self.phase, self.diagonal, 1)
+        # Residuals of rounding only, as in straight channels, are none.
+        least = (1e-14 * self.dissipation) ** 2
+        scaled = inverse * residual
+        way, size = scaled.copy(), float(np.vdot(residual, scaled))
+        while size > least:
+            applied = self._apply(way)
+            step = size / float(np.vdot(way, applied))
+            residual -= step * applied
+            yield step * size
+            scaled = inverse * residual
+            size, before = float(np.vdot(residual, scaled)), size
+            way = scaled + size / before * way
+
+    def _apply(self, values: Float64) -> Float64:
+        out: Float64 = self.diagonal * values
+        for axis, bond in enumerate(self.bonds):
+            low, high = _neighbours(axis)
+            out[low] -= bond * values[high]
+            out[high] -= bond * values[low]
+        out *= self.phase
+        return out
+
+
+def _neighbours(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    low, high = [slice(None)] * 3, [slice(None)] * 3
+    low[axis], high[axis] = slice(None, -1), slice(1, None)
+    return tuple(low), tuple(high)
+
+
+def _spanning(labels: npt.NDArray[np.integer], axis: int) -> npt.NDArray[np.integer]:
+    """Return the labels that occur in both faces across an axis."""
+    common = np.intersect1d(labels.take(0, axis), labels.take(-1, axis))
+    return common[common > 0]
+
+
+def _check(phase: Mask, axis: str, tolerance: float, max_iterations: int) -> None:
+    if axis not in _AXES:
+        raise InputError(f"axis: found {axis!r}, expected z, y or x")
+    if not 0 < tolerance < 1:
+        raise InputError(f"tolerance: found {tolerance}, expected a number between 0 and 1")
+    if max_iterations < 1:
+        raise InputError(f"max_iterations: found {max_iterations}, expected at least 1")
+    if not phase.any():
+        raise InputError("mask: found no voxel, expected a phase")
