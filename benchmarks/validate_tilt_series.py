@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--doses", nargs="+", type=int, default=[2000, 100])
     parser.add_argument("--faults", nargs="+", default=["none"], choices=FAULTS)
     parser.add_argument("--beads", type=int, default=0)
-    parser.add_argument("--local", default="auto", choices=["auto", "yes", "no"])
+    parser.add_argument("--local", default="no", choices=["no", "auto", "yes"])
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args()
     seeds = range(chosen.first, chosen.first + chosen.seeds)

@@ -15,6 +15,7 @@ from cryolith.align.bends import Bends, _tangent, bent, free_bends, monomials, p
 from cryolith.align.joint import Model, Pose, drifts
 from cryolith.align.local import evidence, localised
 from cryolith.align.patches import track_patches
+from cryolith.align.pose_covariance import PoseCovariance
 from cryolith.align.refinement import judged
 from cryolith.align.specimen import prepare
 from cryolith.align.steps import Job
@@ -56,7 +57,8 @@ def found(bend, local, threads=1):
         cancel=None,
         progress=None,
     )
-    fit = judged(job, ready, Pose.of_shifts(shifts, AXIS), 1, 0.1, np.ones((len(ANGLES), 2)))
+    known = PoseCovariance(matrix=np.eye(2 * len(ANGLES)), n=len(ANGLES), axis=False)
+    fit = judged(job, ready, Pose.of_shifts(shifts, AXIS), 1, known)
     return data, shifts, localised(job, ready, fit)
 
 
@@ -170,7 +172,9 @@ def test_short_series_say_why_there_are_none():
     alignment = align_tilt_series(
         data.images[few],
         ANGLES[few],
-        settings=AlignSettings(tilt_axis=AXIS, iterations=1, specimen="slab", beads="no"),
+        settings=AlignSettings(
+            tilt_axis=AXIS, iterations=1, specimen="slab", beads="no", local="auto"
+        ),
     )
     assert alignment.local is None
     assert any(note.startswith("local shifts: not sought (7 tilts") for note in alignment.method)

@@ -40,6 +40,11 @@ class Lie:
     tilt_offset_deg: float = 0.0
     x_tilt_deg: float = 0.0
 
+    @property
+    def is_level(self) -> bool:
+        """Whether both angles are too small to be known from a misfit."""
+        return max(abs(self.tilt_offset_deg), abs(self.x_tilt_deg)) < _LEAST_DEG
+
     def laid(self, job: Job) -> Job:
         """Return the job with tilts counted from the specimen, so that its model of a slab fits."""
         angles = job.angles_deg + self.tilt_offset_deg
@@ -49,8 +54,8 @@ class Lie:
 def rough_lie(job: Job, ready: Prepared, pose: Pose, finest: int) -> tuple[Lie, Pose]:
     """Find tilt offset, x-tilt and axis of least misfit, shifts free at each; pose in and out in raw pixels.
 
-    Parabolas through three angles, one angle at a time. Angles below ``_LEAST_DEG`` are taken as none: then the
-    pose comes back as it was.
+    Parabolas through three angles, one angle at a time, three times or until the slab is level. Angles below
+    ``_LEAST_DEG`` are taken as none: then the pose comes back as it was.
     """
     binning = ladder(min(ready.images.shape[1:]) * ready.binning, finest, ready.isolated)[0]
     factor = max(1, round(binning / ready.binning))
@@ -65,12 +70,10 @@ def rough_lie(job: Job, ready: Prepared, pose: Pose, finest: int) -> tuple[Lie, 
         if job.settings.refine_axis:
             search = search.step("tilt_axis_deg", steps[2])
         job.tell(0.1)
-    found = Lie(
-        *(
-            v if abs(v) >= _LEAST_DEG else 0.0
-            for v in (search.lie.tilt_offset_deg, search.lie.x_tilt_deg)
-        )
-    )
+        if search.lie.is_level:
+            break
+    angles = search.lie.tilt_offset_deg, search.lie.x_tilt_deg
+    found = Lie(*(angle if abs(angle) >= _LEAST_DEG else 0.0 for angle in angles))
     if found == Lie():
         return found, pose
     return found, replace(pose, tilt_axis_deg=search.pose.tilt_axis_deg)
