@@ -47,7 +47,6 @@ _STEP_PX = 0.25
 # Pixels of a reduced image a shift may move in one round: beyond, the linear model is not to be trusted.
 _LARGEST_MOVE = 1.5
 # An axis far from those of the image: projected as part of one series with it, images are turned whatever their axis.
-# Left to itself the pair turns them beyond 7.1 deg only; the misfit jumps there by 5 %, and the axis followed the jump.
 _TURNED = Geometry.single_axis([0.0], tilt_axis_deg=45.0).poses()
 # What else may differ between tilts: half the step of its central difference and the most it moves in a round.
 _OTHERS = {
@@ -104,7 +103,8 @@ class Model:
     ``images`` (n_tilts, height, width) are linear in the density; ``support`` (nz, 1 or ny, nx) is 1 where there
     may be any; ``weights`` (n_tilts, height, width) or (n_tilts, 1, 1) multiply the residuals; ``ridge`` is the
     noise variance over the variance of the density, per image. The images' pass band ends at Nyquist over
-    ``softness``. Where there are ``intensities``, residuals are compared free of them.
+    ``softness``. Where there are ``intensities``, residuals are compared free of them. ``turned``: images are turned
+    to the axis however small the angle, as the projector does by itself beyond 7 deg.
     """
 
     images: Float32
@@ -117,6 +117,7 @@ class Model:
     threads: int = 0
     cancel: _core.CancelToken | None = None
     intensities: LocalIntensities | None = None
+    turned: bool = False
 
     def compared(self, residual: Float32) -> Float32:
         """Return M r for weighted residuals r: the misfit is their inner product with it."""
@@ -152,7 +153,9 @@ class Model:
         plan = (
             _core.FreePlan(geometry.matrices(), self.shape, pixels)
             if geometry.crosses_y  # of another program's alignment, or of a slab laid level
-            else _core.ProjectionPlan(geometry.poses(), self.shape, pixels, _TURNED)
+            else _core.ProjectionPlan(
+                geometry.poses(), self.shape, pixels, _TURNED if self.turned else None
+            )
         )
         return _Operator(plan, geometry.weights().astype(np.float32)[:, None, None], self)
 

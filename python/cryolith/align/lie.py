@@ -16,7 +16,7 @@ import numpy.typing as npt
 from .images import reduce_images
 from .joint import Model, Pose, refine
 from .levels import ladder, model_of
-from .quality import misfit_cost, round_window
+from .quality import compared_over_angles, misfit_cost
 from .specimen import Prepared
 from .steps import Job
 
@@ -64,7 +64,8 @@ def rough_lie(job: Job, ready: Prepared, pose: Pose, finest: int) -> tuple[Lie, 
     part = slice(None, None, 2 if len(job.keep) >= _MANY_TILTS else 1)
     images = reduce_images(ready.images[part], factor, job.threads, job.cancel)
     some = replace(job, keep=job.keep[part], angles_deg=job.angles_deg[part])
-    search = _Search(some, ready, images, Lie(), pose.subset(part).scaled(1 / binning))
+    first = pose.subset(part).scaled(1 / binning)
+    search = _Search(some, ready, images, Lie(), first, first)
     for steps in _STEPS_DEG:
         search = search.step("tilt_offset_deg", steps[0]).step("x_tilt_deg", steps[1])
         if job.settings.refine_axis:
@@ -88,6 +89,7 @@ class _Search:
     images: Float32
     lie: Lie
     pose: Pose
+    first: Pose
 
     def step(self, name: str, step_deg: float) -> _Search:
         """Move one angle to the minimum of a parabola through three."""
@@ -109,6 +111,6 @@ class _Search:
 
     def _misfit(self) -> tuple[float, Pose]:
         model: Model = model_of(self.lie.laid(self.job), self.ready, self.images, self.pose)
-        model = replace(model, weights=round_window(model))
+        model = compared_over_angles(model, self.first)
         pose, solution = refine(model, self.pose, rounds=1, iterations=_ITERATIONS)
         return misfit_cost(model, solution), pose
