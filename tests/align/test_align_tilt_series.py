@@ -153,8 +153,9 @@ def test_tilts_that_do_not_fit_do_not_turn_the_axis(axis: float) -> None:
     images[12, :, :32] = np.random.default_rng(7).poisson(0.02 * 2000 / 31, (64, 32))
     found = align_tilt_series(images, case.angles_deg, settings=AlignSettings(beads="no"))
     assert sorted(found.flags) == [4, 12]
-    assert abs(found.tilt_axis_deg - axis) < 0.5
-    assert found.sigma_tilt_axis_deg < 0.4
+    off = abs(found.tilt_axis_deg - axis)
+    assert off < 0.5
+    assert off < 3 * found.sigma_tilt_axis_deg < 1.5
     good = found.kept
     e = without_gauge((found.shifts_px - case.shifts_px)[good], case.angles_deg[good], axis)
     assert np.sqrt(np.mean(np.sum(np.square(e), axis=0))) < 0.2
