@@ -167,7 +167,9 @@ def _columns(model: Model, pose: Pose, x: Float32, bends: Bends) -> Float32:
     """
     n, height, width = model.images.shape
     turn = frame(pose.tilt_axis_deg)
-    slopes = np.einsum("nrij,ra->naij", image_slopes(model, pose, x), turn.astype(np.float32))
+    slopes = np.einsum(
+        "nrij,ra->naij", image_slopes(model, pose, x, np.eye(2)), turn.astype(np.float32)
+    )
     slopes *= model.weights[:, None]
     pixels = np.moveaxis(np.mgrid[:height, :width], 0, -1) - np.array([height - 1, width - 1]) / 2
     places = (pixels[None] - pose.shifts_px[:, None, None]) @ turn / bends.unit_px

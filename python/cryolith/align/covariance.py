@@ -26,7 +26,7 @@ import numpy.typing as npt
 from .. import _core
 from ..projection import Geometry
 from .images import reduce_images, resample_images
-from .joint import Model, Pose, Solution, dot, drifts, solve
+from .joint import Model, Pose, Solution, dot, drifts, image_slopes, solve
 from .levels import seen_edges
 from .pose_covariance import PoseCovariance, blind_to, block_diagonal, translations, turns_of
 
@@ -38,7 +38,6 @@ Float64 = npt.NDArray[np.float64]
 # The rows are looked at on images of half as many pixels: isolated specimens show no more on the last images, and
 # what a slab shows beyond that is never the least sure.
 _REDUCED = 2
-_STEP_PX = 0.25
 # The fit's ridge compares noise with a density that it has shrunk: the likelihood of the images is largest for one 4
 # (particle, slab; both doses) or 1 to 4 times (needle) looser.
 _LOOSER = 4.0
@@ -142,25 +141,15 @@ def _seen(model: Model, pose: Pose, solution: Solution, others: tuple[str, ...])
         return resample(model.intensities.root(images) if model.intensities else images)
 
     held = resample(np.ones_like(model.images)) > 0.999
-    images = (model.operator(pose).project(solution.density), *_shifted(model, pose, solution))
-    seen = [upright(image) * held for image in images]
+    along_across = turns_of(pose).transpose(2, 0, 1)
+    shifted = image_slopes(model, pose, solution.density, along_across).swapaxes(0, 1)
+    images = (model.operator(pose).project(solution.density), *shifted)
+    seen = [upright(np.ascontiguousarray(image)) * held for image in images]
     slopes = _slopes(seen, pose.magnifications.astype(np.float32)[:, None, None], others)
     parts = np.stack([*slopes, upright(solution.residual) * held])
     small = [reduce_images(part, _REDUCED, model.threads, model.cancel) for part in parts]
     whole = np.stack(small).astype(np.float64)
     return _Frame(whole[:-1], whole[-1])
-
-
-def _shifted(model: Model, pose: Pose, solution: Solution) -> list[Float32]:
-    """Change of the images per pixel that they are shifted along the axis, and across it."""
-    changes = []
-    for step in _STEP_PX * turns_of(pose).transpose(2, 0, 1):
-        high, low = (
-            model.operator(pose.moved("shifts_px", way)).project(solution.density)
-            for way in (step, -step)
-        )
-        changes.append((high - low) / np.float32(2 * _STEP_PX))
-    return changes
 
 
 def _slopes(seen: list[Float32], m: Float32, others: tuple[str, ...]) -> list[Float32]:

@@ -244,12 +244,17 @@ def drifts(n: int, count: int) -> Float64:
     return np.asarray(np.cos(half_waves * np.arange(1, count + 1)))
 
 
-def image_slopes(model: Model, pose: Pose, x: Float32) -> Float32:
-    """Return the change (n_tilts, 2, height, width) of the images of a density by a shift along rows and columns."""
-    out = np.empty((len(model.images), 2, *model.images.shape[1:]), np.float32)
-    for k, row in enumerate(np.eye(2)):
-        high = model.operator(pose.moved("shifts_px", _STEP_PX * row)).project(x)
-        out[:, k] = high - model.operator(pose.moved("shifts_px", -_STEP_PX * row)).project(x)
+def image_slopes(
+    model: Model, pose: Pose, x: Float32, directions: npt.NDArray[np.float64]
+) -> Float32:
+    """Return the change (n_tilts, k, height, width) of the images of a density per pixel of a shift.
+
+    ``directions`` (k, 2) or (k, n_tilts, 2): (row, column) of each shift, the same for all images or one for each.
+    """
+    out = np.empty((len(model.images), len(directions), *model.images.shape[1:]), np.float32)
+    for k, step in enumerate(_STEP_PX * directions):
+        high = model.operator(pose.moved("shifts_px", step)).project(x)
+        out[:, k] = high - model.operator(pose.moved("shifts_px", -step)).project(x)
     out /= np.float32(2 * _STEP_PX)
     return out
 
