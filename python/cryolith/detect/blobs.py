@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from .. import _core
 from .._arrays import as_core
+from ..adapters.napari import Frame, LayerData, show
 from ..datamodel import Volume
 from ..errors import InputError
 from ..metrics import NoisePower
@@ -53,6 +54,15 @@ class FoundBlobs:
     null: NullCheck
     detectability: Detectability
     notes: tuple[str, ...]
+
+    def to_napari(self, volume: Volume | None = None, *, viewer: Any = None) -> list[LayerData]:
+        """Return the blobs as points for napari, on the volume if it is given; add them to a ``viewer``."""
+        pixel_size = volume.pixel_size if volume is not None else None
+        if "z_nm" in self.table and pixel_size is None:
+            pixel_size = 10.0  # places are nm already
+        frame = Frame(pixel_size, None if volume is None else volume.data.shape)
+        layers = [] if volume is None else [frame.volume(volume)]
+        return show([*layers, frame.points(self.table, "blobs")], viewer)
 
 
 def blobs(
