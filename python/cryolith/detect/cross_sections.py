@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..datamodel import Volume
 from ..errors import InputError
-from ._inputs import Float32, Float64, as_volume
+from ._inputs import Float32, Float64, as_volume, unit_of
 from ._smooth import smooth
 from .components import label, regions
 from .thresholds import otsu
@@ -64,6 +64,8 @@ class CrossSection:
         Rows run along ``axis.across[0]``, columns along ``axis.across[1]``.
     length_px : float [px]
         Of the tube that was averaged.
+    shape : (nz, ny, nx)
+        Of the volume.
     pixel_size : float or None [angstrom]
         Edge of a pixel, which is that of a voxel.
     """
@@ -71,6 +73,7 @@ class CrossSection:
     stretches: Float64
     axis: TubeAxis
     length_px: float
+    shape: tuple[int, int, int]
     pixel_size: float | None
 
     @property
@@ -92,6 +95,18 @@ class CrossSection:
         columns = middle + radii[:, None] * np.sin(turn)
         places = np.stack([np.zeros_like(rows), rows, columns], axis=-1)
         return sample(self.image[None], places)
+
+    def lines(self, places_px: npt.ArrayLike) -> list[Float64]:
+        """Return the lines along the tube through (m, 2) places (row, column) [px] from the middle of the section.
+
+        Each has two points (z, y, x) from the centre of the volume, in nm (px without a pixel size).
+        """
+        places = np.asarray(places_px, np.float64).reshape(-1, 2)
+        first, second = self.axis.across
+        middle = self.axis.point_px - (np.array(self.shape) - 1) / 2
+        ends = np.array([[-0.5], [0.5]]) * self.length_px * self.axis.direction
+        _, pixel = unit_of(self.pixel_size)
+        return [(middle + row * first + column * second + ends) * pixel for row, column in places]
 
     def power_by_tilt(self, step_deg: float = 5.0) -> tuple[Float64, Float64]:
         """Return (n,) tilts [deg] and (n,) power of the section's frequencies that an image at each tilt holds.
@@ -331,5 +346,6 @@ def cross_section(
         stretches=np.stack(planes),
         axis=axis,
         length_px=float(each * stretches),
+        shape=data.shape,
         pixel_size=pixel_size,
     )
