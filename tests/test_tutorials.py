@@ -75,10 +75,8 @@ def test_microtubule(shared_data, tmp_path, monkeypatch):
 
 @pytest.mark.validation
 def test_needle(shared_data, tmp_path, monkeypatch):
-    folder = shared_data / "haadf_needle"
-    for file in ("HAADF.mrc", "HAADF.rawtlt"):
-        if (folder / file).exists():
-            (tmp_path / file).symlink_to(folder / file)
+    for file in ("HAADF.mrc", "HAADF.rawtlt", "HAADF.txt"):  # the axis stands in the last
+        (tmp_path / file).symlink_to(shared_data / "haadf_needle" / file)
     monkeypatch.chdir(tmp_path)
     names = check("docs/tutorial-needle.md", ["tutorial-needle.png"])
     assert names["found"].layers["complete"].sum() == 5

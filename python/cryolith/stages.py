@@ -237,7 +237,8 @@ def _report(state: Run) -> tuple[list[str], dict[str, Any]]:
         version=__version__,
     )
     verdict = write_report(content, state.folder, progress=state.on_progress("report"))
-    files = [*REPORT_FILES, *(["fsc.csv"] if content.halves is not None else [])]
+    files = [*REPORT_FILES, *(f"{name}.csv" for name in result.defects.tables)]
+    files += ["fsc.csv"] if content.halves is not None else []
     return files, {"verdict": verdict.word}
 
 
