@@ -9,6 +9,9 @@ from .detection import DetectSettings, detect
 from .distances import DistanceSlabs, distance
 from .inclusions import particles, voids
 from .interfaces import interfaces
+from .local_threshold import hysteresis, local_threshold
+from .poses import draw_alignments, pose_volumes
+from .segmentation import Segmentation, segment
 from .slabs import Components
 from .thickness import local_thickness, size_distribution, volume_fraction
 from .thresholds import Thresholds, multi_otsu, otsu
@@ -20,6 +23,7 @@ __all__ = [
     "DetectSettings",
     "DistanceSlabs",
     "FoundBlobs",
+    "Segmentation",
     "Thresholds",
     "Tortuosity",
     "TwoPointCorrelation",
@@ -28,15 +32,20 @@ __all__ = [
     "contacts",
     "detect",
     "distance",
+    "draw_alignments",
     "find_regions",
+    "hysteresis",
     "interfaces",
     "label",
     "local_thickness",
+    "local_threshold",
     "multi_otsu",
     "otsu",
     "particles",
     "percolates",
+    "pose_volumes",
     "regions",
+    "segment",
     "size_distribution",
     "tortuosity",
     "two_point_correlation",
