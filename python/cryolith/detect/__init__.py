@@ -3,8 +3,10 @@
 
 from .blobs import FoundBlobs, blobs
 from .chords import Chords, chord_lengths
+from .columns import ColumnCount, count_columns
 from .components import contacts, find_regions, label, regions
 from .correlation import TwoPointCorrelation, two_point_correlation
+from .cross_sections import CrossSection, TubeAxis, cross_section, tube_axis
 from .detection import DetectSettings, detect
 from .distances import DistanceSlabs, distance
 from .inclusions import particles, voids
@@ -19,17 +21,22 @@ from .transport import Tortuosity, percolates, tortuosity
 
 __all__ = [
     "Chords",
+    "ColumnCount",
     "Components",
+    "CrossSection",
     "DetectSettings",
     "DistanceSlabs",
     "FoundBlobs",
     "Segmentation",
     "Thresholds",
     "Tortuosity",
+    "TubeAxis",
     "TwoPointCorrelation",
     "blobs",
     "chord_lengths",
     "contacts",
+    "count_columns",
+    "cross_section",
     "detect",
     "distance",
     "draw_alignments",
@@ -48,6 +55,7 @@ __all__ = [
     "segment",
     "size_distribution",
     "tortuosity",
+    "tube_axis",
     "two_point_correlation",
     "voids",
     "volume_fraction",
