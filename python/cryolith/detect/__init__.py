@@ -15,6 +15,7 @@ from .segmentation import Segmentation, segment
 from .slabs import Components
 from .thickness import local_thickness, size_distribution, volume_fraction
 from .thresholds import Thresholds, multi_otsu, otsu
+from .track import Tracks, track
 from .transport import Tortuosity, percolates, tortuosity
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Segmentation",
     "Thresholds",
     "Tortuosity",
+    "Tracks",
     "TwoPointCorrelation",
     "blobs",
     "chord_lengths",
@@ -48,6 +50,7 @@ __all__ = [
     "segment",
     "size_distribution",
     "tortuosity",
+    "track",
     "two_point_correlation",
     "voids",
     "volume_fraction",
