@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'Components', 'ExactSum', 'FftPlan', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RegionColumns', 'add_gaussians', 'ahead_step', 'available_threads', 'bend', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'displacement_sums', 'distance', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gaussian_samples', 'gradient_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'multiply_step', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'segment_step', 'smooth_step', 'spectrum_sums', 'square_step', 'straighten', 'subtract_step', 'update_step', 'uphill', 'variation_step', 'walk_step', 'warp_image', 'warp_volume', 'wbp']
+__all__: list[str] = ['CancelToken', 'Components', 'ExactSum', 'FftPlan', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RegionColumns', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'displacement_sums', 'distance', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gaussian_samples', 'gradient_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'multiply_step', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'segment_step', 'smooth_step', 'spectrum_sums', 'square_step', 'straighten', 'subtract_step', 'update_step', 'uphill', 'variation_step', 'walk_step', 'warp_image', 'warp_volume', 'wbp']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -277,6 +277,10 @@ def add_gaussians(places: numpy.typing.NDArray[numpy.float64], widths: numpy.typ
 def ahead_step(momentum: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], earlier: numpy.typing.NDArray[numpy.float32], ahead: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
     ahead <- volume + momentum (volume - earlier), earlier <- volume.
+    """
+def assign(begins: numpy.typing.NDArray[numpy.int64], columns: numpy.typing.NDArray[numpy.int64], costs: numpy.typing.NDArray[numpy.float64], alone: numpy.typing.NDArray[numpy.float64], n_columns: typing.SupportsInt | typing.SupportsIndex, partner: numpy.typing.NDArray[numpy.int64], cancel: CancelToken | None = None) -> None:
+    """
+    Give each row a column of its own or none at the least sum of costs; partner (rows) int64, -1 for none.
     """
 def available_threads() -> int:
     """

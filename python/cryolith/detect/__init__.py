@@ -17,6 +17,7 @@ from .segmentation import Segmentation, segment
 from .slabs import Components
 from .thickness import local_thickness, size_distribution, volume_fraction
 from .thresholds import Thresholds, multi_otsu, otsu
+from .track import Tracks, track
 from .transport import Tortuosity, percolates, tortuosity
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Segmentation",
     "Thresholds",
     "Tortuosity",
+    "Tracks",
     "TubeAxis",
     "TwoPointCorrelation",
     "blobs",
@@ -55,6 +57,7 @@ __all__ = [
     "segment",
     "size_distribution",
     "tortuosity",
+    "track",
     "tube_axis",
     "two_point_correlation",
     "voids",

@@ -15,13 +15,13 @@ from ._inputs import Float32, Float64, Table
 from ._phases import Labels, Measured
 from ._spectrum import Spectra, as_noise, measured_noise
 
-__all__ = ["Moves", "noise_volumes", "slopes_by", "spread_of"]
+__all__ = ["Moves", "noise_volumes", "slopes_by", "spread_of", "widened"]
 
 # 0.975 quantiles of Student's t over 1.96, by degrees of freedom: 1.96 of the widened sigmas then hold 95 %.
 _STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
-def _widened(draws: Float64) -> Float64:
+def widened(draws: Float64) -> Float64:
     """Return by how much a standard deviation from so many draws has to be widened; NaN from fewer than 2."""
     out = np.full(draws.shape, np.nan)
     for n in np.unique(draws[draws >= 2]).astype(int):
@@ -58,7 +58,7 @@ def spread_of(base: Measured, columns: tuple[str, ...], draws: Iterable[Measured
     totals = {}
     for name, values in rows.items():
         count = np.array([len(values)], float)
-        totals[name] = float(np.std(values, ddof=1) * _widened(count)[0])
+        totals[name] = float(np.std(values, ddof=1) * widened(count)[0])
     bias = {name: float(np.mean(values)) - base.totals[name] for name, values in rows.items()}
     objects, seen = {}, np.zeros(len(base.table["label"]))
     for name, each in tables.items():
@@ -67,7 +67,7 @@ def spread_of(base: Measured, columns: tuple[str, ...], draws: Iterable[Measured
         count = there.sum(axis=0).astype(float)
         mean = np.where(there, stacked, 0).sum(axis=0) / np.maximum(count, 1)
         square = np.where(there, (stacked - mean) ** 2, 0).sum(axis=0) / np.maximum(count - 1, 1)
-        objects[name] = np.sqrt(square) * _widened(count)
+        objects[name] = np.sqrt(square) * widened(count)
         seen = count / len(each)
     return Moves(totals, bias, objects, seen)
 
