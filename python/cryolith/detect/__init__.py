@@ -9,12 +9,14 @@ from .detection import DetectSettings, detect
 from .distances import DistanceSlabs, distance
 from .inclusions import particles, voids
 from .interfaces import interfaces
+from .skeletons import Branches, branches, skeleton
 from .slabs import Components
 from .thickness import local_thickness, size_distribution, volume_fraction
 from .thresholds import Thresholds, multi_otsu, otsu
 from .transport import Tortuosity, percolates, tortuosity
 
 __all__ = [
+    "Branches",
     "Chords",
     "Components",
     "DetectSettings",
@@ -24,6 +26,7 @@ __all__ = [
     "Tortuosity",
     "TwoPointCorrelation",
     "blobs",
+    "branches",
     "chord_lengths",
     "contacts",
     "detect",
@@ -38,6 +41,7 @@ __all__ = [
     "percolates",
     "regions",
     "size_distribution",
+    "skeleton",
     "tortuosity",
     "two_point_correlation",
     "voids",
