@@ -14,6 +14,7 @@ from .interfaces import interfaces
 from .local_threshold import hysteresis, local_threshold
 from .poses import draw_alignments, pose_volumes
 from .segmentation import Segmentation, segment
+from .skeletons import Branches, branches, skeleton
 from .slabs import Components
 from .thickness import local_thickness, size_distribution, volume_fraction
 from .thresholds import Thresholds, multi_otsu, otsu
@@ -21,6 +22,7 @@ from .track import Tracks, track
 from .transport import Tortuosity, percolates, tortuosity
 
 __all__ = [
+    "Branches",
     "Chords",
     "ColumnCount",
     "Components",
@@ -35,6 +37,7 @@ __all__ = [
     "TubeAxis",
     "TwoPointCorrelation",
     "blobs",
+    "branches",
     "chord_lengths",
     "contacts",
     "count_columns",
@@ -56,6 +59,7 @@ __all__ = [
     "regions",
     "segment",
     "size_distribution",
+    "skeleton",
     "tortuosity",
     "track",
     "tube_axis",
