@@ -14,4 +14,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   cryolith::bind::add_detect(m);
   cryolith::bind::add_distance(m);
   cryolith::bind::add_scale_space(m);
+  cryolith::bind::add_oriented(m);
 }

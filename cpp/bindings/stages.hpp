@@ -14,4 +14,5 @@ void add_detect(pybind11::module_& m);
 void add_components(pybind11::module_& m);
 void add_distance(pybind11::module_& m);
 void add_scale_space(pybind11::module_& m);
+void add_oriented(pybind11::module_& m);
 }  // namespace cryolith::bind

@@ -9,10 +9,12 @@ from .detection import DetectSettings, detect
 from .distances import DistanceSlabs, distance
 from .inclusions import particles, voids
 from .interfaces import interfaces
+from .sheets import FoundSheets, sheets
 from .slabs import Components
 from .thickness import local_thickness, size_distribution, volume_fraction
 from .thresholds import Thresholds, multi_otsu, otsu
 from .transport import Tortuosity, percolates, tortuosity
+from .tubes import FoundTubes, tubes
 
 __all__ = [
     "Chords",
@@ -20,6 +22,8 @@ __all__ = [
     "DetectSettings",
     "DistanceSlabs",
     "FoundBlobs",
+    "FoundSheets",
+    "FoundTubes",
     "Thresholds",
     "Tortuosity",
     "TwoPointCorrelation",
@@ -37,8 +41,10 @@ __all__ = [
     "particles",
     "percolates",
     "regions",
+    "sheets",
     "size_distribution",
     "tortuosity",
+    "tubes",
     "two_point_correlation",
     "voids",
     "volume_fraction",
