@@ -155,16 +155,19 @@ def plant(
 def matches(kind: str, found: Found, truth: Planted, sign: int) -> tuple[np.ndarray, np.ndarray]:
     """Return which planted objects were found, and which rows lie on none of them.
 
-    An object is found by a row of its sign whose most significant point is within 4 px of it. A row lies on none where
-    that point is 8 px or more from every one of them.
+    An object is found when a quarter of its points have a row's line or surface, of its sign, within 3 px. A row lies
+    on none where its most significant point is 8 px or more from every object.
     """
     table = found.table
     at = np.stack([table[f"{a}_px"] for a in "zyx"], axis=1)
+    drawn = found.lines if isinstance(found, FoundTubes) else found.surfaces
+    own = [nodes for nodes, s in zip(drawn, table["sign"], strict=True) if s == sign]
+    nodes = np.concatenate([np.empty((0, 3)), *own])
     hit, stray = np.zeros(len(truth.places), bool), np.ones(len(at), bool)
     for i, points in enumerate(truth.points):
-        gap = np.linalg.norm(at[:, None] - points[None], axis=2).min(axis=1, initial=np.inf)
-        hit[i] = bool(((gap < 4) & (table["sign"] == sign)).any())
-        stray &= gap > 8
+        gap = np.array([np.linalg.norm(nodes - p, axis=1).min(initial=np.inf) for p in points])
+        hit[i] = (gap < 3).mean() >= 0.25
+        stray &= np.linalg.norm(at[:, None] - points[None], axis=2).min(axis=1, initial=np.inf) > 8
     return hit, stray
 
 

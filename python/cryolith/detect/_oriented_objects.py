@@ -62,6 +62,9 @@ class Traced:
 
 def shown(bank: OrientedBank, imaging: Imaging, objects: Sequence[Traced]) -> Shown:
     """Return what the reconstruction shows of the objects: Gaussian beads, one a node."""
+    if not objects:
+        nothing = np.zeros(bank.spectra.shape, np.float32)
+        return Shown(nothing, nothing)
     places = np.concatenate([o.nodes for o in objects])
     widths = np.concatenate([np.full(len(o.nodes), o.width) for o in objects])
     dims = 1 if bank.kind == "tubes" else 2

@@ -21,6 +21,7 @@ _SMOOTH = 2.0  # px, along a path of voxels
 _BRANCH = 1.5  # filter lengths: shorter branches are no branches
 _BEYOND = 2.5  # filter lengths that a line is followed straight on beyond its last voxel
 _STEP = 0.25  # px, along it
+_CORE = 0.75  # of the height along it
 
 
 def paths_in(
@@ -92,8 +93,34 @@ def trace_tube(
     for _ in range(2):
         ways = np.stack(frames(axes), axis=1)
         places, axes = climb(bank, field, places, axes, widths, ways)
-    places = _spaced(_smoothed(places), 1.0)
+    places = _core_of(bank, field, _spaced(_smoothed(places), 1.0), width, sign)
+    if not len(places):
+        return None
     return _with_ends(bank, field, places, width, sign, group)
+
+
+def _core_of(
+    bank: OrientedBank, field: Float32, places: Float64, width: float, sign: int
+) -> Float64:
+    """Return a line without its ends: what was found by following the highest response, noise and all, is too long.
+
+    Nothing is left of a line along which the response is not of its sign.
+    """
+    heights = sign * bank.sample(field, places, _tangents(places), np.full(len(places), width))
+    high = np.flatnonzero(heights > _CORE * _plateau(heights))
+    if not len(high):
+        return places[:0]
+    low, last = int(high[0]), int(high[-1])
+    if last - low < 2:
+        low, last = max(low - 1, 0), min(last + 1, len(places) - 1)
+    return places[low : last + 1]
+
+
+def _plateau(heights: Float64) -> float:
+    """Return how high a response is along an object, less what its highest point owes to noise."""
+    top = float(heights.max())
+    level = float(np.median(heights[heights >= _CORE * top])) if top > 0 else 1.0
+    return min(level, math.sqrt(max(top**2 - 4, 1.0)))
 
 
 def _with_ends(
@@ -107,10 +134,7 @@ def _with_ends(
     skip = round(_BEYOND * bank.length / _STEP)
     inside = heights[skip : max(len(heights) - skip, skip + 1)]
     top = skip + int(inside.argmax())
-    plateau = min(
-        float(np.median(inside[inside >= 0.75 * inside.max()])),
-        math.sqrt(max(inside.max() ** 2 - 4, 1)),
-    )
+    plateau = _plateau(inside)
     low, high = _crossings(heights, top, plateau / 2)
     measured = (high - low) * _STEP
     length, sigma = bank.inverted_extent(axes[top], width, measured, plateau)
