@@ -16,4 +16,5 @@ void add_distance(pybind11::module_& m);
 void add_network(pybind11::module_& m);
 void add_scale_space(pybind11::module_& m);
 void add_track(pybind11::module_& m);
+void add_oriented(pybind11::module_& m);
 }  // namespace cryolith::bind

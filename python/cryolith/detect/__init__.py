@@ -14,12 +14,14 @@ from .interfaces import interfaces
 from .local_threshold import hysteresis, local_threshold
 from .poses import draw_alignments, pose_volumes
 from .segmentation import Segmentation, segment
+from .sheets import FoundSheets, sheets
 from .skeletons import Branches, branches, skeleton
 from .slabs import Components
 from .thickness import local_thickness, size_distribution, volume_fraction
 from .thresholds import Thresholds, multi_otsu, otsu
 from .track import Tracks, track
 from .transport import Tortuosity, percolates, tortuosity
+from .tubes import FoundTubes, tubes
 
 __all__ = [
     "Branches",
@@ -30,6 +32,8 @@ __all__ = [
     "DetectSettings",
     "DistanceSlabs",
     "FoundBlobs",
+    "FoundSheets",
+    "FoundTubes",
     "Segmentation",
     "Thresholds",
     "Tortuosity",
@@ -58,11 +62,13 @@ __all__ = [
     "pose_volumes",
     "regions",
     "segment",
+    "sheets",
     "size_distribution",
     "skeleton",
     "tortuosity",
     "track",
     "tube_axis",
+    "tubes",
     "two_point_correlation",
     "voids",
     "volume_fraction",
