@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ._inputs import Float64, Mask
 from ._layer_model import Library
 
-__all__ = ["STEP", "Grid", "LayerFits", "Prior", "chi_square", "fits_of", "make_grid"]
+__all__ = ["STEP", "Grid", "LayerFits", "Prior", "chi_square", "fits_of", "make_grid", "minimum_of"]
 
 Int64 = npt.NDArray[np.int64]
 STEP = 0.25  # px between the offsets of the edges that are tried
@@ -120,11 +120,11 @@ def fits_of(grid: Grid, chi2: Float64, contrast: Float64) -> LayerFits:
     """Read thicknesses off chi squares: least over place at each thickness, the parabola at the least of them."""
     values, best = _profile(chi2, np.rint(grid.thickness / STEP).astype(np.int64))
     t = np.linspace(STEP, values.shape[1] * STEP, values.shape[1])
-    thickness, low, high, bend, closed = _interval(values, t)
+    thickness, low, high, bend, closed = minimum_of(values, t)
     at = np.rint(grid.middle / STEP * 2).astype(np.int64)
     places, _ = _profile(chi2, at - at.min() + 1)
     m = np.linspace(at.min() * STEP / 2, at.max() * STEP / 2, places.shape[1])
-    middle, m_low, m_high, m_bend, _ = _interval(places, m)
+    middle, m_low, m_high, m_bend, _ = minimum_of(places, m)
     rows = np.arange(len(chi2))
     pair = best[rows, values.argmin(axis=1)]
     return LayerFits(
@@ -153,7 +153,7 @@ def _profile(chi2: Float64, group: Int64) -> tuple[Float64, Int64]:
     return least, where
 
 
-def _interval(values: Float64, t: Float64) -> tuple[Float64, Float64, Float64, Float64, Mask]:
+def minimum_of(values: Float64, t: Float64) -> tuple[Float64, Float64, Float64, Float64, Mask]:
     """Return the minimum (parabola), where the curve passes 3.84 above it on both sides, its sigma, and if both do."""
     n, m = values.shape
     rows = np.arange(n)

@@ -26,13 +26,16 @@ __all__ = [
     "body",
     "make_library",
     "profile_covariances",
-    "spline_samples",
+    "seen_share",
+    "spline_coefficients",
+    "spline_values",
 ]
 
 KERNEL = (
     0.8  # px, the Gaussian that volumes are smoothed by before they are looked at between voxels
 )
 _NODE = 4.0  # px between the offsets that are projected
+_BLOCK = 4096  # points that are looked at together
 _FINE = 0.5  # px between the samples of a library's profiles
 _OVERSAMPLING = (
     8  # of the noise's autocovariance: linear means are then right to 1e-3 of the variance
@@ -108,8 +111,12 @@ class Patches:
         self, spectra: Spectra, volume: Float32, at: Float64, gain: Float32 | None = None
     ) -> Float64:
         """Return (count, len(at)) means of the smoothed ``volume`` at distances ``at`` [px] along the normals."""
-        places = self.points[:, None, :] + at[None, :, None] * self.normals[:, None, :]
-        values = spline_samples(spectra, volume, places, gain) * self.weights[:, None]
+        table = spline_coefficients(spectra, volume, gain)
+        values = np.empty((len(self.points), len(at)))
+        for first in range(0, len(values), _BLOCK):
+            part = slice(first, first + _BLOCK)
+            places = self.points[part, None] + at[None, :, None] * self.normals[part, None]
+            values[part] = spline_values(table, places) * self.weights[part, None]
         starts = np.searchsorted(self.owner, np.arange(self.count))
         out: Float64 = np.add.reduceat(values, starts, axis=0)
         return out
@@ -197,6 +204,16 @@ def make_library(
     return Library(nodes, fine, np.array(shown))
 
 
+def seen_share(library: Library, at: Float64) -> Float64:
+    """Return the share of the profile of a layer of 1 px that the volume shows, background taken off both."""
+    shown = library.at(0.5, at) - library.at(-0.5, at)
+    width = math.hypot(KERNEL, 1 / math.sqrt(6))
+    own = np.exp(-0.5 * (at / width) ** 2) / (width * math.sqrt(2 * math.pi))
+    own = own - own.mean()
+    out: Float64 = (shown @ own) / (own @ own)
+    return np.clip(out, 0, 1)
+
+
 def profile_covariances(spectra: Spectra, power: Float32, patches: Patches, at: Float64) -> Float64:
     """Return (n_patches, n, n) covariances of the profiles of stationary noise with the spectrum ``power``.
 
@@ -277,14 +294,11 @@ def bilinear(table: Float32, row: Float64, column: Float64) -> Float64:
     return out
 
 
-def spline_samples(
-    spectra: Spectra, volume: Float32, at: Float64, more: Float32 | None = None
-) -> Float64:
-    """Return the smoothed ``volume`` at places (..., 3) [voxels]: a Gaussian of ``KERNEL``, by cubic B-splines.
+def spline_coefficients(spectra: Spectra, volume: Float32, more: Float32 | None = None) -> Float32:
+    """Return what :func:`spline_values` samples: the volume smoothed by a Gaussian of ``KERNEL``, as cubic B-splines.
 
     Their coefficients come from the transform, so that waves pass by the Gaussian alone wherever a place falls between
-    voxels (to 5 % at 2 rad/px, where it leaves a quarter), times ``more`` (nz, ny, nx // 2 + 1) if given. The volume
-    repeats beyond its faces.
+    voxels (to 5 % at 2 rad/px, where it leaves a quarter), times ``more`` (nz, ny, nx // 2 + 1) if given.
     """
     terms = spectra.forward(volume)
     terms *= spectra.gaussian(KERNEL**2)
@@ -292,7 +306,11 @@ def spline_samples(
         terms *= more
     for k in spectra.axes():
         terms /= ((2 + np.cos(k)) / 3).astype(np.float32)  # the B-spline's own transform
-    table = np.ascontiguousarray(spectra.inverse(terms)[..., : volume.shape[2]])
+    return np.ascontiguousarray(spectra.inverse(terms)[..., : volume.shape[2]])
+
+
+def spline_values(table: Float32, at: Float64) -> Float64:
+    """Return the sum of the cubic B-splines at places (..., 3) [voxels]; they repeat beyond the faces."""
     base = np.floor(at).astype(np.int64)
     f: Float32 = (at - base).astype(np.float32)
     weights, index = [], []

@@ -10,7 +10,7 @@ from ._inputs import Float64
 from ._layer_model import Patches
 from ._surface_distance import need
 
-__all__ = ["areas_and_normals", "patches_of"]
+__all__ = ["areas_and_normals", "patches_of", "relaxed"]
 
 Int64 = npt.NDArray[np.int64]
 _MOST_POINTS = 30  # of a patch whose profiles are averaged
@@ -91,3 +91,20 @@ def _sampled(
     total = np.bincount(owner[index], areas[index], count)
     weights = areas[index] / total[owner[index]]
     return Patches(vertices[index], normals[index], weights, owner[index], count)
+
+
+def relaxed(vertices: Float64, faces: Int64, rounds: int = 8) -> Float64:
+    """Return vertices smoothed without shrinking: towards the mean of their neighbours, and a little more back."""
+    pairs = np.unique(
+        np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1),
+        axis=0,
+    )
+    count = np.maximum(np.bincount(pairs.ravel(), minlength=len(vertices)), 1)[:, None]
+    out = vertices.copy()
+    for factor in (0.5, -0.53) * rounds:
+        mean = np.zeros_like(out)
+        for i in range(3):
+            mean[:, i] = np.bincount(pairs[:, 0], out[pairs[:, 1], i], len(out))
+            mean[:, i] += np.bincount(pairs[:, 1], out[pairs[:, 0], i], len(out))
+        out += factor * (mean / count - out)
+    return out

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,13 +16,20 @@ from ..datamodel import Volume
 from ..errors import InputError
 from ..metrics import NoisePower
 from ..projection import Geometry
-from ..reconstruct import Halves, wbp
 from ._contrast import learned_contrast
-from ._inputs import Float32, Float64, Table, as_volume
+from ._inputs import Float64, Table
+from ._known import HalvesLike, as_known
 from ._layer_fit import LayerFits, Prior, chi_square, fits_of, make_grid
-from ._layer_model import KERNEL, Library, Patches, Response, make_library, profile_covariances
+from ._layer_model import (
+    Library,
+    Patches,
+    Response,
+    make_library,
+    profile_covariances,
+    seen_share,
+)
 from ._mesh import areas_and_normals, patches_of
-from ._spectrum import Spectra, as_noise, measured_noise, noise_scale
+from ._spectrum import Spectra
 from ._surface_distance import signed_distance
 from .surfaces import Surface
 
@@ -61,7 +67,7 @@ def layer_thickness(
     volume: Volume | npt.ArrayLike | None,
     surface: Surface,
     *,
-    halves: Halves | tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    halves: HalvesLike | None = None,
     noise: NoisePower | npt.ArrayLike | None = None,
     geometry: Geometry | None = None,
     image_shape: tuple[int, int] | None = None,
@@ -149,16 +155,12 @@ def layer_thickness(
     Profile likelihood: Venzon & Moolgavkar, Appl. Stat. 37 (1988) 87. Learned contrast: thicknesses summed over
     (Kiefer & Wolfowitz, Ann. Math. Stat. 27 (1956) 887). design/023-surfaces.md.
     """
-    data, difference, pixel_size = _volumes(volume, halves, pixel_size or surface.pixel_size)
+    known = as_known(
+        volume, halves, noise, geometry, image_shape, solve, pixel_size or surface.pixel_size,
+        seed, threads, cancel,
+    )  # fmt: skip
+    data, spectra, response = known.data, known.spectra, known.response
     _check(surface, data.shape, shift_px, most_px, patch_px, blur_px)
-    spectra = Spectra(data.shape, threads, cancel)
-    response = Response(
-        geometry,
-        image_shape or (data.shape[1], data.shape[2]),
-        solve or functools.partial(wbp),
-        threads,
-        cancel,
-    )
     at = np.arange(-_WINDOW, _WINDOW + 0.5)
     vertices = surface.voxels()
     areas, normals = areas_and_normals(vertices, surface.faces)
@@ -170,23 +172,22 @@ def layer_thickness(
         raise InputError(
             f"surface: found no patch of {patch_px} px that is {_WINDOW:g} px inside of the volume, expected one"
         )
-    power, note = _noise(spectra, response, data, difference, noise, seed)
     library = _library(spectra, response, middle, normals, patches, most_px / 2 + shift_px, blur_px)
-    covariance = profile_covariances(spectra, power, patches, at)
+    covariance = profile_covariances(spectra, known.power, patches, at)
     diagonal = np.einsum("pii->p", covariance) / len(at)
     covariance += _RIDGE * diagonal[:, None, None] * np.eye(len(at))
     profiles = patches.profiles(spectra, data, at)
-    seen = _seen(library, at)
+    seen = seen_share(library, at)
     grid = make_grid(library, profiles, covariance, at, most_px, shift_px)
     prior, words = _contrast(grid, seen, contrast)
     fits = fits_of(grid, *chi_square(grid, prior))
-    table = _table(fits, patches, areas, owner, seen, data.shape, pixel_size, most_px)
+    table = _table(fits, patches, areas, owner, seen, data.shape, known.pixel_size, most_px)
     return LayerThickness(
         table=table,
         contrast=prior.mean,
         sigma_contrast=prior.sigma,
         patch=owner,
-        notes=(note, words),
+        notes=(known.note, words),
     )
 
 
@@ -212,56 +213,6 @@ def _check(
             raise InputError(f"{name}: found {value}, expected {low:g} to {high:g} px")
 
 
-def _volumes(
-    volume: Volume | npt.ArrayLike | None,
-    halves: Halves | tuple[npt.ArrayLike, npt.ArrayLike] | None,
-    pixel_size: float | None,
-) -> tuple[Float32, Float32 | None, float | None]:
-    """Return what is measured, the difference of the halves if there are some, and the pixel size."""
-    if halves is None:
-        if volume is None:
-            raise InputError("volume: found None, expected a volume, or halves=")
-        data, pixel_size = as_volume(volume, pixel_size)
-        return data, None, pixel_size
-    pair = (halves.first, halves.second) if isinstance(halves, Halves) else halves
-    first, second = (as_volume(np.asarray(h), pixel_size, "halves")[0] for h in pair)
-    if isinstance(volume, Volume) and pixel_size is None:
-        pixel_size = volume.pixel_size
-    shape = (
-        first.shape
-        if volume is None
-        else np.shape(volume.data if isinstance(volume, Volume) else volume)
-    )
-    if not first.shape == second.shape == shape:
-        raise InputError(
-            f"halves: found shapes {first.shape} and {second.shape}, expected those of the volume, {shape}"
-        )
-    return first + second, first - second, pixel_size
-
-
-def _noise(
-    spectra: Spectra,
-    response: Response,
-    data: Float32,
-    difference: Float32 | None,
-    noise: NoisePower | npt.ArrayLike | None,
-    seed: int,
-) -> tuple[Float32, str]:
-    """Return the power spectrum of the noise and where it comes from."""
-    if noise is not None:
-        return as_noise(spectra, noise), "noise: as given"
-    if difference is not None:
-        return measured_noise(spectra, difference), "noise: from the difference of the halves"
-    if response.geometry is None:
-        raise InputError("noise: found none, expected halves=, noise= or geometry= to tell it from")
-    pixels = (len(response.geometry), *response.image_shape)
-    white = np.random.default_rng(seed).standard_normal(pixels, dtype=np.float32)
-    planned = response.reconstruct(white, data.shape)
-    power = measured_noise(spectra, planned)
-    power *= np.float32(noise_scale(spectra, data, planned, 2.0))
-    return power, "noise: planned, white images through the geometry, scaled to the finest terms"
-
-
 def _room(points: Float64, normals: Float64, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     """Return which points have their whole profile inside of the volume."""
     out = np.ones(len(points), bool)
@@ -282,16 +233,6 @@ def _library(
 ) -> Library:
     level = signed_distance(spectra.shape, points, normals, reach + 6.0, spectra.threads)
     return make_library(spectra, response, level, patches, _WINDOW, reach, blur)
-
-
-def _seen(library: Library, at: Float64) -> Float64:
-    """Return the share of the profile of a layer of 1 px that the volume shows, background taken off both."""
-    shown = library.at(0.5, at) - library.at(-0.5, at)
-    width = math.hypot(KERNEL, 1 / math.sqrt(6))
-    own = np.exp(-0.5 * (at / width) ** 2) / (width * math.sqrt(2 * math.pi))
-    own = own - own.mean()
-    out: Float64 = (shown @ own) / (own @ own)
-    return np.clip(out, 0, 1)
 
 
 def _contrast(
