@@ -49,10 +49,17 @@ class Grid:
     outer: Int64
     thickness: Float64
     middle: Float64
+    differ: bool  # the two sides of the layer: what lies below its inner edge then has a level of its own
 
 
 def make_grid(
-    library: Library, data: Float64, covariance: Float64, at: Float64, most: float, shift: float
+    library: Library,
+    data: Float64,
+    covariance: Float64,
+    at: Float64,
+    most: float,
+    shift: float,
+    differ: bool,
 ) -> Grid:
     """Whiten data and library and tabulate their products."""
     n = round((most / 2 + shift) / STEP)
@@ -79,6 +86,7 @@ def make_grid(
         j[use],
         thickness[use],
         middle[use],
+        differ,
     )
 
 
@@ -92,6 +100,12 @@ def chi_square(grid: Grid, prior: Prior | None) -> tuple[Float64, Float64]:
     norm = g[:, i, i] + g[:, j, j] - 2 * g[:, i, j]
     score = s[:, j] - s[:, i]
     square = grid.square[:, None]
+    if grid.differ:
+        below = g[:, i, i]
+        shared = g[:, i, j] - below
+        norm = norm - shared**2 / below
+        score = score - shared * s[:, i] / below
+        square = square - s[:, i] ** 2 / below
     if prior is None:
         contrast = np.maximum(score, 0) / norm
         return square - contrast * (2 * score - contrast * norm), contrast
@@ -99,6 +113,16 @@ def chi_square(grid: Grid, prior: Prior | None) -> tuple[Float64, Float64]:
     contrast = (score + prior.mean * precision) / (norm + precision)
     misfit = square - contrast * (2 * score - contrast * norm)
     return misfit + precision * (contrast - prior.mean) ** 2, contrast
+
+
+def levels_below(grid: Grid, pair: Int64, contrast: Float64) -> Float64:
+    """Return the level of what lies below the layer, per patch, for the chosen pairs of edges."""
+    rows = np.arange(len(pair))
+    i, j = grid.inner[pair], grid.outer[pair]
+    below = grid.gram[rows, i, i]
+    shared = grid.gram[rows, i, j] - below
+    out: Float64 = (grid.score[rows, i] - contrast * shared) / below
+    return out
 
 
 @dataclass(frozen=True)
@@ -112,7 +136,7 @@ class LayerFits:
     middle: Float64
     sigma_middle: Float64
     contrast: Float64
-    chi2: Float64
+    inside: Float64
     closed: Mask  # the interval ends inside of what was tried
 
 
@@ -135,7 +159,7 @@ def fits_of(grid: Grid, chi2: Float64, contrast: Float64) -> LayerFits:
         middle,
         np.maximum((m_high - m_low) / (2 * 1.96), m_bend),
         contrast[rows, pair],
-        values.min(axis=1),
+        levels_below(grid, pair, contrast[rows, pair]) if grid.differ else np.zeros(len(rows)),
         closed,
     )
 

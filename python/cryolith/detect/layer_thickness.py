@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,8 @@ class LayerThickness:
         Its columns are those of :func:`layer_thickness`.
     contrast, sigma_contrast : float
         Of the layer against its surroundings, in the volume's units, as used for all patches.
+    inside : float
+        Level of what lies below the layer against what lies above it, the median; 0 where the sides are alike.
     patch : (n_vertices,) int64
         The row of each vertex of the surface, or -1.
     notes : tuple of str
@@ -59,6 +61,7 @@ class LayerThickness:
     table: Table
     contrast: float
     sigma_contrast: float
+    inside: float
     patch: npt.NDArray[np.int64]
     notes: tuple[str, ...]
 
@@ -77,6 +80,7 @@ def layer_thickness(
     most_px: float = 12.0,
     patch_px: float = 6.0,
     contrast: float | tuple[float, float] | None = None,
+    sides: Literal["alike", "differ"] = "alike",
     blur_px: float = 0.0,
     pixel_size: float | None = None,
     seed: int = 0,
@@ -116,6 +120,9 @@ def layer_thickness(
     contrast : float or (float, float), optional
         Of the layer against its surroundings, in the volume's units, with its standard deviation. By default it is
         learned from the patches whose normals were seen well.
+    sides : {"alike", "differ"}, default "alike"
+        ``differ``: a layer on a body, whose level is found beside the contrast of the layer. Where they are alike,
+        saying so makes the errors smaller.
     blur_px : float, default 0
         Standard deviation of blur beyond the width of a pixel: of the microscope, of the alignment.
     pixel_size : float [angstrom], optional
@@ -147,8 +154,7 @@ def layer_thickness(
     -----
     The bodies below the surface moved by -8 to 8 px are projected and reconstructed as the data were; a layer is the
     difference of two of them. Patches are fitted by generalised least squares on every pair of edges, with contrast
-    and a sloping background in closed form. The two sides of the layer are alike: a step from one to the other counts
-    as background only as far as it is a slope.
+    and a sloping background in closed form.
 
     References
     ----------
@@ -161,6 +167,8 @@ def layer_thickness(
     )  # fmt: skip
     data, spectra, response = known.data, known.spectra, known.response
     _check(surface, data.shape, shift_px, most_px, patch_px, blur_px)
+    if sides not in ("alike", "differ"):
+        raise InputError(f"sides: found {sides!r}, expected 'alike' or 'differ'")
     at = np.arange(-_WINDOW, _WINDOW + 0.5)
     vertices = surface.voxels()
     areas, normals = areas_and_normals(vertices, surface.faces)
@@ -178,7 +186,7 @@ def layer_thickness(
     covariance += _RIDGE * diagonal[:, None, None] * np.eye(len(at))
     profiles = patches.profiles(spectra, data, at)
     seen = seen_share(library, at)
-    grid = make_grid(library, profiles, covariance, at, most_px, shift_px)
+    grid = make_grid(library, profiles, covariance, at, most_px, shift_px, sides == "differ")
     prior, words = _contrast(grid, seen, contrast)
     fits = fits_of(grid, *chi_square(grid, prior))
     table = _table(fits, patches, areas, owner, seen, data.shape, known.pixel_size, most_px)
@@ -186,6 +194,7 @@ def layer_thickness(
         table=table,
         contrast=prior.mean,
         sigma_contrast=prior.sigma,
+        inside=float(np.median(fits.inside[seen >= min(_WELL_SEEN, float(seen.max()))])),
         patch=owner,
         notes=(known.note, words),
     )
