@@ -10,10 +10,11 @@ import pytest
 
 from cryolith import _core
 from cryolith.detect import blobs
-from cryolith.detect._blob_fit import BlobFit, Blobs
+from cryolith.detect._blob_fit import BlobFit
 from cryolith.detect._calls import benjamini_hochberg, decoy_rate
 from cryolith.detect._filter_bank import make_bank
-from cryolith.detect._imaging import Plain, Projected, gaussian_blobs
+from cryolith.detect._gaussian_blobs import Blobs, gaussian_blobs
+from cryolith.detect._imaging import Plain, Projected
 from cryolith.detect._spectrum import Spectra, fitted_noise, measured_noise
 from cryolith.errors import Cancelled, InputError
 from cryolith.metrics import NoisePower
@@ -111,7 +112,7 @@ class Tilted:
 
 def test_the_joint_fit_ends_at_the_truth_without_noise(rng: np.random.Generator) -> None:
     spectra, series = Spectra((N, N, N), 1, None), Tilted()
-    imaging = Projected(series.geometry, series.pixels, series.solve, "tilts", 1, None)
+    imaging = Projected(spectra, series.geometry, series.pixels, series.solve, "tilts")
     noise = imaging.planned_noise((N, N, N), 3)
     bank = make_bank(spectra, imaging, SIZES, measured_noise(spectra, noise), "matched")
     fit = BlobFit(bank, imaging, imaging.show(planted()).both)

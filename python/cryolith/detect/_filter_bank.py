@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 
 from .. import _core
-from ._imaging import Imaging, Plain, gaussian_blob
+from ._gaussian_blobs import gaussian_blob
+from ._imaging import Imaging, Plain
 from ._inputs import Float32, Float64
 from ._spectrum import Complex64, Spectra, bin_centres, floored, radial_sums
 
@@ -65,6 +66,7 @@ class FilterBank:
         self.sd = np.sqrt(self.noise(2 * self.decays))
         self.fine = np.exp(np.arange(math.log(0.85 * sizes[0]), math.log(1.3 * sizes[-1]), _FINE))
         self._roughness, self._change = self._null()
+        self._fields = np.empty((min(3, len(sizes)), *spectra.padded().shape), np.float32)
 
     def decay_of(self, sizes: Float64) -> Float64:
         """Return the Gaussian factor's decay for filters of ``sizes``."""
@@ -146,6 +148,7 @@ class FilterBank:
             self.spectra.shape[2],
             self.decays,
             1 / self.sd,
+            self._fields,
             margin,
             FLOOR - _SLACK,
             _MIDDLE,

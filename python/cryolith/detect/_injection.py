@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._blob_fit import Blobs, Errors
+from ._blob_fit import Errors
 from ._blob_search import Outcome, Search
-from ._inputs import Float32, Float64
+from ._gaussian_blobs import Blobs
+from ._inputs import Float64
+from ._spectrum import Complex64
 
 __all__ = ["FITTED", "Calibration", "calibrate"]
 
@@ -64,12 +66,12 @@ def calibrate(search: Search, outcome: Outcome, count: int, seed: int) -> Calibr
     if not len(outcome.blobs) or count <= 0:
         return None
     rng = np.random.default_rng(seed)
-    filtered = search.fit.filtered(search.fit.volume - outcome.shown.both)
+    rest = search.fit.without(search.fit.base, outcome.blobs).copy()
     batches: list[Float64] = []
     for _ in range(_BATCHES):
         truth = _placed(search, outcome, count - sum(map(len, batches)), rng)
         if len(truth):
-            batches.append(_measured(search, filtered, truth))
+            batches.append(_measured(search, rest, truth))
         if sum(map(len, batches)) >= _COUNTED * count:
             break
     rows = np.concatenate(batches) if batches else np.empty((0, 10))
@@ -84,16 +86,15 @@ def calibrate(search: Search, outcome: Outcome, count: int, seed: int) -> Calibr
     return Calibration(factors=factors, bias=bias, count=len(rows))
 
 
-def _measured(search: Search, filtered: Float32, truth: Blobs) -> Float64:
+def _measured(search: Search, rest: Complex64, truth: Blobs) -> Float64:
     """Return (n, 10): errors of z, y, x, log size and log height, and their closed-form standard deviations."""
     fit = search.fit
     # At the truth the model takes its own blobs away: the residual is what was left before they came.
-    now = fit.step(truth, filtered)
+    now = fit.step(truth, fit.without(rest, Blobs.none()))
     for _ in range(_ROUNDS):
         if now.settled:
             break
-        change = fit.shown(truth.joined(now.blobs.negative())).both
-        now = fit.step(now.blobs, filtered + fit.filtered(change))
+        now = fit.step(now.blobs, fit.without(rest, now.blobs.joined(truth.negative())))
     found = now.blobs
     sigma = fit.errors(found)
     rows = np.column_stack(
@@ -120,21 +121,23 @@ def _placed(search: Search, outcome: Outcome, count: int, rng: np.random.Generat
     if len(pool) < _SURE_ENOUGH:
         pool = np.arange(len(found))
     shape = np.array(search.bank.spectra.shape)
-    places, sizes = list(found.places), list(found.sizes)
+    taken = len(found)
+    places = np.concatenate([found.places, np.empty((count, 3))])
+    sizes = np.concatenate([found.sizes, np.empty(count)])
     significances: list[float] = []
     for _ in range(40 * count):
         if len(significances) == count:
             break
-        size, like = found.sizes[rng.choice(pool)], int(rng.integers(len(found)))
+        size, like = found.sizes[rng.choice(pool)], int(rng.integers(taken))
         place = rng.uniform(search.margin + 1, shape - search.margin - 2)
-        gap = np.linalg.norm(np.array(places) - place, axis=1)
-        if (gap > _APART * (np.array(sizes) + size)).all():
-            places.append(place)
-            sizes.append(size)
+        n = taken + len(significances)
+        square = ((places[:n] - place) ** 2).sum(axis=1)
+        if (square > (_APART * (sizes[:n] + size)) ** 2).all():
+            places[n], sizes[n] = place, size
             significances.append(np.sign(z[like]) * np.sqrt(max(z[like] ** 2 - FITTED, 1.0)))
-    new = np.array(sizes[len(found) :])
+    new = slice(taken, taken + len(significances))
     return Blobs(
-        places=np.array(places[len(found) :]).reshape(-1, 3),
-        sizes=new,
-        heights=np.array(significances) / search.fit.unit_significance(new),
+        places=places[new],
+        sizes=sizes[new],
+        heights=np.array(significances) / search.fit.unit_significance(sizes[new]),
     )
