@@ -53,7 +53,7 @@ class Finder {
   bool dominates(index_t at, float sign) const {
     const float own = sign * fields_[1][at];
     // On the slope of a bright object one of these is higher.
-    for (int axis = 1; axis < 4; ++axis)
+    for (int axis = 3; axis > 0; --axis)
       if (sign * fields_[1][at + step_[axis]] > own || sign * fields_[1][at - step_[axis]] > own) return false;
     for (int s = 0; s < 3; ++s) {
       if (!fields_[s]) continue;

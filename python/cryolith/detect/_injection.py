@@ -20,6 +20,7 @@ _GAUSSIAN = 1.959964  # the two-sided 95 % point
 _APART = 3.0  # sum of two blobs' sizes between their centres
 _ROUNDS = 3  # Gauss-Newton steps beyond the first, which starts from the truth
 _BATCHES = 8
+_TRIES = 12  # places drawn for each blob
 _SURE, _SURE_ENOUGH = 8.0, 10
 FITTED = 4.0  # place and size: each adds 1 to the square of a significance
 _COUNTED = 0.8  # of the blobs asked for: some are lost to noise
@@ -120,24 +121,20 @@ def _placed(search: Search, outcome: Outcome, count: int, rng: np.random.Generat
     pool = np.flatnonzero(np.abs(z) > _SURE)
     if len(pool) < _SURE_ENOUGH:
         pool = np.arange(len(found))
-    shape = np.array(search.bank.spectra.shape)
-    taken = len(found)
-    places = np.concatenate([found.places, np.empty((count, 3))])
-    sizes = np.concatenate([found.sizes, np.empty(count)])
-    significances: list[float] = []
-    for _ in range(40 * count):
-        if len(significances) == count:
+    tries = _TRIES * count
+    size, like = found.sizes[rng.choice(pool, tries)], rng.integers(len(found), size=tries)
+    low, high = search.margin + 1, np.array(search.bank.spectra.shape) - search.margin - 2
+    place = rng.uniform(low, high, (tries, 3))
+    gap = np.linalg.norm(place[:, None] - found.places, axis=2)
+    chosen: list[int] = []
+    for i in np.flatnonzero((gap > _APART * (size[:, None] + found.sizes)).all(axis=1)):
+        if len(chosen) == count:
             break
-        size, like = found.sizes[rng.choice(pool)], int(rng.integers(taken))
-        place = rng.uniform(search.margin + 1, shape - search.margin - 2)
-        n = taken + len(significances)
-        square = ((places[:n] - place) ** 2).sum(axis=1)
-        if (square > (_APART * (sizes[:n] + size)) ** 2).all():
-            places[n], sizes[n] = place, size
-            significances.append(np.sign(z[like]) * np.sqrt(max(z[like] ** 2 - FITTED, 1.0)))
-    new = slice(taken, taken + len(significances))
-    return Blobs(
-        places=places[new],
-        sizes=sizes[new],
-        heights=np.array(significances) / search.fit.unit_significance(sizes[new]),
-    )
+        gap = np.linalg.norm(place[chosen] - place[i], axis=1)
+        if (gap > _APART * (size[chosen] + size[i])).all():
+            chosen.append(int(i))
+    new = np.array(chosen, dtype=np.intp)
+    z = z[like[new]]
+    significance = np.sign(z) * np.sqrt(np.maximum(z**2 - FITTED, 1.0))
+    heights = significance / search.fit.unit_significance(size[new])
+    return Blobs(places=place[new], sizes=size[new], heights=heights)
