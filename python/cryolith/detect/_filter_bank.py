@@ -14,12 +14,12 @@ from typing import Literal
 import numpy as np
 
 from .. import _core
-from ._gaussian_blobs import gaussian_blob
+from ._gaussian_blobs import centred_blob
 from ._imaging import Imaging, Plain
 from ._inputs import Float32, Float64
 from ._spectrum import Complex64, Spectra, bin_centres, floored, radial_sums
 
-__all__ = ["FLOOR", "FilterBank", "make_bank"]
+__all__ = ["FLOOR", "FilterBank", "blob_reference", "make_bank"]
 
 Method = Literal["matched", "log"]
 FLOOR = 3.7  # standard deviations: lower extrema are not looked at
@@ -193,10 +193,8 @@ class FilterBank:
         return size, peaks[:, 0] / np.interp(size, self.fine, height)
 
 
-def make_bank(
-    spectra: Spectra, imaging: Imaging, sizes: Float64, power: Float32, method: Method
-) -> FilterBank:
-    """Return the bank of a method: ``matched`` to what the reconstruction shows of a blob, or Laplacian of Gaussian."""
+def blob_reference(spectra: Spectra, imaging: Imaging, sizes: Float64, method: Method) -> Float32:
+    """Return the spectrum of what the reconstruction shows of a blob of 0.7 of the smallest size and peak 1."""
     size = _REFERENCE * float(sizes[0])
     if isinstance(imaging, Plain) or method == "log":
         # Analytic: a blob of less than a pixel's width is sampled too coarsely to be transformed.
@@ -204,8 +202,16 @@ def make_bank(
         held = imaging.held() if method == "matched" else None
         if held is not None:
             reference *= held
-    else:
-        reference = _centred(spectra, imaging.show(gaussian_blob(spectra.shape, size)).both)
+        return reference
+    response = spectra.padded()
+    imaging.draw(centred_blob(spectra.shape, size), response)
+    return _centred(spectra, response)
+
+
+def make_bank(
+    spectra: Spectra, reference: Float32, sizes: Float64, power: Float32, method: Method
+) -> FilterBank:
+    """Return the bank of a method: ``matched`` to ``reference`` and noise of ``power``, or Laplacian of Gaussian."""
     if method == "log":
         return FilterBank(spectra, sizes, spectra.squared_frequency(), reference, power, method)
     # A slow background is one more noise: as strong as the noise itself for waves 4 pi times as long as the largest
@@ -228,5 +234,5 @@ def _blob_spectrum(spectra: Spectra, size: float) -> Float32:
 
 def _centred(spectra: Spectra, response: Float32) -> Float32:
     """Return the spectrum of a response whose centre is voxel n // 2: real, as each view's response is even."""
-    spectrum = spectra.forward(np.fft.ifftshift(response))
+    spectrum = spectra.forward(np.fft.ifftshift(response[..., : spectra.shape[2]]))
     return np.ascontiguousarray(spectrum.real)

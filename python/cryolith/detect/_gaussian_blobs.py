@@ -12,7 +12,7 @@ from .. import _core
 from ._inputs import Float32, Float64
 from ._spectrum import Spectra
 
-__all__ = ["Blobs", "add_blobs", "gaussian_blob", "gaussian_blobs"]
+__all__ = ["Blobs", "add_blobs", "centred_blob", "gaussian_blobs"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,7 +77,7 @@ def gaussian_blobs(
     return volume
 
 
-def gaussian_blob(shape: tuple[int, int, int], size: float) -> Float32:
+def centred_blob(shape: tuple[int, int, int], size: float) -> Blobs:
     """Return one blob of peak 1 at voxel n // 2 of each axis."""
     centre = np.array([[n // 2 for n in shape]], float)
-    return gaussian_blobs(shape, centre, np.array([size]), np.ones(1))
+    return Blobs(places=centre, sizes=np.array([size]), heights=np.ones(1))

@@ -21,10 +21,11 @@ from ..projection import Geometry
 from ..reconstruct import Halves, wbp
 from ._blob_search import Outcome, Search
 from ._blob_table import Detectability, NullCheck, blob_table, detectability, null_check
-from ._filter_bank import make_bank
+from ._filter_bank import blob_reference, make_bank
 from ._imaging import Imaging, Plain, Projected
 from ._injection import Calibration, calibrate
 from ._inputs import Float32, Float64, Table, as_volume
+from ._levels import Levelled, measured_levels
 from ._peak_errors import PeakErrors
 from ._spectrum import Spectra, as_noise, fitted_noise, measured_noise, noise_scale
 
@@ -154,9 +155,19 @@ def blobs(
     notes: list[str] = []
     split = halves.split if isinstance(halves, Halves) else None
     imaging = _imaging(spectra, geometry, image_shape, solve, transfer, split)
+    edge = _margin(margin, scales, searched.shape)
+    reference = blob_reference(spectra, imaging, scales, method)
     power, decoys = _noise(spectra, imaging, searched, difference, noise, scales, seed, notes)
-    bank = make_bank(spectra, imaging, scales, power, method)
-    search = Search(bank, imaging, searched, decoys, _margin(margin, scales, searched.shape))
+    bank = make_bank(spectra, reference, scales, power, method)
+    levels = None
+    if decoys is not None and noise is None:
+        levels = measured_levels(bank, decoys, edge)
+        searched, decoys = searched * levels.gain, decoys * levels.gain
+        imaging = Levelled(imaging, levels, spectra)
+        bank = make_bank(
+            spectra, reference, scales, measured_noise(spectra, decoys) / levels.kept, method
+        )
+    search = Search(bank, imaging, searched, decoys, edge)
     outcome = search.run() if method == "matched" else search.look()
     null = null_check(search, outcome)
     calibration = calibrate(search, outcome, injections, seed) if method == "matched" else None
