@@ -221,7 +221,13 @@ def _judged(job: Job, state: _State, binning: int) -> Fit:
             "tilt as no density does (grains that flicker, a background); shifts are less sure than noise makes them"
         )
     if state.axis is not None:
-        notes.append("axis angle: least misfit of the reconstruction, shifts free at each angle")
+        by_rows = state.ready.isolated and model.intensities is None
+        how = (
+            "rows of the specimen fit best, shifts and density free"
+            if by_rows
+            else "least misfit of the reconstruction, shifts free at each angle"
+        )
+        notes.append(f"axis angle: {how}")
     return Fit(
         pose=pose.scaled(binning),
         model=model,
