@@ -270,9 +270,9 @@ class LabelDistanceSlabs:
         ...
     def scan(self, first: typing.SupportsInt | typing.SupportsIndex, values: numpy.typing.NDArray[numpy.int32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
         ...
-def add_gaussians(places: numpy.typing.NDArray[numpy.float64], widths: numpy.typing.NDArray[numpy.float64], heights: numpy.typing.NDArray[numpy.float64], volume: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+def add_gaussians(places: numpy.typing.NDArray[numpy.float64], widths: numpy.typing.NDArray[numpy.float64], heights: numpy.typing.NDArray[numpy.float64], volume: numpy.typing.NDArray[numpy.float32], nx: typing.SupportsInt | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
     """
-    Add Gaussian blobs to volume (nz, ny, nx).
+    Add Gaussian blobs to volume (nz, ny, nx or more).
     """
 def ahead_step(momentum: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], earlier: numpy.typing.NDArray[numpy.float32], ahead: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
@@ -352,9 +352,9 @@ def free_step(labels: numpy.typing.NDArray[numpy.uint8], chance: typing.Supports
     """
     free <- 1 at the borders of the labels and at voxels drawn by chance, else 0.
     """
-def gaussian_samples(field: numpy.typing.NDArray[numpy.float32], places: numpy.typing.NDArray[numpy.float64], widths: numpy.typing.NDArray[numpy.float64], samples: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+def gaussian_samples(field: numpy.typing.NDArray[numpy.float32], nx: typing.SupportsInt | typing.SupportsIndex, places: numpy.typing.NDArray[numpy.float64], widths: numpy.typing.NDArray[numpy.float64], samples: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
     """
-    Smooth field (nz, ny, nx) by a Gaussian at each place: value, slopes and second derivatives into samples (n, 7).
+    Smooth field (nz, ny, nx or more) by a Gaussian at each place: value, slopes and second derivatives into samples (n, 7).
     """
 def gradient_step(ahead: numpy.typing.NDArray[numpy.float32], metric: numpy.typing.NDArray[numpy.float32], z: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
@@ -439,9 +439,9 @@ def roughness_step(factor: typing.SupportsFloat | typing.SupportsIndex, volume: 
     """
     descent <- descent - factor D'D volume; returns |D volume|^2.
     """
-def scale_space_maxima(base: numpy.typing.NDArray[numpy.complex64], nx: typing.SupportsInt | typing.SupportsIndex, decays: numpy.typing.NDArray[numpy.float64], gains: numpy.typing.NDArray[numpy.float64], margin: typing.SupportsInt | typing.SupportsIndex, threshold: typing.SupportsFloat | typing.SupportsIndex, middle: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
+def scale_space_maxima(base: numpy.typing.NDArray[numpy.complex64], nx: typing.SupportsInt | typing.SupportsIndex, decays: numpy.typing.NDArray[numpy.float64], gains: numpy.typing.NDArray[numpy.float64], fields: numpy.typing.NDArray[numpy.float32], margin: typing.SupportsInt | typing.SupportsIndex, threshold: typing.SupportsFloat | typing.SupportsIndex, middle: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
     """
-    Extrema over place and scale of a half spectrum times Gaussians: (n, 5) height, scale index, z, y, x; and the share of voxels within `middle` of 0 at each scale.
+    Extrema over place and scale of a half spectrum times Gaussians: (n, 5) height, scale index, z, y, x; and the share of voxels within `middle` of 0 at each scale. Scratch: fields (up to 3 scales, nz, ny, 2 (nx // 2 + 1)).
     """
 def segment_step(volume: numpy.typing.NDArray[numpy.float32], thresholds: numpy.typing.NDArray[numpy.float32], labels: numpy.typing.NDArray[numpy.uint8], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .. import _core
+from ._gaussian_blobs import add_blobs, centred_blob
 from ._inputs import Float32, Float64
 from ._layer_model import KERNEL, Response, spline_coefficients, spline_values
 from ._spectrum import Spectra, floored
@@ -98,10 +98,7 @@ def _transfer(spectra: Spectra, response: Response) -> Float32:
     if response.geometry is None:
         return np.ones(spectra.terms, np.float32)
     blob = np.zeros(spectra.shape, np.float32)
-    centre = np.array([[n // 2 for n in spectra.shape]], float)
-    _core.add_gaussians(
-        centre, np.array([_BLOB]), np.ones(1), blob, spectra.threads, spectra.cancel
-    )
+    add_blobs(centred_blob(spectra.shape, _BLOB), blob, spectra)
     shown = spectra.forward(np.fft.ifftshift(response.show(blob))).real
     whole = spectra.gaussian(_BLOB**2) * np.float32((2 * np.pi) ** 1.5 * _BLOB**3)
     out: Float32 = np.clip(shown / whole, 0.0, 1.2).astype(np.float32)

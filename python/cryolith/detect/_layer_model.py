@@ -306,7 +306,7 @@ def spline_coefficients(spectra: Spectra, volume: Float32, more: Float32 | None 
         terms *= more
     for k in spectra.axes():
         terms /= ((2 + np.cos(k)) / 3).astype(np.float32)  # the B-spline's own transform
-    return np.ascontiguousarray(spectra.inverse(terms)[..., : volume.shape[2]])
+    return spectra.inverse(terms)
 
 
 def spline_values(table: Float32, at: Float64) -> Float64:

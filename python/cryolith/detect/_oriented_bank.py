@@ -138,8 +138,7 @@ class OrientedBank:
     @property
     def frequencies(self) -> Float64:
         """Return k [rad/px] of the bins of profiles."""
-        out: Float64 = (np.arange(_BINS) + 0.5) * (_REACH / self.length / _BINS)
-        return out
+        return np.asarray((np.arange(_BINS) + 0.5) * (_REACH / self.length / _BINS), np.float64)
 
     @property
     def wide_response(self) -> Float64:

@@ -104,8 +104,8 @@ def pinholes(
     Pinholes
         One row of its table for each hole, the most significant first:
 
-        - ``z_px``, ``y_px``, ``x_px`` (and ``z_nm``, ... from the centre): its middle, on the layer's; ``sigma_place_nm``:
-          along either direction of the surface; ``vertex``: the nearest one;
+        - ``z_px``, ``y_px``, ``x_px`` (and ``z_nm``, ... from the centre): its middle, on the layer's;
+          ``sigma_place_nm``: along either direction of the surface; ``vertex``: the nearest one;
         - ``radius_nm``, ``area_nm2`` with ``sigma_``: of the round hole that explains the missing layer best;
         - ``significance``: over the noise; ``p_value``: chance that noise alone makes such a hole anywhere.
 
@@ -197,9 +197,7 @@ class _Layer:
         shown = self.known.response.show(drawn + self.inside)
         if gain is None:
             return shown
-        return np.ascontiguousarray(
-            spectra.inverse(spectra.forward(shown) * gain)[..., : shown.shape[2]]
-        )
+        return spectra.inverse(spectra.forward(shown) * gain)
 
 
 def _looked_at(points: Float64, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
