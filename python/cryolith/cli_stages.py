@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["detect", "reconstruct"]
 
+TABLE_FORMS = (".json", ".csv", ".parquet", ".star")
+
 
 def reconstruct(
     series: Series,
@@ -93,16 +95,27 @@ def detect(
         Path | None,
         typer.Option(help="Labels: .mrc, .zarr, or IMAGE.zarr/labels/NAME inside an OME-Zarr."),
     ] = None,
+    surface: Annotated[
+        Path | None,
+        typer.Option(
+            help="Surface of the bright phase as a mesh: .ply or .vtp; takes the extra `surfaces`."
+        ),
+    ] = None,
     config: JobFile = None,
     threads: Threads = 0,
 ) -> None:
-    """Only detect: layers, voids and particles of a volume, as tables and labels."""
+    """Only detect: layers, voids and particles of a volume, as tables, labels and a surface."""
     from . import files
     from .config import job_from_mapping, read_toml
     from .detect import detect as find
 
-    if not (out or table or labels):
-        raise ConfigError("detect: found nothing to write, expected -o, --table or --labels")
+    if not (out or table or labels or surface):
+        raise ConfigError(
+            "detect: found nothing to write, expected -o, --table, --labels or --surface"
+        )
+    for path in table or ():
+        if path.suffix.lower() not in TABLE_FORMS:
+            raise ConfigError(f"--table: found {path}, expected {', '.join(TABLE_FORMS)}")
     job = job_from_mapping(read_toml(config) if config else {})
     data = files.read_volume(volume)
     found = find(data, job.detect, threads=threads)
@@ -114,6 +127,10 @@ def detect(
             files.write_table(out / f"{name}.csv", columns)
     for path in table or ():
         _write_found(path, found, data)
+    if surface is not None:
+        from .detect.surfaces import surface as mesh_of
+
+        files.write_surface(surface, mesh_of(data, job.detect.particle_threshold, threads=threads))
     if labels is not None:
         _write_labels(labels, found, data)
     for name, columns in found.all_tables.items():

@@ -15,7 +15,7 @@ import pytest
 
 from cryolith import Defects, InputError, Volume
 from cryolith.adapters.napari import Frame
-from cryolith.detect import Components
+from cryolith.detect import Components, track
 
 SHAPE = (5, 6, 8)
 EDGE = 2.0  # nm
@@ -125,6 +125,30 @@ def test_tracks() -> None:
     assert options["axis_labels"] == ("t", "z", "y", "x")
     with pytest.raises(InputError, match="no column 'time'"):
         Frame(20.0).tracks({"track": np.zeros(1)})
+
+
+def test_tracks_of_a_time_series():
+    """Two objects that meet in the third frame: places come from the frames, the merger from the tracks."""
+
+    def frame(*rows: tuple[float, float, float, float]) -> dict[str, Any]:
+        z, y, x, v = np.array(rows).T
+        table = {"z_nm": z, "y_nm": y, "x_nm": x, "volume_nm3": v}
+        table |= {f"sigma_{a}_nm": np.full(len(rows), 0.1) for a in "zyx"}
+        return table | {"sigma_volume_nm3": np.full(len(rows), 1.0)}
+
+    far = [(40.0, 40.0 * i, -30.0, 90.0) for i in range(4)]
+    apart = frame((0, 0, 0, 50), (0, 0, 3, 50), *far)
+    frames = [apart, apart, frame((0, 0, 1.5, 100), *far)]
+    followed = track(frames, motion=0.3, drift=False)
+    assert (followed.tracks["birth"] == "merge").sum() == 1
+    ((data, options, kind),) = followed.to_napari(frames)
+    assert kind == "tracks"
+    merged = int(followed.tracks["track"][followed.tracks["birth"] == "merge"][0])
+    assert data[data[:, 0] == merged].tolist() == [[merged, 2, 0, 0, 1.5]]
+    parents = options["graph"][merged]
+    assert len(parents) == 2
+    assert len(data) == 6 + 6 + 5
+    assert sorted(data[np.isin(data[:, 0], parents) & (data[:, 1] == 0)][:, 4]) == [0.0, 3.0]
 
 
 def test_tables_that_have_no_place() -> None:

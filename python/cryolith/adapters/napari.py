@@ -131,14 +131,16 @@ class Frame:
         metadata = {"fields": fields, "shown": shown}
         return data, {"name": name, "metadata": metadata, **self._from_centre()}, "surface"
 
-    def lines(self, lines: Iterable[npt.NDArray[Any]], name: str) -> LayerData:
-        """Return open lines, points (z, y, x) from the centre, as paths."""
+    def lines(
+        self, lines: Iterable[npt.NDArray[Any]], name: str, features: Table | None = None
+    ) -> LayerData:
+        """Return open lines, points (z, y, x) from the centre, as paths; ``features`` has a row for each."""
         paths = [np.asarray(line, np.float64) for line in lines]
         options = {
             "name": name,
             "shape_type": "path",
             "edge_width": self.edge,
-            "features": {"line": np.arange(len(paths))},
+            "features": dict(features) if features else {"line": np.arange(len(paths))},
             **self._from_centre(),
         }
         return paths, options, "shapes"
@@ -205,8 +207,10 @@ def layers_of_defects(defects: Defects, volume: Volume | None) -> list[LayerData
         layers.append(frame.labels(labels, "found", defects.label_properties()))
     labelled = () if labels is None else ("particles", "voids")
     for name, table in defects.all_tables.items():
-        if place_columns(table) and name not in labelled:
+        if place_columns(table) and name not in (*labelled, *defects.lines):
             layers.append(frame.points(table, name, defects.position_covariance(name)))
     layers += [frame.surface(mesh, name) for name, mesh in defects.surfaces.items()]
-    layers += [frame.lines(lines, name) for name, lines in defects.lines.items()]
+    layers += [
+        frame.lines(lines, name, defects.tables.get(name)) for name, lines in defects.lines.items()
+    ]
     return layers

@@ -3,6 +3,7 @@
 
 from .blobs import FoundBlobs, blobs
 from .chords import Chords, chord_lengths
+from .collection import collect
 from .columns import ColumnCount, count_columns
 from .components import contacts, find_regions, label, regions
 from .correlation import TwoPointCorrelation, two_point_correlation
@@ -43,6 +44,7 @@ __all__ = [
     "blobs",
     "branches",
     "chord_lengths",
+    "collect",
     "contacts",
     "count_columns",
     "cross_section",

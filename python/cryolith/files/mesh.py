@@ -23,7 +23,7 @@ from ..defects import SurfaceLike
 from ..errors import InputError
 from .atomic import write_bytes, write_text
 from .findings import fail
-from .opening import look
+from .opening import look, suffix_of
 
 __all__ = ["Mesh", "read_surface", "write_lines", "write_surface"]
 
@@ -106,7 +106,7 @@ def write_surface(
         vertices=_points(vertices, "vertices"), faces=_faces(faces), fields=_fields(fields or {})
     )
     _check(mesh)
-    if _suffix(path) == ".ply":
+    if suffix_of(path, _SUFFIXES) == ".ply":
         write_bytes(path, _ply(mesh))
         return
     offsets = np.arange(3, 3 * len(mesh.faces) + 1, 3)
@@ -135,8 +135,7 @@ def write_lines(
     FileFormatError
         The folder is missing or not writable, or the disk is too full.
     """
-    if Path(path).suffix.lower() != ".vtp":
-        raise InputError(f"path: found {os.fspath(path)}, expected the suffix .vtp for lines")
+    suffix_of(path, (".vtp",))
     points = [_points(line, f"lines[{i}]") for i, line in enumerate(lines)]
     counts = [len(p) for p in points]
     columns: dict[str, Array] = {"line": np.repeat(np.arange(len(points)), counts)}
@@ -156,15 +155,6 @@ def write_lines(
     whole = np.concatenate(points) if points else np.zeros((0, 3))
     text = _vtp(whole, _fields(columns), "Lines", np.arange(len(whole)), np.cumsum(counts))
     write_text(path, text)
-
-
-def _suffix(path: str | os.PathLike[str]) -> str:
-    suffix = Path(path).suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise InputError(
-            f"path: found suffix {suffix!r} in {os.fspath(path)}, expected {' or '.join(_SUFFIXES)}"
-        )
-    return suffix
 
 
 def _points(points: Any, name: str) -> Array:
@@ -282,7 +272,7 @@ def read_surface(path: str | os.PathLike[str]) -> Mesh:
     FileFormatError
         The file is missing, damaged, or in a variant that this package does not write (text, compressed, polygons).
     """
-    read = _read_ply if _suffix(path) == ".ply" else _read_vtp
+    read = _read_ply if suffix_of(path, _SUFFIXES) == ".ply" else _read_vtp
     look(path, "a PLY file" if read is _read_ply else "an XML file of VTK")
     try:
         mesh = read(Path(path).read_bytes())

@@ -8,7 +8,6 @@ import importlib
 import io
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from ..units import column_unit
 from .angles import read_text
 from .atomic import publish, write_text
 from .findings import fail
-from .opening import look
+from .opening import look, suffix_of
 
 __all__ = ["columns_of", "read_table", "typed", "write_table"]
 
@@ -50,7 +49,7 @@ def write_table(path: str | os.PathLike[str], table: Mapping[str, npt.ArrayLike]
         The folder is missing or not writable.
     """
     columns = columns_of(table)
-    if _suffix(path) == ".csv":
+    if suffix_of(path, _SUFFIXES) == ".csv":
         write_text(path, _csv(columns))
     else:
         _write_parquet(path, columns)
@@ -69,7 +68,7 @@ def read_table(path: str | os.PathLike[str]) -> dict[str, npt.NDArray[Any]]:
     FileFormatError
         The file is missing or damaged.
     """
-    if _suffix(path) == ".csv":
+    if suffix_of(path, _SUFFIXES) == ".csv":
         return _read_csv(path)
     look(path, "a Parquet file")
     arrow, parquet = _arrow(path)
@@ -120,15 +119,6 @@ def typed(words: list[str]) -> npt.NDArray[Any]:
         except (ValueError, OverflowError):
             continue
     return np.array(words, np.str_)
-
-
-def _suffix(path: str | os.PathLike[str]) -> str:
-    suffix = Path(path).suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise InputError(
-            f"path: found suffix {suffix!r} in {os.fspath(path)}, expected {' or '.join(_SUFFIXES)}"
-        )
-    return suffix
 
 
 def columns_of(table: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[Any]]:

@@ -20,6 +20,7 @@ from .image_file import open_image
 from .mrc_read import MrcFile
 from .mrc_write import OWN_LABEL, open_mrc_slabs, write_mrc
 from .ome_zarr import open_ome_zarr, open_zarr_slabs, read_ome_zarr, write_ome_zarr
+from .opening import suffix_of
 
 __all__ = [
     "SlabWriter",
@@ -319,13 +320,7 @@ class _Checked:
 
 def is_mrc(path: str | os.PathLike[str]) -> bool:
     """Whether the suffix asks for MRC and not OME-Zarr; any other is refused."""
-    suffix = Path(path).suffix.lower()
-    if suffix not in (*_MRC_SUFFIXES, ".zarr"):
-        raise InputError(
-            f"path: found suffix {suffix!r} in {os.fspath(path)}, expected one of "
-            f"{', '.join(_MRC_SUFFIXES)} or .zarr"
-        )
-    return suffix != ".zarr"
+    return suffix_of(path, (*_MRC_SUFFIXES, ".zarr")) != ".zarr"
 
 
 def first_of(shape: tuple[int, ...], volume: Volume) -> npt.NDArray[np.float64]:
