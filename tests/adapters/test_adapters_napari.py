@@ -15,7 +15,7 @@ import pytest
 
 from cryolith import Defects, InputError, Volume
 from cryolith.adapters.napari import Frame
-from cryolith.detect import Components, track
+from cryolith.detect import Components, FoundBlobs, track
 
 SHAPE = (5, 6, 8)
 EDGE = 2.0  # nm
@@ -110,6 +110,18 @@ def test_components() -> None:
     assert labels[4, 4, 4] == 2
     assert options["features"]["index"].tolist() == [0, 1, 2]
     assert options["features"]["volume_nm3"].tolist()[1:] == [8.0, 8.0]
+
+
+def test_blobs_lie_on_their_volume():
+    volume = Volume(data=np.zeros(SHAPE, np.float32), pixel_size=10 * EDGE)
+    nothing: Any = None
+    for unit, place in (("nm", (-2.0, -1.0, -1.0)), ("px", (1.0, 2.0, 3.0))):
+        table = {f"{a}_{unit}": np.array([v]) for a, v in zip("zyx", place, strict=True)}
+        blobs = FoundBlobs(table=table, null=nothing, detectability=nothing, notes=())
+        image, points = blobs.to_napari(volume)
+        assert world(points, points[0][0]) == world(image, (1, 2, 3))
+        (alone,) = blobs.to_napari()
+        assert alone[1]["units"] == ({"nm": "nm", "px": "pixel"}[unit],) * 3
 
 
 def tracks() -> dict[str, Any]:
