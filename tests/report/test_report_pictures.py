@@ -239,6 +239,10 @@ def test_found_places_are_circles_where_a_plane_cuts_them():
     assert first == "M26.5 10.5a4.0 4.0 0 1 0 8.0 0a4.0 4.0 0 1 0 -8.0 0"
     assert second.startswith("M18.0 15.0a2.0 2.0 ")
     assert not plane(volume, "xy", 2, WINDOW, defects).outlines
+    odd = {f"{a}_nm": np.zeros(1) for a in "zyx"} | {"diameter_nm": np.array([9.26])}
+    (drawn,) = plane(volume, "xy", 9, WINDOW, Defects(tables={"blobs": odd})).outlines
+    # 2.26 px in this plane: the arcs end 4.6 px apart, twice their radius as written, not 4.5.
+    assert drawn.path == "M17.7 15.0a2.3 2.3 0 1 0 4.6 0a2.3 2.3 0 1 0 -4.6 0Z"
     pixels = {f"{a}_px": np.array([5.0]) for a in "zyx"}
     (drawn,) = plane(volume, "xy", 6, WINDOW, Defects(tables={"spots": pixels})).outlines
     assert drawn.path.startswith("M4.0 5.5a1.5 1.5")

@@ -134,7 +134,8 @@ def _circles(defects: Defects, volume: Volume, axes: tuple[int, int, int], index
         places, radii = _balls(table, volume)
         chords = np.sqrt(np.maximum(radii**2 - (places[:, cut] - index) ** 2, 0))
         for place, chord in zip(places[chords > 0], chords[chords > 0], strict=True):
-            x, y, r = place[columns] + 0.5, place[rows] + 0.5, max(float(chord), LEAST_RADIUS)
+            x, y = place[columns] + 0.5, place[rows] + 0.5
+            r = round(max(float(chord), LEAST_RADIUS), 1)  # both arcs of one radius, to the digit
             arc = f"a{r:.1f} {r:.1f} 0 1 0"
             parts.append(f"M{x - r:.1f} {y:.1f}{arc} {2 * r:.1f} 0{arc} {-2 * r:.1f} 0Z")
             length += len(parts[-1])
