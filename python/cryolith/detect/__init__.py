@@ -9,6 +9,7 @@ from .detection import DetectSettings, detect
 from .distances import DistanceSlabs, distance
 from .inclusions import particles, voids
 from .interfaces import interfaces
+from .networks import PoreNetwork, pore_network
 from .skeletons import Branches, branches, skeleton
 from .slabs import Components
 from .thickness import local_thickness, size_distribution, volume_fraction
@@ -22,6 +23,7 @@ __all__ = [
     "DetectSettings",
     "DistanceSlabs",
     "FoundBlobs",
+    "PoreNetwork",
     "Thresholds",
     "Tortuosity",
     "TwoPointCorrelation",
@@ -39,6 +41,7 @@ __all__ = [
     "otsu",
     "particles",
     "percolates",
+    "pore_network",
     "regions",
     "size_distribution",
     "skeleton",
