@@ -3,11 +3,13 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <tuple>
 #include <vector>
 
 #include "bindings/numpy_view.hpp"
 #include "bindings/stages.hpp"
+#include "detect/flow.hpp"
 #include "detect/skeleton.hpp"
 #include "detect/split_pores.hpp"
 #include "detect/trace_branches.hpp"
@@ -72,6 +74,26 @@ void add_network(py::module_& m) {
   m.def("split_pores", &split_pores, arg("distances").noconvert(), arg("mask").noconvert(), arg("least"), arg("share"),
         arg("labels").noconvert(), arg("cancel") = nullptr,
         "Part a phase into the catchment areas of the maxima of its distances; returns where those are.");
+  py::class_<detect::Flow>(m, "Flow",
+                           "Steady diffusion through mask (nz, ny, nx) between the two faces across an axis.")
+      .def(py::init([](const Array<std::uint8_t>& mask, int along, const Edges& bonds, int threads,
+                       const CancelToken* cancel) {
+             const auto in = read<std::uint8_t, 3>(mask, "mask");
+             const Cpu cpu = cpu_from(threads, cancel);
+             py::gil_scoped_release no_gil;
+             return std::make_unique<detect::Flow>(cpu, in, along, bonds.data());
+           }),
+           arg("mask").noconvert(), arg("along"), arg("bonds"), arg("threads") = 0, arg("cancel") = nullptr)
+      .def_property_readonly("dissipation", &detect::Flow::dissipation)
+      .def(
+          "step",
+          [](detect::Flow& flow, int threads, const CancelToken* cancel) {
+            const Cpu cpu = cpu_from(threads, cancel);
+            py::gil_scoped_release no_gil;
+            return flow.step(cpu);
+          },
+          arg("threads") = 0, arg("cancel") = nullptr,
+          "One step of the solver; by how much the dissipation went down.");
 }
 
 }  // namespace cryolith::bind

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
-from ..errors import Cancelled, InputError
-from ._inputs import Float64, Mask, Table, as_mask
+from ..errors import InputError
+from ._inputs import Mask, Table, as_mask
 from ._spacing import Spacing, as_spacing
 from .components import label
 from .slabs import Connectivity
@@ -21,6 +20,7 @@ from .slabs import Connectivity
 __all__ = ["Tortuosity", "percolates", "tortuosity"]
 
 _AXES = ("z", "y", "x")
+_LOOK_BACK = 4  # steps of the solver whose gain says what is left
 
 
 def percolates(
@@ -154,18 +154,23 @@ def tortuosity(
     spanning = _spanning(labels, along)
     if not len(spanning):
         return Tortuosity(tortuosity=np.inf, error=0.0, diffusivity=0.0, share=share, iterations=0)
-    flow = _Flow(np.isin(labels, spanning), along, edges)
-    gains: deque[float] = deque(maxlen=max(10, phase.shape[along]))
-    dissipation, steps = flow.dissipation, 0
-    for gain in flow.steps():
-        if cancel is not None and cancel.cancelled:
-            raise Cancelled("tortuosity: cancelled")
-        gains.append(gain)
-        dissipation -= gain
-        steps += 1
-        settled = len(gains) == gains.maxlen and sum(gains) <= tolerance * dissipation
-        if settled or steps == max_iterations:
+    length = np.multiply(phase.shape, edges)
+    # Area over distance of a bond, times length over area of the volume: the empty volume conducts 1.
+    scale = float(length[along] ** 2 / length.prod() * np.prod(edges))
+    through = np.isin(labels, spanning).view(np.uint8)
+    bonds = (scale / edges[0] ** 2, scale / edges[1] ** 2, scale / edges[2] ** 2)
+    flow = _core.Flow(through, along, bonds, threads, cancel)
+    gains: deque[float] = deque(maxlen=_LOOK_BACK)
+    steps = 0
+    while steps < max_iterations:
+        gain = flow.step(threads, cancel)
+        if not gain:
             break
+        gains.append(gain)
+        steps += 1
+        if len(gains) == gains.maxlen and sum(gains) <= tolerance * flow.dissipation:
+            break
+    dissipation = flow.dissipation
     tau = share / dissipation
     return Tortuosity(
         tortuosity=tau,
@@ -174,72 +179,6 @@ def tortuosity(
         share=share,
         iterations=steps,
     )
-
-
-class _Flow:
-    """Steady diffusion through a phase between two faces, in units in which the empty volume conducts 1."""
-
-    def __init__(self, phase: Mask, along: int, edges: tuple[float, float, float]) -> None:
-        self.phase = phase
-        length = np.multiply(phase.shape, edges)
-        # Area over distance of a bond, times length over area of the volume.
-        scale = length[along] ** 2 / length.prod() * np.prod(edges)
-        self.bonds = [scale / edge**2 for edge in edges]
-        end = 2 * self.bonds[along]  # half a voxel to the face
-        inlet: list[slice | int] = [slice(None)] * 3
-        outlet = list(inlet)
-        inlet[along], outlet[along] = 0, -1
-        diagonal = np.zeros(phase.shape)
-        for axis, bond in enumerate(self.bonds):
-            low, high = _neighbours(axis)
-            both = bond * (phase[low] & phase[high])
-            diagonal[low] += both
-            diagonal[high] += both
-        diagonal[tuple(inlet)] += end * phase[tuple(inlet)]
-        diagonal[tuple(outlet)] += end * phase[tuple(outlet)]
-        self.diagonal = diagonal
-        source = np.zeros(phase.shape)
-        source[tuple(inlet)] = end * phase[tuple(inlet)]
-        shape = [1, 1, 1]
-        shape[along] = phase.shape[along]
-        n = phase.shape[along]
-        self.values = phase * (1 - (np.arange(n) + 0.5) / n).reshape(shape)
-        applied = self._apply(self.values)
-        self.residual = source - applied
-        self.dissipation = float(
-            np.vdot(self.values, applied) - 2 * np.vdot(source, self.values) + source.sum()
-        )
-
-    def steps(self) -> Iterator[float]:
-        """Run preconditioned conjugate gradients, and yield by how much each step lowers the dissipation."""
-        residual, inverse = self.residual, self.phase / np.where(self.phase, self.diagonal, 1)
-        # Residuals of rounding only, as in straight channels, are none.
-        least = (1e-14 * self.dissipation) ** 2
-        scaled = inverse * residual
-        way, size = scaled.copy(), float(np.vdot(residual, scaled))
-        while size > least:
-            applied = self._apply(way)
-            step = size / float(np.vdot(way, applied))
-            residual -= step * applied
-            yield step * size
-            scaled = inverse * residual
-            size, before = float(np.vdot(residual, scaled)), size
-            way = scaled + size / before * way
-
-    def _apply(self, values: Float64) -> Float64:
-        out: Float64 = self.diagonal * values
-        for axis, bond in enumerate(self.bonds):
-            low, high = _neighbours(axis)
-            out[low] -= bond * values[high]
-            out[high] -= bond * values[low]
-        out *= self.phase
-        return out
-
-
-def _neighbours(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    low, high = [slice(None)] * 3, [slice(None)] * 3
-    low[axis], high[axis] = slice(None, -1), slice(1, None)
-    return tuple(low), tuple(high)
 
 
 def _spanning(labels: npt.NDArray[np.integer], axis: int) -> npt.NDArray[np.integer]:
