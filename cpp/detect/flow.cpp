@@ -32,12 +32,16 @@ FlowRow<T> row_of(const FlowLevel& level, const T* values, const float* none, in
   return row;
 }
 
+constexpr index_t kSmall = 40000;  // cells that are done before a thread has started
+
 // body(z, y, offset) for each row, a slice being one block.
 template <class Body>
 void for_rows(const Cpu& cpu, const index_t* extent, const Body& body) {
-  parallel_for(cpu, extent[0], [&](index_t z, int) {
+  const auto slice = [&](index_t z, int) {
     for (index_t y = 0; y < extent[1]; ++y) body(z, y, (z * extent[1] + y) * extent[2]);
-  });
+  };
+  if (extent[0] * extent[1] * extent[2] > kSmall) return parallel_for(cpu, extent[0], slice);
+  for (index_t z = 0; z < extent[0]; ++z) slice(z, 0);
 }
 
 FlowLevel level_of(const index_t* extent) {
@@ -208,6 +212,8 @@ void Flow::cycle(const Cpu& cpu, std::size_t number) {
 }
 
 double Flow::step(const Cpu& cpu) {
+  if (cpu.cancel && cpu.cancel->cancelled()) throw Cancelled();
+  if (cpu.poll) cpu.poll();
   const FlowLevel& level = levels_[0];
   const double size = precondition(cpu);
   // Residuals of rounding only, as in straight channels, are none.
