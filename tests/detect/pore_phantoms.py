@@ -67,3 +67,12 @@ def ring(rng, radius, width):
     height = at @ axis
     out = np.linalg.norm(at - height[..., None] * axis, axis=-1) - radius
     return np.hypot(height, out) < width
+
+
+def lattice_of_balls(period, ball, tube_radius, count=2):
+    """A cubic lattice of balls that tubes along the axes join."""
+    at = (np.indices((period * count,) * 3) + 0.5) % period - period / 2
+    mask = (at**2).sum(axis=0) < ball**2
+    for axis in range(3):
+        mask |= (np.delete(at, axis, axis=0) ** 2).sum(axis=0) < tube_radius**2
+    return mask

@@ -13,6 +13,7 @@ from .distances import DistanceSlabs, distance
 from .inclusions import particles, voids
 from .interfaces import interfaces
 from .local_threshold import hysteresis, local_threshold
+from .networks import PoreNetwork, pore_network
 from .poses import draw_alignments, pose_volumes
 from .segmentation import Segmentation, segment
 from .sheets import FoundSheets, sheets
@@ -35,6 +36,7 @@ __all__ = [
     "FoundBlobs",
     "FoundSheets",
     "FoundTubes",
+    "PoreNetwork",
     "Segmentation",
     "Thresholds",
     "Tortuosity",
@@ -61,6 +63,7 @@ __all__ = [
     "otsu",
     "particles",
     "percolates",
+    "pore_network",
     "pose_volumes",
     "regions",
     "segment",

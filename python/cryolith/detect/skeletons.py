@@ -16,7 +16,7 @@ from ._spacing import Spacing, as_spacing
 from .components import label
 from .distances import distance
 
-__all__ = ["Branches", "branches", "skeleton"]
+__all__ = ["Branches", "branches", "depth_of", "skeleton"]
 
 _KINDS = np.array(["end-end", "end-junction", "junction-junction", "loop"])
 
@@ -68,7 +68,7 @@ def skeleton(
     """
     phase = as_mask(mask, "mask")
     edges = as_spacing(spacing)
-    depth = _depth(phase, edges, border, threads, cancel)
+    depth = depth_of(phase, edges, border, threads, cancel)
     lines = phase.astype(np.uint8)
     _core.thin(depth, edges, lines, cancel)
     return lines.view(np.bool_)
@@ -149,7 +149,7 @@ def branches(
         raise InputError(f"prune: found {prune}, expected a number of at least 0")
     phase = as_mask(mask, "mask")
     edges = as_spacing(spacing)
-    depth = _depth(phase, edges, border, threads, cancel)
+    depth = depth_of(phase, edges, border, threads, cancel)
     lines = phase.astype(np.uint8)
     _core.thin(depth, edges, lines, cancel)
     while prune:
@@ -260,7 +260,7 @@ class _Graph:
         )
 
 
-def _depth(
+def depth_of(
     phase: Mask,
     edges: tuple[float, float, float],
     border: bool,
