@@ -9,7 +9,10 @@ from .detection import DetectSettings, detect
 from .distances import DistanceSlabs, distance
 from .inclusions import particles, voids
 from .interfaces import interfaces
+from .layer_thickness import LayerThickness, layer_thickness
+from .pinholes import Pinholes, pinholes
 from .slabs import Components
+from .surfaces import Surface, surface
 from .thickness import local_thickness, size_distribution, volume_fraction
 from .thresholds import Thresholds, multi_otsu, otsu
 from .transport import Tortuosity, percolates, tortuosity
@@ -20,6 +23,9 @@ __all__ = [
     "DetectSettings",
     "DistanceSlabs",
     "FoundBlobs",
+    "LayerThickness",
+    "Pinholes",
+    "Surface",
     "Thresholds",
     "Tortuosity",
     "TwoPointCorrelation",
@@ -31,13 +37,16 @@ __all__ = [
     "find_regions",
     "interfaces",
     "label",
+    "layer_thickness",
     "local_thickness",
     "multi_otsu",
     "otsu",
     "particles",
     "percolates",
+    "pinholes",
     "regions",
     "size_distribution",
+    "surface",
     "tortuosity",
     "two_point_correlation",
     "voids",

@@ -36,6 +36,8 @@ class HoleFilter(NamedTuple):
         Samples across the layer, along the normal from each vertex.
     near : list of n_radii (3,) tuples
         Rows, columns and shares of the vertices within each radius.
+    seen : (n,) float64
+        Share of waves along each normal that the volume shows.
     norm : (n, n_radii) float64
         Squared signal-to-noise of a hole for a contrast of 1.
     """
@@ -49,6 +51,7 @@ class HoleFilter(NamedTuple):
     points: Float64
     normals: Float64
     areas: Float64
+    seen: Float64
 
     def score(self, rest: Float32) -> Float64:
         """Return (n, n_radii): minus the product of what is left of a volume with each hole's template."""
@@ -88,9 +91,24 @@ def make_hole_filter(
     count = max(2, math.ceil(thickness))
     half = thickness * (count - 1) / (2 * count)
     depths = np.linspace(-half, half, count)
+    seen = seen_along(spectra, shown, normals)
     near = _within(points, normals, radii)
     norm = _norms(spectra, weight * shown, points, normals, areas, depths, near)
-    return HoleFilter(spectra, weight, radii, depths, near, norm, points, normals, areas)
+    return HoleFilter(spectra, weight, radii, depths, near, norm, points, normals, areas, seen)
+
+
+def seen_along(spectra: Spectra, shown: Float32, normals: Float64) -> Float64:
+    """Return the mean share that is shown of waves of 4 to 12 px along each normal; 0 to 1."""
+    total = np.zeros(len(normals))
+    lengths = 2 * np.pi / np.linspace(4.0, 12.0, 9)
+    for k in lengths:
+        turned = normals * np.where(normals[:, 2:] < 0, -1, 1)
+        index = [
+            np.rint(k * turned[:, i] * n / (2 * np.pi)).astype(np.int64)
+            for i, n in enumerate(spectra.shape)
+        ]
+        total += shown[index[0] % spectra.shape[0], index[1] % spectra.shape[1], index[2]]
+    return np.clip(total / len(lengths), 0, 1)
 
 
 def _transfer(spectra: Spectra, response: Response) -> Float32:

@@ -19,7 +19,7 @@ from ..projection import Geometry
 from ._contrast import learned_contrast
 from ._inputs import Float64, Table
 from ._known import HalvesLike, as_known
-from ._layer_fit import LayerFits, Prior, chi_square, fits_of, make_grid
+from ._layer_fit import LayerFits, Prior, chi_square, fits_of, make_grid, without_misfit
 from ._layer_model import (
     Library,
     Patches,
@@ -53,6 +53,9 @@ class LayerThickness:
         Of the layer against its surroundings, in the volume's units, as used for all patches.
     inside : float
         Level of what lies below the layer against what lies above it, the median; 0 where the sides are alike.
+    mean, sigma_mean : float [nm, or px]
+        Thickness over all measurable patches but outliers (holes), weighted by their errors; the contrast's error
+        counts once.
     patch : (n_vertices,) int64
         The row of each vertex of the surface, or -1.
     notes : tuple of str
@@ -62,6 +65,8 @@ class LayerThickness:
     contrast: float
     sigma_contrast: float
     inside: float
+    mean: float
+    sigma_mean: float
     patch: npt.NDArray[np.int64]
     notes: tuple[str, ...]
 
@@ -187,14 +192,24 @@ def layer_thickness(
     profiles = patches.profiles(spectra, data, at)
     seen = seen_share(library, at)
     grid = make_grid(library, profiles, covariance, at, most_px, shift_px, sides == "differ")
+    grid = without_misfit(grid, seen >= min(_WELL_SEEN, float(np.median(seen))), len(at))
     prior, words = _contrast(grid, seen, contrast)
     fits = fits_of(grid, *chi_square(grid, prior))
+    steps = [Prior(prior.mean + s * prior.sigma, 0.0) for s in (-1.0, 1.0)]
+    at_ends = [fits_of(grid, *chi_square(grid, p)).thickness for p in steps]
     table = _table(fits, patches, areas, owner, seen, data.shape, known.pixel_size, most_px)
+    unit = "px" if known.pixel_size is None else "nm"
+    pixel = 1.0 if known.pixel_size is None else known.pixel_size / 10
+    mean, sigma = _mean(
+        table[f"thickness_{unit}"], fits.sigma * pixel, (at_ends[1] - at_ends[0]) / 2 * pixel
+    )
     return LayerThickness(
         table=table,
         contrast=prior.mean,
         sigma_contrast=prior.sigma,
         inside=float(np.median(fits.inside[seen >= min(_WELL_SEEN, float(seen.max()))])),
+        mean=mean,
+        sigma_mean=sigma,
         patch=owner,
         notes=(known.note, words),
     )
@@ -222,6 +237,21 @@ def _check(
             raise InputError(f"{name}: found {value}, expected {low:g} to {high:g} px")
 
 
+def _mean(thickness: Float64, sigma: Float64, by_contrast: Float64) -> tuple[float, float]:
+    """Return the mean of what is measurable and its error: from the scatter, and from the contrast, common to all."""
+    used = np.isfinite(thickness) & np.isfinite(sigma) & (sigma > 0)
+    if used.any():  # patches with holes are no part of the layer
+        away = np.abs(thickness - np.median(thickness[used]))
+        used &= away <= 4 * np.maximum(1.4826 * np.median(away[used]), sigma)
+    if np.count_nonzero(used) < 2:
+        return float("nan"), float("nan")
+    weight = 1 / sigma[used] ** 2
+    weight /= weight.sum()
+    mean = float(weight @ thickness[used])
+    scatter = float(weight**2 @ (thickness[used] - mean) ** 2) / (1 - float(weight @ weight))
+    return mean, math.sqrt(scatter + float(weight @ by_contrast[used]) ** 2)
+
+
 def _room(points: Float64, normals: Float64, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     """Return which points have their whole profile inside of the volume."""
     out = np.ones(len(points), bool)
@@ -240,7 +270,7 @@ def _library(
     reach: float,
     blur: float,
 ) -> Library:
-    level = signed_distance(spectra.shape, points, normals, reach + 6.0, spectra.threads)
+    level = signed_distance(spectra.shape, points, normals, reach + 2.0, spectra.threads)
     return make_library(spectra, response, level, patches, _WINDOW, reach, blur)
 
 
