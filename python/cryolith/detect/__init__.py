@@ -7,11 +7,13 @@ from .components import contacts, find_regions, label, regions
 from .correlation import TwoPointCorrelation, two_point_correlation
 from .detection import DetectSettings, detect
 from .distances import DistanceSlabs, distance
+from .elongation import correct_elongation
 from .inclusions import particles, voids
 from .interfaces import interfaces
 from .layer_thickness import LayerThickness, layer_thickness
 from .pinholes import Pinholes, pinholes
 from .slabs import Components
+from .surface_profile import SurfaceProfile, profile
 from .surfaces import Surface, surface
 from .thickness import local_thickness, size_distribution, volume_fraction
 from .thresholds import Thresholds, multi_otsu, otsu
@@ -26,12 +28,14 @@ __all__ = [
     "LayerThickness",
     "Pinholes",
     "Surface",
+    "SurfaceProfile",
     "Thresholds",
     "Tortuosity",
     "TwoPointCorrelation",
     "blobs",
     "chord_lengths",
     "contacts",
+    "correct_elongation",
     "detect",
     "distance",
     "find_regions",
@@ -44,6 +48,7 @@ __all__ = [
     "particles",
     "percolates",
     "pinholes",
+    "profile",
     "regions",
     "size_distribution",
     "surface",

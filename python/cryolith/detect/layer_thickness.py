@@ -38,6 +38,8 @@ __all__ = ["LayerThickness", "layer_thickness"]
 _WINDOW = 12.0  # px on either side of the surface that a profile holds
 _LEAST_SEEN = 0.3  # of a layer's own profile: below it a thickness is not measurable
 _WELL_SEEN = 0.6
+# px: thickness of shells of 2 to 8 px whose noise was negligible, less the truth, rms (design/023-surfaces.md).
+_MODEL = 0.05
 _RIDGE = 2e-3  # of the mean variance: no combination of samples is trusted beyond that
 
 
@@ -172,6 +174,8 @@ def layer_thickness(
     )  # fmt: skip
     data, spectra, response = known.data, known.spectra, known.response
     _check(surface, data.shape, shift_px, most_px, patch_px, blur_px)
+    if contrast is not None:
+        _given_contrast(contrast)
     if sides not in ("alike", "differ"):
         raise InputError(f"sides: found {sides!r}, expected 'alike' or 'differ'")
     at = np.arange(-_WINDOW, _WINDOW + 0.5)
@@ -200,9 +204,8 @@ def layer_thickness(
     table = _table(fits, patches, areas, owner, seen, data.shape, known.pixel_size, most_px)
     unit = "px" if known.pixel_size is None else "nm"
     pixel = 1.0 if known.pixel_size is None else known.pixel_size / 10
-    mean, sigma = _mean(
-        table[f"thickness_{unit}"], fits.sigma * pixel, (at_ends[1] - at_ends[0]) / 2 * pixel
-    )
+    common = (at_ends[1] - at_ends[0]) / 2 * pixel
+    mean, sigma = _mean(table[f"thickness_{unit}"], fits.sigma * pixel, common, pixel)
     return LayerThickness(
         table=table,
         contrast=prior.mean,
@@ -237,8 +240,10 @@ def _check(
             raise InputError(f"{name}: found {value}, expected {low:g} to {high:g} px")
 
 
-def _mean(thickness: Float64, sigma: Float64, by_contrast: Float64) -> tuple[float, float]:
-    """Return the mean of what is measurable and its error: from the scatter, and from the contrast, common to all."""
+def _mean(
+    thickness: Float64, sigma: Float64, by_contrast: Float64, pixel: float
+) -> tuple[float, float]:
+    """Return the mean of what is measurable and its error: of the scatter, of the contrast and of the model."""
     used = np.isfinite(thickness) & np.isfinite(sigma) & (sigma > 0)
     if used.any():  # patches with holes are no part of the layer
         away = np.abs(thickness - np.median(thickness[used]))
@@ -249,7 +254,8 @@ def _mean(thickness: Float64, sigma: Float64, by_contrast: Float64) -> tuple[flo
     weight /= weight.sum()
     mean = float(weight @ thickness[used])
     scatter = float(weight**2 @ (thickness[used] - mean) ** 2) / (1 - float(weight @ weight))
-    return mean, math.sqrt(scatter + float(weight @ by_contrast[used]) ** 2)
+    common = float(weight @ by_contrast[used])
+    return mean, math.sqrt(scatter + common**2 + (_MODEL * pixel) ** 2)
 
 
 def _room(points: Float64, normals: Float64, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
@@ -274,16 +280,20 @@ def _library(
     return make_library(spectra, response, level, patches, _WINDOW, reach, blur)
 
 
+def _given_contrast(contrast: float | tuple[float, float]) -> Prior:
+    mean, sigma = (contrast, 0.0) if isinstance(contrast, int | float) else contrast
+    if not (math.isfinite(mean) and mean != 0 and math.isfinite(sigma) and sigma >= 0):
+        raise InputError(
+            f"contrast: found {contrast}, expected a number other than 0, and its sigma"
+        )
+    return Prior(float(mean), float(sigma))
+
+
 def _contrast(
     grid: Any, seen: Float64, contrast: float | tuple[float, float] | None
 ) -> tuple[Prior, str]:
     if contrast is not None:
-        mean, sigma = (contrast, 0.0) if isinstance(contrast, int | float) else contrast
-        if not (math.isfinite(mean) and mean != 0 and math.isfinite(sigma) and sigma >= 0):
-            raise InputError(
-                f"contrast: found {contrast}, expected a number other than 0, and its sigma"
-            )
-        return Prior(float(mean), float(sigma)), "contrast: as given"
+        return _given_contrast(contrast), "contrast: as given"
     well = seen >= _WELL_SEEN
     if np.count_nonzero(well) < 10:
         raise InputError(
