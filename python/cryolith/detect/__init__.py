@@ -10,15 +10,20 @@ from .correlation import TwoPointCorrelation, two_point_correlation
 from .cross_sections import CrossSection, TubeAxis, cross_section, tube_axis
 from .detection import DetectSettings, detect
 from .distances import DistanceSlabs, distance
+from .elongation import correct_elongation
 from .inclusions import particles, voids
 from .interfaces import interfaces
+from .layer_thickness import LayerThickness, layer_thickness
 from .local_threshold import hysteresis, local_threshold
 from .networks import PoreNetwork, pore_network
+from .pinholes import Pinholes, pinholes
 from .poses import draw_alignments, pose_volumes
 from .segmentation import Segmentation, segment
 from .sheets import FoundSheets, sheets
 from .skeletons import Branches, branches, skeleton
 from .slabs import Components
+from .surface_profile import SurfaceProfile, profile
+from .surfaces import Surface, surface
 from .thickness import local_thickness, size_distribution, volume_fraction
 from .thresholds import Thresholds, multi_otsu, otsu
 from .track import Tracks, track
@@ -36,8 +41,12 @@ __all__ = [
     "FoundBlobs",
     "FoundSheets",
     "FoundTubes",
+    "LayerThickness",
+    "Pinholes",
     "PoreNetwork",
     "Segmentation",
+    "Surface",
+    "SurfaceProfile",
     "Thresholds",
     "Tortuosity",
     "Tracks",
@@ -48,6 +57,7 @@ __all__ = [
     "chord_lengths",
     "collect",
     "contacts",
+    "correct_elongation",
     "count_columns",
     "cross_section",
     "detect",
@@ -57,19 +67,23 @@ __all__ = [
     "hysteresis",
     "interfaces",
     "label",
+    "layer_thickness",
     "local_thickness",
     "local_threshold",
     "multi_otsu",
     "otsu",
     "particles",
     "percolates",
+    "pinholes",
     "pore_network",
     "pose_volumes",
+    "profile",
     "regions",
     "segment",
     "sheets",
     "size_distribution",
     "skeleton",
+    "surface",
     "tortuosity",
     "track",
     "tube_axis",

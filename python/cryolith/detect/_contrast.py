@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from ._inputs import Float64, Mask
 from ._layer_fit import STEP, Grid, Prior, chi_square
@@ -16,8 +17,10 @@ __all__ = ["learned_contrast"]
 # grid would favour some contrasts.
 _SPREADS = (0.25, 0.4, 0.65, 1.0, 1.7, 3.0)
 _MEANS = 0.05  # px between the means
+Int64 = npt.NDArray[np.int64]
 _TRIED = 41
 _GROUPS = 10
+_MOST_PATCHES = 200
 
 
 def learned_contrast(grid: Grid, well: Mask) -> Prior:
@@ -27,38 +30,38 @@ def learned_contrast(grid: Grid, well: Mask) -> Prior:
     contrast up (Neyman & Scott, Econometrica 16 (1948) 1). So thicknesses are taken as drawn from one normal
     distribution, whose mean and spread are fitted too, and summed over; so are the places of the layer.
     """
-    start = _first_guess(grid, well)
+    used = np.flatnonzero(well)
+    used = used[:: math.ceil(len(used) / _MOST_PATCHES)]
+    start = _first_guess(grid, used)
     contrasts = start * np.exp(np.linspace(math.log(0.4), math.log(2.5), _TRIED))
-    table = np.stack([_likelihoods(grid, a, well) for a in contrasts])  # (contrast, patch, t)
+    table = _likelihoods(grid, contrasts, used)  # (contrast, patch, t)
     weights = _populations(table.shape[2])
-    patch = np.stack(
-        [np.log(np.maximum(t @ weights.T, 1e-300)) for t in table]
-    )  # (contrast, patch, population)
+    # (contrast, patch, population)
+    patch = np.stack([np.log(np.maximum(t @ weights.T, 1e-300)) for t in table])
     whole = _best(contrasts, patch)
     index = np.arange(patch.shape[1]) * _GROUPS // patch.shape[1]
     parts = np.array([_best(contrasts, patch[:, index != g]) for g in range(_GROUPS)])
     sigma = math.sqrt((_GROUPS - 1) / _GROUPS * float(((parts - parts.mean()) ** 2).sum()))
-    return Prior(whole, max(sigma, 0.003 * whole))
+    return Prior(whole, max(sigma, 0.003 * abs(whole)))
 
 
-def _first_guess(grid: Grid, well: Mask) -> float:
-    _, contrast = chi_square(grid, None)
-    chi2, _ = chi_square(grid, None)
+def _first_guess(grid: Grid, used: Int64) -> float:
+    chi2, contrast = chi_square(grid, None)
     best = chi2.argmin(axis=1)
-    return float(np.median(contrast[np.arange(len(best)), best][well]))
+    return float(np.median(contrast[used, best[used]]))
 
 
-def _likelihoods(grid: Grid, contrast: float, well: Mask) -> Float64:
-    """Return (n_patches, n_thicknesses) likelihoods of a contrast, summed over the place of the layer.
+def _likelihoods(grid: Grid, contrasts: Float64, used: Int64) -> Float64:
+    """Return (n_contrasts, n_patches, n_thicknesses) likelihoods, summed over the place of the layer.
 
-    Relative to exp(-square / 2), the same for every contrast, shifted to be representable.
+    Relative to the greatest of each patch.
     """
-    chi2, _ = chi_square(grid, Prior(contrast, 0.0))
-    gain = (grid.square[:, None] - chi2)[well] / 2
-    group = np.rint(grid.thickness / STEP).astype(int) - 1
-    out = np.zeros((len(gain), group.max() + 1))
-    for k in range(out.shape[1]):
-        out[:, k] = np.exp(np.minimum(gain[:, group == k], 600.0)).mean(axis=1)
+    chi2 = np.stack([chi_square(grid, Prior(float(a), 0.0))[0][used] for a in contrasts])
+    chi2 -= chi2.min(axis=(0, 2), keepdims=True)
+    group = np.rint(grid.thickness / STEP).astype(np.int64) - 1
+    out = np.zeros((*chi2.shape[:2], int(group.max()) + 1))
+    for k in range(out.shape[2]):
+        out[:, :, k] = np.exp(-chi2[:, :, group == k] / 2).mean(axis=2)
     return out
 
 

@@ -59,7 +59,7 @@ def edges_along(
     near = neighbours(vertices, normals, radius)
     count = len(vertices)
     every = Patches(vertices, normals, np.ones(count), np.arange(count), count)
-    level = signed_distance(spectra.shape, vertices, normals, _REACH + 6.0, spectra.threads)
+    level = signed_distance(spectra.shape, vertices, normals, _REACH + 2.0, spectra.threads)
     library = make_library(spectra, response, level, every, _WINDOW, _REACH, blur)
     shown = np.stack([mean_over(near, s) for s in library.shown])
     library = Library(library.nodes, library.fine, shown)

@@ -9,16 +9,17 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ._edges import SHARPEST
 from ._gaussian_blobs import add_blobs, centred_blob
 from ._inputs import Float32, Float64
-from ._layer_model import KERNEL, Response, spline_coefficients, spline_values
+from ._layer_model import Response, spline_coefficients, spline_values
 from ._spectrum import Spectra, floored
 from ._surface_distance import need
 
 __all__ = ["HoleFilter", "make_hole_filter"]
 
 _BLOB = 0.7  # px, the Gaussian that the imaging is probed with
-_KINDS = 60  # places whose norms stand for those of all with normals like theirs
+_KINDS = 40  # places whose norms stand for those of all with normals like theirs
 _BACKGROUND = 0.5  # slow background is one more noise, as for blobs: for waves of 4 pi times the largest radius
 _BOX = 48  # voxels of the autocovariance that are kept
 
@@ -35,7 +36,9 @@ class HoleFilter(NamedTuple):
     depths : (n_depths,) float64 [px]
         Samples across the layer, along the normal from each vertex.
     near : list of n_radii (3,) tuples
-        Rows, columns and shares of the vertices within each radius.
+        Rows (ascending), columns and shares of the vertices within each radius.
+    seen : (n,) float64
+        Share of waves along each normal that the volume shows.
     norm : (n, n_radii) float64
         Squared signal-to-noise of a hole for a contrast of 1.
     """
@@ -49,10 +52,11 @@ class HoleFilter(NamedTuple):
     points: Float64
     normals: Float64
     areas: Float64
+    seen: Float64
 
     def score(self, rest: Float32) -> Float64:
         """Return (n, n_radii): minus the product of what is left of a volume with each hole's template."""
-        table = spline_coefficients(self.spectra, rest, self.weight)
+        table = spline_coefficients(self.spectra, rest, self.weight, SHARPEST)
         value = np.zeros(len(self.points))
         for depth in self.depths:
             value -= spline_values(table, self.points + depth * self.normals)
@@ -88,9 +92,24 @@ def make_hole_filter(
     count = max(2, math.ceil(thickness))
     half = thickness * (count - 1) / (2 * count)
     depths = np.linspace(-half, half, count)
+    seen = seen_along(spectra, shown, normals)
     near = _within(points, normals, radii)
     norm = _norms(spectra, weight * shown, points, normals, areas, depths, near)
-    return HoleFilter(spectra, weight, radii, depths, near, norm, points, normals, areas)
+    return HoleFilter(spectra, weight, radii, depths, near, norm, points, normals, areas, seen)
+
+
+def seen_along(spectra: Spectra, shown: Float32, normals: Float64) -> Float64:
+    """Return the mean share that is shown of waves of 4 to 12 px along each normal; 0 to 1."""
+    total = np.zeros(len(normals))
+    lengths = 2 * np.pi / np.linspace(4.0, 12.0, 9)
+    for k in lengths:
+        turned = normals * np.where(normals[:, 2:] < 0, -1, 1)
+        index = [
+            np.rint(k * turned[:, i] * n / (2 * np.pi)).astype(np.int64)
+            for i, n in enumerate(spectra.shape)
+        ]
+        total += shown[index[0] % spectra.shape[0], index[1] % spectra.shape[1], index[2]]
+    return np.clip(total / len(lengths), 0, 1)
 
 
 def _transfer(spectra: Spectra, response: Response) -> Float32:
@@ -101,7 +120,9 @@ def _transfer(spectra: Spectra, response: Response) -> Float32:
     add_blobs(centred_blob(spectra.shape, _BLOB), blob, spectra)
     shown = spectra.forward(np.fft.ifftshift(response.show(blob))).real
     whole = spectra.gaussian(_BLOB**2) * np.float32((2 * np.pi) ** 1.5 * _BLOB**3)
-    out: Float32 = np.clip(shown / whole, 0.0, 1.2).astype(np.float32)
+    gain = response.pixel_gain(spectra)
+    assert gain is not None
+    out: Float32 = np.clip(shown / whole * gain, 0.0, 1.5).astype(np.float32)
     return out
 
 
@@ -114,6 +135,8 @@ def _within(
     row, column, away = pairs.row.astype(np.int64), pairs.col.astype(np.int64), pairs.data
     same = np.einsum("ni,ni->n", normals[row], normals[column]) > 0
     row, column, away = row[same], column[same], away[same]
+    order = np.argsort(row, kind="stable")
+    row, column, away = row[order], column[order], away[order]
     out = []
     for radius in radii:
         share = np.clip(radius - away + 0.5, 0, 1)
@@ -132,27 +155,30 @@ def _norms(
     near: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Float64]],
 ) -> Float64:
     """Return the templates' products with themselves, from the inverse transform of R^2 / P."""
-    table = spline_coefficients(spectra, _delta(spectra), spectrum * spectra.gaussian(KERNEL**2))
-    chosen = np.unique(np.linspace(0, len(points) - 1, _KINDS).astype(np.int64))
+    twice = math.sqrt(2) * SHARPEST
+    table = spline_coefficients(spectra, _delta(spectra), spectrum, twice)
+    row, column, share = near[-1]
+    # Not at the rim of an open surface, where discs are cut.
+    around = np.bincount(row, areas[column] * share, len(points))
+    whole = np.flatnonzero(around >= 0.9 * np.median(around))
+    chosen = whole[np.unique(np.linspace(0, len(whole) - 1, _KINDS).astype(np.int64))]
     kind = need("scipy.spatial").cKDTree(normals[chosen]).query(normals)[1]
     across = (np.subtract.outer(depths, depths)).ravel()
     lags, counts = np.unique(np.round(across, 6), return_counts=True)
-    row, column, _ = near[-1]
-    order = np.argsort(row, kind="stable")
-    starts = np.searchsorted(row[order], np.arange(len(points) + 1))
+    starts = np.searchsorted(row, np.arange(len(points) + 1))
     out = np.empty((len(chosen), len(near)))
     for i, vertex in enumerate(chosen):
-        around = column[order[starts[vertex] : starts[vertex + 1]]]
-        gap = points[around][:, None] - points[around][None]
+        disc = column[starts[vertex] : starts[vertex + 1]]
+        gap = points[disc][:, None] - points[disc][None]
         kernel = np.zeros(gap.shape[:2])
         for lag, times in zip(lags, counts, strict=True):
             kernel += times * spline_values(table, gap + lag * normals[vertex])
         kernel *= _step(depths) ** 2
         for k, (r, c, s) in enumerate(near):
             weight = np.zeros(len(points))
-            mine = r == vertex
+            mine = slice(*np.searchsorted(r, [vertex, vertex + 1]))
             weight[c[mine]] = s[mine]
-            w = weight[around] * areas[around]
+            w = weight[disc] * areas[disc]
             out[i, k] = w @ kernel @ w
     norm: Float64 = np.maximum(out, 1e-30)[kind]
     return norm

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,17 @@ import numpy.typing as npt
 from ._inputs import Float64, Mask
 from ._layer_model import Library
 
-__all__ = ["STEP", "Grid", "LayerFits", "Prior", "chi_square", "fits_of", "make_grid", "minimum_of"]
+__all__ = [
+    "STEP",
+    "Grid",
+    "LayerFits",
+    "Prior",
+    "chi_square",
+    "fits_of",
+    "make_grid",
+    "minimum_of",
+    "without_misfit",
+]
 
 Int64 = npt.NDArray[np.int64]
 STEP = 0.25  # px between the offsets of the edges that are tried
@@ -113,6 +123,16 @@ def chi_square(grid: Grid, prior: Prior | None) -> tuple[Float64, Float64]:
     contrast = (score + prior.mean * precision) / (norm + precision)
     misfit = square - contrast * (2 * score - contrast * norm)
     return misfit + precision * (contrast - prior.mean) ** 2, contrast
+
+
+def without_misfit(grid: Grid, well: Mask, samples: int) -> Grid:
+    """Return the grid with noise as large as the residuals of the best fits, where they are larger than the noise."""
+    chi2, _ = chi_square(grid, None)
+    free = samples - (6 if grid.differ else 5)  # level, slope, contrast, place, thickness
+    factor = max(1.0, float(np.median(chi2[well].min(axis=1))) / free)
+    return replace(
+        grid, gram=grid.gram / factor, score=grid.score / factor, square=grid.square / factor
+    )
 
 
 def levels_below(grid: Grid, pair: Int64, contrast: Float64) -> Float64:

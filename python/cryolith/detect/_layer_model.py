@@ -294,14 +294,16 @@ def bilinear(table: Float32, row: Float64, column: Float64) -> Float64:
     return out
 
 
-def spline_coefficients(spectra: Spectra, volume: Float32, more: Float32 | None = None) -> Float32:
-    """Return what :func:`spline_values` samples: the volume smoothed by a Gaussian of ``KERNEL``, as cubic B-splines.
+def spline_coefficients(
+    spectra: Spectra, volume: Float32, more: Float32 | None = None, width: float = KERNEL
+) -> Float32:
+    """Return what :func:`spline_values` samples: the volume smoothed by a Gaussian of ``width``, as cubic B-splines.
 
     Their coefficients come from the transform, so that waves pass by the Gaussian alone wherever a place falls between
-    voxels (to 5 % at 2 rad/px, where it leaves a quarter), times ``more`` (nz, ny, nx // 2 + 1) if given.
+    voxels (to 5 % at 2 rad/px), times ``more`` (nz, ny, nx // 2 + 1) if given.
     """
     terms = spectra.forward(volume)
-    terms *= spectra.gaussian(KERNEL**2)
+    terms *= spectra.gaussian(width**2)
     if more is not None:
         terms *= more
     for k in spectra.axes():

@@ -14,8 +14,6 @@ from .distances import distance
 
 __all__ = ["need", "signed_distance"]
 
-_NEAREST = 4  # points whose tangent planes are averaged
-
 
 def need(module: str) -> Any:
     """Import a module of the extra ``surfaces`` or say what to install."""
@@ -35,18 +33,14 @@ def signed_distance(
 ) -> Float32:
     """Return (nz, ny, nx) distances [px] along the normals, cut at -+ ``reach``; positive where the normals point.
 
-    Near the surface: the mean over the nearest points of the distance from their tangent planes, weighted by the
-    inverse square of how far the points are. Farther off only the side counts, taken from the voxels next to it.
+    Near the surface: the distance from the tangent plane of the nearest point. Farther off only the side counts, taken
+    from the voxels next to it.
     """
     near = _tube(shape, points, reach, threads)
     at = np.argwhere(near)
     tree = need("scipy.spatial").cKDTree(points)
-    k = min(_NEAREST, len(points))
-    away, index = tree.query(at, k=k)
-    away, index = away.reshape(len(at), k), index.reshape(len(at), k)
-    height = np.einsum("nki,nki->nk", at[:, None, :] - points[index], normals[index])
-    weight = 1 / (away**2 + 1e-2)
-    found = (height * weight).sum(axis=1) / weight.sum(axis=1)
+    index = tree.query(at)[1]
+    found = np.einsum("ni,ni->n", at - points[index], normals[index])
     out = np.zeros(shape, np.float32)
     out[near] = np.clip(found, -reach, reach)
     _fill_sides(out, near, reach, threads)

@@ -19,7 +19,7 @@ from ..projection import Geometry
 from ._contrast import learned_contrast
 from ._inputs import Float64, Table
 from ._known import HalvesLike, as_known
-from ._layer_fit import LayerFits, Prior, chi_square, fits_of, make_grid
+from ._layer_fit import LayerFits, Prior, chi_square, fits_of, make_grid, without_misfit
 from ._layer_model import (
     Library,
     Patches,
@@ -38,6 +38,8 @@ __all__ = ["LayerThickness", "layer_thickness"]
 _WINDOW = 12.0  # px on either side of the surface that a profile holds
 _LEAST_SEEN = 0.3  # of a layer's own profile: below it a thickness is not measurable
 _WELL_SEEN = 0.6
+# px: thickness of shells of 2 to 8 px whose noise was negligible, less the truth, rms (design/023-surfaces.md).
+_MODEL = 0.05
 _RIDGE = 2e-3  # of the mean variance: no combination of samples is trusted beyond that
 
 
@@ -53,6 +55,9 @@ class LayerThickness:
         Of the layer against its surroundings, in the volume's units, as used for all patches.
     inside : float
         Level of what lies below the layer against what lies above it, the median; 0 where the sides are alike.
+    mean, sigma_mean : float [nm, or px]
+        Thickness over all measurable patches but outliers (holes), weighted by their errors; the contrast's error
+        counts once.
     patch : (n_vertices,) int64
         The row of each vertex of the surface, or -1.
     notes : tuple of str
@@ -62,6 +67,8 @@ class LayerThickness:
     contrast: float
     sigma_contrast: float
     inside: float
+    mean: float
+    sigma_mean: float
     patch: npt.NDArray[np.int64]
     notes: tuple[str, ...]
 
@@ -167,6 +174,8 @@ def layer_thickness(
     )  # fmt: skip
     data, spectra, response = known.data, known.spectra, known.response
     _check(surface, data.shape, shift_px, most_px, patch_px, blur_px)
+    if contrast is not None:
+        _given_contrast(contrast)
     if sides not in ("alike", "differ"):
         raise InputError(f"sides: found {sides!r}, expected 'alike' or 'differ'")
     at = np.arange(-_WINDOW, _WINDOW + 0.5)
@@ -187,14 +196,23 @@ def layer_thickness(
     profiles = patches.profiles(spectra, data, at)
     seen = seen_share(library, at)
     grid = make_grid(library, profiles, covariance, at, most_px, shift_px, sides == "differ")
+    grid = without_misfit(grid, seen >= min(_WELL_SEEN, float(np.median(seen))), len(at))
     prior, words = _contrast(grid, seen, contrast)
     fits = fits_of(grid, *chi_square(grid, prior))
+    steps = [Prior(prior.mean + s * prior.sigma, 0.0) for s in (-1.0, 1.0)]
+    at_ends = [fits_of(grid, *chi_square(grid, p)).thickness for p in steps]
     table = _table(fits, patches, areas, owner, seen, data.shape, known.pixel_size, most_px)
+    unit = "px" if known.pixel_size is None else "nm"
+    pixel = 1.0 if known.pixel_size is None else known.pixel_size / 10
+    common = (at_ends[1] - at_ends[0]) / 2 * pixel
+    mean, sigma = _mean(table[f"thickness_{unit}"], fits.sigma * pixel, common, pixel)
     return LayerThickness(
         table=table,
         contrast=prior.mean,
         sigma_contrast=prior.sigma,
         inside=float(np.median(fits.inside[seen >= min(_WELL_SEEN, float(seen.max()))])),
+        mean=mean,
+        sigma_mean=sigma,
         patch=owner,
         notes=(known.note, words),
     )
@@ -222,6 +240,24 @@ def _check(
             raise InputError(f"{name}: found {value}, expected {low:g} to {high:g} px")
 
 
+def _mean(
+    thickness: Float64, sigma: Float64, by_contrast: Float64, pixel: float
+) -> tuple[float, float]:
+    """Return the mean of what is measurable and its error: of the scatter, of the contrast and of the model."""
+    used = np.isfinite(thickness) & np.isfinite(sigma) & (sigma > 0)
+    if used.any():  # patches with holes are no part of the layer
+        away = np.abs(thickness - np.median(thickness[used]))
+        used &= away <= 4 * np.maximum(1.4826 * np.median(away[used]), sigma)
+    if np.count_nonzero(used) < 2:
+        return float("nan"), float("nan")
+    weight = 1 / sigma[used] ** 2
+    weight /= weight.sum()
+    mean = float(weight @ thickness[used])
+    scatter = float(weight**2 @ (thickness[used] - mean) ** 2) / (1 - float(weight @ weight))
+    common = float(weight @ by_contrast[used])
+    return mean, math.sqrt(scatter + common**2 + (_MODEL * pixel) ** 2)
+
+
 def _room(points: Float64, normals: Float64, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     """Return which points have their whole profile inside of the volume."""
     out = np.ones(len(points), bool)
@@ -240,20 +276,24 @@ def _library(
     reach: float,
     blur: float,
 ) -> Library:
-    level = signed_distance(spectra.shape, points, normals, reach + 6.0, spectra.threads)
+    level = signed_distance(spectra.shape, points, normals, reach + 2.0, spectra.threads)
     return make_library(spectra, response, level, patches, _WINDOW, reach, blur)
+
+
+def _given_contrast(contrast: float | tuple[float, float]) -> Prior:
+    mean, sigma = (contrast, 0.0) if isinstance(contrast, int | float) else contrast
+    if not (math.isfinite(mean) and mean != 0 and math.isfinite(sigma) and sigma >= 0):
+        raise InputError(
+            f"contrast: found {contrast}, expected a number other than 0, and its sigma"
+        )
+    return Prior(float(mean), float(sigma))
 
 
 def _contrast(
     grid: Any, seen: Float64, contrast: float | tuple[float, float] | None
 ) -> tuple[Prior, str]:
     if contrast is not None:
-        mean, sigma = (contrast, 0.0) if isinstance(contrast, int | float) else contrast
-        if not (math.isfinite(mean) and mean != 0 and math.isfinite(sigma) and sigma >= 0):
-            raise InputError(
-                f"contrast: found {contrast}, expected a number other than 0, and its sigma"
-            )
-        return Prior(float(mean), float(sigma)), "contrast: as given"
+        return _given_contrast(contrast), "contrast: as given"
     well = seen >= _WELL_SEEN
     if np.count_nonzero(well) < 10:
         raise InputError(

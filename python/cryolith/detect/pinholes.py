@@ -28,6 +28,7 @@ from .surfaces import Surface
 __all__ = ["Pinholes", "pinholes"]
 
 _MARGIN = 6.0  # px from the faces of the volume that are not looked at
+_LEAST_SEEN = 0.3  # of waves along the normal: as for layer_thickness
 _ROUNDS = 4
 _EDGE = 0.5  # px, the standard deviation of a hole's rim
 
@@ -104,8 +105,8 @@ def pinholes(
     Pinholes
         One row of its table for each hole, the most significant first:
 
-        - ``z_px``, ``y_px``, ``x_px`` (and ``z_nm``, ... from the centre): its middle, on the layer's;
-          ``sigma_place_nm``: along either direction of the surface; ``vertex``: the nearest one;
+        - ``z_px``, ``y_px``, ``x_px`` (and ``z_nm``, ... from the centre): its middle, on the layer's; ``vertex``: the
+          nearest one; ``sigma_place_nm``: along either direction of the surface;
         - ``radius_nm``, ``area_nm2`` with ``sigma_``: of the round hole that explains the missing layer best;
         - ``significance``: over the noise; ``p_value``: chance that noise alone makes such a hole anywhere.
 
@@ -120,7 +121,7 @@ def pinholes(
     what it would show of the missing disc, of each radius at each vertex; the best is taken for a hole, the layer is
     drawn with it, and the rest is searched again. Noise alone makes E(z) holes beyond z: the expected Euler
     characteristic of a field on a surface, times the number of radii, with a roughness measured on the surface itself.
-    Holes are taken to go all the way through: half a hole of twice the area looks alike near the resolution.
+    Holes go all the way through: a thinner place counts where half of the layer or more is missing.
 
     References
     ----------
@@ -152,12 +153,17 @@ def pinholes(
     matched = make_hole_filter(
         known.spectra, known.response, known.power, points, normals, areas, thickness_px, radii
     )
-    looked = _looked_at(points, known.data.shape)
+    looked = _looked_at(points, known.data.shape) & (matched.seen >= _LEAST_SEEN)
+    if not looked.any():
+        raise InputError(
+            "surface: found no vertex inside of the volume whose normal was seen, expected some"
+        )
     holes, level = _search(known, layer, matched, contrast, looked, alpha)
     table = _table(holes, points, known, areas)
     covered = _coverage(table, areas, looked, known.pixel_size)
     pixel = 1.0 if known.pixel_size is None else known.pixel_size / 10
-    found = np.where(looked, _detectable(matched, contrast, level) * pixel, np.inf)
+    smallest = np.maximum(_detectable(matched, contrast, level), radii[0])
+    found = np.where(looked, smallest * pixel, np.inf)
     return Pinholes(table=table, coverage=covered[0], sigma_coverage=covered[1], detectable=found)
 
 
@@ -220,7 +226,7 @@ def _search(
     for _ in range(_ROUNDS):
         rest = known.data - layer.shown(holes)
         score = matched.score(rest) * math.copysign(1.0, contrast)
-        z = score / np.sqrt(matched.norm)
+        score, z = _against_itself(score, matched.norm, looked)
         rough = _roughness(z[looked], matched.points[looked])
         level = _level_of(alpha, area, rough)
         new = _new_holes(score, z, matched, abs(contrast), looked, holes, level, area, rough)
@@ -228,6 +234,20 @@ def _search(
             break
         holes += new
     return sorted(holes, key=lambda h: -h.significance), level
+
+
+def _against_itself(
+    score: Float64, norm: Float64, looked: npt.NDArray[np.bool_]
+) -> tuple[Float64, Float64]:
+    """Return scores and significances against how those of the surface vary, where that is more than the noise.
+
+    What is not in the model, other objects' side lobes and slow changes of the thickness, varies them too.
+    """
+    z = score / np.sqrt(norm)
+    middle = np.median(z[looked], axis=0)
+    spread = 1.4826 * np.median(np.abs(z[looked] - middle), axis=0)
+    z = (z - middle) / np.maximum(1.0, spread)
+    return score - middle * np.sqrt(norm), z
 
 
 def _new_holes(
@@ -252,7 +272,8 @@ def _new_holes(
             np.linalg.norm(matched.points - matched.points[hole.vertex], axis=1) > hole.radius + 3
         )
     found: list[_Hole] = []
-    candidates = np.flatnonzero(free & (height > level))
+    # A gain above 0: a hole explains more than none does, which is half of the layer missing or more.
+    candidates = np.flatnonzero(free & (height > level) & (gain[rows, best] > 0))
     for v in candidates[np.argsort(-gain[candidates, best[candidates]])]:
         away = np.linalg.norm(matched.points - matched.points[v], axis=1)
         if any(away[h.vertex] <= h.radius + matched.radii[best[v]] + 4 for h in found):
