@@ -15,4 +15,5 @@ void add_components(pybind11::module_& m);
 void add_distance(pybind11::module_& m);
 void add_scale_space(pybind11::module_& m);
 void add_track(pybind11::module_& m);
+void add_segment(pybind11::module_& m);
 }  // namespace cryolith::bind

@@ -17,6 +17,7 @@ from .thickness import local_thickness, size_distribution, volume_fraction
 from .thresholds import Thresholds, multi_otsu, otsu
 from .track import Tracks, track
 from .transport import Tortuosity, percolates, tortuosity
+from .walker import random_walker
 
 __all__ = [
     "Chords",
@@ -46,6 +47,7 @@ __all__ = [
     "particles",
     "percolates",
     "pose_volumes",
+    "random_walker",
     "regions",
     "segment",
     "size_distribution",
