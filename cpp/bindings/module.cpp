@@ -17,4 +17,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   cryolith::bind::add_scale_space(m);
   cryolith::bind::add_track(m);
   cryolith::bind::add_oriented(m);
+  cryolith::bind::add_segment(m);
 }

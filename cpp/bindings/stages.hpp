@@ -17,4 +17,5 @@ void add_network(pybind11::module_& m);
 void add_scale_space(pybind11::module_& m);
 void add_track(pybind11::module_& m);
 void add_oriented(pybind11::module_& m);
+void add_segment(pybind11::module_& m);
 }  // namespace cryolith::bind

@@ -157,7 +157,7 @@ def test_missing_voxels_belong_to_nothing():
 
 
 @pytest.mark.parametrize("threshold", ["levels", "otsu", 0.45])
-@pytest.mark.parametrize("method", ["threshold", "hysteresis", "local"])
+@pytest.mark.parametrize("method", ["threshold", "hysteresis", "local", "random-walker"])
 def test_every_method_and_threshold_says_how_numbers_move(method, threshold):
     rng = np.random.default_rng(6)
     truth = balls(rng, (40, 40, 40), (1, 1, 1), 6.0, 0.4)

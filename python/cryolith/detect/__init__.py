@@ -29,6 +29,7 @@ from .thresholds import Thresholds, multi_otsu, otsu
 from .track import Tracks, track
 from .transport import Tortuosity, percolates, tortuosity
 from .tubes import FoundTubes, tubes
+from .walker import random_walker
 
 __all__ = [
     "Branches",
@@ -78,6 +79,7 @@ __all__ = [
     "pore_network",
     "pose_volumes",
     "profile",
+    "random_walker",
     "regions",
     "segment",
     "sheets",

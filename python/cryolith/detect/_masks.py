@@ -16,14 +16,16 @@ from ._inputs import Float32, Float64, Mask, as_mask
 from ._phases import Levels, blocks_of, find_levels
 from .local_threshold import hysteresis, local_threshold
 from .thresholds import otsu
+from .walker import random_walker
 
 __all__ = ["Cut", "Masker", "Method", "Source", "fit_cut"]
 
-Method = Literal["threshold", "hysteresis", "local"]
+Method = Literal["threshold", "hysteresis", "local", "random-walker"]
 Source = Literal["levels", "otsu"]
 METHODS: tuple[str, ...] = get_args(Method)
 _DRAWS = 400  # of the bootstrap: cheap sums over blocks
 _BINS = 256  # of the histograms of blocks, for Otsu's threshold
+_PLAIN = 0.25  # of the contrast, from the threshold: seeds of "random-walker"
 _STRONG = 0.75  # of the contrast: what an object of "hysteresis" has to reach somewhere
 
 
@@ -121,4 +123,16 @@ class Masker:
             local = local_threshold(held, self.radius)
             # The mean of a window is its threshold where the phases share it half and half.
             return (values > local + np.float32(threshold - levels.middle)) & valid
+        if self.method == "random-walker":
+            return self._walked(values, valid, threshold, levels)
         return (values > threshold) & valid
+
+    def _walked(self, values: Float32, valid: Mask, threshold: float, levels: Levels) -> Mask:
+        """Return what a walker finds from seeds that are plainly of one phase."""
+        seeds = np.zeros(values.shape, np.int32)
+        margin = np.float32(_PLAIN * levels.contrast)
+        seeds[values < threshold - margin] = 1
+        seeds[values > threshold + margin] = 2
+        held = np.where(valid, values, np.float32(math.nan))
+        found = random_walker(held, seeds, threads=self.threads, cancel=self.cancel)
+        return np.asarray(found == 2, np.bool_)

@@ -100,10 +100,11 @@ def segment(
     ----------
     volume : (nz, ny, nx) real, or Volume
         NaN is missing: it belongs to nothing. With ``halves`` their sum is segmented, and this may be None.
-    method : {"threshold", "hysteresis", "local"} or callable, default "threshold"
+    method : {"threshold", "hysteresis", "local", "random-walker"} or callable, default "threshold"
         ``hysteresis``: objects above the threshold that somewhere reach 3/4 of the contrast. ``local``: the threshold
-        follows the mean over ``radius``. A callable gets the smoothed volume, of which the phase is bright,
-        and the threshold, and returns a mask.
+        follows the mean over ``radius``. ``random-walker``: what lies a quarter of the contrast or more beyond the
+        threshold is a seed, :func:`random_walker` decides on the rest. A callable gets the smoothed volume, of which
+        the phase is bright, and the threshold, and returns a mask.
     threshold : "levels", "otsu" or float, default "levels"
         ``levels``: half-way between the levels of the two phases, measured away from edges. ``otsu``: :func:`otsu`.
     phase : {"bright", "dark"}
