@@ -9,6 +9,7 @@ from .detection import DetectSettings, detect
 from .distances import DistanceSlabs, distance
 from .inclusions import particles, voids
 from .interfaces import interfaces
+from .ridges import ridges
 from .sheets import FoundSheets, sheets
 from .slabs import Components
 from .thickness import local_thickness, size_distribution, volume_fraction
@@ -41,6 +42,7 @@ __all__ = [
     "particles",
     "percolates",
     "regions",
+    "ridges",
     "sheets",
     "size_distribution",
     "tortuosity",
