@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import importlib.util
 import math
 import sys
 import time
@@ -24,7 +25,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cryolith.detect import FoundSheets, FoundTubes, sheets, tubes
+from cryolith import _core
+from cryolith.detect import FoundSheets, FoundTubes, ridges, sheets, tubes
+from cryolith.detect._imaging import gaussian_blobs
 from cryolith.projection import Geometry, project
 from cryolith.reconstruct import Halves, wbp
 
@@ -190,30 +193,116 @@ def noise_only(kind: str, series: Series, seeds: range) -> None:
         called += len(result.table["z_px"]) > 0
         rows += len(result.table["z_px"])
     n = len(seeds)
-    say(f"  expected a volume {np.round(expected / n, 1)} beyond {np.round(result.null.levels, 2)}; observed / expected "
-        f"{np.round(observed / expected, 2)}; decoys {np.round(decoys / expected, 2)}")  # fmt: skip
+    say(f"  expected a volume {np.round(expected / n, 1)} beyond {np.round(result.null.levels, 2)}; "
+        f"observed / expected {np.round(observed / expected, 2)}; "
+        f"decoys {np.round(decoys / expected, 2)}")  # fmt: skip
     say(f"  calls at fdr 0.05: {rows} in {n} volumes ({0.05 * n:.2f} expected), in {called} of them, "
         f"{wilson(called, n)}; {cpu / n:.1f} CPU s each")  # fmt: skip
 
 
+def hessians(kind: str, volume: np.ndarray) -> dict[str, np.ndarray]:
+    """Return responses of plain ridge filters: ours and, where it is installed, scikit-image's."""
+    sign = 1 if kind == "tubes" else -1
+    out = {"ridges": ridges(volume, 1.5 * WIDTH, kind, bright=sign > 0, threads=1)}
+    if kind == "tubes" and importlib.util.find_spec("skimage") is not None:
+        from skimage.filters import sato
+
+        out["sato"] = sato(volume, sigmas=[1.5 * WIDTH], black_ridges=False).astype(np.float32)
+    return out
+
+
+def thresholds(kind: str, series: Series, count: int) -> dict[str, float]:
+    """Return the level of each plain filter that noise alone exceeds in half a maximum a volume."""
+    tops: dict[str, list[np.ndarray]] = {}
+    for seed in range(count):
+        halves = series.taken(None, np.random.default_rng(77000 + seed))
+        for name, response in hessians(kind, series.whole(halves)).items():
+            peaks = _core.volume_extrema(np.ascontiguousarray(response), 8, 0.0, 1, None)[:, 0]
+            tops.setdefault(name, []).append(np.sort(peaks)[-20:])
+    return {n: float(np.sort(np.concatenate(t))[-max(1, count // 2)]) for n, t in tops.items()}
+
+
+def touched(response: np.ndarray, level: float, truth: Planted) -> list[bool]:
+    """Return which objects have any point with a voxel beyond the level within 1 voxel: generous."""
+    out = []
+    for points in truth.points:
+        at = np.clip(np.rint(points).astype(int), 1, response.shape[0] - 2)
+        cubes = [response[z - 1 : z + 2, y - 1 : y + 2, x - 1 : x + 2].max() for z, y, x in at]
+        out.append(max(cubes) > level)
+    return out
+
+
 def recall(kind: str, series: Series, seeds: range, snr: float) -> None:
-    """Plant one orientation a volume and compare the share found with the prediction."""
+    """Plant one orientation a volume and compare the share found with the prediction, and with plain filters."""
     sign = 1 if kind == "tubes" else -1
     extent = 2 * HALF if kind == "tubes" else math.pi * RADIUS**2
+    levels = thresholds(kind, series, 8)
     for name in ORIENTATIONS:
         hits, predicted, coverage = [], [], []
+        plain: dict[str, list[bool]] = {n: [] for n in levels}
         for seed in seeds:
             rng = np.random.default_rng(5000 + seed * 37 + sum(map(ord, name)))
             volume, truth = plant(kind, series.n, [name], snr * series.noise_sd, rng)
-            result = series.look(kind, series.taken(volume, rng))
+            halves = series.taken(volume, rng)
+            result = series.look(kind, halves)
             hits += list(matches(kind, result, truth, sign)[0])
             near = np.abs(truth.axes @ result.detectability.axes.T).argmax(axis=1)
             chance = result.detectability.recall(snr * series.noise_sd, extent)
             predicted += list(chance[near])
             coverage += list(result.detectability.coverage[0][near])
-        k, n = int(np.sum(hits)), len(hits)
-        say(f"  {name}: found {wilson(k, n)}, predicted {np.mean(predicted):.2f}, coverage {np.mean(coverage):.2f}, "
-            f"difference {k / n - np.mean(predicted):+.2f}")  # fmt: skip
+            for n, response in hessians(kind, series.whole(halves)).items():
+                plain[n] += touched(response, levels[n], truth)
+        k, n_all = int(np.sum(hits)), len(hits)
+        others = ", ".join(f"{n} {np.mean(v):.2f}" for n, v in plain.items())
+        say(f"  {name}: found {wilson(k, n_all)}, predicted {np.mean(predicted):.2f}, "
+            f"coverage {np.mean(coverage):.2f}; {others}")  # fmt: skip
+
+
+def long_tubes(series: Series, seeds: range, snr: float) -> None:
+    """Plant a straight tube along each of x, y, z, an oblique one and an arc; compare lengths."""
+    n = series.n
+    t = np.linspace(-0.5, 0.5, 321)
+    lines = {
+        "along x, 70 px": (70.0, np.stack([0 * t + 28, 0 * t + 30, 63.5 + 70 * t], 1)),
+        "along y, 80 px": (80.0, np.stack([0 * t + 30, 63.5 + 80 * t, 0 * t + 100], 1)),
+        "along z, 70 px": (70.0, np.stack([64 + 70 * t, 0 * t + 100, 0 * t + 30], 1)),
+        "oblique, 76 px": (76.0, np.stack([80 + 24 * t, 40 + 48 * t, 80 + 53.8 * t], 1)),
+        "arc of 45 px over 100 deg": (
+            45 * math.radians(100),
+            np.stack([0 * t + 98, 64 + 45 * np.sin(1.745 * t), 68 + 45 * np.cos(1.745 * t)], 1),
+        ),
+    }
+    rows: dict[str, list[tuple[float, float]]] = {name: [] for name in lines}
+    extra = []
+    for seed in seeds:
+        rng = np.random.default_rng(3000 + seed)
+        shift = rng.uniform(-2, 2, (len(lines), 3))
+        volume = np.zeros((n, n, n), np.float32)
+        for (length, line), by in zip(lines.values(), shift, strict=True):
+            share = length / len(line) / (math.sqrt(2 * math.pi) * WIDTH)
+            heights = np.full(len(line), snr * series.noise_sd * share)
+            volume += gaussian_blobs(volume.shape, line + by, np.full(len(line), WIDTH), heights)
+        found = series.look("tubes", series.taken(volume, rng))
+        own = set()
+        for (name, (_, line)), by in zip(lines.items(), shift, strict=True):
+            gaps = [np.linalg.norm(nodes - line[160] - by, axis=1).min() for nodes in found.lines]
+            if gaps and min(gaps) < 4:
+                row = int(np.argmin(gaps))
+                own.add(row)
+                rows[name].append(
+                    (found.table["length_px"][row], found.table["sigma_length_px"][row])
+                )
+        extra.append(len(found.lines) - len(own))
+    for name, (length, _) in lines.items():
+        if rows[name]:
+            measured, sigma = np.array(rows[name]).T
+            share = measured / length - 1
+            say(f"  {name}: found in {len(share)} of {len(seeds)}; error of length {100 * share.mean():+.1f} % on "
+                f"average, {100 * np.abs(share).max():.1f} % at most; rms over stated "
+                f"{math.sqrt(((measured - length) ** 2 / sigma**2).mean()):.2f}")  # fmt: skip
+        else:
+            say(f"  {name}: never found")
+    say(f"  other rows a volume: {np.mean(extra):.2f}")
 
 
 def false_rows(kind: str, series: Series, seeds: range, snr: float) -> None:
@@ -258,7 +347,7 @@ def speed(kind: str) -> None:
 def main() -> None:
     """Run the cases that are named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("cases", nargs="+", choices=["null", "recall", "false", "speed"])
+    parser.add_argument("cases", nargs="+", choices=["null", "recall", "false", "long", "speed"])
     parser.add_argument("--kind", choices=["tubes", "sheets"], default="tubes")
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--first", type=int, default=300)
@@ -276,6 +365,9 @@ def main() -> None:
         )
         if case == "speed":
             speed(a.kind)
+            continue
+        if case == "long":
+            long_tubes(Series(128, 65.0), seeds, snr)
             continue
         series = Series(a.n, a.tilt)
         if case == "null":

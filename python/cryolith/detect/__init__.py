@@ -18,6 +18,7 @@ from .local_threshold import hysteresis, local_threshold
 from .networks import PoreNetwork, pore_network
 from .pinholes import Pinholes, pinholes
 from .poses import draw_alignments, pose_volumes
+from .ridges import ridges
 from .segmentation import Segmentation, segment
 from .sheets import FoundSheets, sheets
 from .skeletons import Branches, branches, skeleton
@@ -81,6 +82,7 @@ __all__ = [
     "profile",
     "random_walker",
     "regions",
+    "ridges",
     "segment",
     "sheets",
     "size_distribution",

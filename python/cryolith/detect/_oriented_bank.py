@@ -28,6 +28,7 @@ Kind = Literal["tubes", "sheets"]
 REFERENCE = 0.7  # size of the reference blob over the smallest sought width
 _BINS = 256
 _REACH = 6.0  # rad: of k times the filter's length, beyond which its Gaussian holds nothing
+_VAGUE = 0.5  # px: what tracing may add to a length or, all around, to a radius without any noise
 _LOSS = 0.1  # of a filter's response that the coarseness of directions may cost
 
 
@@ -138,7 +139,8 @@ class OrientedBank:
     @property
     def frequencies(self) -> Float64:
         """Return k [rad/px] of the bins of profiles."""
-        return np.asarray((np.arange(_BINS) + 0.5) * (_REACH / self.length / _BINS), np.float64)
+        width = _REACH / self.length / _BINS
+        return np.linspace(0.5 * width, (_BINS - 0.5) * width, _BINS)
 
     @property
     def wide_response(self) -> Float64:
@@ -196,10 +198,10 @@ class OrientedBank:
             steep = float(np.interp(size, wide, slope))
         end = min(rate, 4.0) / (plateau * steep)  # of one end, or of the radius at one place
         if self.kind == "tubes":
-            return found, math.sqrt(2) * end
+            return found, math.sqrt(2 * end**2 + _VAGUE**2)
         rim = math.pi * found
         free = max(rim / (2 * math.sqrt(math.pi) * self.length), 1.0)
-        return math.pi * (found / 2) ** 2, rim * end / math.sqrt(free)
+        return math.pi * (found / 2) ** 2, rim * math.sqrt(end**2 / free + _VAGUE**2)
 
     def filtered(self, volume: Float32) -> Complex64:
         """Return the spectrum of a volume times ``weight``."""

@@ -16,7 +16,7 @@ from ._oriented_bank import OrientedBank
 
 __all__ = ["Traced", "fitted", "shown"]
 
-_ROUNDS = 2
+_ROUNDS, _DAMPED = 3, 0.6  # of fitting; with whole steps two objects that overlap would not settle
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,6 +92,6 @@ def fitted(
             width = np.full(len(o.nodes), o.width)
             lack = o.sign * (seen[i] - bank.sample(model, o.nodes, o.axes, width))
             gain = bank.at(bank.wide_response, o.axes, width)
-            now[i] = replace(o, amplitudes=np.maximum(o.amplitudes + lack / gain, 0.0))
+            now[i] = replace(o, amplitudes=np.maximum(o.amplitudes + _DAMPED * lack / gain, 0.0))
         look = shown(bank, imaging, now)
     return now, look

@@ -31,7 +31,9 @@ _SIDE_LOBE = 0.35
 _LINK = 0.55  # of an object's peak, and _LOWEST at least: the level of voxels that are linked
 _LOWEST = 3.5
 _NEAR = 4.0  # px: what is left so near to an object is its misfit
+_MISFIT = 0.12  # of an object's significance: so much of it may be left beside it
 _WAIT = 2.5  # filter lengths
+_ROUNDS = 3  # of letting go
 _ALONE = 6.0  # filter lengths: farther objects do not see each other
 
 
@@ -83,12 +85,12 @@ class OrientedSearch:
     def run(self) -> OrientedOutcome:
         """Search until nothing new stands out; what does not stand out with all others taken out is let go."""
         objects: list[Traced] = []
-        residual, look = self.volume, None
+        residual, look = self.volume, Shown(np.zeros_like(self.volume), None)
         for turn in range(_PASSES + 1):
             response, field, peaks = self.look(residual)
             if turn == 0:
                 self.field = field
-            peaks = peaks.pick(_apart(peaks, objects, _NEAR))
+            peaks = self._new(peaks, objects)
             if turn == _PASSES or not len(peaks) or abs(peaks.heights[0]) < self.level:
                 break
             new = self.trace(response, field, peaks, len(objects))
@@ -97,11 +99,10 @@ class OrientedSearch:
             objects, look = self._fitted([*objects, *new])
             residual = self.volume - look.both
         if objects:
-            objects = [o for o in self._alone(objects) if o.peak > self.level]
-            objects, look = self._fitted(objects)
+            objects, look = self._standing(objects, look)
             residual = self.volume - look.both
             peaks = self.look(residual)[2]
-            peaks = peaks.pick(_apart(peaks, objects, _NEAR))
+            peaks = self._new(peaks, objects)
         return OrientedOutcome(
             objects=objects,
             rest=np.abs(peaks.heights),
@@ -112,32 +113,55 @@ class OrientedSearch:
     def _fitted(self, objects: list[Traced]) -> tuple[list[Traced], Shown]:
         return fitted(self.bank, self.imaging, self.field, objects)
 
-    def _alone(self, objects: list[Traced]) -> list[Traced]:
+    def _new(self, peaks: Peaks, objects: Sequence[Traced]) -> Peaks:
+        """Return the extrema that are no misfit of an object: not on it, nor low beside it."""
+        new = _apart(peaks, objects, _NEAR)
+        for o in objects:
+            low = np.abs(peaks.heights) < _MISFIT * o.peak
+            new &= ~low | _apart(peaks, [o], _ALONE * self.bank.length)
+        return peaks.pick(new)
+
+    def _standing(self, objects: list[Traced], look: Shown) -> tuple[list[Traced], Shown]:
+        """Return the objects that stand out with all others taken out.
+
+        Of objects near to each other that do not, the weaker goes first: it may be a piece of the stronger.
+        """
+        for _ in range(_ROUNDS):
+            alone = self._alone(objects, look)
+            weak = [
+                o.peak < self.level and _weaker(before, objects, _WAIT * self.bank.length)
+                for o, before in zip(alone, objects, strict=True)
+            ]
+            if not any(weak):
+                break
+            objects = [o for o, drop in zip(objects, weak, strict=True) if not drop]
+            objects, look = self._fitted(objects)
+        kept = [o for o in self._alone(objects, look) if o.peak > self.level]
+        return self._fitted(kept) if len(kept) < len(objects) else (kept, look)
+
+    def _alone(self, objects: list[Traced], look: Shown) -> list[Traced]:
         """Return objects with the significance that they have with all others taken out.
 
         Objects that lie far from each other are shown together: what is left of a class without itself is the volume
         without the others.
         """
         bank, out = self.bank, list(objects)
-        everything = bank.spectra.inverse(bank.filtered(self._shown(objects)))
+        everything = bank.spectra.inverse(bank.filtered(look.both))
         for members in _far_classes(objects, _ALONE * bank.length):
             some = [objects[i] for i in members]
-            own = bank.spectra.inverse(bank.filtered(self._shown(some)))
+            own = bank.spectra.inverse(bank.filtered(shown(bank, self.imaging, some).both))
             places, axes = (np.stack([getattr(o, n) for o in some]) for n in ("place", "axis"))
             left = bank.sample(
                 self.field - everything + own, places, axes, np.array([o.width for o in some])
             )
             for i, o, height in zip(members, some, left, strict=True):
-                out[i] = replace(o, peak=o.sign * float(height))
+                out[i] = replace(o, peak=min(o.peak, o.sign * float(height)))
         return out
 
-    def _shown(self, objects: Sequence[Traced]) -> Float32:
-        return shown(self.bank, self.imaging, objects).both
-
-    def _decoys(self, look: Shown | None) -> Float64 | None:
+    def _decoys(self, look: Shown) -> Float64 | None:
         if self.difference is None:
             return None
-        leak = None if look is None else look.difference
+        leak = look.difference
         noise = self.difference if leak is None else self.difference - leak
         return np.abs(self.look(noise)[2].heights)
 
@@ -223,6 +247,14 @@ def _apart(peaks: Peaks, objects: Sequence[Traced], reach: float) -> npt.NDArray
             gap = peaks.places[:, None] - o.nodes[None, begin : begin + 256]
             out &= ((gap**2).sum(axis=2) > reach**2).all(axis=1)
     return out
+
+
+def _weaker(one: Traced, objects: Sequence[Traced], reach: float) -> bool:
+    """Return whether a stronger object passes within ``reach`` px of the most significant point of one."""
+    return any(
+        o.peak > one.peak and np.linalg.norm(o.nodes - one.place, axis=1).min() < reach
+        for o in objects
+    )
 
 
 def _far_classes(objects: Sequence[Traced], reach: float) -> list[list[int]]:

@@ -18,6 +18,7 @@ from ._oriented_search import OrientedOutcome, OrientedSearch
 __all__ = ["OrientedDetectability", "oriented_detectability", "oriented_null", "oriented_table"]
 
 _NOISE_LEVELS = np.array([1.0, 0.5, 0.25, 0.12, 0.06])  # of the extrema of noise that are counted
+_STRONG = 0.15
 _FWHM = 2 * math.sqrt(2 * math.log(2))
 
 
@@ -76,6 +77,9 @@ def oriented_null(search: OrientedSearch, outcome: OrientedOutcome) -> NullCheck
         heights = outcome.rest[outcome.rest < search.level]
         wanted = np.maximum(wanted, 2 * beyond)
     levels = np.array([search.level_of(e) for e in wanted])
+    spread = _spread(search.bank, outcome.residual)
+    # What is left was searched: too much noise shows in its strength more than in extrema that were not traced.
+    strong = outcome.decoys is None and float(np.abs(spread - 1).max()) > _STRONG
     expected = search.expected(levels) - beyond
     observed = np.array([np.count_nonzero(heights > u) for u in levels], dtype=np.int64)
     return NullCheck(
@@ -83,8 +87,8 @@ def oriented_null(search: OrientedSearch, outcome: OrientedOutcome) -> NullCheck
         expected=expected,
         observed=observed,
         source="rest" if outcome.decoys is None else "decoys",
-        spread=_spread(search.bank, outcome.residual),
-        passed=agree(int(observed[0]), float(expected[0])),
+        spread=spread,
+        passed=agree(int(observed[0]), float(expected[0])) and not strong,
     )
 
 

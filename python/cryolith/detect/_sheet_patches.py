@@ -22,8 +22,8 @@ def trace_sheet(
 ) -> Traced:
     """Return the surface through one component.
 
-    Voxels within half a voxel of a surface are as many as its area has square pixels. The rim is where the response
-    falls to half (or to the linking level ``low`` where that is more).
+    Each column of voxels along the axis nearest to the normal holds one, which stands for 1 / cos of the angle between
+    both. The rim is where the response falls to half (or to the linking level ``low`` where that is more).
     """
     heights = np.abs(ridges.heights[members])
     top = int(heights.argmax())
@@ -38,14 +38,16 @@ def trace_sheet(
     index[members] = np.arange(len(members))
     inner = index[edges]
     nodes, normals = _smoothed(nodes, axes, inner[(inner >= 0).all(axis=1)])
+    cosine = np.take_along_axis(np.abs(normals), np.abs(axes).argmax(axis=1)[:, None], 1)[:, 0]
+    shares = 1 / np.maximum(cosine, 0.5)
     width = float(np.median(ridges.widths[members]))
     share = max(0.5, low / plateau)
-    area, sigma = bank.inverted_extent(axes[top], width, float(len(members)), plateau, share)
+    area, sigma = bank.inverted_extent(axes[top], width, float(shares.sum()), plateau, share)
     gain = float(bank.at(bank.wide_response, axes[[top]], np.array([width]))[0])
     return Traced(
         nodes=nodes,
         axes=normals,
-        shares=np.full(len(nodes), area / len(nodes)),
+        shares=shares * (area / shares.sum()),
         width=width,
         heights=heights,
         sign=int(np.sign(ridges.heights[members].sum())),

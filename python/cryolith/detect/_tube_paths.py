@@ -139,7 +139,8 @@ def _with_ends(
     measured = (high - low) * _STEP
     length, sigma = bank.inverted_extent(axes[top], width, measured, plateau)
     lost = (measured - length) / 2 / _STEP  # what the filter adds at either end
-    first, last = math.ceil(low + lost), math.floor(high - lost)
+    first = max(math.ceil(low + lost), 0)
+    last = min(math.floor(high - lost), len(line) - 1)
     if last - first < 2:
         first, last = max(top - 2, 0), min(top + 2, len(line) - 1)
     kept = slice(first, last + 1, 2)
