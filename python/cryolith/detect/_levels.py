@@ -26,19 +26,16 @@ class Levels:
     section : (nz, nx) float32
         Its standard deviation over the root mean square inside the margin.
     gain : (nz, 1, nx) float32
-        Its inverse, fading to 0 within the margin: there noise may be much stronger (sirt), volumes do not go on from
-        one face to the other as filters take it, and no blobs are looked for.
-    kept : float32
-        Share of the power of even noise that the fading keeps.
+        Its inverse, fading to 0 in the outer half of the margin: there noise may be much stronger (sirt), volumes do
+        not go on from one face to the other as filters take it, and no blobs are looked for.
     """
 
     def __init__(self, inner: Float64, margin: int) -> None:
         level = np.pad(inner / np.sqrt((inner**2).mean()), margin, mode="edge")
         self.section = level.astype(np.float32)
-        z, x = (_fading(n, margin) for n in level.shape)
-        fading = np.multiply.outer(z, x)
-        self.gain = np.ascontiguousarray((fading / level)[:, None], dtype=np.float32)
-        self.kept = np.float32((fading**2).mean())
+        z, x = (_fading(n, margin / 2) for n in level.shape)
+        gain = np.multiply.outer(z, x) / level
+        self.gain = np.ascontiguousarray(gain[:, None], dtype=np.float32)
 
     def at(self, places: Float64) -> Float64:
         """Return (n,) levels at (n, 3) places, those of the nearest voxel: they change over many."""
@@ -65,11 +62,7 @@ def measured_levels(bank: FilterBank, noise: Float32, margin: int) -> Levels:
     the map is shrunk towards 1 by it, or its errors would make more extrema in noise that is the same everywhere.
     Inside ``margin`` only: the filter wraps around, and noise that does not jumps at the faces.
     """
-    spectra = bank.spectra
-    spectrum = spectra.forward(noise)
-    spectrum *= bank.weight * spectra.gaussian(float(bank.decays[0]))
-    cut = slice(margin, -margin)
-    size = np.abs(spectra.inverse(spectrum)[cut, cut, : spectra.shape[2]][..., cut])
+    size = np.abs(bank.finest(noise, margin))
     block = np.arange(size.shape[1]) * _BLOCKS // size.shape[1] % 2
     one, two = (_smoothed(size[:, block == i].mean(axis=1, dtype=np.float64)) for i in (0, 1))
     both = (one + two) / 2
@@ -79,10 +72,10 @@ def measured_levels(bank: FilterBank, noise: Float32, margin: int) -> Levels:
     return Levels(middle + (both - middle) * min(max(float(real), 0.0), 1.0), margin)
 
 
-def _fading(n: int, margin: int) -> Float64:
-    """Return 1 inside a margin, outside of it the rise of a squared sine."""
+def _fading(n: int, reach: float) -> Float64:
+    """Return 1, and within ``reach`` of either end the rise of a squared sine."""
     depth = np.minimum(np.arange(n), np.arange(n)[::-1]) + 0.5
-    out: Float64 = np.sin(np.pi / 2 * np.minimum(depth / margin, 1)) ** 2
+    out: Float64 = np.sin(np.pi / 2 * np.minimum(depth / reach, 1)) ** 2
     return out
 
 
