@@ -7,8 +7,8 @@
 
 Each line is the mean over seeds with a 95 % interval (Student's t over seeds; Wilson's for single events). A call is a
 match within max(2 px, one size) of a planted blob of its sign, each planted blob once, and far when it is farther than
-three sizes from every planted blob. ``log`` is the Laplacian of Gaussian of the same module. With ``--peers`` scikit-image's
-blob_log looks at the same volumes, with that one of all thresholds that gives the best F1 (an oracle).
+three sizes from every planted blob. ``log`` is the Laplacian of Gaussian of the same module. With ``--peers``
+scikit-image's blob_log looks at the same volumes, with the smallest size (2 or 4 px) and threshold that give the best F1 (an oracle).
 """
 
 from __future__ import annotations
@@ -168,21 +168,21 @@ class Series:
         )
 
 
-def oracle(volume: np.ndarray, truth: Truth, low: float) -> tuple[float, float]:
-    """Return the best F1 of scikit-image's blob_log over its thresholds, and the share of far calls there."""
+def oracle(volume: np.ndarray, truth: Truth, smallest: float) -> tuple[float, float]:
+    """Return the best F1 of scikit-image's blob_log over thresholds, and the share of far calls there."""
     from scipy.ndimage import gaussian_laplace, map_coordinates
     from skimage.feature import blob_log
 
-    sizes = np.linspace(SMALLEST, LARGEST, 5)
+    sizes = np.arange(smallest, LARGEST + 1)
     fields = {s: -(s**2) * gaussian_laplace(volume, s) for s in sizes}
     rows = []
     for sign in (1.0, -1.0):
         found = blob_log(
             sign * volume,
-            min_sigma=SMALLEST,
+            min_sigma=smallest,
             max_sigma=LARGEST,
-            num_sigma=5,
-            threshold=low * fields[SMALLEST].std(),
+            num_sigma=len(sizes),
+            threshold=3 * fields[smallest].std(),
             overlap=0.5,
         )
         for *place, size in found:
@@ -308,7 +308,8 @@ def planted(series: Series, kind: str, seeds: range, count: int, peers: bool) ->
         checks += result.null.passed
         expected.append(float(expected_recall(result, truth).mean()))
         if peers:
-            best.append(oracle(halves.first + halves.second, truth, 3.0))
+            whole = halves.first + halves.second
+            best.append(max(oracle(whole, truth, smallest) for smallest in (2.0, 4.0)))
         for rate in RATES:
             chosen = result.table["q_value"] <= rate
             scores.setdefault(f"matched, fdr {rate}", []).append(score(result, truth, chosen))
