@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'Components', 'ExactSum', 'FftPlan', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RegionColumns', 'add_gaussians', 'ahead_step', 'available_threads', 'bend', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'displacement_sums', 'distance', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gaussian_samples', 'gradient_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'multiply_step', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'segment_step', 'smooth_step', 'spectrum_sums', 'square_step', 'straighten', 'subtract_step', 'update_step', 'uphill', 'variation_step', 'walk_step', 'warp_image', 'warp_volume', 'wbp']
+__all__: list[str] = ['CancelToken', 'Components', 'ExactSum', 'FftPlan', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RegionColumns', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'displacement_sums', 'distance', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gaussian_samples', 'gradient_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'segment_step', 'smooth_step', 'spectrum_sums', 'square_step', 'straighten', 'subtract_step', 'thin', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -278,6 +278,10 @@ def ahead_step(momentum: typing.SupportsFloat | typing.SupportsIndex, volume: nu
     """
     ahead <- volume + momentum (volume - earlier), earlier <- volume.
     """
+def assign(begins: numpy.typing.NDArray[numpy.int64], columns: numpy.typing.NDArray[numpy.int64], costs: numpy.typing.NDArray[numpy.float64], alone: numpy.typing.NDArray[numpy.float64], n_columns: typing.SupportsInt | typing.SupportsIndex, partner: numpy.typing.NDArray[numpy.int64], cancel: CancelToken | None = None) -> None:
+    """
+    Give each row a column of its own or none at the least sum of costs; partner (rows) int64, -1 for none.
+    """
 def available_threads() -> int:
     """
     Processors this process may use.
@@ -380,6 +384,18 @@ def multiply_step(correction: numpy.typing.NDArray[numpy.float32], weights: nump
     """
     volume <- clamp(volume weights max(correction, 0)) where weights > 0.
     """
+def oriented_maxima(base: numpy.typing.NDArray[numpy.complex64], nx: typing.SupportsInt | typing.SupportsIndex, shapes: numpy.typing.NDArray[numpy.float64], gains: numpy.typing.NDArray[numpy.float64], value: numpy.typing.NDArray[numpy.float32], which: numpy.typing.NDArray[numpy.int32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    """
+    At each voxel the value of the largest magnitude over a half spectrum times anisotropic Gaussians, and whose.
+    """
+def oriented_samples(field: numpy.typing.NDArray[numpy.float32], places: numpy.typing.NDArray[numpy.float64], shapes: numpy.typing.NDArray[numpy.float64], samples: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    """
+    A field smoothed by an anisotropic Gaussian at each of some places.
+    """
+def oriented_sums(weight: numpy.typing.NDArray[numpy.float32], nx: typing.SupportsInt | typing.SupportsIndex, shapes: numpy.typing.NDArray[numpy.float64], axes: numpy.typing.NDArray[numpy.float64], across: bool, reach: typing.SupportsFloat | typing.SupportsIndex, sums: numpy.typing.NDArray[numpy.float64], profile: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    """
+    Sums of an even weight times anisotropic Gaussians: moments of k, and by |k| along or across an axis.
+    """
 def overlap_weights(slope: numpy.typing.NDArray[numpy.float64], length: numpy.typing.NDArray[numpy.float64], columns: typing.SupportsInt | typing.SupportsIndex, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
     """
     How much views measure at the frequencies (rows, columns/2 + 1) of one view's section.
@@ -451,6 +467,14 @@ def subtract_step(weights: numpy.typing.NDArray[numpy.float32], step: typing.Sup
     """
     residual <- residual - step projected, projected <- W residual; returns the sum of W residual^2.
     """
+def thin(distances: numpy.typing.NDArray[numpy.float32], spacing: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], mask: numpy.typing.NDArray[numpy.uint8], cancel: CancelToken | None = None) -> None:
+    """
+    Thin mask (nz, ny, nx; 0 and 1) to lines in place, in the order of distances, keeping its topology.
+    """
+def trace_branches(skeleton: numpy.typing.NDArray[numpy.uint8]) -> tuple[numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int64]]:
+    """
+    The graph of a skeleton: places and first of branches, their start and end nodes, places and first of nodes.
+    """
 def update_step(correction: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], step: typing.SupportsFloat | typing.SupportsIndex, lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
     volume <- clamp(volume + step weights correction) where weights > 0.
@@ -462,6 +486,10 @@ def uphill(ahead: numpy.typing.NDArray[numpy.float32], volume: numpy.typing.NDAr
 def variation_step(axis: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], strength: typing.SupportsFloat | typing.SupportsIndex, huber: typing.SupportsFloat | typing.SupportsIndex, metric: numpy.typing.NDArray[numpy.float32], z: numpy.typing.NDArray[numpy.float32], lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, rounds: typing.SupportsInt | typing.SupportsIndex, dual: numpy.typing.NDArray[numpy.float32], volume: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
     volume <- the proximal map of total variation at z, from dual.
+    """
+def volume_extrema(field: numpy.typing.NDArray[numpy.float32], margin: typing.SupportsInt | typing.SupportsIndex, threshold: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    Extrema of a field beyond a threshold in magnitude: (n, 4) height, z, y, x.
     """
 def walk_step(direction: numpy.typing.NDArray[numpy.float32], step: typing.SupportsFloat | typing.SupportsIndex, lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> int:
     """

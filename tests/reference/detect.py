@@ -167,3 +167,15 @@ def local_thickness(mask, spacing=(1.0, 1.0, 1.0), border=False):
         held = squares * (1 + 1e-9) < radius**2  # the nearest background voxel is not
         out[held] = np.maximum(out[held], 2 * radius)
     return out.reshape(mask.shape)
+
+
+def cheapest(costs, alone):
+    """Least sum of costs of rows that take a column of their own or pay for staying alone, of all ways."""
+    if not len(costs):
+        return 0.0
+    best = alone[0] + cheapest(costs[1:], alone[1:])
+    for column in np.flatnonzero(np.isfinite(costs[0])):
+        rest = costs[1:].copy()
+        rest[:, column] = np.inf
+        best = min(best, costs[0, column] + cheapest(rest, alone[1:]))
+    return best

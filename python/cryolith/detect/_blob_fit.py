@@ -94,7 +94,7 @@ class BlobFit:
 
     def step(self, blobs: Blobs, rest: Complex64) -> Step:
         """Take one step from what :meth:`without` ``blobs`` is left; its memory is used up."""
-        filtered = self.spectra.inverse(rest)
+        filtered = self.spectra.inverse_in_place(rest)
         score, places, change = self._slopes(filtered, blobs)
         info = self._moments(blobs.sizes, "response")
         a = blobs.heights

@@ -19,7 +19,15 @@ from ._imaging import Imaging, Plain
 from ._inputs import Float32, Float64
 from ._spectrum import Complex64, Spectra, bin_centres, floored, radial_sums
 
-__all__ = ["FLOOR", "FilterBank", "blob_reference", "make_bank"]
+__all__ = [
+    "FLOOR",
+    "FilterBank",
+    "blob_reference",
+    "blob_spectrum",
+    "make_bank",
+    "matched_weight",
+    "reference_spectrum",
+]
 
 Method = Literal["matched", "log"]
 FLOOR = 3.7  # standard deviations: lower extrema are not looked at
@@ -55,7 +63,7 @@ class FilterBank:
         self.reference_size = _REFERENCE * float(sizes[0])
         n = spectra.voxels
         self.k2 = bin_centres() ** 2
-        whole = _blob_spectrum(spectra, self.reference_size)
+        whole = blob_spectrum(spectra, self.reference_size)
         # What a reconstruction adds beyond the blob itself holds nothing more of it.
         self.whole_sums = radial_sums(spectra, whole**2)[:, 0]
         self.held_sums = radial_sums(spectra, np.clip(reference, 0, whole) ** 2)[:, 0]
@@ -143,7 +151,7 @@ class FilterBank:
         spectrum = self.spectra.forward(volume)
         spectrum *= self.weight * self.spectra.gaussian(float(self.decays[0]))
         cut = slice(margin, -margin)
-        inner = self.spectra.inverse(spectrum)[cut, cut, : self.spectra.shape[2]][..., cut]
+        inner = self.spectra.inverse(spectrum)[cut, cut, cut]
         out: Float32 = inner / np.float32(self.sd[0])
         return out
 
@@ -214,12 +222,31 @@ class FilterBank:
         return size, peaks[:, 0] / np.interp(size, self.fine, height)
 
 
+def make_bank(
+    spectra: Spectra, reference: Float32, sizes: Float64, power: Float32, method: Method
+) -> FilterBank:
+    """Return the bank of a method: ``matched`` to ``reference`` and noise of ``power``, or Laplacian of Gaussian.
+
+    ``reference`` is what :func:`blob_reference` gives for ``sizes``.
+    """
+    if method == "log":
+        return FilterBank(spectra, sizes, spectra.squared_frequency(), reference, power, method)
+    weight = matched_weight(spectra, reference, power, float(sizes[-1]))
+    return FilterBank(spectra, sizes, weight, reference, power, method)
+
+
 def blob_reference(spectra: Spectra, imaging: Imaging, sizes: Float64, method: Method) -> Float32:
-    """Return the spectrum of what the reconstruction shows of a blob of 0.7 of the smallest size and peak 1."""
-    size = _REFERENCE * float(sizes[0])
+    """Return the reference of a bank: that of a blob of 0.7 of the smallest size."""
+    return reference_spectrum(spectra, imaging, _REFERENCE * float(sizes[0]), method)
+
+
+def reference_spectrum(
+    spectra: Spectra, imaging: Imaging, size: float, method: Method = "matched"
+) -> Float32:
+    """Return the transform of what the reconstruction shows of a blob of ``size`` and peak 1 about voxel 0."""
     if isinstance(imaging, Plain) or method == "log":
         # Analytic: a blob of less than a pixel's width is sampled too coarsely to be transformed.
-        reference = _blob_spectrum(spectra, size)
+        reference = blob_spectrum(spectra, size)
         held = imaging.held() if method == "matched" else None
         if held is not None:
             reference *= held
@@ -229,25 +256,23 @@ def blob_reference(spectra: Spectra, imaging: Imaging, sizes: Float64, method: M
     return _centred(spectra, response)
 
 
-def make_bank(
-    spectra: Spectra, reference: Float32, sizes: Float64, power: Float32, method: Method
-) -> FilterBank:
-    """Return the bank of a method: ``matched`` to ``reference`` and noise of ``power``, or Laplacian of Gaussian."""
-    if method == "log":
-        return FilterBank(spectra, sizes, spectra.squared_frequency(), reference, power, method)
-    # A slow background is one more noise: as strong as the noise itself for waves 4 pi times as long as the largest
-    # sought size, and rising as k^-4.
-    corner = (0.5 / float(sizes[-1])) ** 2
+def matched_weight(spectra: Spectra, reference: Float32, power: Float32, largest: float) -> Float32:
+    """Return R / (P (1 + (k0 / k)^4)), 0 at k = 0.
+
+    A slow background is one more noise: as strong as the noise itself for waves 4 pi times as long as the largest
+    sought size, and rising as k^-4.
+    """
+    corner = (0.5 / largest) ** 2
     square = spectra.squared_frequency()
     square[0, 0, 0] = np.inf
-    weight = (reference / (floored(power) * (1 + (np.float32(corner) / square) ** 2))).astype(
-        np.float32
-    )
+    weight: Float32 = (
+        reference / (floored(power) * (1 + (np.float32(corner) / square) ** 2))
+    ).astype(np.float32)
     weight[0, 0, 0] = 0.0
-    return FilterBank(spectra, sizes, weight, reference, power, method)
+    return weight
 
 
-def _blob_spectrum(spectra: Spectra, size: float) -> Float32:
+def blob_spectrum(spectra: Spectra, size: float) -> Float32:
     """Return the transform of a blob of peak 1 about voxel 0."""
     out: Float32 = spectra.gaussian(size**2) * np.float32((2 * np.pi) ** 1.5 * size**3)
     return out

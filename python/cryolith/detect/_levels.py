@@ -7,7 +7,7 @@ import numpy as np
 
 from ._filter_bank import FilterBank
 from ._gaussian_blobs import Blobs
-from ._imaging import Imaging
+from ._imaging import Imaging, Shown
 from ._inputs import Float32, Float64
 from ._smooth import convolve, gaussian_kernel
 from ._spectrum import Spectra
@@ -99,6 +99,12 @@ class Levelled:
             heights=blobs.heights * self.levels.at(blobs.places),
         )
 
+    def show(self, volume: Float32) -> Shown:
+        """Show a volume, not in units of the noise, and even it out."""
+        both, difference = self.inner.show(volume)
+        gain = self.levels.gain
+        return Shown(both * gain, None if difference is None else difference * gain)
+
     def draw(self, blobs: Blobs, out: Float32) -> None:
         """Draw with the inner imaging and even out."""
         self.inner.draw(self._scaled(blobs), out)
@@ -106,7 +112,7 @@ class Levelled:
         if held is not None:
             spectrum = self.spectra.forward(out)
             spectrum *= held
-            self.spectra.inverse(spectrum)
+            self.spectra.inverse_in_place(spectrum)
         out[..., : self.spectra.shape[2]] *= self.levels.gain
 
     def difference(self, blobs: Blobs) -> Float32 | None:

@@ -59,6 +59,12 @@ class Spectra:
         return out
 
     def inverse(self, spectrum: Complex64) -> Float32:
+        """Return the volume."""
+        out = np.empty(self.shape, np.float32)
+        self.plan.irfft(spectrum, out, 1.0 / self.voxels, self.threads, self.cancel)
+        return out
+
+    def inverse_in_place(self, spectrum: Complex64) -> Float32:
         """Return the volume in the spectrum's own memory, in rows as those of :meth:`padded`."""
         out: Float32 = spectrum.view(np.float32)
         voxels = out[..., : self.shape[2]]
