@@ -8,7 +8,7 @@
 Each line is the mean over seeds with a 95 % interval (Student's t over seeds; Wilson's for single events). A call is a
 match within max(2 px, one size) of a planted blob of its sign, each planted blob once, and far when it is farther than
 three sizes from every planted blob. ``log`` is the Laplacian of Gaussian of the same module. With ``--peers``
-scikit-image's blob_log looks at the same volumes, with the smallest size (2 or 4 px) and threshold of best F1: an oracle.
+scikit-image's blob_log looks at the same volumes, with the smallest size (2 or 4 px) and threshold of best F1
 """
 
 from __future__ import annotations

@@ -14,6 +14,9 @@ from ._spectrum import Spectra
 
 __all__ = ["Levelled", "Levels", "measured_levels"]
 
+# Correlation of the maps of two halves: by chance, as they have five free places each; and for certain.
+_CHANCE, _SURE = 0.6, 0.95
+_EVEN = 0.03  # standard deviation of levels up to which noise counts as the same everywhere
 _BLOCKS = 8  # of rows, in turn for one half and the other
 _SMOOTH = 1 / 8  # of an axis, standard deviation of the Gaussian over the section
 
@@ -53,23 +56,24 @@ class Levels:
         return out
 
 
-def measured_levels(bank: FilterBank, noise: Float32, margin: int) -> Levels:
-    """Measure the levels of one volume of noise behind the bank's finest filter: other noise does not matter to it.
+def measured_levels(bank: FilterBank, noise: Float32, margin: int) -> Levels | None:
+    """Measure the levels of one volume of noise behind the bank's finest filter, None where they are alike.
 
     From mean magnitudes, which what is no noise moves less than it does squares. A solver that weights rays by their
     length in the volume (sirt) makes corners, where rays are short, noisier than the middle: four times voxel by voxel,
-    1.7 times behind a filter for blobs of 1.4 px. Two halves of the rows say which share of the map's variance is real;
-    the map is shrunk towards 1 by it, or its errors would make more extrema in noise that is the same everywhere.
+    1.7 times behind a filter for blobs of 1.4 px. The map is believed as far as two halves of the rows agree on
+    it, or its errors would make more extrema in noise that is the same everywhere.
     Inside ``margin`` only: the filter wraps around, and noise that does not jumps at the faces.
     """
     size = np.abs(bank.finest(noise, margin))
     block = np.arange(size.shape[1]) * _BLOCKS // size.shape[1] % 2
     one, two = (_smoothed(size[:, block == i].mean(axis=1, dtype=np.float64)) for i in (0, 1))
     both = (one + two) / 2
-    variance = float(both.var())
-    real = np.mean((one - one.mean()) * (two - two.mean())) / variance if variance > 0 else 0.0
+    alike = float(np.corrcoef(one.ravel(), two.ravel())[0, 1]) if one.std() and two.std() else 0.0
+    share = min(max((alike - _CHANCE) / (_SURE - _CHANCE), 0.0), 1.0)
     middle = both.mean()
-    return Levels(middle + (both - middle) * min(max(float(real), 0.0), 1.0), margin)
+    inner = 1 + (both / middle - 1) * share
+    return Levels(inner, margin) if inner.std() > _EVEN else None
 
 
 def _fading(n: int, reach: float) -> Float64:

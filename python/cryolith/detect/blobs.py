@@ -171,6 +171,10 @@ def blobs(
     levels = None
     if decoys is not None and noise is None:
         levels = measured_levels(bank, decoys, edge)
+    if decoys is not None and levels is not None:
+        notes.append(
+            "noise: not the same everywhere, evened out in the section across the tilt axis"
+        )
         searched, decoys = searched * levels.gain, decoys * levels.gain
         imaging = Levelled(imaging, levels, spectra)
         bank = make_bank(spectra, reference, scales, measured_noise(spectra, decoys), method)

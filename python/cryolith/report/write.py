@@ -27,7 +27,8 @@ def write_report(
     *,
     progress: Callable[[float], None] | None = None,
 ) -> Verdict:
-    """Write report.html, report.json, layers.csv, voids.csv, particles.csv, tilts.csv and, from halves, fsc.csv.
+    """Write report.html, report.json, layers.csv, voids.csv, particles.csv, tilts.csv, from halves fsc.csv, and
+    a file for each further table.
 
     The same content gives the same bytes. Each file appears whole or not at all; report.html, the
     last, appears when the others are there.
@@ -65,6 +66,7 @@ def write_report(
     page = render(content, verdict, findings, facts, movie, tell)
     defects = content.defects
     tables = {"layers": defects.layers, "voids": defects.voids, "particles": defects.particles}
+    tables |= defects.tables
     tables = {**tables, "tilts": tilt_table(content, movie.mean)}
     if content.halves is not None:
         tables["fsc"] = fsc_table(content)
