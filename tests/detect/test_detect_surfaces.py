@@ -132,3 +132,21 @@ def test_regions_that_cannot_be_corrected_are_flagged():
         1008: "not of an ellipsoid's form",
     }
     assert np.isnan(found["true_extent_z_px"]).all()
+
+
+def test_a_ripple_has_its_height_and_wavelength():
+    n, height, length = 96, 0.6, 8.0
+    y, x = np.meshgrid(np.arange(n) - 47.5, np.arange(n) - 47.5, indexing="ij")
+    vertices = np.stack([height * np.sin(2 * np.pi * x / length), y, x], -1).reshape(-1, 3)
+    mesh = detect.Surface(
+        vertices=vertices, faces=reference.grid_faces(n, n), shape=(20, n, n), pixel_size=10.0
+    )
+    table = detect.roughness(mesh)
+    assert abs(table["rms_nm"][-1] / (height / np.sqrt(2)) - 1) < 0.1
+    assert abs(table["wavelength_nm"][table["power_nm4"].argmax()] - length) < 1.0
+    assert (np.diff(table["wavelength_nm"]) < 0).all()
+
+
+def test_too_few_patches_are_named():
+    with pytest.raises(InputError, match="surface"):
+        detect.roughness(reference.tube_mesh(6.0, (20, 20, 20)), 30.0)

@@ -12,6 +12,7 @@ from .inclusions import particles, voids
 from .interfaces import interfaces
 from .layer_thickness import LayerThickness, layer_thickness
 from .pinholes import Pinholes, pinholes
+from .roughness import roughness
 from .slabs import Components
 from .surface_profile import SurfaceProfile, profile
 from .surfaces import Surface, surface
@@ -50,6 +51,7 @@ __all__ = [
     "pinholes",
     "profile",
     "regions",
+    "roughness",
     "size_distribution",
     "surface",
     "tortuosity",

@@ -125,7 +125,7 @@ def pinholes(
 
     References
     ----------
-    Worsley et al., Hum. Brain Mapp. 4 (1996) 58, table 1 (two dimensions). design/023-surfaces.md.
+    Worsley et al., Human Brain Mapping 4 (1996) 58, table 1 (two dimensions). design/023-surfaces.md.
     """
     radii = np.asarray(radii_px, np.float64)
     if radii.ndim != 1 or len(radii) < 3 or not (np.diff(radii) > 0).all() or not radii[0] >= 0.5:
