@@ -150,3 +150,16 @@ def test_a_ripple_has_its_height_and_wavelength():
 def test_too_few_patches_are_named():
     with pytest.raises(InputError, match="surface"):
         detect.roughness(reference.tube_mesh(6.0, (20, 20, 20)), 30.0)
+
+
+def test_a_surface_is_carried_over_a_hole():
+    mesh = reference.tube_mesh(20.0, (64, 40, 64))
+    away = np.linalg.norm(mesh.vertices - [0, 2, 20], axis=1)
+    dip = 5 * np.clip(4.0 - away, 0, 1)
+    inwards = -mesh.vertices * [1, 0, 1] / 20
+    dented = detect.Surface(
+        vertices=mesh.vertices + dip[:, None] * inwards, faces=mesh.faces, shape=mesh.shape
+    )
+    radius = np.hypot(*detect.bridged(dented, 10.0).vertices[:, [0, 2]].T)
+    inner = np.abs(mesh.vertices[:, 1]) < 12
+    assert np.abs(radius[inner] - 20).max() < 0.3

@@ -2,6 +2,7 @@
 """What is inside the specimen: components, particles, voids and layers, each size with its error."""
 
 from .blobs import FoundBlobs, blobs
+from .bridging import bridged
 from .chords import Chords, chord_lengths
 from .components import contacts, find_regions, label, regions
 from .correlation import TwoPointCorrelation, two_point_correlation
@@ -34,6 +35,7 @@ __all__ = [
     "Tortuosity",
     "TwoPointCorrelation",
     "blobs",
+    "bridged",
     "chord_lengths",
     "contacts",
     "correct_elongation",
