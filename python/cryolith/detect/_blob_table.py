@@ -17,7 +17,7 @@ from ._filter_bank import FLOOR
 from ._injection import FITTED, Calibration
 from ._inputs import Float64, Table, unit_of
 
-__all__ = ["Detectability", "NullCheck", "blob_table", "detectability", "null_check"]
+__all__ = ["Detectability", "NullCheck", "agree", "blob_table", "detectability", "null_check"]
 
 _LEVELS = np.array([4.0, 4.25, 4.5, 4.75, 5.0])
 _AGREE = 2.0  # decoys over expected, or its inverse, beyond which no q-values are given
@@ -101,16 +101,20 @@ def null_check(search: Search, outcome: Outcome) -> NullCheck:
         beyond, heights = np.zeros(1), outcome.decoys
     expected = search.bank.expected_maxima(levels, search.voxels) - beyond
     observed = np.array([np.count_nonzero(heights > u) for u in levels], dtype=np.int64)
-    slack = 2 * math.sqrt(expected[0])
-    low, high = expected[0] / _AGREE - slack, expected[0] * _AGREE + slack
     return NullCheck(
         levels=levels,
         expected=expected,
         observed=observed,
         source="rest" if outcome.decoys is None else "decoys",
         spread=outcome.spread,
-        passed=bool(low <= observed[0] <= high),
+        passed=agree(int(observed[0]), float(expected[0])),
     )
+
+
+def agree(observed: int, expected: float) -> bool:
+    """Return whether a count and its expectation differ by less than a factor of 2 and two standard deviations."""
+    slack = 2 * math.sqrt(expected)
+    return expected / _AGREE - slack <= observed <= expected * _AGREE + slack
 
 
 def q_values(search: Search, outcome: Outcome, fdr: float) -> Float64:

@@ -14,11 +14,20 @@ from typing import Literal
 import numpy as np
 
 from .. import _core
-from ._imaging import Imaging, Plain, gaussian_blob
+from ._gaussian_blobs import centred_blob
+from ._imaging import Imaging, Plain
 from ._inputs import Float32, Float64
 from ._spectrum import Complex64, Spectra, bin_centres, floored, radial_sums
 
-__all__ = ["FLOOR", "FilterBank", "make_bank"]
+__all__ = [
+    "FLOOR",
+    "FilterBank",
+    "blob_reference",
+    "blob_spectrum",
+    "make_bank",
+    "matched_weight",
+    "reference_spectrum",
+]
 
 Method = Literal["matched", "log"]
 FLOOR = 3.7  # standard deviations: lower extrema are not looked at
@@ -54,7 +63,7 @@ class FilterBank:
         self.reference_size = _REFERENCE * float(sizes[0])
         n = spectra.voxels
         self.k2 = bin_centres() ** 2
-        whole = _blob_spectrum(spectra, self.reference_size)
+        whole = blob_spectrum(spectra, self.reference_size)
         # What a reconstruction adds beyond the blob itself holds nothing more of it.
         self.whole_sums = radial_sums(spectra, whole**2)[:, 0]
         self.held_sums = radial_sums(spectra, np.clip(reference, 0, whole) ** 2)[:, 0]
@@ -65,6 +74,7 @@ class FilterBank:
         self.sd = np.sqrt(self.noise(2 * self.decays))
         self.fine = np.exp(np.arange(math.log(0.85 * sizes[0]), math.log(1.3 * sizes[-1]), _FINE))
         self._roughness, self._change = self._null()
+        self._fields = np.empty((min(3, len(sizes)), *spectra.padded().shape), np.float32)
 
     def decay_of(self, sizes: Float64) -> Float64:
         """Return the Gaussian factor's decay for filters of ``sizes``."""
@@ -146,6 +156,7 @@ class FilterBank:
             self.spectra.shape[2],
             self.decays,
             1 / self.sd,
+            self._fields,
             margin,
             FLOOR - _SLACK,
             _MIDDLE,
@@ -190,34 +201,54 @@ class FilterBank:
         return size, peaks[:, 0] / np.interp(size, self.fine, height)
 
 
+def blob_reference(spectra: Spectra, imaging: Imaging, sizes: Float64, method: Method) -> Float32:
+    """Return the spectrum of what the reconstruction shows of a blob of 0.7 of the smallest size and peak 1."""
+    return reference_spectrum(spectra, imaging, _REFERENCE * float(sizes[0]), method)
+
+
 def make_bank(
-    spectra: Spectra, imaging: Imaging, sizes: Float64, power: Float32, method: Method
+    spectra: Spectra, reference: Float32, sizes: Float64, power: Float32, method: Method
 ) -> FilterBank:
-    """Return the bank of a method: ``matched`` to what the reconstruction shows of a blob, or Laplacian of Gaussian."""
-    size = _REFERENCE * float(sizes[0])
-    if isinstance(imaging, Plain) or method == "log":
-        # Analytic: a blob of less than a pixel's width is sampled too coarsely to be transformed.
-        reference = _blob_spectrum(spectra, size)
-        held = imaging.held() if method == "matched" else None
-        if held is not None:
-            reference *= held
-    else:
-        reference = _centred(spectra, imaging.show(gaussian_blob(spectra.shape, size)).both)
+    """Return the bank of a method: ``matched`` to ``reference`` and noise of ``power``, or Laplacian of Gaussian."""
     if method == "log":
         return FilterBank(spectra, sizes, spectra.squared_frequency(), reference, power, method)
-    # A slow background is one more noise: as strong as the noise itself for waves 4 pi times as long as the largest
-    # sought size, and rising as k^-4.
-    corner = (0.5 / float(sizes[-1])) ** 2
-    square = spectra.squared_frequency()
-    square[0, 0, 0] = np.inf
-    weight = (reference / (floored(power) * (1 + (np.float32(corner) / square) ** 2))).astype(
-        np.float32
-    )
-    weight[0, 0, 0] = 0.0
+    weight = matched_weight(spectra, reference, power, float(sizes[-1]))
     return FilterBank(spectra, sizes, weight, reference, power, method)
 
 
-def _blob_spectrum(spectra: Spectra, size: float) -> Float32:
+def reference_spectrum(
+    spectra: Spectra, imaging: Imaging, size: float, method: Method = "matched"
+) -> Float32:
+    """Return the transform of what the reconstruction shows of a blob of ``size`` and peak 1 about voxel 0."""
+    if isinstance(imaging, Plain) or method == "log":
+        # Analytic: a blob of less than a pixel's width is sampled too coarsely to be transformed.
+        reference = blob_spectrum(spectra, size)
+        held = imaging.held() if method == "matched" else None
+        if held is not None:
+            reference *= held
+        return reference
+    response = spectra.padded()
+    imaging.draw(centred_blob(spectra.shape, size), response)
+    return _centred(spectra, response)
+
+
+def matched_weight(spectra: Spectra, reference: Float32, power: Float32, largest: float) -> Float32:
+    """Return R / (P (1 + (k0 / k)^4)), 0 at k = 0.
+
+    A slow background is one more noise: as strong as the noise itself for waves 4 pi times as long as the largest
+    sought size, and rising as k^-4.
+    """
+    corner = (0.5 / largest) ** 2
+    square = spectra.squared_frequency()
+    square[0, 0, 0] = np.inf
+    weight: Float32 = (
+        reference / (floored(power) * (1 + (np.float32(corner) / square) ** 2))
+    ).astype(np.float32)
+    weight[0, 0, 0] = 0.0
+    return weight
+
+
+def blob_spectrum(spectra: Spectra, size: float) -> Float32:
     """Return the transform of a blob of peak 1 about voxel 0."""
     out: Float32 = spectra.gaussian(size**2) * np.float32((2 * np.pi) ** 1.5 * size**3)
     return out
@@ -225,5 +256,5 @@ def _blob_spectrum(spectra: Spectra, size: float) -> Float32:
 
 def _centred(spectra: Spectra, response: Float32) -> Float32:
     """Return the spectrum of a response whose centre is voxel n // 2: real, as each view's response is even."""
-    spectrum = spectra.forward(np.fft.ifftshift(response))
+    spectrum = spectra.forward(np.fft.ifftshift(response[..., : spectra.shape[2]]))
     return np.ascontiguousarray(spectrum.real)

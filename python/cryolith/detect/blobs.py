@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,23 +13,23 @@ import numpy.typing as npt
 
 from .. import _core
 from .._arrays import as_core
+from ..adapters.napari import Frame, LayerData, show
 from ..datamodel import Volume
 from ..errors import InputError
 from ..metrics import NoisePower
 from ..projection import Geometry
-from ..reconstruct import Halves, wbp
+from ..reconstruct import Halves
 from ._blob_search import Outcome, Search
 from ._blob_table import Detectability, NullCheck, blob_table, detectability, null_check
-from ._filter_bank import make_bank
-from ._imaging import Imaging, Plain, Projected
+from ._filter_bank import blob_reference, make_bank
 from ._injection import Calibration, calibrate
-from ._inputs import Float32, Float64, Table, as_volume
+from ._inputs import Float64, Table
+from ._levels import Levelled, measured_levels
 from ._peak_errors import PeakErrors
-from ._spectrum import Spectra, as_noise, fitted_noise, measured_noise, noise_scale
+from ._search_inputs import HalvesLike, imaging_of, noise_of, searched_volumes
+from ._spectrum import Spectra, measured_noise
 
 __all__ = ["FoundBlobs", "blobs"]
-
-HalvesLike = Halves | tuple[npt.ArrayLike, npt.ArrayLike]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,6 +52,15 @@ class FoundBlobs:
     null: NullCheck
     detectability: Detectability
     notes: tuple[str, ...]
+
+    def to_napari(self, volume: Volume | None = None, *, viewer: Any = None) -> list[LayerData]:
+        """Return the blobs as points for napari, on the volume if it is given; add them to a ``viewer``."""
+        pixel_size = volume.pixel_size if volume is not None else None
+        if "z_nm" in self.table and pixel_size is None:
+            pixel_size = 10.0  # places are nm already
+        frame = Frame(pixel_size, None if volume is None else volume.data.shape)
+        layers = [] if volume is None else [frame.volume(volume)]
+        return show([*layers, frame.points(self.table, "blobs")], viewer)
 
 
 def blobs(
@@ -149,14 +157,26 @@ def blobs(
     Candes, Ann. Stat. 43 (2015) 2055; errors: design/021-blobs.md.
     """
     scales = _checked(sizes, fdr, method, injections)
-    searched, difference, pixel_size = _volumes(volume, halves, pixel_size)
+    searched, difference, pixel_size = searched_volumes(volume, halves, pixel_size)
     spectra = Spectra(searched.shape, threads, cancel)
     notes: list[str] = []
     split = halves.split if isinstance(halves, Halves) else None
-    imaging = _imaging(spectra, geometry, image_shape, solve, transfer, split)
-    power, decoys = _noise(spectra, imaging, searched, difference, noise, scales, seed, notes)
-    bank = make_bank(spectra, imaging, scales, power, method)
-    search = Search(bank, imaging, searched, decoys, _margin(margin, scales, searched.shape))
+    imaging = imaging_of(spectra, geometry, image_shape, solve, transfer, split)
+    edge = _margin(margin, scales, searched.shape)
+    reference = blob_reference(spectra, imaging, scales, method)
+    power, decoys = noise_of(
+        spectra, imaging, searched, difference, noise, float(scales[0]), seed, notes
+    )
+    bank = make_bank(spectra, reference, scales, power, method)
+    levels = None
+    if decoys is not None and noise is None:
+        levels = measured_levels(bank, decoys, edge)
+        searched, decoys = searched * levels.gain, decoys * levels.gain
+        imaging = Levelled(imaging, levels, spectra)
+        bank = make_bank(
+            spectra, reference, scales, measured_noise(spectra, decoys) / levels.kept, method
+        )
+    search = Search(bank, imaging, searched, decoys, edge)
     outcome = search.run() if method == "matched" else search.look()
     null = null_check(search, outcome)
     calibration = calibrate(search, outcome, injections, seed) if method == "matched" else None
@@ -191,88 +211,6 @@ def _checked(sizes: npt.ArrayLike, fdr: float, method: str, injections: int) -> 
     if injections < 0:
         raise InputError(f"injections: found {injections}, expected 0 or more")
     return scales
-
-
-def _volumes(
-    volume: Volume | npt.ArrayLike | None, halves: HalvesLike | None, pixel_size: float | None
-) -> tuple[Float32, Float32 | None, float | None]:
-    """Return what is searched, less its mean, the difference of the halves, and the pixel size."""
-    if isinstance(volume, Volume) and pixel_size is None:
-        pixel_size = volume.pixel_size
-    if halves is None:
-        if volume is None:
-            raise InputError("volume: found None, expected a volume, or halves=")
-        data, pixel_size = as_volume(volume, pixel_size)
-        return data - data.mean(dtype=np.float64).astype(np.float32), None, pixel_size
-    pair = (halves.first, halves.second) if isinstance(halves, Halves) else halves
-    if len(pair) != 2:
-        raise InputError(f"halves: found {len(pair)} volumes, expected two")
-    first, second = (as_volume(np.asarray(h), pixel_size, "halves")[0] for h in pair)
-    whole: Any = volume.data if isinstance(volume, Volume) else volume
-    shape = np.shape(whole)
-    if first.shape != second.shape or (volume is not None and shape != first.shape):
-        raise InputError(
-            f"halves: found shapes {first.shape} and {second.shape}, expected those of the volume, {shape}"
-        )
-    total = first + second
-    return total - total.mean(dtype=np.float64).astype(np.float32), first - second, pixel_size
-
-
-def _imaging(
-    spectra: Spectra,
-    geometry: Geometry | None,
-    image_shape: tuple[int, int] | None,
-    solve: Callable[..., Any] | None,
-    transfer: npt.ArrayLike | None,
-    split: Any,
-) -> Imaging:
-    if geometry is None:
-        if solve is not None or image_shape is not None:
-            raise InputError("geometry: found None, expected one beside solve= or image_shape=")
-        if transfer is None:
-            return Plain(spectra, None)
-        held: Float32 = as_core(transfer, "transfer", ("nz", "ny", "nx // 2 + 1"))
-        if held.shape != spectra.terms or not np.isfinite(held).all():
-            raise InputError(
-                f"transfer: found shape {held.shape}, expected finite numbers of shape {spectra.terms}"
-            )
-        return Plain(spectra, held)
-    if transfer is not None:
-        raise InputError("transfer: found beside geometry, expected one of them")
-    pixels = image_shape or (spectra.shape[1], spectra.shape[2])
-    return Projected(
-        geometry, pixels, solve or functools.partial(wbp), split, spectra.threads, spectra.cancel
-    )
-
-
-def _noise(
-    spectra: Spectra,
-    imaging: Imaging,
-    searched: Float32,
-    difference: Float32 | None,
-    noise: NoisePower | npt.ArrayLike | None,
-    sizes: Float64,
-    seed: int,
-    notes: list[str],
-) -> tuple[Float32, Float32 | None]:
-    """Return the noise's power spectrum, and a volume of noise alone if there is one."""
-    if noise is not None:
-        notes.append("noise: as given")
-        return as_noise(spectra, noise), difference
-    if difference is not None:
-        notes.append("noise: from the difference of the halves")
-        return measured_noise(spectra, difference), difference
-    if isinstance(imaging, Projected):
-        planned = imaging.planned_noise(spectra.shape, seed)
-        factor = noise_scale(spectra, searched, planned, float(sizes[0]))
-        notes.append(
-            "noise: planned, white images through the geometry, scaled to the finest terms"
-        )
-        planned *= np.float32(math.sqrt(factor))
-        return measured_noise(spectra, planned), planned
-    power, note = fitted_noise(spectra, spectra.forward(searched), float(sizes[0]), imaging.held())
-    notes.append(note)
-    return power, None
 
 
 def _margin(margin: int | None, sizes: Float64, shape: tuple[int, ...]) -> int:

@@ -6,12 +6,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _core
 from .._arrays import as_core
+from ..adapters.napari import Frame, LayerData, show
 from ..errors import InputError
 from ._growth import growth_columns
 from ._inputs import Float64, Table
@@ -57,6 +59,26 @@ class Tracks:
     growth: float
     unit: str
     notes: tuple[str, ...]
+
+    def to_napari(self, frames: Sequence[TableLike], *, viewer: Any = None) -> list[LayerData]:
+        """Return the tracks as a layer for napari, with mergers and splits; add it to a ``viewer``.
+
+        ``frames`` are the tables that were followed; time is the number of the frame.
+        """
+        rows = list(zip(self.links["frame"].tolist(), self.links["row"].tolist(), strict=True))
+        places = [f"{axis}_{self.unit}" for axis in "zyx"]
+        table = {
+            c: np.array([np.asarray(frames[f][c])[r] for f, r in rows], np.float64) for c in places
+        }
+        parents = np.stack([self.tracks["parent1"], self.tracks["parent2"]], axis=1)
+        graph = {
+            int(t): [int(p) for p in of if p >= 0]
+            for t, of in zip(self.tracks["track"], parents, strict=True)
+            if (of >= 0).any()
+        }
+        frame = Frame(10.0 if self.unit == "nm" else None)  # places are nm already
+        followed = {"track": self.links["track"], "time": self.links["frame"], **table}
+        return show([frame.tracks(followed, graph=graph)], viewer)
 
 
 def track(

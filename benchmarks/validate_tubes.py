@@ -1,0 +1,383 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Tubes and sheets planted in tilt series: are the rates, recalls and lengths of ``detect.tubes`` what it says?
+
+    python benchmarks/validate_tubes.py null recall false --kind tubes     # 80^3 from 61 tilts, +-60 degrees
+    python benchmarks/validate_tubes.py null recall false --kind sheets
+    python benchmarks/validate_tubes.py long                               # 128^3 from 66 tilts, +-65 degrees
+    python benchmarks/validate_tubes.py speed                              # 128^3
+
+``null`` counts extrema of noise and of decoys against their expectation, and volumes with a call. ``recall`` plants
+eight objects of one orientation a volume (turned by 6 degrees at random) and compares the share found at fdr 0.05 with
+the prediction for each object's own direction. ``false`` plants objects of all orientations and counts rows that lie on
+none of them. ``long`` measures the length of straight and curved tubes. Intervals are 95 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib.util
+import math
+import sys
+import time
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cryolith import _core
+from cryolith.detect import FoundSheets, FoundTubes, ridges, sheets, tubes
+from cryolith.detect._imaging import gaussian_blobs
+from cryolith.projection import Geometry, project
+from cryolith.reconstruct import Halves, wbp
+
+DOSE, THICKNESS_OVER_PATH = 100.0, 0.5  # electrons a pixel; slab over mean free path
+WIDTH, LENGTH = 1.2, 6.0
+HALF, RADIUS = 13.0, 10.0  # of planted tubes and discs, px
+R = math.sqrt(0.5)
+ORIENTATIONS = {  # z, y, x; y is the tilt axis
+    "x": (0.0, 0.0, 1.0),
+    "y": (0.0, 1.0, 0.0),
+    "z": (1.0, 0.0, 0.0),
+    "xy45": (0.0, R, R),
+    "xz45": (R, 0.0, R),
+    "xz60": (math.sin(math.pi / 3), 0.0, 0.5),
+}
+Found = FoundTubes | FoundSheets
+
+
+def say(line: str) -> None:
+    """Write a line now."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def wilson(k: int, n: int) -> str:
+    """Return a share with its 95 % interval."""
+    p, z = k / n, 1.96
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return f"{p:.3f} [{middle - half:.3f}, {middle + half:.3f}]"
+
+
+class Planted(NamedTuple):
+    """Middles, directions and points all over of objects."""
+
+    places: np.ndarray
+    axes: np.ndarray
+    points: list[np.ndarray]
+
+
+class Series:
+    """A tilt series of counted electrons and its reconstruction in halves."""
+
+    def __init__(self, n: int, tilt: float) -> None:
+        self.n = n
+        self.angles = np.arange(-tilt, tilt + 1e-6, 2.0)
+        self.geometry = Geometry.single_axis(self.angles)
+        self.image_shape = (n, math.ceil(1.42 * n) + 4)
+        self.solve = functools.partial(wbp, filter="ramp")
+        self.electrons = DOSE * np.exp(-THICKNESS_OVER_PATH / np.cos(np.deg2rad(self.angles)))
+        self.noise_sd = float(np.std(self.whole(self.taken(None, np.random.default_rng(12345)))))
+
+    @staticmethod
+    def whole(halves: Halves) -> np.ndarray:
+        """Return the sum of the halves."""
+        return np.asarray(halves.first) + np.asarray(halves.second)
+
+    def taken(self, volume: np.ndarray | None, rng: np.random.Generator) -> Halves:
+        """Count electrons and reconstruct, even and odd tilts."""
+        lines = np.zeros((len(self.angles), *self.image_shape), np.float32)
+        if volume is not None:
+            project(volume, self.geometry, self.image_shape, out=lines, threads=1)
+        mean = self.electrons[:, None, None]
+        counts = rng.poisson(mean * np.exp(-lines))
+        stack = (-np.log((counts + 0.5) / mean)).astype(np.float32)
+        found: Any = self.solve(
+            stack, self.geometry, shape=(self.n,) * 3, halves="tilts", threads=1
+        )
+        return found
+
+    def look(self, kind: str, halves: Halves, **options: Any) -> Found:
+        """Look for objects with all that is known."""
+        how: dict[str, Any] = {
+            "widths": WIDTH,
+            "length": LENGTH,
+            "halves": halves,
+            "geometry": self.geometry,
+            "image_shape": self.image_shape,
+            "solve": self.solve,
+            "margin": 8,
+            "threads": 1,
+        }
+        return (tubes if kind == "tubes" else sheets)(None, **(how | options))
+
+
+def object_at(
+    kind: str, n: int, place: np.ndarray, axis: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a tube or disc of peak 1 with soft ends, and points all over it."""
+    z, y, x = (np.arange(n) - c for c in place)
+    t = axis[0] * z[:, None, None] + axis[1] * y[:, None] + axis[2] * x
+    across = np.maximum(z[:, None, None] ** 2 + y[:, None] ** 2 + x**2 - t * t, 0.0)
+    if kind == "tubes":
+        profile, rim = across, np.abs(t) - HALF
+        s = np.arange(-HALF, HALF + 0.1, 1.0)
+        points = place + s[:, None] * axis
+    else:
+        profile, rim = t * t, np.sqrt(across) - RADIUS
+        first = np.cross(axis, np.eye(3)[np.abs(axis).argmin()])
+        first /= np.linalg.norm(first)
+        a, b = np.meshgrid(np.arange(-RADIUS, RADIUS + 1), np.arange(-RADIUS, RADIUS + 1))
+        inside = np.hypot(a, b) <= RADIUS
+        points = place + a[inside][:, None] * first + b[inside][:, None] * np.cross(axis, first)
+    soft = 1 / (1 + np.exp(np.clip(rim / 0.35, -50, 50)))
+    return (np.exp(-0.5 * profile / WIDTH**2) * soft).astype(np.float32), points
+
+
+def plant(
+    kind: str, n: int, names: list[str], height: float, rng: np.random.Generator
+) -> tuple[np.ndarray, Planted]:
+    """Return a volume of eight objects, tubes bright and sheets dark, each turned by about 6 degrees."""
+    volume = np.zeros((n, n, n), np.float32)
+    places, axes, points = [], [], []
+    corners = [n // 4, n - 1 - n // 4]
+    for i, corner in enumerate((z, y, x) for z in corners for y in corners for x in corners):
+        place = np.array(corner) + rng.uniform(-3, 3, 3)
+        axis = np.array(ORIENTATIONS[names[i % len(names)]]) + rng.normal(0, math.radians(6), 3)
+        axis /= np.linalg.norm(axis)
+        one, over = object_at(kind, n, place, axis)
+        volume += one
+        places.append(place)
+        axes.append(axis)
+        points.append(over)
+    sign = 1.0 if kind == "tubes" else -1.0
+    return volume * np.float32(sign * height), Planted(np.array(places), np.array(axes), points)
+
+
+def matches(kind: str, found: Found, truth: Planted, sign: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return which planted objects were found, and which rows lie on none of them.
+
+    An object is found when a quarter of its points have a row's line or surface, of its sign, within 3 px. A row lies
+    on none where its most significant point is 8 px or more from every object.
+    """
+    table = found.table
+    at = np.stack([table[f"{a}_px"] for a in "zyx"], axis=1)
+    drawn = found.lines if isinstance(found, FoundTubes) else found.surfaces
+    own = [nodes for nodes, s in zip(drawn, table["sign"], strict=True) if s == sign]
+    nodes = np.concatenate([np.empty((0, 3)), *own])
+    hit, stray = np.zeros(len(truth.places), bool), np.ones(len(at), bool)
+    for i, points in enumerate(truth.points):
+        gap = np.array([np.linalg.norm(nodes - p, axis=1).min(initial=np.inf) for p in points])
+        hit[i] = (gap < 3).mean() >= 0.25
+        stray &= np.linalg.norm(at[:, None] - points[None], axis=2).min(axis=1, initial=np.inf) > 8
+    return hit, stray
+
+
+def noise_only(kind: str, series: Series, seeds: range) -> None:
+    """Count extrema of noise against their expectation, and tables that are not empty."""
+    observed, decoys, expected, called, rows, cpu = 0, 0, 0, 0, 0, 0.0
+    for seed in seeds:
+        halves = series.taken(None, np.random.default_rng(1000 + seed))
+        begin = time.process_time()
+        result = series.look(kind, halves)
+        cpu += time.process_time() - begin
+        total = series.whole(halves)
+        swapped = Halves(
+            first=total / 2, second=-total / 2, full=total, split="frames", index=halves.index
+        )
+        # The sum of the halves as decoys; its own noise spectrum is that of a sum with random signs: the same.
+        observed = observed + series.look(kind, swapped).null.observed
+        decoys = decoys + result.null.observed
+        expected = expected + result.null.expected
+        called += len(result.table["z_px"]) > 0
+        rows += len(result.table["z_px"])
+    n = len(seeds)
+    say(f"  expected a volume {np.round(expected / n, 1)} beyond {np.round(result.null.levels, 2)}; "
+        f"observed / expected {np.round(observed / expected, 2)}; "
+        f"decoys {np.round(decoys / expected, 2)}")  # fmt: skip
+    say(f"  calls at fdr 0.05: {rows} in {n} volumes ({0.05 * n:.2f} expected), in {called} of them, "
+        f"{wilson(called, n)}; {cpu / n:.1f} CPU s each")  # fmt: skip
+
+
+def hessians(kind: str, volume: np.ndarray) -> dict[str, np.ndarray]:
+    """Return responses of plain ridge filters: ours and, where it is installed, scikit-image's."""
+    sign = 1 if kind == "tubes" else -1
+    out = {"ridges": ridges(volume, 1.5 * WIDTH, kind, bright=sign > 0, threads=1)}
+    if kind == "tubes" and importlib.util.find_spec("skimage") is not None:
+        from skimage.filters import sato
+
+        out["sato"] = sato(volume, sigmas=[1.5 * WIDTH], black_ridges=False).astype(np.float32)
+    return out
+
+
+def thresholds(kind: str, series: Series, count: int) -> dict[str, float]:
+    """Return the level of each plain filter that noise alone exceeds in half a maximum a volume."""
+    tops: dict[str, list[np.ndarray]] = {}
+    for seed in range(count):
+        halves = series.taken(None, np.random.default_rng(77000 + seed))
+        for name, response in hessians(kind, series.whole(halves)).items():
+            peaks = _core.volume_extrema(np.ascontiguousarray(response), 8, 0.0, 1, None)[:, 0]
+            tops.setdefault(name, []).append(np.sort(peaks)[-20:])
+    return {n: float(np.sort(np.concatenate(t))[-max(1, count // 2)]) for n, t in tops.items()}
+
+
+def touched(response: np.ndarray, level: float, truth: Planted) -> list[bool]:
+    """Return which objects have any point with a voxel beyond the level within 1 voxel: generous."""
+    out = []
+    for points in truth.points:
+        at = np.clip(np.rint(points).astype(int), 1, response.shape[0] - 2)
+        cubes = [response[z - 1 : z + 2, y - 1 : y + 2, x - 1 : x + 2].max() for z, y, x in at]
+        out.append(max(cubes) > level)
+    return out
+
+
+def recall(kind: str, series: Series, seeds: range, snr: float) -> None:
+    """Plant one orientation a volume and compare the share found with the prediction, and with plain filters."""
+    sign = 1 if kind == "tubes" else -1
+    extent = 2 * HALF if kind == "tubes" else math.pi * RADIUS**2
+    levels = thresholds(kind, series, 8)
+    for name in ORIENTATIONS:
+        hits, predicted, coverage = [], [], []
+        plain: dict[str, list[bool]] = {n: [] for n in levels}
+        for seed in seeds:
+            rng = np.random.default_rng(5000 + seed * 37 + sum(map(ord, name)))
+            volume, truth = plant(kind, series.n, [name], snr * series.noise_sd, rng)
+            halves = series.taken(volume, rng)
+            result = series.look(kind, halves)
+            hits += list(matches(kind, result, truth, sign)[0])
+            near = np.abs(truth.axes @ result.detectability.axes.T).argmax(axis=1)
+            chance = result.detectability.recall(snr * series.noise_sd, extent)
+            predicted += list(chance[near])
+            coverage += list(result.detectability.coverage[0][near])
+            for n, response in hessians(kind, series.whole(halves)).items():
+                plain[n] += touched(response, levels[n], truth)
+        k, n_all = int(np.sum(hits)), len(hits)
+        others = ", ".join(f"{n} {np.mean(v):.2f}" for n, v in plain.items())
+        say(f"  {name}: found {wilson(k, n_all)}, predicted {np.mean(predicted):.2f}, "
+            f"coverage {np.mean(coverage):.2f}; {others}")  # fmt: skip
+
+
+def long_tubes(series: Series, seeds: range, snr: float) -> None:
+    """Plant a straight tube along each of x, y, z, an oblique one and an arc; compare lengths."""
+    n = series.n
+    t = np.linspace(-0.5, 0.5, 321)
+    lines = {
+        "along x, 70 px": (70.0, np.stack([0 * t + 28, 0 * t + 30, 63.5 + 70 * t], 1)),
+        "along y, 80 px": (80.0, np.stack([0 * t + 30, 63.5 + 80 * t, 0 * t + 100], 1)),
+        "along z, 70 px": (70.0, np.stack([64 + 70 * t, 0 * t + 100, 0 * t + 30], 1)),
+        "oblique, 76 px": (76.0, np.stack([80 + 24 * t, 40 + 48 * t, 80 + 53.8 * t], 1)),
+        "arc of 45 px over 100 deg": (
+            45 * math.radians(100),
+            np.stack([0 * t + 98, 64 + 45 * np.sin(1.745 * t), 68 + 45 * np.cos(1.745 * t)], 1),
+        ),
+    }
+    rows: dict[str, list[tuple[float, float]]] = {name: [] for name in lines}
+    extra = []
+    for seed in seeds:
+        rng = np.random.default_rng(3000 + seed)
+        shift = rng.uniform(-2, 2, (len(lines), 3))
+        volume = np.zeros((n, n, n), np.float32)
+        for (length, line), by in zip(lines.values(), shift, strict=True):
+            share = length / len(line) / (math.sqrt(2 * math.pi) * WIDTH)
+            heights = np.full(len(line), snr * series.noise_sd * share)
+            volume += gaussian_blobs(volume.shape, line + by, np.full(len(line), WIDTH), heights)
+        found = series.look("tubes", series.taken(volume, rng))
+        own = set()
+        for (name, (_, line)), by in zip(lines.items(), shift, strict=True):
+            gaps = [np.linalg.norm(nodes - line[160] - by, axis=1).min() for nodes in found.lines]
+            if gaps and min(gaps) < 4:
+                row = int(np.argmin(gaps))
+                own.add(row)
+                rows[name].append(
+                    (found.table["length_px"][row], found.table["sigma_length_px"][row])
+                )
+        extra.append(len(found.lines) - len(own))
+    for name, (length, _) in lines.items():
+        if rows[name]:
+            measured, sigma = np.array(rows[name]).T
+            share = measured / length - 1
+            say(f"  {name}: found in {len(share)} of {len(seeds)}; error of length {100 * share.mean():+.1f} % on "
+                f"average, {100 * np.abs(share).max():.1f} % at most; rms over stated "
+                f"{math.sqrt(((measured - length) ** 2 / sigma**2).mean()):.2f}")  # fmt: skip
+        else:
+            say(f"  {name}: never found")
+    say(f"  other rows a volume: {np.mean(extra):.2f}")
+
+
+def false_rows(kind: str, series: Series, seeds: range, snr: float) -> None:
+    """Plant all orientations and count rows that lie on nothing."""
+    sign = 1 if kind == "tubes" else -1
+    far: dict[float, list[tuple[int, int]]] = {0.05: [], 0.10: []}
+    hits, passed = [], 0
+    for seed in seeds:
+        rng = np.random.default_rng(9000 + seed)
+        names = list(rng.permutation(list(ORIENTATIONS)))
+        volume, truth = plant(kind, series.n, names, snr * series.noise_sd, rng)
+        result = series.look(kind, series.taken(volume, rng), fdr=0.10)
+        hit, stray = matches(kind, result, truth, sign)
+        hits += list(hit)
+        passed += result.null.passed
+        for rate, rows in far.items():
+            kept = result.table["q_value"] <= rate
+            rows.append((int(stray[kept].sum()), int(kept.sum())))
+    say(
+        f"  null check passed in {passed} of {len(seeds)}; found {wilson(int(np.sum(hits)), len(hits))}"
+    )
+    for rate, rows in far.items():
+        k, n = np.sum(rows, axis=0)
+        share = [a / max(b, 1) for a, b in rows]
+        say(f"  far rows at fdr {rate}: {k} of {n}; mean share {np.mean(share):.3f} +- "
+            f"{1.96 * np.std(share) / math.sqrt(len(share)):.3f}")  # fmt: skip
+
+
+def speed(kind: str) -> None:
+    """Time one search of noise."""
+    series = Series(128, 60.0)
+    halves = series.taken(None, np.random.default_rng(1))
+    for directions in (50, None):
+        times = []
+        for _ in range(3):
+            begin = time.process_time()
+            result = series.look(kind, halves, directions=directions)
+            times.append(time.process_time() - begin)
+        say(f"  128^3, {len(result.detectability.axes)} directions: {min(times):.2f} CPU s")
+
+
+def main() -> None:
+    """Run the cases that are named."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cases", nargs="+", choices=["null", "recall", "false", "long", "speed"])
+    parser.add_argument("--kind", choices=["tubes", "sheets"], default="tubes")
+    parser.add_argument("--seeds", type=int, default=6)
+    parser.add_argument("--first", type=int, default=300)
+    parser.add_argument("--n", type=int, default=80)
+    parser.add_argument("--tilt", type=float, default=60.0)
+    parser.add_argument(
+        "--snr", type=float, help="peak over the voxels' noise; default 0.8 and 0.25"
+    )
+    a = parser.parse_args()
+    seeds = range(a.first, a.first + a.seeds)
+    snr = a.snr or (0.8 if a.kind == "tubes" else 0.25)
+    for case in a.cases:
+        say(
+            f"{case}, {a.kind}, {a.n}^3, +-{a.tilt:g} degrees, snr {snr:g}, seeds {seeds.start} to {seeds.stop - 1}"
+        )
+        if case == "speed":
+            speed(a.kind)
+            continue
+        if case == "long":
+            long_tubes(Series(128, 65.0), seeds, snr)
+            continue
+        series = Series(a.n, a.tilt)
+        if case == "null":
+            noise_only(a.kind, series, seeds)
+        elif case == "recall":
+            recall(a.kind, series, seeds, snr)
+        else:
+            false_rows(a.kind, series, seeds, snr)
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("error", RuntimeWarning)
+    main()
