@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cryolith.detect import FoundBlobs, blobs
-from cryolith.detect._imaging import gaussian_blobs
+from cryolith.detect._gaussian_blobs import gaussian_blobs
 from cryolith.projection import Geometry, project
 from cryolith.reconstruct import Halves, sirt, wbp
 

@@ -10,8 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cryolith import Volume
 from cryolith.errors import ConfigError
-from cryolith.files import read_volume
+from cryolith.files import (
+    read_defects,
+    read_labels,
+    read_particles,
+    read_table,
+    read_volume,
+    write_volume,
+)
 
 
 def cryolith(*args):
@@ -67,6 +75,8 @@ def test_every_command_explains_itself(command):
         (["info", "{tmp}/missing.mrc"], 1, "missing.mrc"),
         (["resume", "{tmp}/nowhere"], 1, "cryolith run"),
         (["detect", "{tmp}/missing.mrc", "-o", "{tmp}/d"], 1, "missing.mrc"),
+        (["detect", "{tmp}/missing.mrc"], 2, "--table"),
+        (["detect", "{tmp}/missing.mrc", "--table", "{tmp}/d.xlsx"], 2, ".parquet"),
     ],
 )
 def test_bad_use_and_bad_files_have_one_clear_error(args, code, words, tmp_path):
@@ -138,6 +148,30 @@ def test_stage_by_stage(tiny_series, tmp_path):
     done = cryolith("detect", volume, "-o", tmp_path / "tables")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "tables" / "layers.csv").exists()
+
+
+def test_detections_in_every_form(tmp_path):
+    """A ball with a hole: tables and labels, by suffix."""
+    away = np.indices((40, 40, 40)) - 19.5
+    data = (np.hypot(np.hypot(*away[:2]), away[2]) < 16).astype(np.float32)
+    data[np.hypot(np.hypot(*(away[:2] - 3)), away[2]) < 5] = 0
+    data += np.random.default_rng(1).normal(0, 0.02, data.shape).astype(np.float32)
+    folder, volume = tmp_path, tmp_path / "v.mrc"
+    write_volume(volume, Volume(data=data, pixel_size=20.0))
+    asked = [w for name in ("f.json", "f.csv", "f.star") for w in ("--table", folder / name)]
+    done = cryolith("detect", volume, *asked, "--labels", folder / "l.zarr")
+    assert done.returncode == 0, done.stderr
+    found = read_defects(folder / "f.json")
+    assert list(found.provenance.inputs) == [volume.name]
+    assert len(found.voids["label"]) > 0
+    assert np.array_equal(read_table(folder / "f_voids.csv")["label"], found.voids["label"])
+    voids, pixel = read_particles(folder / "f_voids.star")
+    assert np.allclose(voids["z_px"], found.voids["z_px"])
+    assert pixel == pytest.approx(20.0)
+    assert not (folder / "f_layers.star").exists()  # layers have no place
+    labels = read_labels(folder / "l.zarr")
+    assert labels.volume.data.min() == -len(found.voids["label"])
+    assert labels.properties[-1]["kind"] == "void"
 
 
 def test_halves_lie_beside_the_volume(tiny_series, tmp_path):

@@ -74,6 +74,18 @@ def test_python_in_documents_runs(page):
         exec(compile(block, page, "exec"), {})
 
 
+def test_the_forms_of_docs_files_are_written_as_it_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (block,) = [b for b in blocks("docs/files.md", "python") if "write_particles" in b]
+    names = {}
+    exec(compile(block, "docs/files.md", "exec"), names)
+    listed = names["files"].read_particles("particles.star")[0]["diameter_nm"]
+    labels = names["files"].read_labels("volume.zarr/labels/particles")
+    assert listed.tolist() == names["table"]["diameter_nm"].tolist()
+    assert [labels.properties[i]["diameter_nm"] for i in (1, 2)] == listed.tolist()
+    assert len(np.unique(labels.volume.data)) == 3
+
+
 def test_the_notebook_of_the_readme_runs(tmp_path, monkeypatch):
     import mrcfile
 

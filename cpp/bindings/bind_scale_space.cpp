@@ -15,10 +15,11 @@ namespace {
 
 std::pair<Array<double>, Array<double>> scale_space_maxima(const Array<std::complex<float>>& base, index_t nx,
                                                            const Array<double>& decays, const Array<double>& gains,
-                                                           index_t margin, float threshold, float middle, int threads,
+                                                           Array<float>& fields, index_t margin, float threshold, float middle, int threads,
                                                            const CancelToken* cancel) {
   const detect::ScaleSpace space{read<std::complex<float>, 3>(base, "base"), nx, read<double, 1>(decays, "decays"),
-                                 read<double, 1>(gains, "gains")};
+                                 read<double, 1>(gains, "gains"), write<float, 4>(fields, "fields")};
+  require_disjoint(space.base, "base", space.fields, "fields");
   Array<double> share(decays.size());
   const auto to = write<double, 1>(share, "share");
   const Cpu cpu = cpu_from(threads, cancel);
@@ -44,7 +45,7 @@ void spectrum_sums(const Array<float>& weight, index_t nx, Array<double>& sums, 
   detect::spectrum_sums(cpu, in, nx, out);
 }
 
-void gaussian_samples(const Array<float>& field, const Array<double>& places, const Array<double>& widths,
+void gaussian_samples(const Array<float>& field, index_t nx, const Array<double>& places, const Array<double>& widths,
                       Array<double>& samples, int threads, const CancelToken* cancel) {
   const auto in = read<float, 3>(field, "field");
   const auto at = read<double, 2>(places, "places");
@@ -54,18 +55,18 @@ void gaussian_samples(const Array<float>& field, const Array<double>& places, co
   require_disjoint(by, "widths", out, "samples");
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
-  detect::gaussian_samples(cpu, in, at, by, out);
+  detect::gaussian_samples(cpu, in, nx, at, by, out);
 }
 
 void add_gaussians(const Array<double>& places, const Array<double>& widths, const Array<double>& heights,
-                   Array<float>& volume, int threads, const CancelToken* cancel) {
+                   Array<float>& volume, index_t nx, int threads, const CancelToken* cancel) {
   const auto at = read<double, 2>(places, "places");
   const auto by = read<double, 1>(widths, "widths");
   const auto high = read<double, 1>(heights, "heights");
   const auto out = write<float, 3>(volume, "volume");
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
-  detect::add_gaussians(cpu, at, by, high, out);
+  detect::add_gaussians(cpu, at, by, high, out, nx);
 }
 
 }  // namespace
@@ -73,20 +74,20 @@ void add_gaussians(const Array<double>& places, const Array<double>& widths, con
 void add_scale_space(py::module_& m) {
   using py::arg;
   m.def("scale_space_maxima", &scale_space_maxima, arg("base").noconvert(), arg("nx"), arg("decays").noconvert(),
-        arg("gains").noconvert(), arg("margin"), arg("threshold"), arg("middle"), arg("threads") = 0,
+        arg("gains").noconvert(), arg("fields").noconvert(), arg("margin"), arg("threshold"), arg("middle"), arg("threads") = 0,
         arg("cancel") = nullptr,
         "Extrema over place and scale of a half spectrum times Gaussians: (n, 5) height, scale index, z, y, x; and the "
-        "share of voxels within `middle` of 0 at each scale.");
+        "share of voxels within `middle` of 0 at each scale. Scratch: fields (up to 3 scales, nz, ny, 2 (nx // 2 + 1)).");
   m.def("spectrum_sums", &spectrum_sums, arg("weight").noconvert(), arg("nx"), arg("sums").noconvert(),
         arg("threads") = 0, arg("cancel") = nullptr,
         "Sum weight (nz, ny, nx / 2 + 1), alone and times products of k, in bins of |k| into sums (bins, 7).");
-  m.def("gaussian_samples", &gaussian_samples, arg("field").noconvert(), arg("places").noconvert(),
+  m.def("gaussian_samples", &gaussian_samples, arg("field").noconvert(), arg("nx"), arg("places").noconvert(),
         arg("widths").noconvert(), arg("samples").noconvert(), arg("threads") = 0, arg("cancel") = nullptr,
-        "Smooth field (nz, ny, nx) by a Gaussian at each place: value, slopes and second derivatives into samples (n, "
-        "7).");
+        "Smooth field (nz, ny, nx or more) by a Gaussian at each place: value, slopes and second derivatives into samples "
+        "(n, 7).");
   m.def("add_gaussians", &add_gaussians, arg("places").noconvert(), arg("widths").noconvert(),
-        arg("heights").noconvert(), arg("volume").noconvert(), arg("threads") = 0, arg("cancel") = nullptr,
-        "Add Gaussian blobs to volume (nz, ny, nx).");
+        arg("heights").noconvert(), arg("volume").noconvert(), arg("nx"), arg("threads") = 0, arg("cancel") = nullptr,
+        "Add Gaussian blobs to volume (nz, ny, nx or more).");
 }
 
 }  // namespace cryolith::bind

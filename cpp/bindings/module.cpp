@@ -13,6 +13,9 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   cryolith::bind::add_components(m);
   cryolith::bind::add_detect(m);
   cryolith::bind::add_distance(m);
+  cryolith::bind::add_network(m);
   cryolith::bind::add_scale_space(m);
+  cryolith::bind::add_track(m);
   cryolith::bind::add_oriented(m);
+  cryolith::bind::add_segment(m);
 }

@@ -13,6 +13,9 @@ void add_solvers(pybind11::module_& m);
 void add_detect(pybind11::module_& m);
 void add_components(pybind11::module_& m);
 void add_distance(pybind11::module_& m);
+void add_network(pybind11::module_& m);
 void add_scale_space(pybind11::module_& m);
+void add_track(pybind11::module_& m);
 void add_oriented(pybind11::module_& m);
+void add_segment(pybind11::module_& m);
 }  // namespace cryolith::bind

@@ -7,10 +7,10 @@
 #include <cmath>
 #include <cstdint>
 
+#include "detect/scale_kernels.hpp"
+
 namespace cryolith::detect {
 namespace {
-
-constexpr index_t kChunk = 32;  // voxels of a row that are looked at together: most hold nothing
 
 // Magnitudes as integers: their order is that of the floats, and loops over them become vector instructions.
 std::int32_t magnitude(float value) { return std::bit_cast<std::int32_t>(value) & 0x7fffffff; }
@@ -45,13 +45,16 @@ class Finder {
  public:
   Finder(const Scales& scales, const index_t (&extent)[3], double index)
       : fields_{scales.below, scales.here, scales.above},
-        step_{0, extent[1] * extent[2], extent[2], 1},
+        step_{0, extent[1] * scales.row, scales.row, 1},
         index_(index),
         inner_(scales.below && scales.above) {}
 
   // Whether no neighbour is higher (`sign` +1) or lower (-1) than voxel `at`; a tie goes to the earlier one.
   bool dominates(index_t at, float sign) const {
     const float own = sign * fields_[1][at];
+    // On the slope of a bright object one of these is higher.
+    for (int axis = 3; axis > 0; --axis)
+      if (sign * fields_[1][at + step_[axis]] > own || sign * fields_[1][at - step_[axis]] > own) return false;
     for (int s = 0; s < 3; ++s) {
       if (!fields_[s]) continue;
       for (index_t z = -1; z <= 1; ++z)
@@ -115,26 +118,24 @@ index_t scale_maxima(const Cpu& cpu, const Scales& scales, const index_t (&exten
   require(margin >= 1, "margin: found ", margin, ", expected 1 or more");
   for (const index_t n : extent)
     require(n > 2 * margin, "margin: found ", margin, " for an axis of ", n, " voxels, expected less than half of it");
+  require(scales.row >= extent[2], "row: found ", scales.row, " floats, expected ", extent[2], " or more");
   const Finder finder(scales, extent, index);
   const index_t layers = extent[0] - 2 * margin, ny = extent[1], nx = extent[2];
   std::vector<std::vector<Peak>> found(static_cast<std::size_t>(layers));
   std::vector<index_t> counts(static_cast<std::size_t>(layers), 0);
   const std::int32_t high = magnitude(threshold), low = magnitude(middle);
+  const auto survey = CRYOLITH_SELECT(survey_row);
+  const index_t across = nx - 2 * margin, chunks = (across + kChunk - 1) / kChunk;
   parallel_for(cpu, layers, [&](index_t block, int) {
     const index_t z = margin + block;
+    std::vector<std::int32_t> largest(static_cast<std::size_t>(chunks));
     index_t inside = 0;
     for (index_t y = margin; y < ny - margin; ++y) {
-      const index_t row = (z * ny + y) * nx;
-      for (index_t begin = margin; begin < nx - margin; begin += kChunk) {
-        const index_t end = std::min(begin + kChunk, nx - margin);
-        std::int32_t largest = 0, within = 0;
-        for (index_t x = begin; x < end; ++x) {
-          const std::int32_t size = magnitude(scales.here[row + x]);
-          largest = std::max(largest, size);
-          within += size < low;
-        }
-        inside += within;
-        if (largest <= high) continue;
+      const index_t row = (z * ny + y) * scales.row;
+      inside += survey(scales.here + row + margin, across, low, largest.data());
+      for (index_t chunk = 0; chunk < chunks; ++chunk) {
+        if (largest[static_cast<std::size_t>(chunk)] <= high) continue;
+        const index_t begin = margin + chunk * kChunk, end = std::min(begin + kChunk, nx - margin);
         for (index_t x = begin; x < end; ++x) {
           const float own = scales.here[row + x];
           if (magnitude(own) > high && finder.dominates(row + x, own > 0 ? 1.0f : -1.0f))

@@ -11,11 +11,12 @@ struct Peak {
   double height, scale, z, y, x;
 };
 
-// Fields at three neighbouring scales; `below` or `above` is null at either end.
+// Fields at three neighbouring scales; `below` or `above` is null at either end. Rows begin `row` floats apart.
 struct Scales {
   const float* below;
   const float* here;
   const float* above;
+  index_t row;
 };
 
 // Appends to `peaks` the maxima of the field above `threshold` and the minima below its negative, among all neighbours

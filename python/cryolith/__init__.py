@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from . import adapters, align, detect, files, metrics, projection, reconstruct, report, simulate
     from ._core import CancelToken
     from ._devices import devices
-    from .datamodel import Alignment, Covariance, Defects, LocalShifts, Source, TiltSeries, Volume
+    from .datamodel import (
+        Alignment,
+        Covariance,
+        Defects,
+        LocalShifts,
+        Provenance,
+        Source,
+        TiltSeries,
+        Volume,
+    )
     from .errors import (
         Cancelled,
         ConfigError,
@@ -40,6 +49,7 @@ __all__ = [
     "FileFormatError",
     "InputError",
     "LocalShifts",
+    "Provenance",
     "Source",
     "TiltSeries",
     "Volume",
@@ -63,7 +73,16 @@ _STAGES = (
 )  # fmt: skip
 _HOME = {
     **dict.fromkeys(
-        ("Alignment", "Covariance", "Defects", "LocalShifts", "Source", "TiltSeries", "Volume"),
+        (
+            "Alignment",
+            "Covariance",
+            "Defects",
+            "LocalShifts",
+            "Provenance",
+            "Source",
+            "TiltSeries",
+            "Volume",
+        ),
         "datamodel",
     ),
     **dict.fromkeys(

@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'Components', 'ExactSum', 'FftPlan', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RegionColumns', 'add_gaussians', 'ahead_step', 'available_threads', 'bend', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'displacement_sums', 'distance', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gaussian_samples', 'gradient_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'segment_step', 'smooth_step', 'spectrum_sums', 'square_step', 'straighten', 'subtract_step', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp']
+__all__: list[str] = ['CancelToken', 'Components', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'displacement_sums', 'distance', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gaussian_samples', 'gradient_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'segment_step', 'smooth_step', 'spectrum_sums', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'thin', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -270,13 +270,38 @@ class LabelDistanceSlabs:
         ...
     def scan(self, first: typing.SupportsInt | typing.SupportsIndex, values: numpy.typing.NDArray[numpy.int32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
         ...
+def add_gaussians(places: numpy.typing.NDArray[numpy.float64], widths: numpy.typing.NDArray[numpy.float64], heights: numpy.typing.NDArray[numpy.float64], volume: numpy.typing.NDArray[numpy.float32], nx: typing.SupportsInt | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+class Flow:
+    """
+    Steady diffusion through mask (nz, ny, nx) between the two faces across an axis.
+    """
+    def __init__(self, mask: numpy.typing.NDArray[numpy.uint8], along: typing.SupportsInt | typing.SupportsIndex, bonds: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        ...
+    def step(self, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> float:
+        """
+        One step of the solver; by how much the dissipation went down.
+        """
+    @property
+    def dissipation(self) -> float:
+        ...
+class RandomWalker:
+    def __init__(self, values: numpy.typing.NDArray[numpy.float32], seeds: numpy.typing.NDArray[numpy.int32], beta: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        ...
+    def solve(self, label: typing.SupportsInt | typing.SupportsIndex, tolerance: typing.SupportsFloat | typing.SupportsIndex, chance: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> int:
+        """
+        Write the chances (nz, ny, nx) of one label and return the iterations.
+        """
 def add_gaussians(places: numpy.typing.NDArray[numpy.float64], widths: numpy.typing.NDArray[numpy.float64], heights: numpy.typing.NDArray[numpy.float64], volume: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
     """
-    Add Gaussian blobs to volume (nz, ny, nx).
+    Add Gaussian blobs to volume (nz, ny, nx or more).
     """
 def ahead_step(momentum: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], earlier: numpy.typing.NDArray[numpy.float32], ahead: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
     ahead <- volume + momentum (volume - earlier), earlier <- volume.
+    """
+def assign(begins: numpy.typing.NDArray[numpy.int64], columns: numpy.typing.NDArray[numpy.int64], costs: numpy.typing.NDArray[numpy.float64], alone: numpy.typing.NDArray[numpy.float64], n_columns: typing.SupportsInt | typing.SupportsIndex, partner: numpy.typing.NDArray[numpy.int64], cancel: CancelToken | None = None) -> None:
+    """
+    Give each row a column of its own or none at the least sum of costs; partner (rows) int64, -1 for none.
     """
 def available_threads() -> int:
     """
@@ -348,9 +373,9 @@ def free_step(labels: numpy.typing.NDArray[numpy.uint8], chance: typing.Supports
     """
     free <- 1 at the borders of the labels and at voxels drawn by chance, else 0.
     """
-def gaussian_samples(field: numpy.typing.NDArray[numpy.float32], places: numpy.typing.NDArray[numpy.float64], widths: numpy.typing.NDArray[numpy.float64], samples: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+def gaussian_samples(field: numpy.typing.NDArray[numpy.float32], nx: typing.SupportsInt | typing.SupportsIndex, places: numpy.typing.NDArray[numpy.float64], widths: numpy.typing.NDArray[numpy.float64], samples: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
     """
-    Smooth field (nz, ny, nx) by a Gaussian at each place: value, slopes and second derivatives into samples (n, 7).
+    Smooth field (nz, ny, nx or more) by a Gaussian at each place: value, slopes and second derivatives into samples (n, 7).
     """
 def gradient_step(ahead: numpy.typing.NDArray[numpy.float32], metric: numpy.typing.NDArray[numpy.float32], z: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
@@ -435,9 +460,9 @@ def roughness_step(factor: typing.SupportsFloat | typing.SupportsIndex, volume: 
     """
     descent <- descent - factor D'D volume; returns |D volume|^2.
     """
-def scale_space_maxima(base: numpy.typing.NDArray[numpy.complex64], nx: typing.SupportsInt | typing.SupportsIndex, decays: numpy.typing.NDArray[numpy.float64], gains: numpy.typing.NDArray[numpy.float64], margin: typing.SupportsInt | typing.SupportsIndex, threshold: typing.SupportsFloat | typing.SupportsIndex, middle: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
+def scale_space_maxima(base: numpy.typing.NDArray[numpy.complex64], nx: typing.SupportsInt | typing.SupportsIndex, decays: numpy.typing.NDArray[numpy.float64], gains: numpy.typing.NDArray[numpy.float64], fields: numpy.typing.NDArray[numpy.float32], margin: typing.SupportsInt | typing.SupportsIndex, threshold: typing.SupportsFloat | typing.SupportsIndex, middle: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
     """
-    Extrema over place and scale of a half spectrum times Gaussians: (n, 5) height, scale index, z, y, x; and the share of voxels within `middle` of 0 at each scale.
+    Extrema over place and scale of a half spectrum times Gaussians: (n, 5) height, scale index, z, y, x; and the share of voxels within `middle` of 0 at each scale. Scratch: fields (up to 3 scales, nz, ny, 2 (nx // 2 + 1)).
     """
 def segment_step(volume: numpy.typing.NDArray[numpy.float32], thresholds: numpy.typing.NDArray[numpy.float32], labels: numpy.typing.NDArray[numpy.uint8], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
@@ -451,6 +476,10 @@ def spectrum_sums(weight: numpy.typing.NDArray[numpy.float32], nx: typing.Suppor
     """
     Sum weight (nz, ny, nx / 2 + 1), alone and times products of k, in bins of |k| into sums (bins, 7).
     """
+def split_pores(distances: numpy.typing.NDArray[numpy.float32], mask: numpy.typing.NDArray[numpy.uint8], least: typing.SupportsFloat | typing.SupportsIndex, share: typing.SupportsFloat | typing.SupportsIndex, labels: numpy.typing.NDArray[numpy.int32], cancel: CancelToken | None = None) -> numpy.typing.NDArray[numpy.int64]:
+    """
+    Part a phase into the catchment areas of the maxima of its distances; returns where those are.
+    """
 def square_step(weights: numpy.typing.NDArray[numpy.float32], values: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> ExactSum:
     """
     Returns the sum of W v^2.
@@ -462,6 +491,14 @@ def straighten(stack: numpy.typing.NDArray[numpy.float32], nodes: numpy.typing.N
 def subtract_step(weights: numpy.typing.NDArray[numpy.float32], step: typing.SupportsFloat | typing.SupportsIndex, residual: numpy.typing.NDArray[numpy.float32], projected: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> ExactSum:
     """
     residual <- residual - step projected, projected <- W residual; returns the sum of W residual^2.
+    """
+def thin(distances: numpy.typing.NDArray[numpy.float32], spacing: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], mask: numpy.typing.NDArray[numpy.uint8], cancel: CancelToken | None = None) -> None:
+    """
+    Thin mask (nz, ny, nx; 0 and 1) to lines in place, in the order of distances, keeping its topology.
+    """
+def trace_branches(skeleton: numpy.typing.NDArray[numpy.uint8]) -> tuple[numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int64]]:
+    """
+    The graph of a skeleton: places and first of branches, their start and end nodes, places and first of nodes.
     """
 def update_step(correction: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], step: typing.SupportsFloat | typing.SupportsIndex, lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +18,6 @@ from .cli_options import (
     Iterations,
     JobFile,
     Method,
-    Out,
     Pixel,
     Series,
     Thickness,
@@ -25,8 +25,14 @@ from .cli_options import (
     make_job,
     read_series,
 )
+from .errors import ConfigError
+
+if TYPE_CHECKING:
+    from .datamodel import Defects, Volume
 
 __all__ = ["detect", "reconstruct"]
+
+TABLE_FORMS = (".json", ".csv", ".parquet", ".star")
 
 
 def reconstruct(
@@ -76,19 +82,98 @@ def reconstruct(
 
 def detect(
     volume: Annotated[Path, typer.Argument(help="Volume, .mrc or .zarr.")],
-    out: Out,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder for tables, .csv.")
+    ] = None,
+    table: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Tables as NAME.json (all in one), NAME.csv, NAME.parquet (NAME_voids.csv ...) or NAME.star."
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Labels: .mrc, .zarr, or IMAGE.zarr/labels/NAME inside an OME-Zarr."),
+    ] = None,
+    surface: Annotated[
+        Path | None,
+        typer.Option(
+            help="Surface of the bright phase as a mesh: .ply or .vtp; takes the extra `surfaces`."
+        ),
+    ] = None,
     config: JobFile = None,
     threads: Threads = 0,
 ) -> None:
-    """Only detect: layers, voids and particles of a volume, as tables."""
+    """Only detect: layers, voids and particles of a volume, as tables, labels and a surface."""
     from . import files
     from .config import job_from_mapping, read_toml
     from .detect import detect as find
 
+    if not (out or table or labels or surface):
+        raise ConfigError(
+            "detect: found nothing to write, expected -o, --table, --labels or --surface"
+        )
+    for path in table or ():
+        if path.suffix.lower() not in TABLE_FORMS:
+            raise ConfigError(f"--table: found {path}, expected {', '.join(TABLE_FORMS)}")
     job = job_from_mapping(read_toml(config) if config else {})
-    found = find(files.read_volume(volume), job.detect, threads=threads)
-    out.mkdir(parents=True, exist_ok=True)
-    for name in ("particles", "voids", "layers"):
-        table = getattr(found, name)
-        files.write_table(out / f"{name}.csv", table)
-        typer.echo(f"{name}: {len(next(iter(table.values()), ()))}")
+    data = files.read_volume(volume)
+    found = find(data, job.detect, threads=threads)
+    inputs = {volume.name: files.atomic.sha256(volume)}
+    found = replace(found, provenance=replace(found.provenance, inputs=inputs))
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, columns in found.all_tables.items():
+            files.write_table(out / f"{name}.csv", columns)
+    for path in table or ():
+        _write_found(path, found, data)
+    if surface is not None:
+        from .detect.surfaces import surface as mesh_of
+
+        files.write_surface(surface, mesh_of(data, job.detect.particle_threshold, threads=threads))
+    if labels is not None:
+        _write_labels(labels, found, data)
+    for name, columns in found.all_tables.items():
+        typer.echo(f"{name}: {len(next(iter(columns.values()), ()))}")
+
+
+def _write_found(path: Path, found: Defects, volume: Volume) -> None:
+    """Write the tables of a detection in the form that the suffix says, beside each other where it holds only one."""
+    from . import files
+
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        files.write_defects(path, found)
+        return
+    placed = ("z_px", "y_px", "x_px")
+    tables = {n: t for n, t in found.all_tables.items() if t}
+    if suffix == ".star":
+        tables = {n: t for n, t in tables.items() if all(c in t for c in placed)}
+        if volume.pixel_size is None:
+            raise ConfigError(
+                f"--table: found {path}, but the volume tells no pixel size, which STAR needs"
+            )
+    for name, columns in tables.items():
+        target = path.with_name(f"{path.stem}_{name}{path.suffix}")
+        if suffix == ".star":
+            files.write_particles(
+                target,
+                columns,
+                shape=volume.data.shape,
+                pixel_size=volume.pixel_size or 0.0,
+                tomogram=Path(volume.source.path).stem,
+            )
+        else:
+            files.write_table(target, columns)
+
+
+def _write_labels(path: Path, found: Defects, volume: Volume) -> None:
+    from . import files
+
+    assert found.labels is not None  # detect makes them
+    data = replace(volume, data=found.labels, halves=None)
+    texts = [f"cryolith {__version__} labels"]
+    if path.suffix.lower() in (".mrc", ".rec", ".map", ".st"):
+        files.write_labels(path, data, texts=texts)
+    else:
+        files.write_labels(path, data, properties=found.label_properties(), texts=texts)

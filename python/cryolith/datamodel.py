@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .covariance import Covariance
+from .defects import Defects, Provenance
 from .errors import InputError
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Covariance",
     "Defects",
     "LocalShifts",
+    "Provenance",
     "Slab",
     "Source",
     "TiltSeries",
@@ -373,25 +375,3 @@ class Alignment:
         keep = np.ones(len(self.angles_deg), bool)
         keep[list(self.flags)] = False
         return keep
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Defects:
-    """Tables of what was found. Column names carry the unit, error columns start with ``sigma_``.
-
-    Attributes
-    ----------
-    particles, voids, layers : mapping of str to (n,) array
-        Columnar tables; equal length within a table, possibly 0.
-    labels : (nz, ny, nx) int32 or None
-        Particle ``i`` of the table has label ``i + 1``, void ``i`` has label ``-(i + 1)``, 0 is the rest.
-    thresholds : mapping of str to float
-        Thresholds used, in the volume's units, by name.
-    """
-
-    particles: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
-    voids: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
-    layers: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
-    labels: npt.NDArray[np.int32] | None = None
-    thresholds: Mapping[str, float] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()

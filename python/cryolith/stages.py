@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -208,7 +208,8 @@ def _detect(state: Run) -> tuple[list[str], dict[str, Any]]:
         raise AssertionError("detect returns labels")
     labels = Volume(data=found.labels, pixel_size=volume.pixel_size, origin=volume.origin)
     write_volume(state.folder / "labels.mrc", labels, labels=[f"cryolith {__version__} labels"])
-    write_defects(state.folder / "defects.json", found)
+    made = replace(found.provenance, inputs=_inputs(state, "detect"))
+    write_defects(state.folder / "defects.json", replace(found, provenance=made))
     return ["labels.mrc", "defects.json"], {}
 
 
@@ -236,7 +237,8 @@ def _report(state: Run) -> tuple[list[str], dict[str, Any]]:
         version=__version__,
     )
     verdict = write_report(content, state.folder, progress=state.on_progress("report"))
-    files = [*REPORT_FILES, *(["fsc.csv"] if content.halves is not None else [])]
+    files = [*REPORT_FILES, *(f"{name}.csv" for name in result.defects.tables)]
+    files += ["fsc.csv"] if content.halves is not None else []
     return files, {"verdict": verdict.word}
 
 

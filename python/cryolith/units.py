@@ -9,7 +9,7 @@ import unicodedata
 
 from .errors import ConfigError
 
-__all__ = ["format_length", "parse_bytes", "parse_length"]
+__all__ = ["column_unit", "format_length", "parse_bytes", "parse_length"]
 
 _LENGTHS = {
     "m": 1e10, "mm": 1e7, "um": 1e4, "µm": 1e4, "μm": 1e4, "nm": 10.0, "pm": 0.01,
@@ -19,6 +19,7 @@ _BYTES = {
     "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
     "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
 }  # fmt: skip
+_COLUMNS = ("nm3", "nm2", "nm", "px3", "px2", "px", "deg", "voxels", "e")
 _QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\d\s]*)\s*")
 
 
@@ -55,3 +56,9 @@ def format_length(angstrom: float) -> str:
         return "0 nm"
     unit, scale = ("pm", 1e3) if abs(nm) < 0.1 else ("µm", 1e-3) if abs(nm) >= 1000 else ("nm", 1.0)
     return f"{nm * scale:.4g} {unit}"
+
+
+def column_unit(column: str) -> str:
+    """Return the unit in the name of a table's column: "nm3" of ``sigma_volume_nm3``, "" where there is none."""
+    stem, _, last = column.rpartition("_")
+    return last if stem and last in _COLUMNS else ""

@@ -8,15 +8,16 @@ import numpy.typing as npt
 import pytest
 from bead_cases import ANGLES as BEAD_ANGLES
 from bead_cases import bead_case
-from reference.covariance import information
+from reference.covariance import information as information_by_definition
 from specimens import make_case
 
 from cryolith.align import AlignSettings, align_tilt_series
 from cryolith.align.bundle import Extras, View, adjust, project_points
-from cryolith.align.covariance import _information, _Row, pose_covariance
+from cryolith.align.covariance import pose_covariance
 from cryolith.align.joint import Model, Pose, drifts, refine, solve
 from cryolith.align.levels import round_support, with_ridge
 from cryolith.align.pose_covariance import PoseCovariance, blind_to, translations
+from cryolith.align.rows import Row, information
 from cryolith.datamodel import Alignment
 
 Float32 = npt.NDArray[np.float32]
@@ -34,16 +35,16 @@ def test_information_is_that_of_the_definition() -> None:
         size=(4, n, rows, columns)
     )  # along, across, one more of each tilt, the axis
     flat = projector.transpose(1, 0, 2).reshape(voxels, -1)
-    row = _Row(projector, np.linalg.inv(flat @ flat.T + np.eye(voxels) / rho))
+    row = Row(projector, np.linalg.inv(flat @ flat.T + np.eye(voxels) / rho))
     each = np.zeros((3, n, n, rows, columns))
     for i in range(n):
         each[:, i, i] = slopes[:3, i]
     parts = [*each[0], *each[1], slopes[3], *each[2]]
     for axis in (True, False):
         derivatives = np.array(parts if axis else [*each[0], *each[1], *each[2]])
-        expected = information(projector, rho, derivatives)
+        expected = information_by_definition(projector, rho, derivatives)
         # Sums of 220 products of numbers about 1, in another order.
-        np.testing.assert_allclose(_information(row, slopes, axis), expected, atol=1e-11)
+        np.testing.assert_allclose(information(row, slopes, axis), expected, atol=1e-11)
 
 
 def specimen(seed: int) -> Float32:

@@ -30,7 +30,7 @@ TEST(ScaleMaxima, TiesGoToTheFirstAndMarginsAreSkipped) {
   std::vector<Peak> peaks;
   const index_t shape[3] = {9, 9, 9};
   const index_t within =
-      scale_maxima(Cpu{2, nullptr, {}}, {nullptr, field.data.data(), nullptr}, shape, 2, 7.0, 1.0f, 0.5f, peaks);
+      scale_maxima(Cpu{2, nullptr, {}}, {nullptr, field.data.data(), nullptr, 9}, shape, 2, 7.0, 1.0f, 0.5f, peaks);
   EXPECT_EQ(within, 125 - 3);
   ASSERT_EQ(peaks.size(), 2u);
   EXPECT_LT(peaks[0].height, -2.9);
@@ -44,10 +44,10 @@ TEST(ScaleMaxima, AHigherNeighbourInScaleWins) {
   high.at(2, 3, 3) = 2.5f;
   std::vector<Peak> peaks;
   const index_t shape[3] = {7, 7, 7};
-  scale_maxima(Cpu{1, nullptr, {}}, {low.data.data(), mid.data.data(), high.data.data()}, shape, 1, 1.0, 1.0f, 0.5f,
+  scale_maxima(Cpu{1, nullptr, {}}, {low.data.data(), mid.data.data(), high.data.data(), 7}, shape, 1, 1.0, 1.0f, 0.5f,
                peaks);
   EXPECT_TRUE(peaks.empty());
-  scale_maxima(Cpu{1, nullptr, {}}, {mid.data.data(), high.data.data(), nullptr}, shape, 1, 2.0, 1.0f, 0.5f, peaks);
+  scale_maxima(Cpu{1, nullptr, {}}, {mid.data.data(), high.data.data(), nullptr, 7}, shape, 1, 2.0, 1.0f, 0.5f, peaks);
   EXPECT_EQ(peaks.size(), 1u);
 }
 
@@ -57,7 +57,8 @@ TEST(ScaleSpace, SameBytesForAnyThreadsAndStopsWhenCancelled) {
   std::vector<std::complex<float>> base(16 * 14 * 9);
   for (auto& v : base) v = {draw(random), draw(random)};
   const double decays[] = {0.5, 1.0, 2.0}, gains[] = {20.0, 40.0, 80.0};
-  const ScaleSpace space{{base.data(), {16, 14, 9}}, 16, {decays, {3}}, {gains, {3}}};
+  std::vector<float> fields(3 * 16 * 14 * 18);
+  const ScaleSpace space{{base.data(), {16, 14, 9}}, 16, {decays, {3}}, {gains, {3}}, {fields.data(), {3, 16, 14, 18}}};
   double share[3];
   const auto one = scale_space_maxima(Cpu{1, nullptr, {}}, space, 2, 0.2f, 0.1f, {share, {3}});
   const auto three = scale_space_maxima(Cpu{3, nullptr, {}}, space, 2, 0.2f, 0.1f, {share, {3}});
@@ -86,7 +87,7 @@ TEST(GaussianSamples, OfAConstantIsTheConstantWithoutSlope) {
   for (float& v : field.data) v = 3.0f;
   const double places[] = {-2.3, 4.1, 11.9}, widths[] = {1.5};
   double samples[7];
-  gaussian_samples(Cpu{2, nullptr, {}}, field.view(), {places, {1, 3}}, {widths, {1}}, {samples, {1, 7}});
+  gaussian_samples(Cpu{2, nullptr, {}}, field.view(), 10, {places, {1, 3}}, {widths, {1}}, {samples, {1, 7}});
   EXPECT_NEAR(samples[0], 3.0, 1e-4);
   for (int i = 1; i < 7; ++i) EXPECT_NEAR(samples[i], 0.0, 1e-3);
 }
@@ -94,7 +95,7 @@ TEST(GaussianSamples, OfAConstantIsTheConstantWithoutSlope) {
 TEST(AddGaussians, BlobsOutsideAddNothing) {
   Field field(8, 8, 8);
   const double places[] = {4, 4, 400, 4, -300, 4}, widths[] = {1.0, 2.0}, heights[] = {5.0, 5.0};
-  add_gaussians(Cpu{3, nullptr, {}}, {places, {2, 3}}, {widths, {2}}, {heights, {2}}, field.view());
+  add_gaussians(Cpu{3, nullptr, {}}, {places, {2, 3}}, {widths, {2}}, {heights, {2}}, field.view(), 8);
   for (const float v : field.data) EXPECT_EQ(v, 0.0f);
 }
 

@@ -48,3 +48,31 @@ def balls(rng, shape, edges, radius, share):
 def surface_of_balls(radius, share):
     """Area per volume of the Boolean model of balls: a ball's own, where no other ball covers it."""
     return -np.log(1 - share) * 3 / radius * (1 - share)
+
+
+def tube(shape, middle, half, radius, edges=(1.0, 1.0, 1.0)):
+    """A rod with round ends about the line from middle - half to middle + half [px]; radius in the unit of edges."""
+    half = np.multiply(half, edges)
+    at = (np.moveaxis(np.indices(shape), 0, -1) - middle) * edges
+    along = np.clip(at @ half / (half @ half), -1, 1)
+    return np.linalg.norm(at - along[..., None] * half, axis=-1) < radius
+
+
+def ring(rng, radius, width):
+    """A torus anywhere, in any orientation."""
+    n = int(2 * (radius + width) + 8)
+    axis = rng.standard_normal(3)
+    axis /= np.linalg.norm(axis)
+    at = np.moveaxis(np.indices((n,) * 3), 0, -1) - (n - 1) / 2 + rng.uniform(-0.5, 0.5, 3)
+    height = at @ axis
+    out = np.linalg.norm(at - height[..., None] * axis, axis=-1) - radius
+    return np.hypot(height, out) < width
+
+
+def lattice_of_balls(period, ball, tube_radius, count=2):
+    """A cubic lattice of balls that tubes along the axes join."""
+    at = (np.indices((period * count,) * 3) + 0.5) % period - period / 2
+    mask = (at**2).sum(axis=0) < ball**2
+    for axis in range(3):
+        mask |= (np.delete(at, axis, axis=0) ** 2).sum(axis=0) < tube_radius**2
+    return mask

@@ -10,10 +10,11 @@ import pytest
 
 from cryolith import _core
 from cryolith.detect import blobs
-from cryolith.detect._blob_fit import BlobFit, Blobs
+from cryolith.detect._blob_fit import BlobFit
 from cryolith.detect._calls import benjamini_hochberg, decoy_rate
-from cryolith.detect._filter_bank import make_bank
-from cryolith.detect._imaging import Plain, Projected, gaussian_blobs
+from cryolith.detect._filter_bank import blob_reference, make_bank
+from cryolith.detect._gaussian_blobs import Blobs, gaussian_blobs
+from cryolith.detect._imaging import Plain, Projected
 from cryolith.detect._spectrum import Spectra, fitted_noise, measured_noise
 from cryolith.errors import Cancelled, InputError
 from cryolith.metrics import NoisePower
@@ -68,7 +69,8 @@ def test_noise_alone_makes_as_many_extrema_as_expected() -> None:
     observed, expected = 0, 0.0
     spectra = Spectra((N, N, N), 1, None)
     power = np.ones(spectra.terms, np.float32)
-    bank = make_bank(spectra, Plain(spectra, None), SIZES * 0.7, power, "matched")
+    reference = blob_reference(spectra, Plain(spectra, None), SIZES * 0.7, "matched")
+    bank = make_bank(spectra, reference, SIZES * 0.7, power, "matched")
     for seed in range(20):
         base = spectra.forward(white(np.random.default_rng(seed))) * bank.weight
         peaks, spread = bank.extrema(base, 6)
@@ -111,9 +113,10 @@ class Tilted:
 
 def test_the_joint_fit_ends_at_the_truth_without_noise(rng: np.random.Generator) -> None:
     spectra, series = Spectra((N, N, N), 1, None), Tilted()
-    imaging = Projected(series.geometry, series.pixels, series.solve, "tilts", 1, None)
+    imaging = Projected(spectra, series.geometry, series.pixels, series.solve, "tilts")
     noise = imaging.planned_noise((N, N, N), 3)
-    bank = make_bank(spectra, imaging, SIZES, measured_noise(spectra, noise), "matched")
+    reference = blob_reference(spectra, imaging, SIZES, "matched")
+    bank = make_bank(spectra, reference, SIZES, measured_noise(spectra, noise), "matched")
     fit = BlobFit(bank, imaging, imaging.show(planted()).both)
     start = Blobs(
         places=PLACES + rng.normal(0, 0.4, PLACES.shape), sizes=WIDTHS * 1.1, heights=HEIGHTS * 0.9

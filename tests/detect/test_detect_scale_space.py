@@ -14,6 +14,10 @@ SHAPES = [(11, 12, 13), (12, 10, 14)]
 DECAYS = np.array([0.4, 1.0, 2.2])
 
 
+def scratch(shape: tuple[int, int, int], scales: int) -> np.ndarray:
+    return np.empty((scales, *shape[:2], 2 * (shape[2] // 2 + 1)), np.float32)
+
+
 def spectrum(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
     return np.fft.rfftn(rng.standard_normal(shape)).astype(np.complex64)
 
@@ -28,7 +32,9 @@ def test_extrema_are_those_of_the_definition(
     )
     expected = reference.extrema(fields, 2, 0.5)
     assert len(expected) > 10
-    peaks, share = _core.scale_space_maxima(base, shape[2], DECAYS, gains, 2, 0.5, 0.3)
+    peaks, share = _core.scale_space_maxima(
+        base, shape[2], DECAYS, gains, scratch(shape, 3), 2, 0.5, 0.3
+    )
     assert len(peaks) == len(expected)
     for peak, (s, *at) in zip(peaks, expected, strict=True):
         # The quadratic moves an extremum by a cell at most.
@@ -43,7 +49,8 @@ def test_extrema_have_the_same_bytes_for_any_threads(rng: np.random.Generator) -
     shape = (20, 18, 40)
     base, gains = spectrum(shape, rng), np.array([3.0, 5.0, 9.0])
     one, three = (
-        _core.scale_space_maxima(base, 40, DECAYS, gains, 1, 0.5, 0.3, threads=t) for t in (1, 3)
+        _core.scale_space_maxima(base, 40, DECAYS, gains, scratch(shape, 3), 1, 0.5, 0.3, threads=t)
+        for t in (1, 3)
     )
     assert one[0].tobytes() == three[0].tobytes()
     assert one[1].tobytes() == three[1].tobytes()
@@ -56,7 +63,8 @@ def test_a_quadratic_is_refined_exactly() -> None:
     waves = [np.cos(k * (np.arange(n) - c)) for c in at]
     volume = waves[0][:, None, None] + waves[1][:, None] + waves[2]
     base = np.fft.rfftn(volume).astype(np.complex64)
-    peaks, _ = _core.scale_space_maxima(base, n, np.array([0.1]), np.ones(1), 8, 2.9, 0.1)
+    fields = scratch((n, n, n), 1)
+    peaks, _ = _core.scale_space_maxima(base, n, np.array([0.1]), np.ones(1), fields, 8, 2.9, 0.1)
     assert len(peaks) == 1
     np.testing.assert_allclose(peaks[0, 2:], at, atol=2e-3)
 
@@ -79,8 +87,12 @@ def test_gaussian_samples_equal_the_definition(rng: np.random.Generator) -> None
     values = rng.standard_normal((9, 14, 11)).astype(np.float32)
     places = np.array([[4.2, 6.9, 5.5], [0.1, 13.8, -0.4], [8.9, 0.0, 10.3]])
     widths = np.array([0.8, 1.3, 1.7])
-    found = np.empty((3, 7))
-    _core.gaussian_samples(values, places, widths, found)
+    found, padded = np.empty((3, 7)), np.empty((3, 7))
+    _core.gaussian_samples(values, 11, places, widths, found)
+    _core.gaussian_samples(
+        np.pad(values, ((0, 0), (0, 0), (0, 3)), constant_values=np.nan), 11, places, widths, padded
+    )
+    assert found.tobytes() == padded.tobytes()
     for row, place, width in zip(found, places, widths, strict=True):
         np.testing.assert_allclose(row, reference.gaussian_sample(values, place, width), atol=1e-12)
 
@@ -88,7 +100,7 @@ def test_gaussian_samples_equal_the_definition(rng: np.random.Generator) -> None
 def test_gaussians_are_added_in_place() -> None:
     volume = np.ones((20, 22, 24), np.float32)
     place, width = np.array([[9.3, 10.6, 2.1]]), np.array([1.4])
-    _core.add_gaussians(place, width, np.array([-2.0]), volume, threads=3)
+    _core.add_gaussians(place, width, np.array([-2.0]), volume, 24, threads=3)
     z, y, x = np.ogrid[:20, :22, :24]
     square = (z - 9.3) ** 2 + (y - 10.6) ** 2 + (x - 2.1) ** 2
     # Cut at five standard deviations: exp(-12.5) of the height.
@@ -96,16 +108,22 @@ def test_gaussians_are_added_in_place() -> None:
 
 
 def test_wrong_shapes_are_refused_by_name(rng: np.random.Generator) -> None:
-    base = spectrum((8, 8, 8), rng)
+    base, fields = spectrum((8, 8, 8), rng), scratch((8, 8, 8), 3)
     with pytest.raises(InputError, match="margin: found 4"):
-        _core.scale_space_maxima(base, 8, DECAYS, np.ones(3), 4, 1.0, 0.3)
+        _core.scale_space_maxima(base, 8, DECAYS, np.ones(3), fields, 4, 1.0, 0.3)
     with pytest.raises(InputError, match="gains, share: found 2"):
-        _core.scale_space_maxima(base, 8, DECAYS, np.ones(2), 2, 1.0, 0.3)
+        _core.scale_space_maxima(base, 8, DECAYS, np.ones(2), fields, 2, 1.0, 0.3)
     with pytest.raises(InputError, match="base: found 5 terms"):
-        _core.scale_space_maxima(base, 12, DECAYS, np.ones(3), 2, 1.0, 0.3)
+        _core.scale_space_maxima(base, 12, DECAYS, np.ones(3), fields, 2, 1.0, 0.3)
+    with pytest.raises(InputError, match="fields: found 2 along axis 0, expected 3"):
+        _core.scale_space_maxima(base, 8, DECAYS, np.ones(3), fields[:2], 2, 1.0, 0.3)
+    with pytest.raises(InputError, match="nx: found 9, expected 1 to 8"):
+        _core.add_gaussians(
+            np.zeros((1, 3)), np.ones(1), np.ones(1), np.zeros((8, 8, 8), np.float32), 9
+        )
     with pytest.raises(InputError, match="sums: found"):
         _core.spectrum_sums(np.ones((8, 8, 5), np.float32), 8, np.empty((4, 3)))
     with pytest.raises(InputError, match="widths: found -1"):
         _core.gaussian_samples(
-            np.ones((8, 8, 8), np.float32), np.zeros((1, 3)), -np.ones(1), np.empty((1, 7))
+            np.ones((8, 8, 8), np.float32), 8, np.zeros((1, 3)), -np.ones(1), np.empty((1, 7))
         )

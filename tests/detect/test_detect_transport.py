@@ -69,6 +69,26 @@ def test_the_error_of_a_tortuosity_holds_what_is_left_to_gain():
         assert few.error > 1e-4 * few.tortuosity
 
 
+def test_the_sampling_error_of_a_tortuosity_is_that_of_its_scatter():
+    rng = np.random.default_rng(12)
+    found = [
+        tortuosity(~balls(rng, (36,) * 3, (1, 1, 1), 3, 0.5), "x", sampling=True) for _ in range(30)
+    ]
+    # The mean of 30 scatters by 13 % of itself; sigma is too small by 7 to 30 %, as told.
+    ratio = np.mean([f.sigma for f in found]) / np.std([f.tortuosity for f in found], ddof=1)
+    assert 0.6 < ratio < 1.2
+    assert np.isnan(tortuosity(np.ones((6, 6, 6), bool), "x").sigma)
+    assert tortuosity(np.ones((6, 6, 6), bool), "x", sampling=True).sigma == pytest.approx(
+        0, abs=1e-12
+    )
+
+
+def test_threads_do_not_change_a_tortuosity():
+    pores = ~balls(np.random.default_rng(13), (30, 31, 33), (1, 1, 1), 3, 0.5)
+    one = tortuosity(pores, "y", threads=1, sampling=True)
+    assert tortuosity(pores, "y", threads=3, sampling=True) == one
+
+
 def test_layers_lead_along_and_not_across():
     mask = (np.arange(12) % 4 < 2)[:, None, None] & np.ones((12, 10, 8), bool)
     assert percolates(mask)["percolates"].tolist() == [False, True, True]

@@ -10,31 +10,69 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cryolith import Defects
+from cryolith import Defects, Provenance
 from cryolith.errors import FileFormatError
 from cryolith.files import check, read_defects, read_tilt_series, sample_path, write_defects
 
 
 def example() -> Defects:
+    rng = np.random.default_rng(1)
     return Defects(
         particles={"id": np.arange(2), "diameter_nm": np.array([0.1, np.nan])},
         layers={"material": np.array(["bright", "dark"])},
         thresholds={"low": 1 / 3},
         notes=("a note",),
+        tables={
+            "blobs": {
+                "z_nm": np.array([1.0, -np.inf, np.inf]),
+                "significance": np.array([0.1, 3, 4], "f4"),
+                "sign": np.array([1, -1, 1], np.int8),
+                "seen": np.array([True, False, True]),
+            },
+            "tubes": {"length_nm": np.zeros(0, "f4"), "name": np.zeros(0, "U3")},
+        },
+        covariances={"blobs": rng.normal(size=(3, 3, 3))},
+        pixel_size=6.72,
+        provenance=Provenance(
+            made_by="test", version="1.0", settings={"a": [1, None]}, inputs={"v.mrc": "ab"}
+        ),
     )
 
 
 def test_round_trip(tmp_path: Path) -> None:
     write_defects(tmp_path / "d.json", example())
     got = read_defects(tmp_path / "d.json")
-    for name in ("particles", "voids", "layers"):
-        assert list(getattr(got, name)) == list(getattr(example(), name))
-        for key, column in getattr(example(), name).items():
-            assert np.array_equal(
-                getattr(got, name)[key], column, equal_nan=column.dtype.kind == "f"
-            )
-    assert got.thresholds == example().thresholds
-    assert got.notes == example().notes
+    assert list(got.all_tables) == list(example().all_tables)
+    for name, table in example().all_tables.items():
+        assert list(got.table(name)) == list(table)
+        for key, column in table.items():
+            same = got.table(name)[key]
+            assert same.dtype == column.dtype
+            assert np.array_equal(same, column, equal_nan=column.dtype.kind == "f")
+    for part in ("thresholds", "notes", "pixel_size", "provenance"):
+        assert getattr(got, part) == getattr(example(), part)
+    assert np.array_equal(got.covariances["blobs"], example().covariances["blobs"])
+    first = (tmp_path / "d.json").read_bytes()
+    write_defects(tmp_path / "d.json", got)
+    assert (tmp_path / "d.json").read_bytes() == first
+
+
+def test_units_stand_in_the_file(tmp_path: Path) -> None:
+    write_defects(tmp_path / "d.json", example())
+    units = json.loads((tmp_path / "d.json").read_text())["units"]
+    assert units["blobs"] == {"z_nm": "nm"}
+    assert units["particles"] == {"diameter_nm": "nm"}
+
+
+def test_files_of_the_first_schema_are_read(tmp_path: Path) -> None:
+    (tmp_path / "d.json").write_text(
+        '{"schema": "cryolith defects 1", "layers": {}, "voids": {"a_nm": [1.5, null]}, '
+        '"particles": {"label": [1, 2]}, "thresholds": {"low": 0.5}, "notes": ["n"]}'
+    )
+    got = read_defects(tmp_path / "d.json")
+    assert np.array_equal(got.voids["a_nm"], [1.5, np.nan], equal_nan=True)
+    assert got.particles["label"].tolist() == [1, 2]
+    assert got.tables == {}
 
 
 BAD: list[tuple[str, Any, str]] = [
@@ -46,6 +84,9 @@ BAD: list[tuple[str, Any, str]] = [
         "tables: found ValueError",
     ),
     ("notes a number", lambda v: v.update(notes=3), "tables: found TypeError"),
+    ("no types", lambda v: v.pop("dtypes"), "tables: found KeyError"),
+    ("unknown type", lambda v: v["dtypes"]["blobs"].update(z_nm="f9"), "tables: found TypeError"),
+    ("covariances", lambda v: v["covariances"].update(blobs=[1.0]), "tables: found ValueError"),
     ("another schema", lambda v: v.update(schema="defects 9"), "schema: found 'defects 9'"),
 ]
 

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tables: CSV always, Parquet where pandas is."""
+"""Tables: CSV always, Parquet where pyarrow is."""
 
 from __future__ import annotations
 
 import csv
 import sys
-import types
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryolith.errors import InputError
-from cryolith.files import write_table
+from cryolith.errors import FileFormatError, InputError
+from cryolith.files import read_table, write_table
 
 TABLE = {
     "id": np.array([1, 2, 3]),
@@ -42,28 +41,89 @@ def test_csv(tmp_path: Path) -> None:
             assert list(column) == [str(value) for value in expected]
 
 
-def test_parquet(tmp_path: Path) -> None:
-    pandas = pytest.importorskip("pandas", reason="Parquet is an extra: pip install '.[parquet]'")
-    pytest.importorskip("pyarrow", reason="Parquet is an extra: pip install '.[parquet]'")
+def test_parquet_keeps_types_and_says_units(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pip install '.[parquet]'")
     write_table(tmp_path / "t.parquet", TABLE)
-    got = pandas.read_parquet(tmp_path / "t.parquet")
-    assert list(got.columns) == list(TABLE)
+    got = read_table(tmp_path / "t.parquet")
+    assert list(got) == list(TABLE)
     for name, column in TABLE.items():
+        assert got[name].dtype == column.dtype
         assert np.array_equal(got[name], column, equal_nan=column.dtype.kind == "f")
+    schema = parquet.read_schema(tmp_path / "t.parquet")
+    units = {field.name: field.metadata for field in schema}
+    assert units["diameter_nm"] == {b"unit": b"nm"}
+    assert units["id"] is None
+
+
+def test_parquet_is_the_same_bytes_again_also_from_pandas(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="pip install '.[parquet]'")
+    pandas = pytest.importorskip("pandas")
+    write_table(tmp_path / "t.parquet", TABLE)
     first = (tmp_path / "t.parquet").read_bytes()
     write_table(tmp_path / "t.parquet", pandas.DataFrame(TABLE))
     assert (tmp_path / "t.parquet").read_bytes() == first
+    assert len(pandas.read_parquet(tmp_path / "t.parquet")) == 3
 
 
-@pytest.mark.parametrize("absent", ["pandas", "pyarrow"])
-def test_parquet_without_its_packages(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, absent: str
-) -> None:
-    for name in ("pandas", "pyarrow"):  # the other one is there, whether it is installed or not
-        monkeypatch.setitem(sys.modules, name, None if name == absent else types.ModuleType(name))
-    with pytest.raises(InputError, match=f"because {absent} is not installed; pip install"):
+def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(InputError, match="because pyarrow is not installed; pip install"):
         write_table(tmp_path / "t.parquet", TABLE)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_csv_reads_back(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.csv", TABLE)
+    got = read_table(tmp_path / "t.csv")
+    assert list(got) == list(TABLE)
+    for name, column in TABLE.items():
+        expected = column.astype("f8") if name == "diameter_nm" else column
+        assert got[name].dtype.kind == column.dtype.kind
+        same = got[name].astype(column.dtype)
+        assert np.array_equal(same, expected, equal_nan=column.dtype.kind == "f")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_empty_tables_read_back(tmp_path: Path, suffix: str) -> None:
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow", reason="pip install '.[parquet]'")
+    path = tmp_path / f"t{suffix}"
+    write_table(path, {"a_nm": np.zeros(0), "b": np.zeros(0, np.int64)})
+    got = read_table(path)
+    assert list(got) == ["a_nm", "b"]
+    assert [len(column) for column in got.values()] == [0, 0]
+    write_table(path, {})
+    assert read_table(path) == {}
+
+
+def test_words_that_only_look_like_numbers_stay_words(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.csv", {"a": np.array(["1_000", "2"]), "b": [1, 2], "c": [1.0, 2.0]})
+    got = read_table(tmp_path / "t.csv")
+    assert got["a"].tolist() == ["1_000", "2"]
+    assert got["b"].dtype == np.int64
+    assert got["c"].dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("t.csv", b"a,b\n1\n", "row 2: found 1 values, expected 2"),
+        ("t.csv", b"a,a\n1,2\n", "a column twice"),
+        ("t.csv", b"a\n\0\n", "binary data"),
+        ("t.parquet", b"PAR1 and nothing else", "expected Parquet"),
+        ("none.csv", None, "no such file"),
+    ],
+)
+def test_damaged_tables_are_one_error(
+    tmp_path: Path, name: str, content: bytes | None, words: str
+) -> None:
+    if name.endswith(".parquet"):
+        pytest.importorskip("pyarrow", reason="pip install '.[parquet]'")
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(FileFormatError) as caught:
+        read_table(tmp_path / name)
+    assert words in str(caught.value)
 
 
 BAD: list[tuple[str, Any, str, str]] = [

@@ -167,3 +167,52 @@ def local_thickness(mask, spacing=(1.0, 1.0, 1.0), border=False):
         held = squares * (1 + 1e-9) < radius**2  # the nearest background voxel is not
         out[held] = np.maximum(out[held], 2 * radius)
     return out.reshape(mask.shape)
+
+
+def cheapest(costs, alone):
+    """Least sum of costs of rows that take a column of their own or pay for staying alone, of all ways."""
+    if not len(costs):
+        return 0.0
+    best = alone[0] + cheapest(costs[1:], alone[1:])
+    for column in np.flatnonzero(np.isfinite(costs[0])):
+        rest = costs[1:].copy()
+        rest[:, column] = np.inf
+        best = min(best, costs[0, column] + cheapest(rest, alone[1:]))
+    return best
+
+
+def walker_chances(values, seeds, beta, least=1e-6):
+    """Chances (n_labels, ...) of a random walker to meet the seeds of each label first, by dense equations."""
+    open_ = np.isfinite(values)
+    places = np.argwhere(np.ones(values.shape, bool))
+    flat, marks, way = values.ravel(), seeds.ravel(), open_.ravel()
+    apart = np.abs(places[:, None] - places).sum(axis=2)
+    with np.errstate(invalid="ignore"):
+        weight = np.exp(-beta * (flat[:, None] - flat) ** 2) + least
+    weight = np.where((apart == 1) & way[:, None] & way, weight, 0)
+    laplacian = np.diag(weight.sum(axis=1)) - weight
+    unknown = (marks == 0) & way
+    inner, out = laplacian[np.ix_(unknown, unknown)], []
+    for label in np.unique(marks[(marks > 0) & way]):
+        mine = (marks == label) & way
+        chance = mine.astype(float)
+        # Least squares: an island without seeds has no equation, and gets 0.
+        chance[unknown] = np.linalg.lstsq(
+            inner, weight[np.ix_(unknown, mine)].sum(axis=1), rcond=None
+        )[0]
+        out.append(chance.reshape(values.shape))
+    return np.array(out)
+
+
+def local_threshold(values, radius, method, k, spread=None):
+    """Thresholds from the mean and standard deviation of each window, one by one."""
+    out = np.empty(values.shape)
+    for place in np.ndindex(values.shape):
+        window = values[tuple(slice(max(c - radius, 0), c + radius + 1) for c in place)]
+        window = window[np.isfinite(window)].astype(float)
+        if not window.size:
+            out[place] = np.nan
+            continue
+        mean, sd = window.mean(), window.std()
+        out[place] = mean + k * sd if method != "sauvola" else mean * (1 + k * (sd / spread - 1))
+    return out

@@ -67,7 +67,7 @@ def spectrum_sums(weight: np.ndarray, nx: int, bins: int) -> np.ndarray:
 def gaussian_sample(values: np.ndarray, place: np.ndarray, width: float) -> np.ndarray:
     """Return the periodic field times a Gaussian about ``place``, with its slopes and second derivatives by place."""
     out = np.zeros(7)
-    reach = math.ceil(5 * width) + 1
+    reach = math.ceil(4.5 * width) + 1
     middle = np.floor(place).astype(int)
     for d in itertools.product(range(-reach, reach + 2), repeat=3):
         at = middle + d

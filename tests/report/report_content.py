@@ -83,9 +83,25 @@ def make_defects(shape: tuple[int, int, int] = (24, 40, 32)) -> Defects:
             "sigma_roughness_nm": np.array([0.3, np.nan]),
         },
         labels=labels,
+        tables={"blobs": make_blobs()},
         thresholds={"particles": 1.31},
         notes=("Voids below 27 voxels are not counted.",),
     )
+
+
+def make_blobs() -> dict[str, Any]:
+    """As of ``detect.blobs``: places from the centre of the volume, errors, q-values."""
+    rng = np.random.default_rng(9)
+    n = 20
+    table: dict[str, Any] = {f"{a}_nm": rng.uniform(-20, 20, n) for a in "zyx"}
+    table |= {f"sigma_{a}_nm": rng.uniform(0.1, 0.5, n) for a in "zyx"}
+    table |= {
+        "diameter_nm": rng.uniform(4, 12, n),
+        "sigma_diameter_nm": rng.uniform(0.2, 1.0, n),
+        "significance": np.sort(rng.uniform(4, 12, n)),
+        "q_value": np.sort(rng.uniform(0, 0.05, n))[::-1],
+    }
+    return table
 
 
 def make_correlation() -> metrics.Fsc:

@@ -54,7 +54,7 @@ def test_all_pictures_show_and_nothing_is_logged_or_fetched(driver, report):
         "return [...document.querySelectorAll('.diagram svg')].map(s => {"
         "const b = s.getBoundingClientRect(); return [b.width, b.height, s.innerHTML.length]})"
     )
-    assert len(diagrams) == 7
+    assert len(diagrams) == 8
     assert all(w > 300 and h > 100 and n > 2000 for w, h, n in diagrams)
     assert driver.get_log("browser") == []
     events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 import xml.etree.ElementTree
@@ -38,6 +39,9 @@ def _paints() -> dict[str, figures.Paint]:
             np.array([3.0, 4.0]), np.array([0.1, np.nan]), "diameter (nm)", "voids"
         ),
         "many": figures.sizes(rng.gamma(2, 2, 900), None, "diameter (nm)", "particles"),
+        "many with errors": figures.sizes(
+            rng.gamma(2, 2, 90), np.full(90, 0.3), "diameter (nm)", "blobs"
+        ),
         "same": figures.sizes(np.full(20, 3.0), None, "diameter (nm)", "particles"),
     }
 
@@ -94,3 +98,20 @@ def test_the_missing_wedge_is_named_and_a_full_range_has_none():
     wedge = "#ffb27a"  # the colour of the words in it
     assert wedge in figures.draw("a", figures.power(spectrum, 0.5, (-60.0, 60.0), "1/nm"))
     assert wedge not in figures.draw("a", figures.power(spectrum, 0.5, (-90.0, 90.0), "1/nm"))
+
+
+def test_the_error_of_a_bar_is_that_of_objects_that_may_lie_beside_it(rng):
+    """Against drawing the sizes again and again within their errors."""
+    sizes, sigma = rng.uniform(0, 10, 60), rng.uniform(0.1, 1.0, 60)
+    sigma[:3] = np.nan
+    bins = np.linspace(0, 10, 6)
+    draws = 20000
+    moved = sizes + np.nan_to_num(sigma) * rng.normal(size=(draws, 60))
+    counts = np.stack(
+        [((moved >= a) & (moved < b)).sum(axis=1) for a, b in itertools.pairwise(bins)]
+    )
+    expected = counts.std(axis=1)
+    got = figures._count_errors(sizes, sigma, bins)
+    # A standard deviation from n draws is known to 1 / sqrt(2 n); four times that.
+    assert np.allclose(got, expected, rtol=4 / np.sqrt(2 * draws))
+    assert figures._count_errors(sizes, np.zeros(60), bins).tolist() == [0.0] * 5

@@ -22,7 +22,7 @@ from cryolith.datamodel import Alignment, Defects, Source, TiltSeries, Volume
 from cryolith.errors import CryolithError, InputError
 from cryolith.report import ReportContent, judge, write_report
 
-TABLES = {"layers.csv", "voids.csv", "particles.csv", "tilts.csv", "fsc.csv"}
+TABLES = {"layers.csv", "voids.csv", "particles.csv", "blobs.csv", "tilts.csv", "fsc.csv"}
 FILES = {"report.html", "report.json", *TABLES}
 
 
@@ -268,6 +268,29 @@ def test_tables_without_rows_read_well(make_content, tmp_path):
     assert "No voids were found" in page
     assert "Layers were not looked for" in page
     assert "Range of tilts" in page
+
+
+def test_a_table_of_detections_shows_errors_and_rates(written):
+    content, folder = written
+    blobs = content.defects.tables["blobs"]
+    page = Page((folder / "report.html").read_text(encoding="utf-8"))
+    cells = [(c, v) for t, c, v in page.cells if t == "blobs"]
+    significance = [float(v) for c, v in cells if c == "significance"]
+    assert significance == sorted(blobs["significance"], reverse=True)
+    assert {"diameter_nm", "q_value", "z_nm"} <= {c for c, _ in cells}
+    assert "Blobs (20)" in page.text
+    assert "Sizes of all blobs; error bars" in page.text
+    assert "20 blobs" in page.text
+    assert 'class="found place"' in (folder / "report.html").read_text(encoding="utf-8")
+    facts = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert facts["detection"]["n_blobs"] == 20
+    assert len(facts["tables"]["blobs"]["q_value"]) == 20
+
+
+@pytest.mark.parametrize("name", ["tilts", "fsc", "../blobs", "Blobs"])
+def test_a_table_that_is_no_file_name_is_refused(make_content, name):
+    with pytest.raises(InputError, match=r"defects\.tables: found"):
+        make_content(defects=Defects(tables={name: {}}))
 
 
 def test_only_the_largest_rows_are_shown_and_the_rest_is_counted(make_content, tmp_path):

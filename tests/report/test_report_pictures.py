@@ -222,6 +222,33 @@ def test_planes_are_spread_over_the_depth_of_what_was_found():
     assert all(len(p.layers) == 2 for p in found)
 
 
+def test_found_places_are_circles_where_a_plane_cuts_them():
+    pixel = 20.0  # 2 nm; the middle of (20, 30, 40) voxels is (9.5, 14.5, 19.5)
+    volume = Volume(data=np.zeros((20, 30, 40), np.float32), pixel_size=pixel)
+    blobs = {
+        "z_nm": np.array([1.0, 7.0, np.nan]),  # voxels 10, 13
+        "y_nm": np.array([-9.0, 0.0, 0.0]),  # voxel 10
+        "x_nm": np.array([21.0, 0.0, 0.0]),  # voxel 30
+        "diameter_nm": np.array([20.0, 8.0, 8.0]),
+    }
+    defects = Defects(tables={"blobs": blobs})
+    (drawn,) = plane(volume, "xy", 13, WINDOW, defects).outlines
+    # 3 px off the middle of a ball of 5 px: a circle of 4 px around (30.5, 10.5); the other is cut in its middle.
+    assert drawn.kind == "place"
+    first, second = drawn.path.split("Z")[:2]
+    assert first == "M26.5 10.5a4.0 4.0 0 1 0 8.0 0a4.0 4.0 0 1 0 -8.0 0"
+    assert second.startswith("M18.0 15.0a2.0 2.0 ")
+    assert not plane(volume, "xy", 2, WINDOW, defects).outlines
+    odd = {f"{a}_nm": np.zeros(1) for a in "zyx"} | {"diameter_nm": np.array([9.26])}
+    (drawn,) = plane(volume, "xy", 9, WINDOW, Defects(tables={"blobs": odd})).outlines
+    # 2.26 px in this plane: the arcs end 4.6 px apart, twice their radius as written, not 4.5.
+    assert drawn.path == "M17.7 15.0a2.3 2.3 0 1 0 4.6 0a2.3 2.3 0 1 0 -4.6 0Z"
+    pixels = {f"{a}_px": np.array([5.0]) for a in "zyx"}
+    (drawn,) = plane(volume, "xy", 6, WINDOW, Defects(tables={"spots": pixels})).outlines
+    assert drawn.path.startswith("M4.0 5.5a1.5 1.5")
+    assert {p.index for p in spread_planes(volume, WINDOW, defects)} <= {10, 13}
+
+
 def test_fine_labels_are_outlined_coarser_but_not_lost(rng):
     labels = (rng.random((3, 900, 900)) < 0.01).astype(np.int32)
     labels[:, :450] = 0

@@ -13,7 +13,7 @@ from .coarse import across_along, correlate_outward, frame
 from .images import resample_images
 from .joint import Model, Pose, dot, solve
 
-__all__ = ["centred", "nearest_turn", "search_isolated", "search_slab"]
+__all__ = ["centred", "nearest_turn", "search_isolated", "search_slab", "uncut_rows"]
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -54,7 +54,7 @@ def _rows(images: Float32, shifts: Float64, axis_deg: float, threads: int) -> _R
     return _Rows(turned, good)
 
 
-def _uncut_rows(turned: Float32, inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def uncut_rows(turned: Float32, inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Which rows of images in the frame of the axis show all of the specimen that they cross, (n, rows).
 
     A row that leaves the image where there is specimen is cut: what is missing would look like a feature that
@@ -132,7 +132,7 @@ def centred(
         inside = _rows(everywhere, np.zeros((1, 2)), axis_deg, threads).images[0] > 0.5
         profiles = raw.sum(axis=2, dtype=np.float64)
         vu = across_along(shifts, axis_deg)
-        vu[:, 0] = profile_shifts(profiles, _uncut_rows(raw, inside), len(images) // 2)
+        vu[:, 0] = profile_shifts(profiles, uncut_rows(raw, inside), len(images) // 2)
         shifts = vu @ frame(axis_deg).T
     rows = _rows(images, shifts, axis_deg, threads)
     a = rows.images[:, rows.good].sum(axis=1, dtype=np.float64)

@@ -30,6 +30,8 @@ Float64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 
 _REACH = 1.6  # radii of a bead that a filter and a fit look at
+_RIM = 1.2  # radii: where a bead ends
+_LEAST_SEEN = 0.6  # of a window that is fitted
 _STEP = 0.25  # px between the samples of a profile
 _SOFT = 0.25  # exponent of the first profile: between a disc (0) and the chord of a sphere (1 / 2)
 _BLOCK = 16
@@ -249,17 +251,19 @@ def fit_spots(
     profile: Profile,
     noise: Noise,
     rounds: int = FIT_ROUNDS,
+    others: Float64 | None = None,
 ) -> Fits:
     """Fit a bead on a plane to the window around each place, weighted by the noise of the fitted model.
 
     The error is that of the weighted least squares (Fisher information for known noise). Where a fit leaves its
-    window, sigma is infinite.
+    window, or little of that is seen, sigma is infinite. Pixels of ``others`` (k, m, 2), the beads beside each (NaN
+    where there is none), are not looked at: where two overlap they do not add up, whatever is opaque.
     """
-    corner, dy, dx, data = _windows(image, start, profile)
+    corner, dy, dx, data = _windows(image, start, profile, others)
     seen, count = np.isfinite(data), len(start)
     data = np.where(seen, data, 0.0)
     offset = start - corner
-    ring = seen & (np.hypot(dy, dx) > 1.2 * profile.radius_px)
+    ring = seen & (np.hypot(dy, dx) > _RIM * profile.radius_px)
     usual = (data * ring).sum(1) / np.maximum(ring.sum(1), 1)
     quiet = noise.variance(usual)[:, None]
     coefficients = np.zeros((count, 4))
@@ -281,7 +285,9 @@ def fit_spots(
     sigma = np.sqrt((inverse[:, 4, 4] + inverse[:, 5, 5]) / 2)
     return Fits(
         places=corner + offset,
-        sigma=np.where(lost | (seen.mean(axis=1) < 0.6) | ~np.isfinite(sigma), np.inf, sigma),
+        sigma=np.where(
+            lost | (seen.mean(axis=1) < _LEAST_SEEN) | ~np.isfinite(sigma), np.inf, sigma
+        ),
         amplitude=amplitude,
         sigma_amplitude=np.sqrt(inverse[:, 0, 0]),
         plane=coefficients[:, 1:4],
@@ -292,9 +298,15 @@ def fit_spots(
 
 
 def _windows(
-    image: npt.NDArray[np.float32], places: Float64, profile: Profile
+    image: npt.NDArray[np.float32],
+    places: Float64,
+    profile: Profile,
+    others: Float64 | None = None,
 ) -> tuple[npt.NDArray[np.int64], Float64, Float64, Float64]:
-    """Nearest pixels (k, 2) of places, offsets of the pixels of a round window, and their values (k, pixels)."""
+    """Nearest pixels (k, 2) of places, offsets of the pixels of a round window, and their values (k, pixels).
+
+    What is not seen is NaN: beyond the image, and the pixels of ``others``.
+    """
     k = profile.reach
     wide = np.pad(image.astype(np.float64), k + 1, constant_values=np.nan)
     dy, dx = np.mgrid[-k : k + 1, -k : k + 1]
@@ -302,6 +314,10 @@ def _windows(
     dy, dx = dy[window], dx[window]
     corner = np.clip(np.rint(places).astype(np.int64), 0, np.array(image.shape) - 1)
     data = wide[corner[:, :1] + dy + k + 1, corner[:, 1:] + dx + k + 1]
+    if others is not None:
+        away = others - corner[:, None]
+        near = np.hypot(away[..., :1] - dy, away[..., 1:] - dx) < _RIM * profile.radius_px
+        data[near.any(axis=1)] = np.nan
     return corner, dy.astype(np.float64), dx.astype(np.float64), data
 
 

@@ -30,7 +30,8 @@ _FAINTEST = 0.4  # of a bead's brightness: what is weaker is not fitted
 _STEP_REACH = 0.125  # of the edge: largest shift from an image to the next
 _PLACING_ROUNDS = 2
 _GATE = 0.3  # radii: farthest that a bead is placed from where it is predicted
-_OVERLAP = 1.3  # diameters between two beads: nearer, neither is used
+_OVERLAP = 1.3  # diameters between two beads: nearer, the profile is not measured on them
+_HIDDEN = 0.5  # diameters: nearer, neither of two beads is used
 _GROUPS = 5  # of neighbouring tilts, over which the shape of a bead is looked at
 # Growth and stretch of a bead, root mean square over the groups: 0.000 to 0.024 for beads of simulated series, 0.038
 # and up for what looked like beads in series without any.
@@ -201,7 +202,7 @@ def _half_width(profile: Profile) -> float:
 def _placed(
     series: _Series, kind: Kind, view: View, points: Float64, profile: Profile, *, wide: bool
 ) -> _Placed:
-    """Fit a bead wherever one is predicted alone and whole; measure the profile anew on all of them."""
+    """Fit a bead wherever one is predicted; measure the profile anew on those that are alone and whole."""
     n, m = len(series.angles_deg), len(points)
     places, sigma = np.full((n, m, 2), np.nan), np.full((n, m), np.nan)
     amplitude, shape, doubt = (
@@ -214,11 +215,17 @@ def _placed(
     gate = _GATE * profile.radius_px * (2 if wide else 1)
     for i in range(n):
         series.stopped()
-        use = _alone(seen[i], series.shape, profile.radius_px)
+        use, alone, others = _visible(seen[i], series.shape, profile.radius_px)
         if not use.any():
             continue
         image = series.image(i)
-        fits = fit_spots(image, seen[i, use] + series.centre, profile, series.noises[i])
+        fits = fit_spots(
+            image,
+            seen[i, use] + series.centre,
+            profile,
+            series.noises[i],
+            others=others[use] + series.centre,
+        )
         away = np.linalg.norm(fits.places - series.centre - seen[i, use], axis=1)
         good = (away < gate + 4 * fits.sigma) & round_spots(fits, kind.sign, kind.amplitude)
         at = np.flatnonzero(use)[good]
@@ -227,7 +234,7 @@ def _placed(
         sigma[i, at] = fits.sigma[good] * np.sqrt(np.maximum(fits.misfit[good], 1))
         amplitude[i, at], shape[i, at] = fits.amplitude[good], fits.shape[good]
         doubt[i, at] = fits.sigma_shape[good]
-        sums.add(image, fits, good)
+        sums.add(image, fits, good & alone[use])
     return _Placed(
         places=places,
         sigma=sigma,
@@ -238,13 +245,14 @@ def _placed(
     )
 
 
-def _alone(seen: Float64, shape: tuple[int, int], radius: float) -> Bool:
-    """Which of the places (m, 2) are whole inside the image and away from all others."""
-    inside = (np.abs(seen) < (np.array(shape) - 1) / 2 - radius).all(axis=-1)
-    apart = np.linalg.norm(seen[:, None] - seen[None], axis=-1) + np.diag(
-        np.full(len(seen), np.inf)
-    )
-    return np.asarray(inside & (apart.min(axis=1) > 2 * _OVERLAP * radius))
+def _visible(seen: Float64, shape: tuple[int, int], radius: float) -> tuple[Bool, Bool, Float64]:
+    """Which of the places (m, 2) can be fitted, which are whole and alone, and the other places (m, m, 2) at each."""
+    own = np.eye(len(seen), dtype=bool)
+    others = np.where(own[..., None], np.nan, seen[None])
+    nearest = np.where(own, np.inf, np.linalg.norm(seen[:, None] - seen[None], axis=-1)).min(axis=1)
+    left = ((np.array(shape) - 1) / 2 - np.abs(seen)).min(axis=1)
+    alone = (left > radius) & (nearest > 2 * _OVERLAP * radius)
+    return (left > 0) & (nearest > 2 * _HIDDEN * radius), alone, others
 
 
 def _are_beads(series: _Series, placed: _Placed, view: View, points: Float64) -> Bool:

@@ -7,55 +7,20 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from .. import _core
 from ._filter_bank import FilterBank
-from ._imaging import Imaging, Shown, gaussian_blobs
+from ._gaussian_blobs import Blobs
+from ._imaging import Imaging
 from ._inputs import Float32, Float64
-from ._spectrum import Spectra
+from ._spectrum import Complex64, Spectra
 
-__all__ = ["BlobFit", "Blobs", "Errors", "Step"]
+__all__ = ["BlobFit", "Errors", "Step"]
 
 _STEP = 0.5  # of a blob's size: the farthest it moves at once
 _STEP_SIZE = 0.2  # of log size
 # Fitting ends where a step raises twice the log likelihood of nine blobs in ten by less than this: a move of 0.2 sigma.
 _SETTLED, _SETTLED_SHARE = 0.04, 0.9
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Blobs:
-    """Gaussian blobs: (n, 3) places z, y, x [voxel], (n,) sizes (standard deviations) [px] and signed peak values."""
-
-    places: Float64
-    sizes: Float64
-    heights: Float64
-
-    def __len__(self) -> int:
-        return len(self.sizes)
-
-    def pick(self, index: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Blobs:
-        """Return some of them."""
-        return Blobs(
-            places=self.places[index], sizes=self.sizes[index], heights=self.heights[index]
-        )
-
-    def joined(self, more: Blobs) -> Blobs:
-        """Return these and others."""
-        return Blobs(
-            places=np.concatenate([self.places, more.places]),
-            sizes=np.concatenate([self.sizes, more.sizes]),
-            heights=np.concatenate([self.heights, more.heights]),
-        )
-
-    def negative(self) -> Blobs:
-        """Return blobs that cancel these."""
-        return Blobs(places=self.places, sizes=self.sizes, heights=-self.heights)
-
-    @classmethod
-    def none(cls) -> Blobs:
-        """Return no blobs."""
-        return cls(places=np.empty((0, 3)), sizes=np.empty(0), heights=np.empty(0))
 
 
 class Step(NamedTuple):
@@ -87,26 +52,32 @@ class BlobFit:
     """
 
     def __init__(self, bank: FilterBank, imaging: Imaging, volume: Float32) -> None:
-        self.bank, self.imaging, self.volume = bank, imaging, volume
+        self.bank, self.imaging = bank, imaging
         self.spectra: Spectra = bank.spectra
+        held = imaging.held()
+        self.seen = bank.weight if held is None else bank.weight * held
+        self.base = self.filtered(volume)
+        self._work = self.spectra.padded()
+        self._noise = _MomentTable(bank, bank.noise_sums)
+        self._response = _MomentTable(bank, bank.response_sums)
 
-    def shown(self, blobs: Blobs) -> Shown:
-        """Return what the reconstruction shows of ``blobs``."""
-        spectra = self.spectra
-        volume = gaussian_blobs(
-            spectra.shape, blobs.places, blobs.sizes, blobs.heights, spectra.threads, spectra.cancel
-        )
-        return self.imaging.show(volume)
-
-    def residual(self, blobs: Blobs) -> Float32:
-        """Return the volume without ``blobs``."""
-        return self.volume - self.shown(blobs).both if len(blobs) else self.volume
-
-    def filtered(self, volume: Float32) -> Float32:
-        """Return a volume behind the filter that all sizes have in common."""
+    def filtered(self, volume: Float32) -> Complex64:
+        """Return the spectrum of a volume behind the filter that all sizes have in common."""
         spectrum = self.spectra.forward(volume)
         spectrum *= self.bank.weight
-        return self.spectra.inverse(spectrum)
+        return spectrum
+
+    def without(self, base: Complex64, blobs: Blobs) -> Complex64:
+        """Return a filtered spectrum less that of ``blobs``, in scratch that the next call takes again."""
+        if not len(blobs):
+            rest = self._work.view(np.complex64)
+            rest[...] = base
+            return rest
+        self.imaging.draw(blobs, self._work)
+        rest = self.spectra.forward(self._work)
+        rest *= self.seen
+        np.subtract(base, rest, out=rest)
+        return rest
 
     def refit(self, blobs: Blobs, rounds: int) -> Step:
         """Take Gauss-Newton steps with all blobs at once, ``rounds`` at most, until they have settled.
@@ -118,11 +89,12 @@ class BlobFit:
         for _ in range(rounds):
             if found.settled:
                 break
-            found = self.step(found.blobs, self.filtered(self.residual(found.blobs)))
+            found = self.step(found.blobs, self.without(self.base, found.blobs))
         return found
 
-    def step(self, blobs: Blobs, filtered: Float32) -> Step:
-        """Take one step from the filtered residual of ``blobs``."""
+    def step(self, blobs: Blobs, rest: Complex64) -> Step:
+        """Take one step from what :meth:`without` ``blobs`` is left; its memory is used up."""
+        filtered = self.spectra.inverse_in_place(rest)
         score, places, change = self._slopes(filtered, blobs)
         info = self._moments(blobs.sizes, "response")
         a = blobs.heights
@@ -149,17 +121,17 @@ class BlobFit:
 
         The null counts extrema between the bank's first and last size: a fit may end beyond, its significance may not.
         """
-        bank, base = self.bank, self.bank.reference_size**2
+        bank = self.bank
         near = np.clip(blobs.sizes, bank.sizes[0], bank.sizes[-1])
         far = np.flatnonzero(near != blobs.sizes)
         if len(far):
             limited = replace(blobs, sizes=near)
             score = score.copy()
             score[far] = self._slopes(filtered, limited.pick(far))[0]
-        # <T(near), T(size)>: what the model took away at its own place.
-        decay = near**2 + blobs.sizes**2 - 2 * base
-        own = np.exp(-0.5 * np.multiply.outer(decay, bank.k2)) @ bank.response_sums[:, 0]
-        own *= (near * blobs.sizes / base) ** 3
+        # <T(near), T(size)>, what the model took away at its own place: Gaussians multiply to one of the mean variance.
+        square = (near**2 + blobs.sizes**2) / 2
+        own = self._moments(np.sqrt(square), "response").zero
+        own *= (near * blobs.sizes / square) ** 3
         noise = self._moments(near, "noise").zero
         out: Float64 = (score + blobs.heights * own) / np.sqrt(noise)
         return out
@@ -169,8 +141,15 @@ class BlobFit:
         base = self.bank.reference_size**2
         widths = np.sqrt(blobs.sizes**2 - base)
         samples = np.empty((len(blobs), 7))
+        spectra = self.spectra
         _core.gaussian_samples(
-            filtered, blobs.places, widths, samples, self.spectra.threads, self.spectra.cancel
+            filtered,
+            spectra.shape[2],
+            blobs.places,
+            widths,
+            samples,
+            spectra.threads,
+            spectra.cancel,
         )
         factor = (blobs.sizes**2 / base) ** 1.5
         samples *= factor[:, None]
@@ -181,21 +160,10 @@ class BlobFit:
 
     def _moments(self, sizes: Float64, kind: str) -> _Moments:
         """Return products of blobs' templates and their derivatives, for peak values of 1."""
-        bank = self.bank
-        sums = bank.noise_sums if kind == "noise" else bank.response_sums
-        base = bank.reference_size**2
-        weight = np.exp(-np.multiply.outer(sizes**2 - base, bank.k2))
-        weight *= ((sizes**2 / base) ** 3)[:, None]
-        by_size = 3 - np.multiply.outer(sizes**2, bank.k2)
-        plain = weight * sums[:, 0]
-        six = weight @ sums[:, 1:]
-        tensor = six[:, [[0, 3, 4], [3, 1, 5], [4, 5, 2]]]
-        return _Moments(
-            zero=plain.sum(axis=1),
-            one=(plain * by_size).sum(axis=1),
-            two=(plain * by_size**2).sum(axis=1),
-            tensor=tensor,
-        )
+        table = self._noise if kind == "noise" else self._response
+        zero, one, two, *six = table.at(sizes).T
+        tensor = np.array(six)[[0, 3, 4, 3, 1, 5, 4, 5, 2]].T.reshape(-1, 3, 3)
+        return _Moments(zero=zero, one=one, two=two, tensor=tensor)
 
     def unit_significance(self, sizes: Float64) -> Float64:
         """Return the significance of blobs of peak value 1."""
@@ -227,3 +195,33 @@ class _Moments:
     one: Float64
     two: Float64
     tensor: Float64
+
+
+class _MomentTable:
+    """Moments over a bank's sizes, between which a cubic in log size goes."""
+
+    def __init__(self, bank: FilterBank, sums: Float64) -> None:
+        base, sizes = bank.reference_size**2, bank.fine
+        weight = np.exp(-np.multiply.outer(sizes**2 - base, bank.k2))
+        weight *= ((sizes**2 / base) ** 3)[:, None]
+        by_size = 3 - np.multiply.outer(sizes**2, bank.k2)
+        plain = weight * sums[:, 0]
+        scalars = [(plain * by_size**power).sum(axis=1) for power in range(3)]
+        # No BLAS: its threads would wait for each other.
+        self.values = np.column_stack([*scalars, np.einsum("sk,kc->sc", weight, sums[:, 1:])])
+        self.first = np.log(sizes[0])
+        self.step = np.log(sizes[1] / sizes[0])
+
+    def at(self, sizes: Float64) -> Float64:
+        """Return (n, 9): products with no, one and two slopes by log size, and the tensor of slopes by place."""
+        place = (np.log(sizes) - self.first) / self.step
+        left = np.clip(np.floor(place).astype(np.intp), 1, len(self.values) - 3)
+        t = (place - left)[:, None]
+        a, b, c, d = (self.values[left + i] for i in (-1, 0, 1, 2))
+        out: Float64 = (
+            -t * (t - 1) * (t - 2) / 6 * a
+            + (t + 1) * (t - 1) * (t - 2) / 2 * b
+            - (t + 1) * t * (t - 2) / 2 * c
+            + (t + 1) * t * (t - 1) / 6 * d
+        )
+        return out

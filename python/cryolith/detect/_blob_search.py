@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._blob_fit import BlobFit, Blobs, Step
+from ._blob_fit import BlobFit, Step
 from ._filter_bank import FLOOR, FilterBank
-from ._imaging import Imaging, Shown
+from ._gaussian_blobs import Blobs
+from ._imaging import Imaging
 from ._inputs import Float32, Float64
+from ._spectrum import Complex64
 
 __all__ = ["Outcome", "Search"]
 
@@ -36,8 +38,6 @@ class Outcome:
     blobs : Blobs
     z : (n,) float64
         Signed significance of each.
-    shown : Shown
-        What the reconstruction shows of all of them.
     rest : (m,) float64
         Heights of the extrema beyond ``FLOOR`` that are left, away from the blobs.
     decoys : (d,) float64 or None
@@ -48,7 +48,6 @@ class Outcome:
 
     blobs: Blobs
     z: Float64
-    shown: Shown
     rest: Float64
     decoys: Float64 | None
     spread: Float64
@@ -76,19 +75,17 @@ class Search:
         levels = np.linspace(FLOOR, 12.0, 1661)
         return float(levels[np.argmax(self.bank.expected_maxima(levels, self.voxels) <= expected)])
 
-    def extrema(self, volume: Float32) -> tuple[Float64, Float64]:
-        """Return the extrema of a volume, the highest first, and the robust sd of each scale."""
-        base = self.bank.spectra.forward(volume)
-        base *= self.bank.weight
+    def extrema(self, base: Complex64) -> tuple[Float64, Float64]:
+        """Return the extrema of a filtered spectrum, the highest first, and the robust sd of each scale."""
         peaks, spread = self.bank.extrema(base, self.margin)
         return peaks[np.argsort(-np.abs(peaks[:, 0]), kind="stable")], spread
 
     def run(self) -> Outcome:
         """Search until nothing new stands out."""
         now = Step(Blobs.none(), np.empty(0), True)
-        residual = self.fit.volume
+        rest = self.fit.base
         for turn in range(_PASSES + 1):
-            peaks, spread = self.extrema(residual)
+            peaks, spread = self.extrema(rest)
             peaks = self._apart(peaks, now.blobs)
             new = self._chosen(peaks)
             if not len(new) or turn == _PASSES:
@@ -99,32 +96,27 @@ class Search:
             if np.abs(new[:, 0]).max() * _SIDE_LOBE < self.level:
                 peaks = self._apart(peaks, now.blobs)  # what came last hides nothing
                 break
-            residual = self.fit.residual(now.blobs)
+            rest = self.fit.without(self.fit.base, now.blobs)
         if not now.settled:
             now = self._merged(self.fit.refit(now.blobs, _LAST))
         blobs = now.blobs
-        shown = self.fit.shown(blobs)
-        decoys = None
-        if self.difference is not None:
-            leak = shown.difference if len(blobs) else None
-            noise = self.difference if leak is None else self.difference - leak
-            decoys = np.abs(self.extrema(noise)[0][:, 0])
-        return Outcome(
-            blobs=blobs, z=now.z, shown=shown, rest=peaks[:, 0], decoys=decoys, spread=spread
-        )
+        decoys = self._decoys(self.fit.imaging.difference(blobs))
+        return Outcome(blobs=blobs, z=now.z, rest=peaks[:, 0], decoys=decoys, spread=spread)
 
     def look(self) -> Outcome:
         """Search once and take each extremum for a blob."""
-        peaks, spread = self.extrema(self.fit.volume)
+        peaks, spread = self.extrema(self.fit.base)
         sizes, heights = self.bank.measure(peaks)
         blobs = Blobs(places=peaks[:, 2:].copy(), sizes=sizes, heights=heights)
-        decoys = None
-        if self.difference is not None:
-            decoys = np.abs(self.extrema(self.difference)[0][:, 0])
-        shown = Shown(np.zeros_like(self.fit.volume), None)
-        return Outcome(
-            blobs=blobs, z=peaks[:, 0], shown=shown, rest=np.empty(0), decoys=decoys, spread=spread
-        )
+        decoys = self._decoys(None)
+        return Outcome(blobs=blobs, z=peaks[:, 0], rest=np.empty(0), decoys=decoys, spread=spread)
+
+    def _decoys(self, leak: Float32 | None) -> Float64 | None:
+        """Return the extrema of the halves' difference without ``leak``, what the blobs themselves left in it."""
+        if self.difference is None:
+            return None
+        noise = self.difference if leak is None else self.difference - leak
+        return np.abs(self.extrema(self.fit.filtered(noise))[0][:, 0])
 
     def _apart(self, peaks: Float64, blobs: Blobs) -> Float64:
         """Return the peaks that are not the misfit of a fitted blob."""

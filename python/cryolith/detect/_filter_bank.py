@@ -14,13 +14,15 @@ from typing import Literal
 import numpy as np
 
 from .. import _core
-from ._imaging import Imaging, Plain, gaussian_blob
+from ._gaussian_blobs import centred_blob
+from ._imaging import Imaging, Plain
 from ._inputs import Float32, Float64
 from ._spectrum import Complex64, Spectra, bin_centres, floored, radial_sums
 
 __all__ = [
     "FLOOR",
     "FilterBank",
+    "blob_reference",
     "blob_spectrum",
     "make_bank",
     "matched_weight",
@@ -72,6 +74,7 @@ class FilterBank:
         self.sd = np.sqrt(self.noise(2 * self.decays))
         self.fine = np.exp(np.arange(math.log(0.85 * sizes[0]), math.log(1.3 * sizes[-1]), _FINE))
         self._roughness, self._change = self._null()
+        self._fields = np.empty((min(3, len(sizes)), *spectra.padded().shape), np.float32)
 
     def decay_of(self, sizes: Float64) -> Float64:
         """Return the Gaussian factor's decay for filters of ``sizes``."""
@@ -153,6 +156,7 @@ class FilterBank:
             self.spectra.shape[2],
             self.decays,
             1 / self.sd,
+            self._fields,
             margin,
             FLOOR - _SLACK,
             _MIDDLE,
@@ -197,12 +201,15 @@ class FilterBank:
         return size, peaks[:, 0] / np.interp(size, self.fine, height)
 
 
+def blob_reference(spectra: Spectra, imaging: Imaging, sizes: Float64, method: Method) -> Float32:
+    """Return the spectrum of what the reconstruction shows of a blob of 0.7 of the smallest size and peak 1."""
+    return reference_spectrum(spectra, imaging, _REFERENCE * float(sizes[0]), method)
+
+
 def make_bank(
-    spectra: Spectra, imaging: Imaging, sizes: Float64, power: Float32, method: Method
+    spectra: Spectra, reference: Float32, sizes: Float64, power: Float32, method: Method
 ) -> FilterBank:
-    """Return the bank of a method: ``matched`` to what the reconstruction shows of a blob, or Laplacian of Gaussian."""
-    size = _REFERENCE * float(sizes[0])
-    reference = reference_spectrum(spectra, imaging, size, method)
+    """Return the bank of a method: ``matched`` to ``reference`` and noise of ``power``, or Laplacian of Gaussian."""
     if method == "log":
         return FilterBank(spectra, sizes, spectra.squared_frequency(), reference, power, method)
     weight = matched_weight(spectra, reference, power, float(sizes[-1]))
@@ -220,7 +227,9 @@ def reference_spectrum(
         if held is not None:
             reference *= held
         return reference
-    return _centred(spectra, imaging.show(gaussian_blob(spectra.shape, size)).both)
+    response = spectra.padded()
+    imaging.draw(centred_blob(spectra.shape, size), response)
+    return _centred(spectra, response)
 
 
 def matched_weight(spectra: Spectra, reference: Float32, power: Float32, largest: float) -> Float32:
@@ -247,5 +256,5 @@ def blob_spectrum(spectra: Spectra, size: float) -> Float32:
 
 def _centred(spectra: Spectra, response: Float32) -> Float32:
     """Return the spectrum of a response whose centre is voxel n // 2: real, as each view's response is even."""
-    spectrum = spectra.forward(np.fft.ifftshift(response))
+    spectrum = spectra.forward(np.fft.ifftshift(response[..., : spectra.shape[2]]))
     return np.ascontiguousarray(spectrum.real)

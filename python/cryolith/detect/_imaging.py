@@ -8,13 +8,13 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from .. import _core
 from ..projection import Geometry, project
 from ..reconstruct.halves import Halves, Split
-from ._inputs import Float32, Float64
+from ._gaussian_blobs import Blobs, add_blobs, gaussian_blobs
+from ._inputs import Float32
 from ._spectrum import Spectra
 
-__all__ = ["Imaging", "Plain", "Projected", "Shown", "gaussian_blob", "gaussian_blobs"]
+__all__ = ["Imaging", "Plain", "Projected", "Shown"]
 
 Solve = Callable[..., Any]
 
@@ -28,6 +28,14 @@ class Shown(NamedTuple):
 
 class Imaging(Protocol):
     """A linear way from the specimen to the volume."""
+
+    def draw(self, blobs: Blobs, out: Float32) -> None:
+        """Fill ``out``, in rows with room for their half spectrum, with what is seen of ``blobs`` but for ``held``."""
+        ...
+
+    def difference(self, blobs: Blobs) -> Float32 | None:
+        """Return what the two halves do not share of ``blobs`` (None: nothing)."""
+        ...
 
     def show(self, volume: Float32) -> Shown:
         """Return what the reconstruction of ``volume`` looks like."""
@@ -43,6 +51,15 @@ class Plain:
 
     def __init__(self, spectra: Spectra, transfer: Float32 | None) -> None:
         self.spectra, self.transfer = spectra, transfer
+
+    def draw(self, blobs: Blobs, out: Float32) -> None:
+        """Draw the blobs themselves."""
+        out.fill(0)
+        add_blobs(blobs, out, self.spectra)
+
+    def difference(self, blobs: Blobs) -> Float32 | None:
+        """Return None: halves of a plain volume show the same."""
+        return None
 
     def show(self, volume: Float32) -> Shown:
         """Multiply by the transfer function."""
@@ -63,20 +80,29 @@ class Projected:
 
     def __init__(
         self,
+        spectra: Spectra,
         geometry: Geometry,
         image_shape: tuple[int, int],
         solve: Solve,
         split: Split | None,
-        threads: int,
-        cancel: _core.CancelToken | None,
     ) -> None:
-        self.geometry, self.image_shape, self.solve, self.split = (
-            geometry,
-            image_shape,
-            solve,
-            split,
+        self.spectra, self.geometry, self.image_shape = spectra, geometry, image_shape
+        self.solve, self.split = solve, split
+        self.how: dict[str, Any] = {"threads": spectra.threads, "cancel": spectra.cancel}
+
+    def draw(self, blobs: Blobs, out: Float32) -> None:
+        """Draw what the reconstruction shows."""
+        out[..., : self.spectra.shape[2]] = self.show(self._volume(blobs)).both
+
+    def difference(self, blobs: Blobs) -> Float32 | None:
+        """Return what one half shows and the other does not."""
+        return self.show(self._volume(blobs)).difference if len(blobs) else None
+
+    def _volume(self, blobs: Blobs) -> Float32:
+        spectra = self.spectra
+        return gaussian_blobs(
+            spectra.shape, blobs.places, blobs.sizes, blobs.heights, spectra.threads, spectra.cancel
         )
-        self.how: dict[str, Any] = {"threads": threads, "cancel": cancel}
 
     def show(self, volume: Float32) -> Shown:
         """Project and reconstruct."""
@@ -103,23 +129,3 @@ class Projected:
     def held(self) -> Float32 | None:
         """Return None: the response itself says it."""
         return None
-
-
-def gaussian_blobs(
-    shape: tuple[int, int, int],
-    places: Float64,
-    sizes: Float64,
-    amplitudes: Float64,
-    threads: int = 0,
-    cancel: _core.CancelToken | None = None,
-) -> Float32:
-    """Return a volume of Gaussian blobs: (n, 3) places [voxel], standard deviations [px] and peak values."""
-    volume = np.zeros(shape, np.float32)
-    _core.add_gaussians(places, sizes, amplitudes, volume, threads, cancel)
-    return volume
-
-
-def gaussian_blob(shape: tuple[int, int, int], size: float) -> Float32:
-    """Return one blob of peak 1 at voxel n // 2 of each axis."""
-    centre = np.array([[n // 2 for n in shape]], float)
-    return gaussian_blobs(shape, centre, np.array([size]), np.ones(1))

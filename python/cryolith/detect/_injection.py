@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._blob_fit import Blobs, Errors
+from ._blob_fit import Errors
 from ._blob_search import Outcome, Search
-from ._inputs import Float32, Float64
+from ._gaussian_blobs import Blobs
+from ._inputs import Float64
+from ._spectrum import Complex64
 
 __all__ = ["FITTED", "Calibration", "calibrate"]
 
@@ -18,6 +20,7 @@ _GAUSSIAN = 1.959964  # the two-sided 95 % point
 _APART = 3.0  # sum of two blobs' sizes between their centres
 _ROUNDS = 3  # Gauss-Newton steps beyond the first, which starts from the truth
 _BATCHES = 8
+_TRIES = 12  # places drawn for each blob
 _SURE, _SURE_ENOUGH = 8.0, 10
 FITTED = 4.0  # place and size: each adds 1 to the square of a significance
 _COUNTED = 0.8  # of the blobs asked for: some are lost to noise
@@ -64,12 +67,12 @@ def calibrate(search: Search, outcome: Outcome, count: int, seed: int) -> Calibr
     if not len(outcome.blobs) or count <= 0:
         return None
     rng = np.random.default_rng(seed)
-    filtered = search.fit.filtered(search.fit.volume - outcome.shown.both)
+    rest = search.fit.without(search.fit.base, outcome.blobs).copy()
     batches: list[Float64] = []
     for _ in range(_BATCHES):
         truth = _placed(search, outcome, count - sum(map(len, batches)), rng)
         if len(truth):
-            batches.append(_measured(search, filtered, truth))
+            batches.append(_measured(search, rest, truth))
         if sum(map(len, batches)) >= _COUNTED * count:
             break
     rows = np.concatenate(batches) if batches else np.empty((0, 10))
@@ -84,16 +87,15 @@ def calibrate(search: Search, outcome: Outcome, count: int, seed: int) -> Calibr
     return Calibration(factors=factors, bias=bias, count=len(rows))
 
 
-def _measured(search: Search, filtered: Float32, truth: Blobs) -> Float64:
+def _measured(search: Search, rest: Complex64, truth: Blobs) -> Float64:
     """Return (n, 10): errors of z, y, x, log size and log height, and their closed-form standard deviations."""
     fit = search.fit
     # At the truth the model takes its own blobs away: the residual is what was left before they came.
-    now = fit.step(truth, filtered)
+    now = fit.step(truth, fit.without(rest, Blobs.none()))
     for _ in range(_ROUNDS):
         if now.settled:
             break
-        change = fit.shown(truth.joined(now.blobs.negative())).both
-        now = fit.step(now.blobs, filtered + fit.filtered(change))
+        now = fit.step(now.blobs, fit.without(rest, now.blobs.joined(truth.negative())))
     found = now.blobs
     sigma = fit.errors(found)
     rows = np.column_stack(
@@ -119,22 +121,20 @@ def _placed(search: Search, outcome: Outcome, count: int, rng: np.random.Generat
     pool = np.flatnonzero(np.abs(z) > _SURE)
     if len(pool) < _SURE_ENOUGH:
         pool = np.arange(len(found))
-    shape = np.array(search.bank.spectra.shape)
-    places, sizes = list(found.places), list(found.sizes)
-    significances: list[float] = []
-    for _ in range(40 * count):
-        if len(significances) == count:
+    tries = _TRIES * count
+    size, like = found.sizes[rng.choice(pool, tries)], rng.integers(len(found), size=tries)
+    low, high = search.margin + 1, np.array(search.bank.spectra.shape) - search.margin - 2
+    place = rng.uniform(low, high, (tries, 3))
+    gap = np.linalg.norm(place[:, None] - found.places, axis=2)
+    chosen: list[int] = []
+    for i in np.flatnonzero((gap > _APART * (size[:, None] + found.sizes)).all(axis=1)):
+        if len(chosen) == count:
             break
-        size, like = found.sizes[rng.choice(pool)], int(rng.integers(len(found)))
-        place = rng.uniform(search.margin + 1, shape - search.margin - 2)
-        gap = np.linalg.norm(np.array(places) - place, axis=1)
-        if (gap > _APART * (np.array(sizes) + size)).all():
-            places.append(place)
-            sizes.append(size)
-            significances.append(np.sign(z[like]) * np.sqrt(max(z[like] ** 2 - FITTED, 1.0)))
-    new = np.array(sizes[len(found) :])
-    return Blobs(
-        places=np.array(places[len(found) :]).reshape(-1, 3),
-        sizes=new,
-        heights=np.array(significances) / search.fit.unit_significance(new),
-    )
+        gap = np.linalg.norm(place[chosen] - place[i], axis=1)
+        if (gap > _APART * (size[chosen] + size[i])).all():
+            chosen.append(int(i))
+    new = np.array(chosen, dtype=np.intp)
+    z = z[like[new]]
+    significance = np.sign(z) * np.sqrt(np.maximum(z**2 - FITTED, 1.0))
+    heights = significance / search.fit.unit_significance(size[new])
+    return Blobs(places=place[new], sizes=size[new], heights=heights)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._imaging import Imaging, Shown, gaussian_blobs
+from ._gaussian_blobs import gaussian_blobs
+from ._imaging import Imaging, Shown
 from ._inputs import Float32, Float64
 from ._oriented_bank import OrientedBank
 

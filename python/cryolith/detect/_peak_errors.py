@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._blob_fit import Blobs, Errors
+from ._blob_fit import Errors
 from ._filter_bank import FilterBank
+from ._gaussian_blobs import Blobs
 from ._inputs import Float64
 
 __all__ = ["PeakErrors"]

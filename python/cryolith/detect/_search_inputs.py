@@ -74,9 +74,7 @@ def imaging_of(
     if transfer is not None:
         raise InputError("transfer: found beside geometry, expected one of them")
     pixels = image_shape or (spectra.shape[1], spectra.shape[2])
-    return Projected(
-        geometry, pixels, solve or functools.partial(wbp), split, spectra.threads, spectra.cancel
-    )
+    return Projected(spectra, geometry, pixels, solve or functools.partial(wbp), split)
 
 
 def noise_of(

@@ -49,8 +49,12 @@ class Spectra:
         self.voxels = math.prod(shape)
 
     def forward(self, volume: Float32) -> Complex64:
-        """Return the half spectrum, not normalised."""
-        out = np.empty(self.terms, np.complex64)
+        """Return the half spectrum, not normalised: in place where rows have room for it (:meth:`padded`)."""
+        if volume.shape[2] == 2 * self.terms[2]:
+            out = volume.view(np.complex64)
+            volume = volume[..., : self.shape[2]]
+        else:
+            out = np.empty(self.terms, np.complex64)
         self.plan.rfft(volume, out, self.threads, self.cancel)
         return out
 
@@ -59,6 +63,17 @@ class Spectra:
         out = np.empty(self.shape, np.float32)
         self.plan.irfft(spectrum, out, 1.0 / self.voxels, self.threads, self.cancel)
         return out
+
+    def inverse_in_place(self, spectrum: Complex64) -> Float32:
+        """Return the volume in the spectrum's own memory, in rows as those of :meth:`padded`."""
+        out: Float32 = spectrum.view(np.float32)
+        voxels = out[..., : self.shape[2]]
+        self.plan.irfft(spectrum, voxels, 1.0 / self.voxels, self.threads, self.cancel)
+        return out
+
+    def padded(self) -> Float32:
+        """Return an empty volume whose rows have room for their half spectrum: fresh pages cost time."""
+        return np.empty((*self.terms[:2], 2 * self.terms[2]), np.float32)
 
     def axes(self) -> tuple[Float64, Float64, Float64]:
         """Return k [rad/px] along z, y and x, ready to be broadcast."""
@@ -94,6 +109,13 @@ def radial_sums(spectra: Spectra, weight: Float32, columns: Literal[1, 7] = 1) -
     return sums
 
 
+def squared(spectrum: Complex64) -> Float32:
+    """Return the squared magnitude of each term."""
+    parts = spectrum.view(np.float32).reshape(*spectrum.shape, 2)
+    out: Float32 = np.einsum("zyxc,zyxc->zyx", parts, parts)
+    return out
+
+
 class Fit(NamedTuple):
     """A noise spectrum and what to say about it."""
 
@@ -107,7 +129,7 @@ def measured_noise(spectra: Spectra, noise: Float32) -> Float32:
     A single term has a relative error of 1; the mean over ky and over 3 x 3 neighbours has 3 % for 128 voxels. The form
     is that of a single tilt axis along y.
     """
-    power = np.abs(spectra.forward(noise)) ** 2 / np.float32(spectra.voxels)
+    power = squared(spectra.forward(noise)) / np.float32(spectra.voxels)
     section = power.mean(axis=1, dtype=np.float64)
     nx = spectra.shape[2]
     full = np.concatenate(
@@ -142,7 +164,7 @@ def fine_bins(smallest: float) -> Mask:
 def noise_scale(spectra: Spectra, volume: Float32, noise: Float32, smallest: float) -> float:
     """Return the power of a volume's finest terms over that of a volume of noise."""
     used = fine_bins(smallest)
-    power = (np.abs(spectra.forward(v)) ** 2 for v in (volume, noise))
+    power = (squared(spectra.forward(v)) for v in (volume, noise))
     mine, theirs = (radial_sums(spectra, p)[used, 0].sum() for p in power)
     return float(mine / theirs)
 
@@ -155,12 +177,11 @@ def fitted_noise(
     White noise where those terms are level; else log power = a + b log k + c k^2 over them. ``held``: share of each
     term that the data hold; terms below a half are left out.
     """
-    power = (np.abs(spectrum) ** 2 / spectra.voxels).astype(np.float32)
-    there = np.ones(spectra.terms, np.float32)
-    if held is not None:
-        there = (held > 0.5).astype(np.float32)
+    power = squared(spectrum) / np.float32(spectra.voxels)
+    there = np.ones(spectra.terms, np.float32) if held is None else (held > 0.5).astype(np.float32)
+    power *= there
     k = bin_centres()
-    total, count = (radial_sums(spectra, w)[:, 0] for w in (power * there, there))
+    total, count = (radial_sums(spectra, w)[:, 0] for w in (power, there))
     used = fine_bins(smallest) & (count > 0)
     if count[used].sum() < 1000:
         raise InputError(

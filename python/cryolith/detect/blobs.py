@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from .. import _core
 from .._arrays import as_core
+from ..adapters.napari import Frame, LayerData, show
 from ..datamodel import Volume
 from ..errors import InputError
 from ..metrics import NoisePower
@@ -20,12 +21,13 @@ from ..projection import Geometry
 from ..reconstruct import Halves
 from ._blob_search import Outcome, Search
 from ._blob_table import Detectability, NullCheck, blob_table, detectability, null_check
-from ._filter_bank import make_bank
+from ._filter_bank import blob_reference, make_bank
 from ._injection import Calibration, calibrate
 from ._inputs import Float64, Table
+from ._levels import Levelled, measured_levels
 from ._peak_errors import PeakErrors
 from ._search_inputs import HalvesLike, imaging_of, noise_of, searched_volumes
-from ._spectrum import Spectra
+from ._spectrum import Spectra, measured_noise
 
 __all__ = ["FoundBlobs", "blobs"]
 
@@ -50,6 +52,15 @@ class FoundBlobs:
     null: NullCheck
     detectability: Detectability
     notes: tuple[str, ...]
+
+    def to_napari(self, volume: Volume | None = None, *, viewer: Any = None) -> list[LayerData]:
+        """Return the blobs as points for napari, on the volume if it is given; add them to a ``viewer``."""
+        pixel_size = volume.pixel_size if volume is not None else None
+        if "z_nm" in self.table and pixel_size is None:
+            pixel_size = 10.0  # places are nm already
+        frame = Frame(pixel_size, None if volume is None else volume.data.shape)
+        layers = [] if volume is None else [frame.volume(volume)]
+        return show([*layers, frame.points(self.table, "blobs")], viewer)
 
 
 def blobs(
@@ -151,11 +162,21 @@ def blobs(
     notes: list[str] = []
     split = halves.split if isinstance(halves, Halves) else None
     imaging = imaging_of(spectra, geometry, image_shape, solve, transfer, split)
+    edge = _margin(margin, scales, searched.shape)
+    reference = blob_reference(spectra, imaging, scales, method)
     power, decoys = noise_of(
         spectra, imaging, searched, difference, noise, float(scales[0]), seed, notes
     )
-    bank = make_bank(spectra, imaging, scales, power, method)
-    search = Search(bank, imaging, searched, decoys, _margin(margin, scales, searched.shape))
+    bank = make_bank(spectra, reference, scales, power, method)
+    levels = None
+    if decoys is not None and noise is None:
+        levels = measured_levels(bank, decoys, edge)
+        searched, decoys = searched * levels.gain, decoys * levels.gain
+        imaging = Levelled(imaging, levels, spectra)
+        bank = make_bank(
+            spectra, reference, scales, measured_noise(spectra, decoys) / levels.kept, method
+        )
+    search = Search(bank, imaging, searched, decoys, edge)
     outcome = search.run() if method == "matched" else search.look()
     null = null_check(search, outcome)
     calibration = calibrate(search, outcome, injections, seed) if method == "matched" else None

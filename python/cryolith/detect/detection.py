@@ -9,8 +9,9 @@ from typing import Literal
 import numpy as np
 
 from .. import _core
-from ..datamodel import Defects, Volume
-from ..settings import setting, settings
+from .._version import __version__
+from ..datamodel import Defects, Provenance, Volume
+from ..settings import setting, settings, to_mapping
 from ._inputs import Table, as_volume
 from .inclusions import Found, find_particles, find_voids
 from .interfaces import interfaces
@@ -145,6 +146,10 @@ def detect(
         labels=labels,
         thresholds=thresholds,
         notes=tuple(notes),
+        pixel_size=pixel_size,
+        provenance=Provenance(
+            made_by="cryolith.detect.detect", version=__version__, settings=to_mapping(chosen)
+        ),
     )
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from .. import _core
 from .._arrays import as_core
+from ..adapters.napari import Frame, LayerData, show
 from ..errors import InputError
 from ._inputs import AXES, Table, as_mask
 from ._region_table import Sums, as_pixel, contact_table, region_table
@@ -335,3 +336,21 @@ class Components:
         core, count = self._finished(), self.count
         found = core.contacts(threads=threads, cancel=cancel)
         return contact_table(found, np.arange(1, count + 1), as_pixel(pixel_size))
+
+    def to_napari(
+        self,
+        table: Table | None = None,
+        *,
+        pixel_size: float | None = None,
+        viewer: Any = None,
+    ) -> list[LayerData]:
+        """Return the labels as a layer for napari; rows of a ``table`` of :meth:`regions` become their features.
+
+        ``pixel_size`` [angstrom] is that of the volume; with a ``viewer`` the layer is added to it.
+        """
+        columns = {n: np.asarray(v).tolist() for n, v in (table or {}).items() if n != "label"}
+        rows = {
+            int(label): {name: values[i] for name, values in columns.items()}
+            for i, label in enumerate((table or {}).get("label", ()))
+        }
+        return show([Frame(pixel_size).labels(self.labels(), "components", rows)], viewer)

@@ -11,17 +11,22 @@ from .checks import check
 from .defects import read_defects, write_defects
 from .findings import Finding
 from .info import info
+from .labels import Labels, read_labels, write_labels
 from .mdoc import Mdoc, read_mdoc
+from .mesh import Mesh, read_surface, write_lines, write_surface
 from .movie import Movie, open_movie, read_bad_pixels, read_gain
+from .particles import read_particles, write_particles
 from .sample import sample_path
 from .series import read_tilt_series
-from .table import write_table
+from .table import read_table, write_table
 from .volume import open_slabs, read_volume, write_volume
 
 __all__ = [
     "Finding",
     "Known",
+    "Labels",
     "Mdoc",
+    "Mesh",
     "Movie",
     "atomic",
     "check",
@@ -34,7 +39,11 @@ __all__ = [
     "read_defects",
     "read_gain",
     "read_imod",
+    "read_labels",
     "read_mdoc",
+    "read_particles",
+    "read_surface",
+    "read_table",
     "read_tilt_series",
     "read_volume",
     "sample_path",
@@ -42,6 +51,10 @@ __all__ = [
     "write_angle_file",
     "write_defects",
     "write_imod",
+    "write_labels",
+    "write_lines",
+    "write_particles",
+    "write_surface",
     "write_table",
     "write_volume",
 ]

@@ -13,7 +13,7 @@ import json
 import math
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +65,7 @@ def write_ome_zarr(
 
 @dataclass(frozen=True)
 class ZarrSlabs:
-    """A volume on its way to disk, whole rows of chunks at a time."""
+    """A volume on its way to disk, whole rows or slices of chunks at a time."""
 
     folder: Path
     shape: tuple[int, ...]
@@ -75,8 +75,14 @@ class ZarrSlabs:
 
     def write(self, first: int, slab: npt.NDArray[Any]) -> None:
         """Write rows ``first`` to ``first + slab.shape[1]``; both ends lie on edges of chunks or of the volume."""
-        place = first // self.chunks[1]
-        _write_chunks(self.folder, slab, place, self.dtype, self.chunks, self.squeeze)
+        self._put((0, first // self.chunks[1], 0), slab)
+
+    def write_slices(self, first: int, slab: npt.NDArray[Any]) -> None:
+        """Write slices ``first`` to ``first + len(slab)``, with the same rule for both ends."""
+        self._put((first // self.chunks[0], 0, 0), slab)
+
+    def _put(self, first: tuple[int, int, int], slab: npt.NDArray[Any]) -> None:
+        _write_chunks(self.folder, slab, first, self.dtype, self.chunks, self.squeeze)
 
 
 @contextmanager
@@ -88,8 +94,12 @@ def open_zarr_slabs(
     first_voxel: npt.NDArray[np.float64],
     labels: Sequence[str],
     chunks: tuple[int, int, int],
+    more: Mapping[str, Any] | None = None,
 ) -> Iterator[ZarrSlabs]:
-    """Give a writer of slabs; leaving the block gives the folder :func:`write_ome_zarr` would have written."""
+    """Give a writer of slabs; leaving the block gives the folder :func:`write_ome_zarr` would have written.
+
+    ``more`` are further attributes of the image.
+    """
     if len(chunks) != 3 or any(int(c) != c or c < 1 for c in chunks):
         raise InputError(f"chunks: found {chunks}, expected three whole numbers of at least 1")
     dtype = kind.newbyteorder("<")
@@ -109,7 +119,8 @@ def open_zarr_slabs(
     need = 0 if squeeze else math.prod(shape) * kind.itemsize
     with publish_folder(path, need=need) as folder:
         _write_json(folder / ".zgroup", {"zarr_format": 2})
-        _write_json(folder / ".zattrs", _attributes(pixel_size, first_voxel, labels))
+        attributes = _attributes(pixel_size, first_voxel, labels) | dict(more or {})
+        _write_json(folder / ".zattrs", attributes)
         (folder / "0").mkdir()
         _write_json(folder / "0" / ".zarray", array)
         yield ZarrSlabs(folder / "0", shape, dtype, sizes, squeeze)
@@ -143,12 +154,12 @@ def _attributes(
 def _write_chunks(
     folder: Path,
     data: npt.NDArray[Any],
-    first: int,
+    first: tuple[int, int, int],
     dtype: np.dtype[Any],
     sizes: tuple[int, ...],
     squeeze: bool,
 ) -> None:
-    """Write the chunks of ``data``, of which the first along y is number ``first``."""
+    """Write the chunks of ``data``, of which the first along z, y, x is number ``first``."""
     counts = [math.ceil(n / c) for n, c in zip(data.shape, sizes, strict=True)]
     for index in itertools.product(*map(range, counts)):
         where = tuple(slice(i * c, (i + 1) * c) for i, c in zip(index, sizes, strict=True))
@@ -156,8 +167,7 @@ def _write_chunks(
         part = data[where]
         block[tuple(slice(0, n) for n in part.shape)] = part
         raw = block.tobytes()
-        z, y, x = index
-        target = folder.joinpath(str(z), str(first + y), str(x))
+        target = folder.joinpath(*(str(i + f) for i, f in zip(index, first, strict=True)))
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(zlib.compress(raw, _ZLIB_LEVEL) if squeeze else raw)
 
@@ -171,6 +181,8 @@ class ZarrHead:
     pixel_size : float or None [angstrom]
     first_voxel : (3,) float64 or None [angstrom]
         Position (z, y, x) of the first voxel.
+    image_label : dict
+        What a label image says of its labels; empty for other images.
     """
 
     array: Any
@@ -179,6 +191,7 @@ class ZarrHead:
     pixel_size: float | None
     first_voxel: npt.NDArray[np.float64] | None
     labels: tuple[str, ...]
+    image_label: dict[str, Any]
 
 
 def open_ome_zarr(path: str | os.PathLike[str], notes: Notes) -> ZarrHead:
@@ -202,6 +215,7 @@ def open_ome_zarr(path: str | os.PathLike[str], notes: Notes) -> ZarrHead:
         missing, chunks = _chunks_missing(array, Path(path))
         pixel, first = _place(meta, level, notes)
         labels = tuple(str(t) for t in attributes.get("cryolith", {}).get("labels", ()))
+        image_label = dict(attributes.get("ome", attributes).get("image-label", {}))
     except Exception as error:  # each zarr version has its own family of errors
         fail(
             name, "zarr metadata", _told(error), "an OME-Zarr image", "copy the whole folder again"
@@ -220,7 +234,7 @@ def open_ome_zarr(path: str | os.PathLike[str], notes: Notes) -> ZarrHead:
             "all",
             "missing voxels read as the fill value; write the volume again",
         )
-    return ZarrHead(array, shape, dtype, pixel, first, labels)
+    return ZarrHead(array, shape, dtype, pixel, first, labels, image_label)
 
 
 def _refuse_bomb(path: str, array: Any) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from ..errors import InputError
 from .findings import fail
 
-__all__ = ["Opened", "look"]
+__all__ = ["Opened", "look", "suffix_of"]
 
 # Long enough for every signature below, short enough to be free.
 _HEAD = 1024
@@ -38,6 +41,15 @@ _ADVICE = {
     "xz-compressed data": "decompress it first",
     "zstd-compressed data": "decompress it first",
 }
+
+
+def suffix_of(path: str | os.PathLike[str], known: Sequence[str]) -> str:
+    """Return the suffix of a name in small letters; one that says no form of ours is refused."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in known:
+        listed = " or ".join([", ".join(known[:-1]), known[-1]] if len(known) > 1 else known)
+        raise InputError(f"path: found suffix {suffix!r} in {os.fspath(path)}, expected {listed}")
+    return suffix
 
 
 @dataclass(frozen=True)

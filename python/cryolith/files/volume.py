@@ -20,14 +20,19 @@ from .image_file import open_image
 from .mrc_read import MrcFile
 from .mrc_write import OWN_LABEL, open_mrc_slabs, write_mrc
 from .ome_zarr import open_ome_zarr, open_zarr_slabs, read_ome_zarr, write_ome_zarr
+from .opening import suffix_of
 
 __all__ = [
     "SlabWriter",
     "assemble_volume",
+    "check_place",
     "describe_volume",
+    "first_of",
+    "is_mrc",
     "is_zarr",
     "open_slabs",
     "read_volume",
+    "volume_of",
     "write_volume",
 ]
 
@@ -61,17 +66,17 @@ def assemble_volume(path: str | os.PathLike[str], notes: Notes) -> Volume:
     """As :func:`read_volume`, leaving the warnings in ``notes``."""
     if is_zarr(path):
         head = open_ome_zarr(path, notes)
-        return _volume(read_ome_zarr(head, notes), head.pixel_size, head.first_voxel, notes)
+        return volume_of(read_ome_zarr(head, notes), head.pixel_size, head.first_voxel, notes)
     file = open_image(path, notes)
     if file.mrc is None:
         pixel = file.tiff.pixel_size if file.tiff else None
         notes.facts["pixel_size"] = "ImageJ's unit" if pixel else "not told by the file"
-        return _volume(file.load(notes), pixel, None, notes)
+        return volume_of(file.load(notes), pixel, None, notes)
     if file.mrc.header.volumes > 1:
         found = f"a stack of {file.mrc.header.volumes} volumes"
         fail(notes.path, "ispg", found, "one volume", "split the file first")
     pixel = _cubic(file.mrc, notes)
-    return _volume(file.load(notes), pixel, _first_voxel(file.mrc, notes), notes)
+    return volume_of(file.load(notes), pixel, _first_voxel(file.mrc, notes), notes)
 
 
 def is_zarr(path: str | os.PathLike[str]) -> bool:
@@ -101,9 +106,10 @@ def describe_volume(path: str | os.PathLike[str], notes: Notes) -> dict[str, Any
     }
 
 
-def _volume(
+def volume_of(
     data: npt.NDArray[Any], pixel: float | None, first: npt.NDArray[np.float64] | None, notes: Notes
 ) -> Volume:
+    """Return a volume from its voxels and the place (z, y, x) of the first one [angstrom]."""
     centre = (np.array(data.shape) - 1) / 2 * (pixel or 0.0)
     return Volume(
         data=data,
@@ -152,7 +158,8 @@ def _first_voxel(mrc: MrcFile, notes: Notes) -> npt.NDArray[np.float64] | None:
     return None
 
 
-def _check_place(volume: Volume) -> None:
+def check_place(volume: Volume) -> None:
+    """Refuse a pixel size or origin that no file can hold."""
     pixel = volume.pixel_size
     if pixel is not None and not (math.isfinite(pixel) and pixel > 0):
         raise InputError(f"pixel_size: found {pixel}, expected a positive finite length or None")
@@ -204,11 +211,11 @@ def write_volume(
             f"data: found dtype {data.dtype}, expected real numbers; "
             "write real and imaginary parts apart"
         )
-    _check_place(given)
+    check_place(given)
     if 0 in data.shape:
         raise InputError(f"data: found shape {data.shape}, expected at least one voxel per axis")
-    first = _first_of(data.shape, given)
-    if _is_mrc(path):
+    first = first_of(data.shape, given)
+    if is_mrc(path):
         write_mrc(path, data, pixel_size=given.pixel_size, first_voxel=first, labels=labels)
     else:
         write_ome_zarr(path, data, given.pixel_size, first, labels, chunks)
@@ -265,15 +272,15 @@ def open_slabs(
         pixel_size=pixel_size,
         origin=np.asarray(origin, np.float64),
     )
-    _check_place(place)
-    first = _first_of(shape, place)
+    check_place(place)
+    first = first_of(shape, place)
     opened: AbstractContextManager[SlabWriter] = (
         open_mrc_slabs(path, shape, pixel_size=pixel_size, first_voxel=first, labels=labels)
-        if _is_mrc(path)
+        if is_mrc(path)
         else open_zarr_slabs(path, shape, np.dtype("f4"), pixel_size, first, labels, chunks)
     )
     with opened as slabs:
-        checked = _Checked(slabs, shape, 1 if _is_mrc(path) else min(chunks[1], shape[1]))
+        checked = _Checked(slabs, shape, 1 if is_mrc(path) else min(chunks[1], shape[1]))
         yield checked
         checked.require_all()
 
@@ -311,17 +318,12 @@ class _Checked:
             raise InputError(f"slab: found {missing} rows that were never written, expected none")
 
 
-def _is_mrc(path: str | os.PathLike[str]) -> bool:
-    suffix = Path(path).suffix.lower()
-    if suffix not in (*_MRC_SUFFIXES, ".zarr"):
-        raise InputError(
-            f"path: found suffix {suffix!r} in {os.fspath(path)}, expected one of "
-            f"{', '.join(_MRC_SUFFIXES)} or .zarr"
-        )
-    return suffix != ".zarr"
+def is_mrc(path: str | os.PathLike[str]) -> bool:
+    """Whether the suffix asks for MRC and not OME-Zarr; any other is refused."""
+    return suffix_of(path, (*_MRC_SUFFIXES, ".zarr")) != ".zarr"
 
 
-def _first_of(shape: tuple[int, ...], volume: Volume) -> npt.NDArray[np.float64]:
+def first_of(shape: tuple[int, ...], volume: Volume) -> npt.NDArray[np.float64]:
     """Position (z, y, x) of the first voxel [angstrom]."""
     centre = (np.array(shape) - 1) / 2 * (volume.pixel_size or 0.0)
     return np.asarray(volume.origin, np.float64) - centre

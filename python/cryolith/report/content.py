@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,8 @@ from ..errors import InputError
 from ..metrics import Fsc
 
 __all__ = ["ReportContent"]
+
+TAKEN = ("tilts", "fsc")  # tables of the report itself
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,8 +80,13 @@ class ReportContent:
                 f"defects.labels: found shape {labels.shape}, expected the volume's "
                 f"{self.volume.data.shape}"
             )
-        for name in ("particles", "voids", "layers"):
-            lengths = {column: len(v) for column, v in getattr(self.defects, name).items()}
+        for name, table in self.defects.all_tables.items():
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in TAKEN:
+                raise InputError(
+                    f"defects.tables: found {name!r}, expected small letters, digits and _, for it names a file, "
+                    f"and not {' or '.join(TAKEN)}"
+                )
+            lengths = {column: len(v) for column, v in table.items()}
             if len(set(lengths.values())) > 1:
                 raise InputError(
                     f"defects.{name}: found columns of lengths {lengths}, expected equal lengths"

@@ -34,8 +34,7 @@ def collect(
     mean : (n_tilts,) float64
         Mean grey value of each raw image.
     """
-    tables = {"tilts": tilt_table(content, mean)}
-    tables |= {name: getattr(content.defects, name) for name in ("layers", "voids", "particles")}
+    tables = {"tilts": tilt_table(content, mean), **content.defects.all_tables}
     if content.halves is not None:
         tables["fsc"] = fsc_table(content)
     facts = {
@@ -180,9 +179,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
 
 def _detection(defects: Defects) -> dict[str, Any]:
     return {
-        "n_layers": _rows(defects.layers),
-        "n_voids": _rows(defects.voids),
-        "n_particles": _rows(defects.particles),
+        **{f"n_{name}": _rows(table) for name, table in defects.all_tables.items()},
         "thresholds": dict(defects.thresholds),
         "notes": list(defects.notes),
     }

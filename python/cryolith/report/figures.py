@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import threading
 from collections.abc import Callable
@@ -266,7 +267,11 @@ FEW = 12
 def sizes(
     values: npt.NDArray[np.float64], sigma: npt.NDArray[np.float64] | None, label: str, what: str
 ) -> Paint:
-    """Histogram of the sizes; up to twelve objects are drawn one by one with their errors."""
+    """Histogram of the sizes; up to twelve objects are drawn one by one with their errors.
+
+    The error of a bar is what the errors of the sizes make of it: objects near an edge may belong to the next bar,
+    each by its own chance.
+    """
 
     def paint(figure: Figure) -> None:
         ax = figure.subplots()
@@ -275,7 +280,17 @@ def sizes(
             bins = np.histogram_bin_edges(
                 values, bins=int(np.clip(np.sqrt(len(values)) * 2, 5, 40))
             )
-            ax.hist(values, bins=list(bins), color=ACCENT, rwidth=0.92)
+            counts, _, _ = ax.hist(values, bins=list(bins), color=ACCENT, rwidth=0.92)
+            if sigma is not None and np.isfinite(sigma).any():
+                ax.errorbar(
+                    (bins[1:] + bins[:-1]) / 2,
+                    np.asarray(counts),
+                    _count_errors(values, sigma, bins),
+                    fmt="none",
+                    ecolor=SECOND,
+                    lw=1.0,
+                )
+                ax.set_ylim(bottom=0)
             ax.yaxis.set_major_locator(MaxNLocator(integer=True))
             ax.set_ylabel(f"number of {what}")
         else:
@@ -291,6 +306,21 @@ def sizes(
         ax.legend(loc="best")
 
     return paint
+
+
+def _count_errors(
+    values: npt.NDArray[np.float64], sigma: npt.NDArray[np.float64], bins: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return the standard deviation of the count in each bin: of objects that lie in it with chance p each, p (1 - p).
+
+    An object without a known error is where it is.
+    """
+    width = np.where(np.isfinite(sigma) & (sigma > 0), sigma, 1e-12 * (np.ptp(bins) or 1.0))
+    below = np.frompyfunc(lambda x: 0.5 * math.erfc(-x / math.sqrt(2)), 1, 1)
+    edges = below((bins[:, None] - values) / width).astype(np.float64)
+    chance = np.diff(edges, axis=0)
+    out: npt.NDArray[np.float64] = np.sqrt((chance * (1 - chance)).sum(axis=1))
+    return out
 
 
 def cross(

@@ -39,6 +39,7 @@ def find(content: ReportContent) -> list[Finding]:
         _layers(defects.layers),
         _objects(defects.voids, "void", "voids"),
         _objects(defects.particles, "particle", "particles"),
+        *(_objects(table, name.removesuffix("s"), name) for name, table in defects.tables.items()),
         _alignment(content),
         _reconstruction(content),
         *([] if content.halves is None else [resolution(content.halves, content.volume)]),
@@ -124,6 +125,9 @@ def _objects(table: Table, one: str, many: str) -> Finding:
             middle = float(np.nanmedian(np.asarray(table[diameter], float)))
             lines.append(f"median diameter {number(middle, 3)} {heading(diameter)[1]}")
         lines.append(f"together {number(float(np.nansum(values)))} {heading(size)[1]}")
+    if "q_value" in table:
+        largest_q = float(np.nanmax(np.asarray(table["q_value"], float), initial=0.0))
+        lines.append(f"at most a share of {number(largest_q, 2)} of them false")
     if "touches_border" in table:
         cut = int(np.count_nonzero(table["touches_border"]))
         if cut:

@@ -13,6 +13,7 @@ import numpy as np
 from markupsafe import Markup
 
 from ..datamodel import Alignment, TiltSeries
+from ..defects import place_columns
 from ..metrics import Fsc
 from . import figures
 from .content import ReportContent
@@ -49,6 +50,7 @@ def render(
         "findings": findings,
         "unknown": NONE,
         "flags": content.alignment.flags,
+        "others": [n for n, table in content.defects.tables.items() if place_columns(table)],
     }
     context |= _slices(content, window)
     progress(0.5)
@@ -191,8 +193,9 @@ def _correlation_figure(curve: Fsc, content: ReportContent) -> figures.Paint:
 
 def _sizes(content: ReportContent) -> list[tuple[str, Markup]]:
     out = []
-    for what in ("voids", "particles"):
-        table = getattr(content.defects, what)
+    others = [n for n in content.defects.all_tables if n != "layers"]
+    for what in others:
+        table = content.defects.table(what)
         column = next((c for c in SIZE_COLUMNS if c in table), "")
         if not column:
             continue
@@ -214,16 +217,17 @@ def _sizes(content: ReportContent) -> list[tuple[str, Markup]]:
 def _tables(content: ReportContent, window: Window, facts: dict[str, Any]) -> dict[str, Any]:
     defects = content.defects
     shown = []
-    for name, sign in (("layers", 0), ("voids", -1), ("particles", 1)):
-        table = show(getattr(defects, name), largest_first=name != "layers")
+    signs = {"layers": 0, "voids": -1, "particles": 1}
+    for name, columns in defects.all_tables.items():
+        sign = signs.get(name, 0)
+        table = show(columns, largest_first=name != "layers")
         pictures: dict[int, Any] = {}
-        if not sign:
+        if name == "layers":
             pictures = layer_cutouts(content.volume, defects.layers, window, table.indices)
         if sign and defects.labels is not None and table.total:
             wanted = [sign * (i + 1) for i in table.indices]
             found = cutouts(content.volume, defects.labels, wanted, window)
             pictures = {abs(label) - 1: made for label, made in found.items()}
-        columns = getattr(defects, name)
         shown.append(
             {
                 "name": name,

@@ -59,9 +59,12 @@ def exact(value: Any) -> str:
 def show(
     table: Mapping[str, npt.NDArray[Any]], *, largest_first: bool = True, most: int = MOST_ROWS
 ) -> ShownTable:
-    """Choose rows and columns of ``table``; errors are shown beside their values."""
+    """Choose rows and columns of ``table``; errors are shown beside their values.
+
+    The largest come first or, where the table says how significant they are, the most significant.
+    """
     total = len(next(iter(table.values()))) if table else 0
-    size = next((c for c in _SIZES if c in table), "")
+    size = next((c for c in ("significance", *_SIZES) if c in table), "")
     indices = np.arange(total)
     if largest_first and size:
         keys = np.nan_to_num(np.asarray(table[size], float), nan=-np.inf)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..datamodel import Defects, Volume
+from ..defects import place_columns
 from ..units import format_length
 from .layers import Line, Name, boundary_lines, layer_names
 from .pictures import Picture, Window, picture, reduce
@@ -25,6 +26,7 @@ AXES = "zyx"
 NAME_HEIGHT = 0.036  # of a picture's width
 # Characters of path data of one kind in one plane; beyond it the outline is drawn coarser.
 MAX_OUTLINE = 60_000
+LEAST_RADIUS = 1.5  # px
 POINT_LENGTH = 12  # of "L123.5 456.0"
 
 
@@ -100,6 +102,8 @@ def plane(
         found = _cut(labels, rows, columns, cut, index)
         pairs = (("particle", _path(found > 0)), ("void", _path(found < 0)))
         outlines = tuple(Outline(kind, path) for kind, path in pairs if path)
+    circles = _circles(defects, volume, PLANES[name], index)
+    outlines += (Outline("place", circles),) if circles else ()
     width = image.shape[1]
     own_bar = ScaleBar.of(width, volume.pixel_size)
     bar = own_bar if field is None else ScaleBar.of(field / 2, volume.pixel_size)
@@ -119,6 +123,43 @@ def plane(
         names=layer_names(layers, volume, PLANES[name], index, height),
         name_height=height,
     )
+
+
+def _circles(defects: Defects, volume: Volume, axes: tuple[int, int, int], index: int) -> str:
+    """Draw where balls of the found places and diameters cut a plane; what has no diameter is drawn 3 px wide."""
+    rows, columns, cut = axes
+    parts: list[str] = []
+    length = 0
+    for table in defects.tables.values():
+        places, radii = _balls(table, volume)
+        chords = np.sqrt(np.maximum(radii**2 - (places[:, cut] - index) ** 2, 0))
+        for place, chord in zip(places[chords > 0], chords[chords > 0], strict=True):
+            x, y = place[columns] + 0.5, place[rows] + 0.5
+            r = round(max(float(chord), LEAST_RADIUS), 1)  # both arcs of one radius, to the digit
+            arc = f"a{r:.1f} {r:.1f} 0 1 0"
+            parts.append(f"M{x - r:.1f} {y:.1f}{arc} {2 * r:.1f} 0{arc} {-2 * r:.1f} 0Z")
+            length += len(parts[-1])
+            if length > MAX_OUTLINE:
+                return "".join(parts)
+    return "".join(parts)
+
+
+def _balls(
+    table: Mapping[str, npt.NDArray[Any]], volume: Volume
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return places (n, 3) as array indices and radii (n,) [px] of what a table holds, where it says places."""
+    columns = place_columns(table)
+    if not columns:
+        return np.zeros((0, 3)), np.zeros(0)
+    places = np.stack([np.asarray(table[c], np.float64) for c in columns], axis=1)
+    unit, pixel = "px", 1.0
+    if columns[0].endswith("_nm"):
+        unit, pixel = "nm", (volume.pixel_size or 10.0) / 10
+        places = places / pixel + (np.array(volume.data.shape) - 1) / 2
+    diameters = np.asarray(table.get(f"diameter_{unit}", np.zeros(len(places))), np.float64)
+    radii = np.maximum(diameters / 2 / pixel, LEAST_RADIUS)
+    good = np.isfinite(places).all(axis=1) & np.isfinite(radii)
+    return places[good], radii[good]
 
 
 def central_planes(volume: Volume, window: Window, defects: Defects) -> dict[str, Plane]:
@@ -149,6 +190,11 @@ def _depths(volume: Volume, defects: Defects) -> npt.NDArray[np.int64]:
         found = np.flatnonzero([(plane != 0).any() for plane in defects.labels])
         if found.size:
             return found
+    depths = [_balls(table, volume)[0][:, 0] for table in defects.tables.values()]
+    near = np.unique(np.rint(np.concatenate([np.zeros(0), *depths])).astype(np.int64))
+    near = near[(near >= 0) & (near < len(volume.data))]
+    if near.size:
+        return near
     if not any(len(column) for column in defects.layers.values()):
         return np.zeros(0, np.int64)
     means = np.array(

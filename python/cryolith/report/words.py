@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from ..units import column_unit
+
 __all__ = ["NONE", "bytes_text", "duration_text", "heading", "number", "plain", "with_error"]
 
 NONE = "not known"
 
-_UNITS = {
-    "nm3": "nm³", "nm2": "nm²", "nm": "nm", "px3": "px³", "px2": "px²", "px": "px", "deg": "°",
-    "voxels": "voxels", "e": "e",
-}  # fmt: skip
+_SIGNS = {"nm3": "nm³", "nm2": "nm²", "px3": "px³", "px2": "px²", "deg": "°"}
 
 
 def number(value: float, digits: int = 4) -> str:
@@ -61,10 +60,9 @@ def _raised(exponent: int) -> str:
 
 def heading(column: str) -> tuple[str, str]:
     """Split a column name into words and unit: ``sigma_volume_nm3`` is ("sigma volume", "nm³")."""
-    stem, _, last = column.rpartition("_")
-    if stem and last in _UNITS:
-        return stem.replace("_", " "), _UNITS[last]
-    return column.replace("_", " "), ""
+    unit = column_unit(column)
+    words = column[: -len(unit) - 1] if unit else column
+    return words.replace("_", " "), _SIGNS.get(unit, unit)
 
 
 def bytes_text(count: float) -> str:

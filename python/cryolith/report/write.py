@@ -63,9 +63,7 @@ def write_report(
     verdict, findings = judge(content), find(content)
     facts = collect(content, verdict, [f.text for f in findings], movie.mean)
     page = render(content, verdict, findings, facts, movie, tell)
-    defects = content.defects
-    tables = {"layers": defects.layers, "voids": defects.voids, "particles": defects.particles}
-    tables = {**tables, "tilts": tilt_table(content, movie.mean)}
+    tables = {**content.defects.all_tables, "tilts": tilt_table(content, movie.mean)}
     if content.halves is not None:
         tables["fsc"] = fsc_table(content)
     for name, table in tables.items():

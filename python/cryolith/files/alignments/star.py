@@ -106,9 +106,12 @@ def numbers(path: str, block: Block, name: str) -> Float64:
 
 def render_block(name: str, columns: Mapping[str, Sequence[str]]) -> str:
     """Write one loop, its columns aligned."""
-    table = {c: [f'"{v}"' if " " in v or not v else v for v in columns[c]] for c in columns}
+    table = {
+        c: [f'"{v}"' if " " in v or not v or v[0] == "#" else v for v in columns[c]]
+        for c in columns
+    }
     names = list(table)
-    widths = [max(len(v) for v in table[c]) for c in names]
+    widths = [max((len(v) for v in table[c]), default=0) for c in names]
     lines = [f"data_{name}", "", "loop_"]
     lines += [f"_{c} #{i}" for i, c in enumerate(names, 1)]
     for row in zip(*table.values(), strict=True):

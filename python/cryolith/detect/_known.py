@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a caller knows of a volume: its voxels, its noise, and what it shows of a body."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _core
+from ..datamodel import Volume
+from ..errors import InputError
+from ..metrics import NoisePower
+from ..projection import Geometry
+from ..reconstruct import Halves, wbp
+from ._inputs import Float32, as_volume
+from ._layer_model import Response
+from ._spectrum import Spectra, as_noise, fitted_noise, measured_noise, noise_scale
+
+__all__ = ["HalvesLike", "Known", "as_known"]
+
+HalvesLike = Halves | tuple[npt.ArrayLike, npt.ArrayLike]
+
+
+@dataclass(frozen=True)
+class Known:
+    """A volume, the power spectrum of its noise, and its response to bodies."""
+
+    data: Float32
+    power: Float32
+    note: str
+    spectra: Spectra
+    response: Response
+    pixel_size: float | None
+
+
+def as_known(
+    volume: Volume | npt.ArrayLike | None,
+    halves: HalvesLike | None,
+    noise: NoisePower | npt.ArrayLike | None,
+    geometry: Geometry | None,
+    image_shape: tuple[int, int] | None,
+    solve: Callable[..., Any] | None,
+    pixel_size: float | None,
+    seed: int,
+    threads: int,
+    cancel: _core.CancelToken | None,
+) -> Known:
+    """Return all that is known, from what was given; see :func:`cryolith.detect.layer_thickness`."""
+    if geometry is None and (image_shape is not None or solve is not None):
+        raise InputError("geometry: found None, expected one beside solve= or image_shape=")
+    data, difference, pixel_size = _volumes(volume, halves, pixel_size)
+    spectra = Spectra(data.shape, threads, cancel)
+    pixels = image_shape or (data.shape[1], data.shape[2])
+    response = Response(geometry, pixels, solve or functools.partial(wbp), threads, cancel)
+    power, note = _noise(spectra, response, data, difference, noise, seed)
+    return Known(data, power, note, spectra, response, pixel_size)
+
+
+def _volumes(
+    volume: Volume | npt.ArrayLike | None,
+    halves: HalvesLike | None,
+    pixel_size: float | None,
+) -> tuple[Float32, Float32 | None, float | None]:
+    """Return what is measured, the difference of the halves if there are some, and the pixel size."""
+    if halves is None:
+        if volume is None:
+            raise InputError("volume: found None, expected a volume, or halves=")
+        data, pixel_size = as_volume(volume, pixel_size)
+        return data, None, pixel_size
+    pair = (halves.first, halves.second) if isinstance(halves, Halves) else halves
+    first, second = (as_volume(np.asarray(h), pixel_size, "halves")[0] for h in pair)
+    if isinstance(volume, Volume) and pixel_size is None:
+        pixel_size = volume.pixel_size
+    shape = (
+        first.shape
+        if volume is None
+        else np.shape(volume.data if isinstance(volume, Volume) else volume)
+    )
+    if not first.shape == second.shape == shape:
+        raise InputError(
+            f"halves: found shapes {first.shape} and {second.shape}, expected those of the volume, {shape}"
+        )
+    return first + second, first - second, pixel_size
+
+
+def _noise(
+    spectra: Spectra,
+    response: Response,
+    data: Float32,
+    difference: Float32 | None,
+    noise: NoisePower | npt.ArrayLike | None,
+    seed: int,
+) -> tuple[Float32, str]:
+    """Return the power spectrum of the noise and where it comes from."""
+    if noise is not None:
+        return as_noise(spectra, noise), "noise: as given"
+    if difference is not None:
+        return measured_noise(spectra, difference), "noise: from the difference of the halves"
+    if response.geometry is None:
+        found = fitted_noise(spectra, spectra.forward(data), 2.0, None)
+        return found.power, found.note
+    pixels = (len(response.geometry), *response.image_shape)
+    white = np.random.default_rng(seed).standard_normal(pixels, dtype=np.float32)
+    planned = response.reconstruct(white, data.shape)
+    power = measured_noise(spectra, planned)
+    power *= np.float32(noise_scale(spectra, data, planned, 2.0))
+    return power, "noise: planned, white images through the geometry, scaled to the finest terms"

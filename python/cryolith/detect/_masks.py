@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where a segmentation puts its threshold, how well it knows it, and the masks made with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _core
+from ..errors import InputError
+from ._inputs import Float32, Float64, Mask, as_mask
+from ._phases import Levels, blocks_of, find_levels
+from .local_threshold import hysteresis, local_threshold
+from .thresholds import otsu
+from .walker import random_walker
+
+__all__ = ["Cut", "Masker", "Method", "Source", "fit_cut"]
+
+Method = Literal["threshold", "hysteresis", "local", "random-walker"]
+Source = Literal["levels", "otsu"]
+METHODS: tuple[str, ...] = get_args(Method)
+_DRAWS = 400  # of the bootstrap: cheap sums over blocks
+_BINS = 256  # of the histograms of blocks, for Otsu's threshold
+_PLAIN = 0.25  # of the contrast, from the threshold: seeds of "random-walker"
+_STRONG = 0.75  # of the contrast: what an object of "hysteresis" has to reach somewhere
+
+
+class Cut(NamedTuple):
+    """A threshold with the levels of the phases, their covariance (3, 3), and the 95 % interval of the threshold."""
+
+    threshold: float
+    levels: Levels
+    covariance: Float64
+    interval: tuple[float, float]
+    notes: tuple[str, ...]
+
+
+def fit_cut(
+    values: Float32, valid: Mask, threshold: Source | float, seed: int, threads: int
+) -> Cut:
+    """Find threshold and levels, and draw them again from the parts of the volume (bootstrap over blocks).
+
+    Parts are larger than what neighbouring voxels share, so that smooth noise and coarse structure are in the errors.
+    """
+    levels = find_levels(values, valid, threads)
+    rng = np.random.default_rng(seed)
+    blocks = len(levels.sums)
+    taken = rng.multinomial(blocks, np.full(blocks, 1 / blocks), _DRAWS).astype(np.float64)
+    sums = taken @ levels.sums
+    sums = sums[(sums[:, 0] > 0) & (sums[:, 2] > 0)]
+    drawn = np.stack([sums[:, 1] / sums[:, 0], sums[:, 3] / sums[:, 2]])
+    notes = [levels.note] if levels.note else []
+    # What depth was missing for the levels is an error of theirs that no bootstrap sees.
+    drawn = drawn + np.array(levels.doubt)[:, None] * rng.standard_normal(drawn.shape)
+    if threshold == "levels":
+        at, cuts = levels.middle, drawn.mean(axis=0)
+    elif threshold == "otsu":
+        at, cuts = _otsu_draws(values, valid, taken[: len(sums)])
+    else:
+        at, cuts = float(threshold), np.full(drawn.shape[1], float(threshold))
+    covariance = np.cov(np.stack([cuts - at, *drawn]))  # a number that was given has exactly 0
+    low, high = np.quantile(cuts, (0.025, 0.975))
+    return Cut(at, levels, covariance, (float(low), float(high)), tuple(notes))
+
+
+def _otsu_draws(values: Float32, valid: Mask, taken: Float64) -> tuple[float, Float64]:
+    """Return Otsu's threshold of the whole and of each draw of blocks."""
+    low, high = (float(v) for v in np.quantile(values[valid], (0.001, 0.999)))
+    counts = []
+    for block in blocks_of(values.shape):
+        held = np.clip(values[block][valid[block]], low, high)
+        counts.append(np.histogram(held, _BINS, (low, high))[0])
+    histograms = taken @ np.array(counts, np.float64)
+    edges = np.linspace(low, high, _BINS + 1)
+    centres = (edges[1:] + edges[:-1]) / 2
+    at, _ = otsu(values[valid], bins=_BINS)
+    return at, np.array([_otsu_of(h, centres) for h in histograms])
+
+
+def _otsu_of(weight: Float64, level: Float64) -> float:
+    """Return the threshold of a histogram with the largest variance between two classes (Otsu 1979, eq. 18)."""
+    below = np.cumsum(weight)[:-1]
+    first = np.cumsum(weight * level)[:-1]
+    total, whole = weight.sum(), weight @ level
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = (whole * below - total * first) ** 2 / (below * (total - below))
+    best = int(np.nanargmax(between))
+    return float((level[best] + level[best + 1]) / 2)
+
+
+class Masker:
+    """Makes masks by one method."""
+
+    def __init__(
+        self,
+        method: Method | Callable[[Float32, float], npt.ArrayLike],
+        radius: int,
+        threads: int,
+        cancel: _core.CancelToken | None,
+    ) -> None:
+        if not callable(method) and method not in METHODS:
+            raise InputError(
+                f"method: found {method!r}, expected one of {', '.join(METHODS)}, or a function"
+            )
+        self.method, self.radius = method, radius
+        self.threads, self.cancel = threads, cancel
+
+    def __call__(self, values: Float32, valid: Mask, threshold: float, levels: Levels) -> Mask:
+        """Return the mask of the bright phase at this threshold."""
+        if callable(self.method):
+            made = self.method(values.copy(), threshold)
+            return as_mask(made, "method", values.shape) & valid
+        if self.method == "hysteresis":
+            strong = max(levels.low + _STRONG * levels.contrast, threshold)
+            held = np.where(valid, values, np.float32(math.nan))
+            return hysteresis(held, threshold, strong, threads=self.threads, cancel=self.cancel)
+        if self.method == "local":
+            held = np.where(valid, values, np.float32(math.nan))
+            local = local_threshold(held, self.radius)
+            # The mean of a window is its threshold where the phases share it half and half.
+            return (values > local + np.float32(threshold - levels.middle)) & valid
+        if self.method == "random-walker":
+            return self._walked(values, valid, threshold, levels)
+        return (values > threshold) & valid
+
+    def _walked(self, values: Float32, valid: Mask, threshold: float, levels: Levels) -> Mask:
+        """Return what a walker finds from seeds that are plainly of one phase."""
+        seeds = np.zeros(values.shape, np.int32)
+        margin = np.float32(_PLAIN * levels.contrast)
+        seeds[values < threshold - margin] = 1
+        seeds[values > threshold + margin] = 2
+        held = np.where(valid, values, np.float32(math.nan))
+        found = random_walker(held, seeds, threads=self.threads, cancel=self.cancel)
+        return np.asarray(found == 2, np.bool_)

@@ -1,0 +1,373 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Pinholes in a layer, and how much of a surface the layer covers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _core
+from ..datamodel import Volume
+from ..errors import InputError
+from ..metrics import NoisePower
+from ..projection import Geometry
+from ._edges import normal_cdf
+from ._hole_filter import HoleFilter, make_hole_filter
+from ._inputs import Float32, Float64, Table
+from ._known import HalvesLike, Known, as_known
+from ._layer_model import body
+from ._mesh import areas_and_normals
+from ._surface_distance import need, signed_distance
+from .surfaces import Surface
+
+__all__ = ["Pinholes", "pinholes"]
+
+_MARGIN = 6.0  # px from the faces of the volume that are not looked at
+_LEAST_SEEN = 0.3  # of waves along the normal: as for layer_thickness
+_ROUNDS = 4
+_EDGE = 0.5  # px, the standard deviation of a hole's rim
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pinholes:
+    """What :func:`pinholes` found, and what it could have found.
+
+    Attributes
+    ----------
+    table : dict of str to (n,) array
+        Its columns are those of :func:`pinholes`.
+    coverage, sigma_coverage : float
+        Share of the surface looked at that the layer covers.
+    detectable : (n_vertices,) float64 [nm, or px]
+        Radius of the smallest hole that would be found at each vertex with a chance of a half; infinite where even the
+        largest would not, or where nothing was looked for.
+    """
+
+    table: Table
+    coverage: float
+    sigma_coverage: float
+    detectable: Float64
+
+
+@dataclass
+class _Hole:
+    vertex: int
+    radius: float
+    sigma_radius: float
+    sigma_place: float
+    significance: float
+    p_value: float
+
+
+def pinholes(
+    volume: Volume | npt.ArrayLike | None,
+    surface: Surface,
+    thickness_px: float,
+    contrast: float,
+    *,
+    inside: float = 0.0,
+    halves: HalvesLike | None = None,
+    noise: NoisePower | npt.ArrayLike | None = None,
+    geometry: Geometry | None = None,
+    image_shape: tuple[int, int] | None = None,
+    solve: Callable[..., Any] | None = None,
+    offset_px: float = 0.0,
+    radii_px: npt.ArrayLike = (1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.5, 8.0),
+    alpha: float = 0.05,
+    blur_px: float = 0.0,
+    pixel_size: float | None = None,
+    seed: int = 0,
+    threads: int = 0,
+    cancel: _core.CancelToken | None = None,
+) -> Pinholes:
+    """Find places where a layer is missing.
+
+    Parameters
+    ----------
+    volume, surface, halves, noise, geometry, image_shape, solve, offset_px, blur_px, pixel_size, seed, threads, cancel
+        As for :func:`layer_thickness`.
+    thickness_px, contrast : float
+        Of the layer, in px and in the volume's units, as :func:`layer_thickness` measures them.
+    inside : float, default 0
+        Of what lies below the layer (against the normals), as ``contrast``.
+    radii_px : (n_radii,) [px]
+        Radii of holes to look for, ascending.
+    alpha : float, default 0.05
+        Chance that noise alone makes one hole or more on the surface (family-wise).
+
+    Returns
+    -------
+    Pinholes
+        One row of its table for each hole, the most significant first:
+
+        - ``z_px``, ``y_px``, ``x_px`` (and ``z_nm``, ... from the centre): its middle, on the layer's; ``vertex``: the
+          nearest one; ``sigma_place_nm``: along either direction of the surface;
+        - ``radius_nm``, ``area_nm2`` with ``sigma_``: of the round hole that explains the missing layer best;
+        - ``significance``: over the noise; ``p_value``: chance that noise alone makes such a hole anywhere.
+
+    Raises
+    ------
+    InputError
+        As for :func:`layer_thickness`; radii that do not ascend, an alpha outside of 0 to 1.
+
+    Notes
+    -----
+    The layer without holes, as the volume would show it, is taken away from the volume. What is left is matched with
+    what it would show of the missing disc, of each radius at each vertex; the best is taken for a hole, the layer is
+    drawn with it, and the rest is searched again. Noise alone makes E(z) holes beyond z: the expected Euler
+    characteristic of a field on a surface, times the number of radii, with a roughness measured on the surface itself.
+    Holes go all the way through: a thinner place counts where half of the layer or more is missing.
+
+    References
+    ----------
+    Worsley et al., Hum. Brain Mapp. 4 (1996) 58, table 1 (two dimensions). design/023-surfaces.md.
+    """
+    radii = np.asarray(radii_px, np.float64)
+    if radii.ndim != 1 or len(radii) < 3 or not (np.diff(radii) > 0).all() or not radii[0] >= 0.5:
+        raise InputError(
+            f"radii_px: found {radii_px!r}, expected three or more ascending radii of 0.5 px and more"
+        )
+    if not 0 < alpha < 1:
+        raise InputError(f"alpha: found {alpha}, expected a number between 0 and 1")
+    if not (math.isfinite(contrast) and contrast != 0):
+        raise InputError(f"contrast: found {contrast}, expected a number other than 0")
+    if not 0.5 <= thickness_px <= 40:
+        raise InputError(f"thickness_px: found {thickness_px}, expected 0.5 to 40 px")
+    known = as_known(
+        volume, halves, noise, geometry, image_shape, solve, pixel_size or surface.pixel_size,
+        seed, threads, cancel,
+    )  # fmt: skip
+    if surface.shape != known.data.shape:
+        raise InputError(
+            f"surface: found one of a volume of {surface.shape}, expected {known.data.shape}"
+        )
+    vertices = surface.voxels()
+    areas, normals = areas_and_normals(vertices, surface.faces)
+    points = vertices + offset_px * normals
+    layer = _Layer(known, points, normals, thickness_px, contrast, inside, blur_px)
+    matched = make_hole_filter(
+        known.spectra, known.response, known.power, points, normals, areas, thickness_px, radii
+    )
+    looked = _looked_at(points, known.data.shape) & (matched.seen >= _LEAST_SEEN)
+    if not looked.any():
+        raise InputError(
+            "surface: found no vertex inside of the volume whose normal was seen, expected some"
+        )
+    holes, level = _search(known, layer, matched, contrast, looked, alpha)
+    table = _table(holes, points, known, areas)
+    covered = _coverage(table, areas, looked, known.pixel_size)
+    pixel = 1.0 if known.pixel_size is None else known.pixel_size / 10
+    smallest = np.maximum(_detectable(matched, contrast, level), radii[0])
+    found = np.where(looked, smallest * pixel, np.inf)
+    return Pinholes(table=table, coverage=covered[0], sigma_coverage=covered[1], detectable=found)
+
+
+class _Layer:
+    """A layer that can be drawn with holes."""
+
+    def __init__(
+        self,
+        known: Known,
+        points: Float64,
+        normals: Float64,
+        thickness: float,
+        contrast: float,
+        inside: float,
+        blur: float,
+    ) -> None:
+        self.points, self.normals, self.known = points, normals, known
+        level = signed_distance(
+            known.spectra.shape, points, normals, thickness / 2 + 4, known.spectra.threads
+        )
+        below = body(level, -thickness / 2, blur)
+        self.inside: Float32 = np.float32(inside) * below
+        self.layer: Float32 = np.float32(contrast) * (body(level, thickness / 2, blur) - below)
+        self.at = np.argwhere(self.layer != 0)
+
+    def shown(self, holes: list[_Hole]) -> Float32:
+        """Return what the volume shows of the layer with holes, as a detector's pixels have it."""
+        drawn = self.layer.copy()
+        for hole in holes:
+            away = self.at - self.points[hole.vertex]
+            along = away @ self.normals[hole.vertex]
+            across = np.sqrt(np.maximum((away**2).sum(axis=1) - along**2, 0))
+            near = (across < hole.radius + 3) & (np.abs(along) < hole.radius + 12)
+            cell = tuple(self.at[near].T)
+            drawn[cell] *= normal_cdf((across[near] - hole.radius) / _EDGE).astype(np.float32)
+        spectra, gain = self.known.spectra, self.known.response.pixel_gain(self.known.spectra)
+        shown = self.known.response.show(drawn + self.inside)
+        if gain is None:
+            return shown
+        return spectra.inverse(spectra.forward(shown) * gain)
+
+
+def _looked_at(points: Float64, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    inside = (points >= _MARGIN) & (points <= np.array(shape) - 1 - _MARGIN)
+    return np.asarray(inside.all(axis=1))
+
+
+def _search(
+    known: Known,
+    layer: _Layer,
+    matched: HoleFilter,
+    contrast: float,
+    looked: npt.NDArray[np.bool_],
+    alpha: float,
+) -> tuple[list[_Hole], float]:
+    """Return the holes, and the significance from which they are taken."""
+    holes: list[_Hole] = []
+    level = math.inf
+    area = float(matched.areas[looked].sum())
+    for _ in range(_ROUNDS):
+        rest = known.data - layer.shown(holes)
+        score = matched.score(rest) * math.copysign(1.0, contrast)
+        score, z = _against_itself(score, matched.norm, looked)
+        rough = _roughness(z[looked], matched.points[looked])
+        level = _level_of(alpha, area, rough)
+        new = _new_holes(score, z, matched, abs(contrast), looked, holes, level, area, rough)
+        if not new:
+            break
+        holes += new
+    return sorted(holes, key=lambda h: -h.significance), level
+
+
+def _against_itself(
+    score: Float64, norm: Float64, looked: npt.NDArray[np.bool_]
+) -> tuple[Float64, Float64]:
+    """Return scores and significances against how those of the surface vary, where that is more than the noise.
+
+    What is not in the model, other objects' side lobes and slow changes of the thickness, varies them too.
+    """
+    z = score / np.sqrt(norm)
+    middle = np.median(z[looked], axis=0)
+    spread = 1.4826 * np.median(np.abs(z[looked] - middle), axis=0)
+    z = (z - middle) / np.maximum(1.0, spread)
+    return score - middle * np.sqrt(norm), z
+
+
+def _new_holes(
+    score: Float64,
+    z: Float64,
+    matched: HoleFilter,
+    contrast: float,
+    looked: npt.NDArray[np.bool_],
+    known: list[_Hole],
+    level: float,
+    area: float,
+    rough: Float64,
+) -> list[_Hole]:
+    """Return the best hole of each neighbourhood whose significance passes ``level``."""
+    gain = 2 * contrast * score - contrast**2 * matched.norm
+    best = gain.argmax(axis=1)
+    rows = np.arange(len(z))
+    height = z[rows, best]
+    free = looked.copy()
+    for hole in known:  # what is left about a hole is what its round shape misses
+        free &= (
+            np.linalg.norm(matched.points - matched.points[hole.vertex], axis=1) > hole.radius + 3
+        )
+    found: list[_Hole] = []
+    # A gain above 0: a hole explains more than none does, which is half of the layer missing or more.
+    candidates = np.flatnonzero(free & (height > level) & (gain[rows, best] > 0))
+    for v in candidates[np.argsort(-gain[candidates, best[candidates]])]:
+        away = np.linalg.norm(matched.points - matched.points[v], axis=1)
+        if any(away[h.vertex] <= h.radius + matched.radii[best[v]] + 4 for h in found):
+            continue
+        radius, sigma = _radius(gain[v], matched.radii)
+        p = min(1.0, float(_expected(height[v], area, rough)))
+        found.append(
+            _Hole(int(v), radius, sigma, _place_error(gain[:, best[v]], away), float(height[v]), p)
+        )
+    return found
+
+
+def _radius(gain: Float64, radii: Float64) -> tuple[float, float]:
+    """Return the radius of the greatest gain (chi squared explained) and its error: the parabola through three."""
+    k = int(np.clip(gain.argmax(), 1, len(radii) - 2))
+    fit = np.polyfit(radii[k - 1 : k + 2] - radii[k], gain[k - 1 : k + 2], 2)
+    if fit[0] >= 0:
+        return float(radii[gain.argmax()]), float(radii[k + 1] - radii[k])
+    step = float(np.clip(-fit[1] / (2 * fit[0]), radii[k - 1] - radii[k], radii[k + 1] - radii[k]))
+    return float(radii[k] + step), float(1 / math.sqrt(-fit[0]))
+
+
+def _place_error(gain: Float64, away: Float64) -> float:
+    """Return the error along the surface from how the gain falls with the distance from its maximum."""
+    near = away < 2.0
+    fall = float((away[near] ** 4).sum())
+    bend = float(((gain[away.argmin()] - gain[near]) * away[near] ** 2).sum()) / max(fall, 1e-12)
+    return 1 / math.sqrt(max(bend, 1e-12))
+
+
+def _roughness(z: Float64, points: Float64) -> Float64:
+    """Return, per radius, the variance of the slope of z along the surface over that of z, robustly."""
+    tree = need("scipy.spatial").cKDTree(points)
+    away, index = tree.query(points, k=2)
+    step = np.maximum(away[:, 1], 1e-6)[:, None]
+    slope = (z[index[:, 1]] - z) / step
+    scale = 1.4826 * np.median(np.abs(z - np.median(z, axis=0)), axis=0)
+    out: Float64 = (1.4826 * np.median(np.abs(slope), axis=0) / np.maximum(scale, 1e-12)) ** 2
+    return out
+
+
+def _expected(z: Float64 | float, area: float, rough: Float64) -> Float64:
+    """Return how many maxima above z noise makes on the surface, over all radii."""
+    u = np.maximum(np.asarray(z, np.float64), 1.0)
+    out: Float64 = area * rough.sum() * (2 * np.pi) ** -1.5 * u * np.exp(-(u**2) / 2)
+    return out
+
+
+def _level_of(alpha: float, area: float, rough: Float64) -> float:
+    tried = np.linspace(1, 12, 1101)
+    return float(tried[np.argmax(_expected(tried, area, rough) <= alpha)])
+
+
+def _detectable(matched: HoleFilter, contrast: float, level: float) -> Float64:
+    """Return the radius at which the expected significance reaches ``level``."""
+    expected = abs(contrast) * np.sqrt(matched.norm)
+    out = np.full(len(expected), np.inf)
+    for k in range(len(matched.radii) - 1, -1, -1):
+        good = expected[:, k] >= level
+        below = expected[:, k - 1] if k else np.zeros(len(expected))
+        start = matched.radii[k - 1] if k else 0.0
+        share = (level - below) / np.maximum(expected[:, k] - below, 1e-12)
+        out = np.where(good & (below < level), start + share * (matched.radii[k] - start), out)
+    return out
+
+
+def _table(holes: list[_Hole], points: Float64, known: Known, areas: Float64) -> Table:
+    unit, pixel = ("px", 1.0) if known.pixel_size is None else ("nm", known.pixel_size / 10)
+    index = np.array([h.vertex for h in holes], np.int64)
+    place = points[index].reshape(-1, 3)
+    table: Table = {f"{a}_px": place[:, i].copy() for i, a in enumerate("zyx")}
+    if unit == "nm":
+        centred = (place - (np.array(known.data.shape) - 1) / 2) * pixel
+        table |= {f"{a}_nm": centred[:, i].copy() for i, a in enumerate("zyx")}
+    radius, sigma, along, height, p = (
+        np.array([getattr(h, name) for h in holes], np.float64)
+        for name in ("radius", "sigma_radius", "sigma_place", "significance", "p_value")
+    )
+    return table | {
+        "vertex": index,
+        f"sigma_place_{unit}": along * pixel,
+        f"radius_{unit}": radius * pixel,
+        f"sigma_radius_{unit}": sigma * pixel,
+        f"area_{unit}2": np.pi * radius**2 * pixel**2,
+        f"sigma_area_{unit}2": 2 * np.pi * radius * sigma * pixel**2,
+        "significance": height,
+        "p_value": p,
+    }
+
+
+def _coverage(
+    table: Table, areas: Float64, looked: npt.NDArray[np.bool_], pixel_size: float | None
+) -> tuple[float, float]:
+    unit, pixel = ("px", 1.0) if pixel_size is None else ("nm", pixel_size / 10)
+    total = float(areas[looked].sum()) * pixel**2
+    missing, sigma = table[f"area_{unit}2"], table[f"sigma_area_{unit}2"]
+    return 1 - float(missing.sum()) / total, float(np.sqrt((sigma**2).sum())) / total

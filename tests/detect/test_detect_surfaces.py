@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Meshes: curvatures on bodies that have them in closed form, vertices on the edge, errors that hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from reference import surfaces as reference
+
+from cryolith import detect, simulate
+from cryolith.detect._curvature import curvatures
+from cryolith.detect._edge_refinement import neighbours
+from cryolith.detect._mesh import areas_and_normals
+from cryolith.errors import InputError
+
+
+def described(mesh, radius=4.0):
+    areas, normals = areas_and_normals(mesh.vertices, mesh.faces)
+    near = neighbours(mesh.vertices, normals, radius)
+    return areas, normals, curvatures(mesh.vertices, normals, near)
+
+
+def test_a_cylinder_is_bent_one_way():
+    mesh = reference.tube_mesh(20.0, (64, 40, 64))
+    areas, normals, bent = described(mesh)
+    assert abs(areas.sum() / (2 * np.pi * 20 * 39) - 1) < 2e-3  # chords of a degree or three
+    inner = (
+        np.abs(mesh.vertices[:, 1]) < 12
+    )  # away from the rims, where triangles on one side are missing
+    assert np.allclose(normals[inner], mesh.vertices[inner] * [1, 0, 1] / 20, atol=1e-3)
+    assert np.abs(bent.mean[inner] * 40 - 1).max() < 0.03
+    assert np.abs(bent.gaussian[inner]).max() < 1e-5
+
+
+def test_a_torus_has_both_signs_of_curvature():
+    mesh, mean, gaussian = reference.torus_mesh(30.0, 10.0, (80, 80, 80))
+    areas, _, bent = described(mesh, 2.5)
+    assert abs(areas.sum() / (4 * np.pi**2 * 300) - 1) < 3e-3
+    assert np.abs(bent.mean - mean).max() < 0.03 * mean.max()
+    assert np.abs(bent.gaussian - gaussian).max() < 0.06 * gaussian.max()
+    assert abs((bent.gaussian * areas).sum()) < 0.02 * (np.abs(gaussian) * areas).sum()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"vertices": np.zeros((3, 2))}, "vertices"),
+        ({"faces": np.array([[0, 1, 3]])}, "faces"),
+        ({"fields": {"a": np.zeros(2)}}, "fields"),
+    ],
+)
+def test_a_mesh_that_does_not_fit_together_is_refused(options, message):
+    good = {"vertices": np.zeros((3, 3)), "faces": np.array([[0, 1, 2]]), "shape": (4, 4, 4)}
+    with pytest.raises(InputError, match=message):
+        detect.Surface(**(good | options))
+
+
+@pytest.fixture(scope="module")
+def ball():
+    pytest.importorskip("skimage")
+    solid = simulate.ellipsoid(1.0, (0.3, -0.2, 0.1), (12, 12, 12))
+    volume = simulate.Phantom(shape=(40, 40, 40), solids=(solid,)).volume
+    noisy = volume + 0.2 * np.random.default_rng(3).standard_normal(volume.shape, np.float32)
+    return detect.surface(noisy, noise=0.2, pixel_size=20.0, threads=1)
+
+
+def test_vertices_lie_on_the_edge_within_their_errors(ball):
+    away = np.linalg.norm(ball.vertices - 2 * np.array([0.3, -0.2, 0.1]), axis=1) - 24.0
+    pull = away / ball.fields["sigma_position_nm"]
+    assert abs(away.mean()) < 0.06
+    assert 0.7 < pull.std() < 1.3
+    assert abs(ball.fields["area_nm2"].sum() / (4 * np.pi * 24**2) - 1) < 0.01
+
+
+def test_fields_of_a_ball(ball):
+    out = ball.vertices / np.linalg.norm(ball.vertices, axis=1)[:, None]
+    normal = np.stack([ball.fields[f"normal_{a}"] for a in "zyx"], 1)
+    assert (normal * out).sum(axis=1).min() > 0.9
+    assert abs(np.median(ball.fields["mean_curvature_per_nm"]) * 24 - 1) < 0.05
+    assert abs(np.median(ball.fields["gaussian_curvature_per_nm2"]) * 24**2 - 1) < 0.1
+    assert abs(np.median(ball.fields["contrast"]) - 1) < 0.02
+    assert ball.fields["seen"].min() > 0.9
+
+
+def test_a_level_outside_of_the_values_is_named():
+    pytest.importorskip("skimage")
+    volume = np.random.default_rng(0).random((16, 16, 16)).astype(np.float32)
+    with pytest.raises(InputError, match="level"):
+        detect.surface(volume, 5.0, noise=0.1)
+
+
+def test_elongation_of_regions_is_corrected():
+    """Ellipsoids of known length along the beam, imaged within +-60 degrees and cut at half height."""
+    from cryolith.detect.elongation import correct_elongation
+    from cryolith.projection import Geometry, project
+    from cryolith.reconstruct import wbp
+
+    geometry = Geometry.single_axis(np.arange(-60, 61, 3.0))
+    shape = (48, 48, 48)
+    for half in ((5.0, 5.0, 5.0), (7.0, 6.0, 6.0)):
+        solid = simulate.ellipsoid(1.0, (0, 0, 0), half)
+        volume = simulate.Phantom(shape=shape, solids=(solid,)).volume
+        images = project(volume, geometry, (48, 72), threads=1)
+        shown = wbp(images, geometry, shape=shape, threads=1)
+        labels, _ = detect.label(shown, above=float(shown[24, 24, 24]) / 2, connectivity=6)
+        table = detect.regions(labels == labels[24, 24, 24])
+        found = correct_elongation(table, geometry, threads=1)
+        seen, true = found["extent_z_px"][0], found["true_extent_z_px"][0]
+        assert found["elongation_flag"][0] == ""
+        assert abs(true / (2 * half[0]) - 1) < 0.08
+        assert abs(true / (2 * half[0]) - 1) < abs(seen / (2 * half[0]) - 1)
+        assert found["elongation"][0] > 1.1
+        assert 0.0 <= found["coverage"][0] <= 1.0
+
+
+def test_regions_that_cannot_be_corrected_are_flagged():
+    from cryolith.detect.elongation import correct_elongation
+    from cryolith.projection import Geometry
+
+    mask = np.zeros((40, 40, 40), bool)
+    mask[:6, 5:12, 5:12] = True  # at the border
+    mask[20, 20, 20:22] = True  # two voxels
+    mask[10:38, 28:34, 28:34] = True  # far longer than any ellipsoid of its width is shown
+    labels, _ = detect.label(mask)
+    found = correct_elongation(
+        detect.regions(labels), Geometry.single_axis(np.arange(-60, 61, 5.0)), threads=1
+    )
+    by_size = dict(zip(found["voxels"], found["elongation_flag"], strict=True))
+    assert by_size == {
+        294: "touches the border",
+        2: "too small",
+        1008: "not of an ellipsoid's form",
+    }
+    assert np.isnan(found["true_extent_z_px"]).all()
