@@ -258,6 +258,18 @@ def recall(kind: str, series: Series, seeds: range, snr: float) -> None:
             f"coverage {np.mean(coverage):.2f}; {others}")  # fmt: skip
 
 
+def lengths_of(rows: np.ndarray, length: float, wanted: int) -> str:
+    """Return what measured lengths and their stated errors are like."""
+    if not len(rows):
+        return "never found"
+    error = rows[:, 0] - length
+    return (
+        f"found in {len(rows)} of {wanted}; error of length {100 * error.mean() / length:+.1f} % on average, "
+        f"{100 * np.abs(error).max() / length:.1f} % at most; rms over stated "
+        f"{math.sqrt(((error / rows[:, 1]) ** 2).mean()):.2f}"
+    )
+
+
 def long_tubes(series: Series, seeds: range, snr: float) -> None:
     """Plant a straight tube along each of x, y, z, an oblique one and an arc; compare lengths."""
     n = series.n
@@ -294,14 +306,7 @@ def long_tubes(series: Series, seeds: range, snr: float) -> None:
                 )
         extra.append(len(found.lines) - len(own))
     for name, (length, _) in lines.items():
-        if rows[name]:
-            measured, sigma = np.array(rows[name]).T
-            share = measured / length - 1
-            say(f"  {name}: found in {len(share)} of {len(seeds)}; error of length {100 * share.mean():+.1f} % on "
-                f"average, {100 * np.abs(share).max():.1f} % at most; rms over stated "
-                f"{math.sqrt(((measured - length) ** 2 / sigma**2).mean()):.2f}")  # fmt: skip
-        else:
-            say(f"  {name}: never found")
+        say(f"  {name}: {lengths_of(np.array(rows[name]).reshape(-1, 2), length, len(seeds))}")
     say(f"  other rows a volume: {np.mean(extra):.2f}")
 
 

@@ -133,6 +133,22 @@ def oriented_table(
     kept = np.flatnonzero((q if null.passed else p) <= fdr)
     kept = kept[np.argsort(-peaks[kept], kind="stable")]
     objects = [outcome.objects[i] for i in kept]
+    table, column = _measures(search, objects, pixel_size)
+    table["sign"] = column["sign"].astype(np.int64)
+    table["significance"] = peaks[kept]
+    table["p_value"] = p[kept]
+    table["q_value"] = q[kept] if null.passed else np.full(len(kept), np.nan)
+    table["coverage"] = column["coverage"]
+    if bank.kind == "tubes":
+        table["network"] = column["group"].astype(np.int64)
+    return table, objects
+
+
+def _measures(
+    search: OrientedSearch, objects: list[Traced], pixel_size: float | None
+) -> tuple[Table, dict[str, Float64]]:
+    """Return the columns that are lengths, directions and amplitudes, and all numbers in pixels."""
+    bank = search.bank
     rows = [_row(search, o) for o in objects]
     unit, pixel = unit_of(pixel_size)
     tubes = bank.kind == "tubes"
@@ -161,14 +177,7 @@ def oriented_table(
         table[f"{name}_{unit}"] = column["width"] * factor
         table[f"sigma_{name}_{unit}"] = column["sigma_width"] * factor
     table["amplitude"], table["sigma_amplitude"] = column["amplitude"], column["sigma_amplitude"]
-    table["sign"] = column["sign"].astype(np.int64)
-    table["significance"] = peaks[kept]
-    table["p_value"] = p[kept]
-    table["q_value"] = q[kept] if null.passed else np.full(len(kept), np.nan)
-    table["coverage"] = column["coverage"]
-    if tubes:
-        table["network"] = column["group"].astype(np.int64)
-    return table, objects
+    return table, column
 
 
 def _row_names() -> tuple[str, ...]:
