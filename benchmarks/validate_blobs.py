@@ -7,7 +7,8 @@
 
 Each line is the mean over seeds with a 95 % interval (Student's t over seeds; Wilson's for single events). A call is a
 match within max(2 px, one size) of a planted blob of its sign, each planted blob once, and far when it is farther than
-three sizes from every planted blob. ``log`` is the Laplacian of Gaussian of the same module.
+three sizes from every planted blob. ``log`` is the Laplacian of Gaussian of the same module. With ``--peers``
+scikit-image's blob_log looks at the same volumes, with the smallest size (2 or 4 px) and threshold of best F1
 """
 
 from __future__ import annotations
@@ -167,6 +168,43 @@ class Series:
         )
 
 
+def oracle(volume: np.ndarray, truth: Truth, smallest: float) -> tuple[float, float]:
+    """Return the best F1 of scikit-image's blob_log over thresholds, and the share of far calls there."""
+    from scipy.ndimage import gaussian_laplace, map_coordinates
+    from skimage.feature import blob_log
+
+    sizes = np.arange(smallest, LARGEST + 1)
+    fields = {s: -(s**2) * gaussian_laplace(volume, s) for s in sizes}
+    rows = []
+    for sign in (1.0, -1.0):
+        found = blob_log(
+            sign * volume,
+            min_sigma=smallest,
+            max_sigma=LARGEST,
+            num_sigma=len(sizes),
+            threshold=3 * fields[smallest].std(),
+            overlap=0.5,
+        )
+        for *place, size in found:
+            near = sizes[np.abs(sizes - size).argmin()]
+            at = np.array(place)[:, None]
+            rows.append([*place, sign, sign * map_coordinates(fields[near], at, order=1)[0]])
+    table = np.array(rows).reshape(-1, 5)
+    table = table[np.argsort(-table[:, 4])]
+    gap = np.linalg.norm(table[:, None, :3] - truth.places[None], axis=2)
+    near_enough = gap < np.maximum(2, truth.sizes)
+    same = near_enough & (table[:, 3, None] == np.sign(truth.heights))
+    far = np.cumsum((gap > 3 * truth.sizes).all(axis=1))
+    taken, matched, best = np.zeros(len(truth.sizes), bool), 0, (0.0, 0.0)
+    for i, row in enumerate(same):
+        free = np.flatnonzero(row & ~taken)
+        if len(free):
+            taken[free[gap[i, free].argmin()]] = True
+            matched += 1
+        best = max(best, (2 * matched / (i + 1 + len(taken)), float(far[i]) / (i + 1)))
+    return best
+
+
 def interval(values: list[float]) -> str:
     """Return mean and 95 % interval over seeds."""
     x = np.array(values, float)
@@ -243,9 +281,20 @@ def heights_of(kind: str, count: int, rng: np.random.Generator) -> np.ndarray:
     return size * rng.choice([-1.0, 1.0], count)
 
 
-def planted(series: Series, kind: str, seeds: range, count: int) -> None:
+def expected_recall(result: FoundBlobs, truth: Truth) -> np.ndarray:
+    """Return the chance to find each planted blob by the map of detectability."""
+    seen = result.detectability
+    size = np.abs(np.subtract.outer(np.log(truth.sizes), np.log(seen.sizes))).argmin(axis=1)
+    return np.array(
+        [seen.recall(h)[0, i] for h, i in zip(np.abs(truth.heights), size, strict=True)]
+    )
+
+
+def planted(series: Series, kind: str, seeds: range, count: int, peers: bool) -> None:
     """Plant, reconstruct, find, score."""
     scores: dict[str, list[Score]] = {}
+    expected: list[float] = []
+    best: list[tuple[float, float]] = []
     cpu, checks = 0.0, 0
     for seed in seeds:
         rng = np.random.default_rng(1000 + seed)
@@ -257,12 +306,20 @@ def planted(series: Series, kind: str, seeds: range, count: int) -> None:
         result = series.look(halves, fdr=max(RATES))
         cpu += time.process_time() - begin
         checks += result.null.passed
+        expected.append(float(expected_recall(result, truth).mean()))
+        if peers:
+            whole = halves.first + halves.second
+            best.append(max(oracle(whole, truth, smallest) for smallest in (2.0, 4.0)))
         for rate in RATES:
             chosen = result.table["q_value"] <= rate
             scores.setdefault(f"matched, fdr {rate}", []).append(score(result, truth, chosen))
         plain = blobs(None, sizes=LADDER, halves=halves, margin=8, method="log", threads=1)
         scores.setdefault("log, fdr 0.05", []).append(score(plain, truth))
     say(f"  null check passed in {checks} of {len(seeds)}, {cpu / len(seeds):.1f} CPU s each")
+    say(f"  recall at {max(RATES)} expected by the map {interval(expected)}")
+    if best:
+        say(f"  scikit-image blob_log, oracle threshold: F1 {interval([b[0] for b in best])}, "
+              f"far calls {interval([b[1] for b in best])}")  # fmt: skip
     for name, each in scores.items():
         report(name, each)
 
@@ -308,6 +365,7 @@ def main() -> None:
     parser.add_argument("--tilt", type=float, default=60.0)
     parser.add_argument("--solver", choices=["wbp", "sirt"], default="wbp")
     parser.add_argument("--split", choices=["tilts", "frames"], default="tilts")
+    parser.add_argument("--peers", action="store_true")
     a = parser.parse_args()
     seeds = range(a.first, a.first + a.seeds)
     for case in a.cases:
@@ -321,7 +379,7 @@ def main() -> None:
         if case == "null":
             noise_only(series, seeds)
         else:
-            planted(series, case, seeds, a.count)
+            planted(series, case, seeds, a.count, a.peers)
 
 
 if __name__ == "__main__":

@@ -101,10 +101,20 @@ def detect(
             help="Surface of the bright phase as a mesh: .ply or .vtp; takes the extra `surfaces`."
         ),
     ] = None,
+    blobs: Annotated[
+        bool, typer.Option("--blobs", help="Also look for round blobs down to the noise.")
+    ] = False,
+    fdr: Annotated[
+        float | None, typer.Option(help="Share of false blobs in their table.", show_default="0.05")
+    ] = None,
+    halves: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="Two volumes from halves of the data: the noise, for blobs."),
+    ] = None,
     config: JobFile = None,
     threads: Threads = 0,
 ) -> None:
-    """Only detect: layers, voids and particles of a volume, as tables, labels and a surface."""
+    """Only detect: layers, voids and particles of a volume, and blobs if asked for, as tables, labels and a surface."""
     from . import files
     from .config import job_from_mapping, read_toml
     from .detect import detect as find
@@ -118,8 +128,15 @@ def detect(
             raise ConfigError(f"--table: found {path}, expected {', '.join(TABLE_FORMS)}")
     job = job_from_mapping(read_toml(config) if config else {})
     data = files.read_volume(volume)
-    found = find(data, job.detect, threads=threads)
-    inputs = {volume.name: files.atomic.sha256(volume)}
+    chosen = replace(job.detect, blobs=blobs or job.detect.blobs)
+    chosen = chosen if fdr is None else replace(chosen, fdr=fdr)
+    if not chosen.blobs and (fdr is not None or halves is not None):
+        raise ConfigError("detect: found --fdr or --halves, expected --blobs beside them")
+    pair = None
+    if halves is not None:
+        pair = files.read_volume(halves[0]).data, files.read_volume(halves[1]).data
+    found = find(data, chosen, halves=pair, threads=threads)
+    inputs = {path.name: files.atomic.sha256(path) for path in (volume, *(halves or ()))}
     found = replace(found, provenance=replace(found.provenance, inputs=inputs))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)

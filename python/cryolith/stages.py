@@ -116,7 +116,7 @@ def _inputs(state: Run, stage: str) -> dict[str, str]:
     made = {
         "align": (),
         "reconstruct": ("alignment.json",),
-        "detect": (VOLUME,),
+        "detect": state.volumes if state.job.detect.blobs else (VOLUME,),
         "report": (
             "alignment.json",
             *state.volumes,
@@ -197,9 +197,14 @@ def _reconstruct(state: Run) -> tuple[list[str], dict[str, Any]]:
 
 def _detect(state: Run) -> tuple[list[str], dict[str, Any]]:
     volume = read_volume(state.folder / VOLUME)
+    halved = state.job.detect.blobs and len(state.volumes) > 1
+    halves = (
+        [read_volume(half).data for half in half_paths(state.folder / VOLUME)] if halved else []
+    )
     found = detect(
         volume,
         state.job.detect,
+        halves=(halves[0], halves[1]) if halved else None,
         threads=state.threads,
         cancel=state.cancel,
         progress=state.on_progress("detect"),

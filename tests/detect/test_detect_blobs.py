@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from cryolith import _core
-from cryolith.detect import blobs
+from cryolith.datamodel import Volume
+from cryolith.detect import DetectSettings, blobs, detect
 from cryolith.detect._blob_fit import BlobFit
 from cryolith.detect._calls import benjamini_hochberg, decoy_rate
 from cryolith.detect._filter_bank import blob_reference, make_bank
 from cryolith.detect._gaussian_blobs import Blobs, gaussian_blobs
 from cryolith.detect._imaging import Plain, Projected
+from cryolith.detect._levels import measured_levels
 from cryolith.detect._spectrum import Spectra, fitted_noise, measured_noise
 from cryolith.errors import Cancelled, InputError
 from cryolith.metrics import NoisePower
@@ -259,3 +261,54 @@ def test_shells_of_noise_are_taken(rng: np.random.Generator) -> None:
         count=np.ones(40, np.int64),
     )
     matched(blobs(planted() + white(rng), sizes=SIZES, noise=shells, injections=0).table)
+
+
+def test_levels_of_noise_are_those_of_the_section(rng: np.random.Generator) -> None:
+    # White noise, twice as strong at one side of x as at the other: a map smoothed by an eighth of the axis keeps most
+    # of it. Of noise that is the same everywhere two halves of the rows agree on nothing.
+    spectra = Spectra((N, N, N), 1, None)
+    reference = blob_reference(spectra, Plain(spectra, None), SIZES, "matched")
+    bank = make_bank(spectra, reference, SIZES, np.ones(spectra.terms, np.float32), "matched")
+    ramp = np.linspace(2 / 3, 4 / 3, N, dtype=np.float32)
+    levels = measured_levels(bank, white(rng) * ramp, 6)
+    assert levels is not None
+    inner = levels.section[6:-6, 6:-6].mean(axis=0)
+    np.testing.assert_allclose(inner / inner.mean(), ramp[6:-6] / ramp.mean(), atol=0.12)
+    assert measured_levels(bank, white(rng), 6) is None
+    np.testing.assert_allclose(
+        levels.gain[6:-6, 0, 6:-6] * levels.section[6:-6, 6:-6], 1, rtol=1e-6
+    )
+    assert levels.gain.min() < 0.2
+    places = np.array([[20.2, 5.0, 30.6]])
+    assert levels.at(places)[0] == levels.section[20, 31]
+
+
+def test_amplitudes_are_right_where_noise_differs(rng: np.random.Generator) -> None:
+    level = np.linspace(0.6, 1.4, N, dtype=np.float32)
+    first, second = (planted() / 2 + white(rng) * level / np.sqrt(2) for _ in range(2))
+    found = blobs(None, sizes=SIZES, halves=(first, second), injections=0, threads=1)
+    row = matched(found.table)
+    error = (found.table["amplitude"][row] - HEIGHTS) / found.table["sigma_amplitude"][row]
+    assert np.abs(error).max() < 3.5
+    # Where the noise is weaker the error is smaller, for blobs of about one size.
+    seen = found.detectability
+    assert seen.noise.max() / seen.noise.min() > 1.5
+    assert 0 < seen.recall(1.0)[0, 0] < seen.recall(3.0)[0, 0] <= 1
+
+
+def test_detect_finds_blobs_too(rng: np.random.Generator) -> None:
+    volume = Volume(data=planted() + white(rng), pixel_size=5.0)
+    settings = DetectSettings(
+        blobs=True, fdr=0.02, smallest_blob=2.0, largest_blob=4.0,
+        layers=False, particles=False, voids=False,
+    )  # fmt: skip
+    found = detect(volume, settings, threads=1)
+    matched(dict(found.tables["blobs"]))
+    assert found.tables["blobs"]["q_value"].max() <= 0.02
+    seen = found.tables["blob_detectability"]
+    np.testing.assert_allclose(seen["size_nm"][[0, -1]], [1.0, 2.0])
+    assert (seen["amplitude_most_found"] > seen["amplitude_half_found"]).all()
+    assert (np.diff(seen["amplitude_half_found"]) < 0).all()  # small blobs are harder to find
+    assert any(note.startswith("blobs: noise") for note in found.notes)
+    with pytest.raises(InputError, match="largest_blob: found 2 px"):
+        detect(volume, DetectSettings(blobs=True, smallest_blob=3.0, largest_blob=2.0))

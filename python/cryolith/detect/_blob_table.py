@@ -16,11 +16,13 @@ from ._calls import benjamini_hochberg, decoy_rate
 from ._filter_bank import FLOOR
 from ._injection import FITTED, Calibration
 from ._inputs import Float64, Table, unit_of
+from ._levels import Levels
 
 __all__ = ["Detectability", "NullCheck", "agree", "blob_table", "detectability", "null_check"]
 
 _LEVELS = np.array([4.0, 4.25, 4.5, 4.75, 5.0])
 _AGREE = 2.0  # decoys over expected, or its inverse, beyond which no q-values are given
+_PLACES = 9
 _FWHM = 2 * math.sqrt(2 * math.log(2))
 
 
@@ -60,32 +62,37 @@ class Detectability:
     ----------
     sizes : (n,) float64 [px]
     unit_significance : (n,) float64
-        Significance of a blob of each size and peak value 1.
+        Significance of a blob of each size and peak value 1 where noise is as strong as on average.
     level : float
         Significance from which on blobs are in the table.
+    noise : (m,) float64
+        Strength of the noise over its average, at m places that stand for equal parts of the volume.
     """
 
     sizes: Float64
     unit_significance: Float64
     level: float
+    noise: Float64
 
     def recall(self, contrast: npt.ArrayLike) -> Float64:
-        """Return (n_contrasts, n_sizes): the chance to find a blob of a peak value, away from others.
+        """Return (n_contrasts, n_sizes): the chance to find a blob of a peak value anywhere, away from others.
 
-        Phi(sqrt(d^2 + 4) - level), d = contrast x unit significance, Phi the normal distribution function: the fit of
-        place and size adds 4 to the square of a significance.
+        The mean over ``noise`` of Phi(sqrt(d^2 + 4) - level), d = contrast x unit significance / noise, Phi the normal
+        distribution function: the fit of place and size adds 4 to the square of a significance.
         """
         height = np.abs(np.atleast_1d(np.asarray(contrast, dtype=np.float64)))
-        square = np.multiply.outer(height, self.unit_significance) ** 2
+        over_noise = np.divide.outer(height, self.noise)
+        square = np.multiply.outer(over_noise, self.unit_significance) ** 2
         excess = np.sqrt(square + FITTED) - self.level
         phi = np.frompyfunc(lambda x: 0.5 * math.erfc(-x / math.sqrt(2)), 1, 1)
-        out: Float64 = phi(excess).astype(np.float64)
+        out: Float64 = phi(excess).astype(np.float64).mean(axis=1)
         return out
 
     def contrast_for(self, recall: float = 0.5) -> Float64:
-        """Return (n_sizes,) the peak values at which blobs are found with chance ``recall``."""
+        """Return (n_sizes,) the peak values found with chance ``recall``, in noise of middle strength."""
         wanted = self.level + NormalDist().inv_cdf(recall)
         out: Float64 = math.sqrt(max(wanted**2 - FITTED, 0.0)) / self.unit_significance
+        out *= np.median(self.noise)
         return out
 
 
@@ -136,6 +143,7 @@ def blob_table(
     null: NullCheck,
     errors: Errors,
     calibration: Calibration | None,
+    levels: Levels | None,
     fdr: float,
     pixel_size: float | None,
 ) -> Table:
@@ -150,6 +158,7 @@ def blob_table(
     if calibration is not None:
         blobs, errors = calibration.applied(blobs, errors)
     blobs = blobs.pick(kept)
+    level = np.ones(len(kept)) if levels is None else levels.at(blobs.places)
     table: Table = {}
     if unit == "nm":
         centre = (np.array(search.bank.spectra.shape) - 1) / 2
@@ -163,8 +172,8 @@ def blob_table(
     for name, factor in (("size", pixel), ("diameter", _FWHM * pixel)):
         table[f"{name}_{unit}"] = blobs.sizes * factor
         table[f"sigma_{name}_{unit}"] = blobs.sizes * factor * spread
-    table["amplitude"] = blobs.heights.copy()
-    table["sigma_amplitude"] = errors.heights[kept]
+    table["amplitude"] = blobs.heights * level
+    table["sigma_amplitude"] = errors.heights[kept] * level
     table["sign"] = np.sign(blobs.heights).astype(np.int64)
     table["significance"] = np.abs(outcome.z[kept])
     table["p_value"] = p[kept]
@@ -174,7 +183,12 @@ def blob_table(
 
 
 def detectability(
-    search: Search, outcome: Outcome, null: NullCheck, table: Table, fdr: float
+    search: Search,
+    outcome: Outcome,
+    null: NullCheck,
+    table: Table,
+    levels: Levels | None,
+    fdr: float,
 ) -> Detectability:
     """Return the map for the level at which q-values pass ``fdr`` in this volume, or p-values where there are none."""
     bank, expected = search.bank, fdr
@@ -186,4 +200,5 @@ def detectability(
         sizes=bank.fine,
         unit_significance=bank.response(bank.sizes, bank.fine).max(axis=0),
         level=search.level_of(expected),
+        noise=np.ones(1) if levels is None else levels.inside(search.margin, _PLACES),
     )

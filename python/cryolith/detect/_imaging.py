@@ -29,16 +29,16 @@ class Shown(NamedTuple):
 class Imaging(Protocol):
     """A linear way from the specimen to the volume."""
 
+    def show(self, volume: Float32) -> Shown:
+        """Return what the reconstruction of ``volume`` looks like."""
+        ...
+
     def draw(self, blobs: Blobs, out: Float32) -> None:
         """Fill ``out``, in rows with room for their half spectrum, with what is seen of ``blobs`` but for ``held``."""
         ...
 
     def difference(self, blobs: Blobs) -> Float32 | None:
         """Return what the two halves do not share of ``blobs`` (None: nothing)."""
-        ...
-
-    def show(self, volume: Float32) -> Shown:
-        """Return what the reconstruction of ``volume`` looks like."""
         ...
 
     def held(self) -> Float32 | None:
@@ -52,6 +52,12 @@ class Plain:
     def __init__(self, spectra: Spectra, transfer: Float32 | None) -> None:
         self.spectra, self.transfer = spectra, transfer
 
+    def show(self, volume: Float32) -> Shown:
+        """Multiply by the transfer function."""
+        if self.transfer is None:
+            return Shown(volume, None)
+        return Shown(self.spectra.inverse(self.spectra.forward(volume) * self.transfer), None)
+
     def draw(self, blobs: Blobs, out: Float32) -> None:
         """Draw the blobs themselves."""
         out.fill(0)
@@ -60,12 +66,6 @@ class Plain:
     def difference(self, blobs: Blobs) -> Float32 | None:
         """Return None: halves of a plain volume show the same."""
         return None
-
-    def show(self, volume: Float32) -> Shown:
-        """Multiply by the transfer function."""
-        if self.transfer is None:
-            return Shown(volume, None)
-        return Shown(self.spectra.inverse(self.spectra.forward(volume) * self.transfer), None)
 
     def held(self) -> Float32 | None:
         """Return the transfer function."""

@@ -14,6 +14,9 @@ from ._spectrum import Spectra
 
 __all__ = ["Levelled", "Levels", "measured_levels"]
 
+# Correlation of the maps of two halves: by chance, as they have five free places each; and for certain.
+_CHANCE, _SURE = 0.6, 0.95
+_EVEN = 0.03  # standard deviation of levels up to which noise counts as the same everywhere
 _BLOCKS = 8  # of rows, in turn for one half and the other
 _SMOOTH = 1 / 8  # of an axis, standard deviation of the Gaussian over the section
 
@@ -26,19 +29,16 @@ class Levels:
     section : (nz, nx) float32
         Its standard deviation over the root mean square inside the margin.
     gain : (nz, 1, nx) float32
-        Its inverse, fading to 0 within the margin: there noise may be much stronger (sirt), volumes do not go on from
-        one face to the other as filters take it, and no blobs are looked for.
-    kept : float32
-        Share of the power of even noise that the fading keeps.
+        Its inverse, fading to 0 in the outer half of the margin: there noise may be much stronger (sirt), volumes do
+        not go on from one face to the other as filters take it, and no blobs are looked for.
     """
 
     def __init__(self, inner: Float64, margin: int) -> None:
         level = np.pad(inner / np.sqrt((inner**2).mean()), margin, mode="edge")
         self.section = level.astype(np.float32)
-        z, x = (_fading(n, margin) for n in level.shape)
-        fading = np.multiply.outer(z, x)
-        self.gain = np.ascontiguousarray((fading / level)[:, None], dtype=np.float32)
-        self.kept = np.float32((fading**2).mean())
+        z, x = (_fading(n, margin / 2) for n in level.shape)
+        gain = np.multiply.outer(z, x) / level
+        self.gain = np.ascontiguousarray(gain[:, None], dtype=np.float32)
 
     def at(self, places: Float64) -> Float64:
         """Return (n,) levels at (n, 3) places, those of the nearest voxel: they change over many."""
@@ -56,33 +56,30 @@ class Levels:
         return out
 
 
-def measured_levels(bank: FilterBank, noise: Float32, margin: int) -> Levels:
-    """Measure the levels of one volume of noise behind the bank's finest filter: other noise does not matter to it.
+def measured_levels(bank: FilterBank, noise: Float32, margin: int) -> Levels | None:
+    """Measure the levels of one volume of noise behind the bank's finest filter, None where they are alike.
 
     From mean magnitudes, which what is no noise moves less than it does squares. A solver that weights rays by their
     length in the volume (sirt) makes corners, where rays are short, noisier than the middle: four times voxel by voxel,
-    1.7 times behind a filter for blobs of 1.4 px. Two halves of the rows say which share of the map's variance is real;
-    the map is shrunk towards 1 by it, or its errors would make more extrema in noise that is the same everywhere.
+    1.7 times behind a filter for blobs of 1.4 px. The map is believed as far as two halves of the rows agree on
+    it, or its errors would make more extrema in noise that is the same everywhere.
     Inside ``margin`` only: the filter wraps around, and noise that does not jumps at the faces.
     """
-    spectra = bank.spectra
-    spectrum = spectra.forward(noise)
-    spectrum *= bank.weight * spectra.gaussian(float(bank.decays[0]))
-    cut = slice(margin, -margin)
-    size = np.abs(spectra.inverse_in_place(spectrum)[cut, cut, : spectra.shape[2]][..., cut])
+    size = np.abs(bank.finest(noise, margin))
     block = np.arange(size.shape[1]) * _BLOCKS // size.shape[1] % 2
     one, two = (_smoothed(size[:, block == i].mean(axis=1, dtype=np.float64)) for i in (0, 1))
     both = (one + two) / 2
-    variance = float(both.var())
-    real = np.mean((one - one.mean()) * (two - two.mean())) / variance if variance > 0 else 0.0
+    alike = float(np.corrcoef(one.ravel(), two.ravel())[0, 1]) if one.std() and two.std() else 0.0
+    share = min(max((alike - _CHANCE) / (_SURE - _CHANCE), 0.0), 1.0)
     middle = both.mean()
-    return Levels(middle + (both - middle) * min(max(float(real), 0.0), 1.0), margin)
+    inner = 1 + (both / middle - 1) * share
+    return Levels(inner, margin) if inner.std() > _EVEN else None
 
 
-def _fading(n: int, margin: int) -> Float64:
-    """Return 1 inside a margin, outside of it the rise of a squared sine."""
+def _fading(n: int, reach: float) -> Float64:
+    """Return 1, and within ``reach`` of either end the rise of a squared sine."""
     depth = np.minimum(np.arange(n), np.arange(n)[::-1]) + 0.5
-    out: Float64 = np.sin(np.pi / 2 * np.minimum(depth / margin, 1)) ** 2
+    out: Float64 = np.sin(np.pi / 2 * np.minimum(depth / reach, 1)) ** 2
     return out
 
 
@@ -106,6 +103,12 @@ class Levelled:
             heights=blobs.heights * self.levels.at(blobs.places),
         )
 
+    def show(self, volume: Float32) -> Shown:
+        """Show a volume, not in units of the noise, and even it out."""
+        both, difference = self.inner.show(volume)
+        gain = self.levels.gain
+        return Shown(both * gain, None if difference is None else difference * gain)
+
     def draw(self, blobs: Blobs, out: Float32) -> None:
         """Draw with the inner imaging and even out."""
         self.inner.draw(self._scaled(blobs), out)
@@ -120,12 +123,6 @@ class Levelled:
         """Return the inner one, evened out."""
         found = self.inner.difference(self._scaled(blobs))
         return None if found is None else found * self.levels.gain
-
-    def show(self, volume: Float32) -> Shown:
-        """Return what the inner imaging shows of a volume in units of the levels, evened out."""
-        both, difference = self.inner.show(volume * self.levels.section[:, None])
-        gain = self.levels.gain
-        return Shown(both * gain, None if difference is None else difference * gain)
 
     def held(self) -> Float32 | None:
         """Return None: what the data hold is in what is drawn."""

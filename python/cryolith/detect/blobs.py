@@ -171,22 +171,25 @@ def blobs(
     levels = None
     if decoys is not None and noise is None:
         levels = measured_levels(bank, decoys, edge)
+    if decoys is not None and levels is not None:
+        notes.append(
+            "noise: not the same everywhere, evened out in the section across the tilt axis"
+        )
         searched, decoys = searched * levels.gain, decoys * levels.gain
         imaging = Levelled(imaging, levels, spectra)
-        bank = make_bank(
-            spectra, reference, scales, measured_noise(spectra, decoys) / levels.kept, method
-        )
+        bank = make_bank(spectra, reference, scales, measured_noise(spectra, decoys), method)
+        bank.settle(decoys, edge)
     search = Search(bank, imaging, searched, decoys, edge)
     outcome = search.run() if method == "matched" else search.look()
     null = null_check(search, outcome)
     calibration = calibrate(search, outcome, injections, seed) if method == "matched" else None
     errors = (search.fit if method == "matched" else PeakErrors(bank)).errors(outcome.blobs)
-    table = blob_table(search, outcome, null, errors, calibration, fdr, pixel_size)
+    table = blob_table(search, outcome, null, errors, calibration, levels, fdr, pixel_size)
     notes += _words(outcome, null, calibration, method)
     return FoundBlobs(
         table=table,
         null=null,
-        detectability=detectability(search, outcome, null, table, fdr),
+        detectability=detectability(search, outcome, null, table, levels, fdr),
         notes=tuple(notes),
     )
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -11,12 +12,17 @@ import numpy as np
 from .. import _core
 from .._version import __version__
 from ..datamodel import Defects, Provenance, Volume
+from ..errors import InputError
 from ..settings import setting, settings, to_mapping
-from ._inputs import Table, as_volume
+from ._inputs import Table, as_volume, unit_of
+from ._search_inputs import HalvesLike
+from .blobs import blobs
 from .inclusions import Found, find_particles, find_voids
 from .interfaces import interfaces
 
 __all__ = ["DetectSettings", "detect"]
+
+_STEP = 1.25  # from one size of blobs to the next, at most
 
 
 @settings
@@ -45,12 +51,23 @@ class DetectSettings:
     min_size: int | None = setting(
         None, "smallest object, by default what the resolution allows", unit="voxels", minimum=1
     )
+    blobs: bool = setting(False, "look for round blobs, bright and dark, at a false-discovery rate")
+    fdr: float = setting(
+        0.05, "share of false rows in the table of blobs", minimum=1e-6, maximum=0.5
+    )
+    smallest_blob: float = setting(
+        1.5, "smallest blob's standard deviation", unit="px", minimum=1.0, maximum=1000.0
+    )
+    largest_blob: float = setting(
+        6.0, "largest blob's standard deviation", unit="px", minimum=1.0, maximum=1000.0
+    )
 
 
 def detect(
     volume: Volume,
     settings: DetectSettings | None = None,
     *,
+    halves: HalvesLike | None = None,
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
     progress: Callable[[float], None] | None = None,
@@ -63,6 +80,8 @@ def detect(
         Density with specimen bright on dark; NaN is refused. Its pixel size makes the tables' nanometres.
     settings : DetectSettings, optional
         What to look for and how strictly.
+    halves : Halves, or (first, second), optional
+        Two reconstructions from halves of the data, whose difference tells :func:`blobs` the noise.
     threads : int, default 0
         0 uses all processors the process may use; the result does not depend on it.
     cancel : CancelToken, optional
@@ -75,7 +94,8 @@ def detect(
     Defects
         Tables of :func:`interfaces`, :func:`particles` and :func:`voids`; ``labels``; ``thresholds``; ``notes``
         that say what was decided. In a layered specimen particles are not looked for unless a threshold is given:
-        its bright regions are its layers.
+        its bright regions are its layers. With ``settings.blobs`` also the tables ``blobs`` and
+        ``blob_detectability``: by size, the peak value at which a half and nine tenths of the blobs are found.
 
     Raises
     ------
@@ -137,6 +157,9 @@ def detect(
             labels == 0, found.labels, labels
         )  # a void inside a particle stays a void
         notes.append(_found_note("particle", found, chosen))
+    more: dict[str, Table] = {}
+    if chosen.blobs:
+        more = _blob_tables(volume, chosen, halves, threads, cancel, notes)
     tell(1.0)
     thresholds = {k: v for k, v in thresholds.items() if np.isfinite(v)}
     return Defects(
@@ -146,11 +169,46 @@ def detect(
         labels=labels,
         thresholds=thresholds,
         notes=tuple(notes),
+        tables=more,
         pixel_size=pixel_size,
         provenance=Provenance(
             made_by="cryolith.detect.detect", version=__version__, settings=to_mapping(chosen)
         ),
     )
+
+
+def _blob_tables(
+    volume: Volume,
+    chosen: DetectSettings,
+    halves: HalvesLike | None,
+    threads: int,
+    cancel: _core.CancelToken | None,
+    notes: list[str],
+) -> dict[str, Table]:
+    """Return the tables of blobs and of what could have been found."""
+    if chosen.largest_blob <= chosen.smallest_blob:
+        raise InputError(
+            f"largest_blob: found {chosen.largest_blob:g} px, expected more than smallest_blob, "
+            f"{chosen.smallest_blob:g} px"
+        )
+    steps = math.ceil(math.log(chosen.largest_blob / chosen.smallest_blob) / math.log(_STEP))
+    sizes = np.geomspace(chosen.smallest_blob, chosen.largest_blob, steps + 1)
+    found = blobs(
+        volume, sizes=sizes, fdr=chosen.fdr, halves=halves, threads=threads, cancel=cancel
+    )
+    notes.append(f"blobs: {len(found.table['sign'])} at a false-discovery rate of {chosen.fdr:g}")
+    notes.extend(f"blobs: {note}" for note in found.notes)
+    seen = found.detectability
+    unit, pixel = unit_of(volume.pixel_size)
+    near = [int(np.abs(np.log(seen.sizes / size)).argmin()) for size in sizes]
+    return {
+        "blobs": found.table,
+        "blob_detectability": {
+            f"size_{unit}": sizes * pixel,
+            "amplitude_half_found": seen.contrast_for(0.5)[near],
+            "amplitude_most_found": seen.contrast_for(0.9)[near],
+        },
+    }
 
 
 def _silent(_: float) -> None:

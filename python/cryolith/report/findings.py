@@ -39,7 +39,12 @@ def find(content: ReportContent) -> list[Finding]:
         _layers(defects.layers),
         _objects(defects.voids, "void", "voids"),
         _objects(defects.particles, "particle", "particles"),
-        *(_objects(table, name.removesuffix("s"), name) for name, table in defects.tables.items()),
+        *([_blobs(defects.tables)] if "blobs" in defects.tables else []),
+        *(
+            _objects(table, name.removesuffix("s"), name)
+            for name, table in defects.tables.items()
+            if not name.startswith("blob")
+        ),
         _alignment(content),
         _reconstruction(content),
         *([] if content.halves is None else [resolution(content.halves, content.volume)]),
@@ -135,6 +140,33 @@ def _objects(table: Table, one: str, many: str) -> Finding:
                 f"{cut} reach{'es' if cut == 1 else ''} the volume's border and may be larger"
             )
     return Finding((f"{count} {one if count == 1 else many}", tuple(lines)))
+
+
+def _blobs(tables: Mapping[str, Table]) -> Finding:
+    """Say how many blobs, how sure, and what could not have been found."""
+    table, seen = tables["blobs"], tables.get("blob_detectability", {})
+    count = len(table["sign"])
+    lines = []
+    if count:
+        bright = int(np.count_nonzero(table["sign"] > 0))
+        lines.append(f"{bright} bright, {count - bright} dark")
+        diameter = _first(table, "diameter_nm", "diameter_px")
+        middle = float(np.median(table[diameter]))
+        lines.append(f"median diameter {number(middle, 3)} {heading(diameter)[1]}")
+        worst = float(np.max(table["q_value"]))
+        lines.append(
+            f"at most {number(100 * worst, 2)} % of them false"
+            if np.isfinite(worst)
+            else "their noise is not understood, so no false-discovery rate is given"
+        )
+    size = _first(seen, "size_nm", "size_px")
+    if size and len(seen[size]):
+        at = len(seen[size]) // 2
+        lines.append(
+            f"of size {number(float(seen[size][at]), 3)} {heading(size)[1]} half of those with a peak of "
+            f"{number(float(seen['amplitude_half_found'][at]), 3)} would be found"
+        )
+    return Finding((f"{count} blob{'' if count == 1 else 's'} down to the noise", tuple(lines)))
 
 
 def _alignment(content: ReportContent) -> Finding:

@@ -27,7 +27,8 @@ def write_report(
     *,
     progress: Callable[[float], None] | None = None,
 ) -> Verdict:
-    """Write report.html, report.json, layers.csv, voids.csv, particles.csv, tilts.csv and, from halves, fsc.csv.
+    """Write report.html, report.json, layers.csv, voids.csv, particles.csv, tilts.csv, from halves fsc.csv, and
+    a file for each further table.
 
     The same content gives the same bytes. Each file appears whole or not at all; report.html, the
     last, appears when the others are there.
