@@ -154,8 +154,10 @@ class OrientedSearch:
             left = bank.sample(
                 self.field - everything + own, places, axes, np.array([o.width for o in some])
             )
-            for i, o, height in zip(members, some, left, strict=True):
-                out[i] = replace(o, peak=min(o.peak, o.sign * float(height)))
+            # Taking others out may also make what is not there: no object is more than the volume itself shows.
+            plain = bank.sample(self.field, places, axes, np.array([o.width for o in some]))
+            for i, o, *heights in zip(members, some, left, plain, strict=True):
+                out[i] = replace(o, peak=min(o.peak, *(o.sign * float(h) for h in heights)))
         return out
 
     def _decoys(self, look: Shown) -> Float64 | None:
