@@ -12,7 +12,7 @@ from reference.covariance import left_of
 from specimens import make_case, without_gauge
 
 from cryolith.align import AlignSettings, align_tilt_series
-from cryolith.align.axis import profile_shifts
+from cryolith.align.axis import _Rows, profile_shifts
 from cryolith.align.axis_rows import fit_axis_by_rows
 from cryolith.align.images import reduce_images
 from cryolith.align.joint import Model, Pose
@@ -48,6 +48,13 @@ def test_profiles_that_are_cut_at_their_ends_are_found(seed: int) -> None:
 def test_profiles_without_a_valid_row_stay_where_they_are() -> None:
     profiles, _ = drifting_profiles(4, 5, 32)
     assert not profile_shifts(profiles, np.zeros(profiles.shape, bool), 2).any()
+
+
+def test_a_row_without_mass_has_its_centre_on_the_axis() -> None:
+    images = np.zeros((2, 3, 5), np.float32)
+    images[0, :, 4] = 2.0
+    centres = _Rows(images, np.ones(3, bool)).mass_centres()
+    np.testing.assert_array_equal(centres, [[2.0] * 3, [0.0] * 3])
 
 
 def test_a_needle_that_leaves_the_image_obliquely_is_aligned_along_its_axis() -> None:

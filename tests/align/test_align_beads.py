@@ -13,7 +13,7 @@ from specimens import without_gauge
 
 from cryolith import Alignment, TiltSeries, files
 from cryolith.align import AlignSettings, align_tilt_series, remove_beads
-from cryolith.align.beads import Noise, Profile, fit_spots, measure_noise
+from cryolith.align.beads import Noise, Profile, ProfileSums, fit_spots, measure_noise
 from cryolith.align.beads_series import align_on_beads
 from cryolith.errors import InputError
 from cryolith.reconstruct import sirt
@@ -66,6 +66,14 @@ def test_beads_at_a_border_and_beside_others_are_placed_on_what_shows_them_alone
     # 60 numbers: 9 %, three times.
     assert (np.abs(np.sqrt(np.mean(np.square(z), axis=0)) - 1) < 0.28).all()
     assert (np.abs(np.mean(z, axis=0)) < 3 / np.sqrt(k)).all()
+
+
+def test_a_profile_that_no_bead_tells_stays_as_it_was() -> None:
+    profile, noise = Profile.soft_disc(6.0), Noise(0.0, 1.0)
+    image = np.random.default_rng(3).poisson(20, (60, 60)).astype(np.float32)
+    sums = ProfileSums(profile, noise)
+    sums.add(image, fit_spots(image, np.array([[30.0, 30.0]]), profile, noise), np.zeros(1, bool))
+    np.testing.assert_array_equal(sums.solved().values, profile.values)
 
 
 @pytest.mark.parametrize("kind", ["particle", "slab"])

@@ -14,12 +14,14 @@ from cryolith.align import AlignSettings, align_tilt_series, aligned_images
 from cryolith.datamodel import Alignment, TiltSeries
 from cryolith.errors import Cancelled, ConfigError, InputError
 
-SMALL = {"shape": (64, 65), "n_tilts": 17}
+# A needle's grains have to be some pixels large; a slab takes most rounds on images of 64 px, or larger if it has to.
+SMALL = {"particle": ((64, 65), 17), "needle": ((96, 97), 25), "slab": ((64, 65), 17)}
 
 
 @functools.cache
 def aligned(kind: str, axis: float, seed: int) -> tuple[Case, Alignment]:
-    case = make_case(kind, tilt_axis_deg=axis, seed=seed, walk=2.0, **SMALL)
+    shape, n = SMALL[kind]
+    case = make_case(kind, tilt_axis_deg=axis, seed=seed, walk=2.0, shape=shape, n_tilts=n)
     series = TiltSeries(images=case.images, angles_deg=case.angles_deg, tilt_axis_deg=axis + 25)
     return case, align_tilt_series(series, settings=AlignSettings(beads="no"))
 

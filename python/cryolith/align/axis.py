@@ -40,7 +40,8 @@ class _Rows:
         """Centre of mass across the axis of each good row of each image, (n, rows) [px]."""
         a = self.images[:, self.good].astype(np.float64)
         u = np.arange(a.shape[2]) - (a.shape[2] - 1) / 2
-        return np.asarray((a * u).sum(axis=2) / a.sum(axis=2))
+        mass = a.sum(axis=2)
+        return np.where(mass > 0, (a * u).sum(axis=2) / np.where(mass > 0, mass, 1.0), 0.0)
 
 
 def _rows(images: Float32, shifts: Float64, axis_deg: float, threads: int) -> _Rows:

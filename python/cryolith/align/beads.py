@@ -358,7 +358,9 @@ class ProfileSums:
         np.add.at(self.normal, (low + 1, low), cross)
 
     def solved(self) -> Profile:
-        """The profile, a little smooth, 0 outside and 1 in the middle."""
+        """The profile, a little smooth, 0 outside and 1 in the middle; as it was where no bead has told any."""
+        if not self.normal.any():
+            return self.profile
         n = len(self.right)
         bend = np.diff(np.eye(n), 2, axis=0)
         values = np.linalg.solve(
