@@ -277,7 +277,7 @@ def measured(
     total = halves.first + halves.second
     labels, _ = detect.label(smooth(total, 2.0), above=0.3)
     largest = np.bincount(labels.ravel())[1:].argmax() + 1
-    mesh = detect.surface(None, labels=labels == largest, **how)
+    mesh = detect.bridged(detect.surface(None, labels=labels == largest, **how))
     layer = detect.layer_thickness(
         None, mesh, offset_px=-3.0, shift_px=4.0, most_px=11.0, sides="differ", **how
     )

@@ -174,6 +174,23 @@ def test_detections_in_every_form(tmp_path):
     assert labels.properties[-1]["kind"] == "void"
 
 
+def test_blobs_on_request(tmp_path):
+    data = np.random.default_rng(4).standard_normal((40, 40, 40), dtype=np.float32)
+    z, y, x = np.ogrid[:40, :40, :40]
+    data += 3 * np.exp(-((z - 20) ** 2 + (y - 18) ** 2 + (x - 22) ** 2) / 18).astype(np.float32)
+    write_volume(tmp_path / "v.mrc", Volume(data=data, pixel_size=10.0))
+    done = cryolith("detect", tmp_path / "v.mrc", "-o", tmp_path / "t", "--blobs", "--fdr", "0.01")
+    assert done.returncode == 0, done.stderr
+    assert "blobs: 1\n" in done.stdout
+    header, row = (tmp_path / "t" / "blobs.csv").read_text(encoding="utf-8").splitlines()[:2]
+    found = dict(zip(header.split(","), row.split(","), strict=True))
+    assert abs(float(found["size_nm"]) - 3.0) < 3 * float(found["sigma_size_nm"])
+    assert float(found["q_value"]) < 0.01
+    done = cryolith("detect", tmp_path / "v.mrc", "-o", tmp_path / "t", "--fdr", "0.01")
+    assert done.returncode != 0
+    assert "--blobs" in done.stderr
+
+
 def test_halves_lie_beside_the_volume(tiny_series, tmp_path):
     out, volume = tmp_path / "o", tmp_path / "v.mrc"
     wbp = ("--method", "wbp", "--halves", "tilts")

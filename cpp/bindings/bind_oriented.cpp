@@ -59,7 +59,8 @@ Array<double> volume_extrema(const Array<float>& field, index_t margin, float th
   std::vector<detect::Peak> found;
   {
     py::gil_scoped_release no_gil;
-    detect::scale_maxima(cpu, {nullptr, in.data, nullptr, in.extent[2]}, in.extent, margin, 0.0, threshold, 0.0f, found);
+    detect::scale_maxima(cpu, {nullptr, in.data, nullptr, in.extent[2]}, in.extent, margin, 0.0, threshold, 0.0f,
+                         found);
   }
   Array<double> peaks({static_cast<py::ssize_t>(found.size()), py::ssize_t{4}});
   double* row = peaks.mutable_data();

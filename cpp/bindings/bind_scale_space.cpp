@@ -15,8 +15,8 @@ namespace {
 
 std::pair<Array<double>, Array<double>> scale_space_maxima(const Array<std::complex<float>>& base, index_t nx,
                                                            const Array<double>& decays, const Array<double>& gains,
-                                                           Array<float>& fields, index_t margin, float threshold, float middle, int threads,
-                                                           const CancelToken* cancel) {
+                                                           Array<float>& fields, index_t margin, float threshold,
+                                                           float middle, int threads, const CancelToken* cancel) {
   const detect::ScaleSpace space{read<std::complex<float>, 3>(base, "base"), nx, read<double, 1>(decays, "decays"),
                                  read<double, 1>(gains, "gains"), write<float, 4>(fields, "fields")};
   require_disjoint(space.base, "base", space.fields, "fields");
@@ -73,17 +73,19 @@ void add_gaussians(const Array<double>& places, const Array<double>& widths, con
 
 void add_scale_space(py::module_& m) {
   using py::arg;
-  m.def("scale_space_maxima", &scale_space_maxima, arg("base").noconvert(), arg("nx"), arg("decays").noconvert(),
-        arg("gains").noconvert(), arg("fields").noconvert(), arg("margin"), arg("threshold"), arg("middle"), arg("threads") = 0,
-        arg("cancel") = nullptr,
-        "Extrema over place and scale of a half spectrum times Gaussians: (n, 5) height, scale index, z, y, x; and the "
-        "share of voxels within `middle` of 0 at each scale. Scratch: fields (up to 3 scales, nz, ny, 2 (nx // 2 + 1)).");
+  m.def(
+      "scale_space_maxima", &scale_space_maxima, arg("base").noconvert(), arg("nx"), arg("decays").noconvert(),
+      arg("gains").noconvert(), arg("fields").noconvert(), arg("margin"), arg("threshold"), arg("middle"),
+      arg("threads") = 0, arg("cancel") = nullptr,
+      "Extrema over place and scale of a half spectrum times Gaussians: (n, 5) height, scale index, z, y, x; and the "
+      "share of voxels within `middle` of 0 at each scale. Scratch: fields (up to 3 scales, nz, ny, 2 (nx // 2 + 1)).");
   m.def("spectrum_sums", &spectrum_sums, arg("weight").noconvert(), arg("nx"), arg("sums").noconvert(),
         arg("threads") = 0, arg("cancel") = nullptr,
         "Sum weight (nz, ny, nx / 2 + 1), alone and times products of k, in bins of |k| into sums (bins, 7).");
   m.def("gaussian_samples", &gaussian_samples, arg("field").noconvert(), arg("nx"), arg("places").noconvert(),
         arg("widths").noconvert(), arg("samples").noconvert(), arg("threads") = 0, arg("cancel") = nullptr,
-        "Smooth field (nz, ny, nx or more) by a Gaussian at each place: value, slopes and second derivatives into samples "
+        "Smooth field (nz, ny, nx or more) by a Gaussian at each place: value, slopes and second derivatives into "
+        "samples "
         "(n, 7).");
   m.def("add_gaussians", &add_gaussians, arg("places").noconvert(), arg("widths").noconvert(),
         arg("heights").noconvert(), arg("volume").noconvert(), arg("nx"), arg("threads") = 0, arg("cancel") = nullptr,

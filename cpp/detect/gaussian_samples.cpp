@@ -108,8 +108,8 @@ struct Profile {
 
 }  // namespace
 
-void gaussian_samples(const Cpu& cpu, View3<const float> field, index_t nx, View2<const double> places, View1<const double> widths,
-                      View2<double> samples) {
+void gaussian_samples(const Cpu& cpu, View3<const float> field, index_t nx, View2<const double> places,
+                      View1<const double> widths, View2<double> samples) {
   check(places, widths);
   check_row(field.extent[2], nx);
   const index_t n = places.extent[0];

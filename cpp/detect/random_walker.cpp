@@ -55,6 +55,15 @@ double for_rows(const Cpu& cpu, const Grid& g, const std::function<double(index_
   return total;
 }
 
+double dot(const Cpu& cpu, const Grid& g, const std::vector<float>& a, const std::vector<float>& b) {
+  return for_rows(cpu, g, [&](index_t, index_t, index_t first, float*) {
+    double sum = 0;
+    for (std::size_t i = at(first); i < at(first + g.nx); ++i)
+      sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+    return sum;
+  });
+}
+
 // One step of Jacobi's method: x += damping (b - A x) / sum; from x = 0 where `fresh`.
 void smooth(const Cpu& cpu, Grid& g, bool fresh) {
   if (fresh) {
@@ -222,38 +231,25 @@ index_t RandomWalker::solve(const Cpu& cpu, std::int32_t label, double tolerance
   std::vector<float> rest(n), along(n, 0.0f), product(n);
   right_side(cpu, label, rest);
   std::fill_n(chance.data, n, 0.0f);
-  double start = 0, old = 0;
+  const double start = dot(cpu, g, rest, rest);
+  double old = 1;
   index_t iteration = 0;
-  for (;; ++iteration) {
-    const double size = for_rows(cpu, g, [&](index_t, index_t, index_t first, float*) {
-      double sum = 0;
-      for (std::size_t i = at(first); i < at(first + g.nx); ++i) sum += static_cast<double>(rest[i]) * rest[i];
-      return sum;
-    });
-    if (iteration == 0) start = size;
-    if (size <= tolerance * tolerance * start || iteration == kMostIterations) break;
+  for (; iteration < kMostIterations; ++iteration) {
+    if (dot(cpu, g, rest, rest) <= tolerance * tolerance * start) break;
     std::copy(rest.begin(), rest.end(), g.b.begin());
     cycle(cpu, grids_, 0);
-    const double now = for_rows(cpu, g, [&](index_t, index_t, index_t first, float*) {
-      double sum = 0;
-      for (std::size_t i = at(first); i < at(first + g.nx); ++i) sum += static_cast<double>(rest[i]) * g.x[i];
-      return sum;
-    });
+    const double now = dot(cpu, g, rest, g.x);
     const auto keep = static_cast<float>(iteration == 0 ? 0.0 : now / old);
     old = now;
     for_rows(cpu, g, [&](index_t, index_t, index_t first, float*) {
       for (std::size_t i = at(first); i < at(first + g.nx); ++i) along[i] = g.x[i] + keep * along[i];
       return 0.0;
     });
-    const double curve = for_rows(cpu, g, [&](index_t z, index_t y, index_t first, float* row) {
-      row_product(g, along.data(), z, y, row);
-      double sum = 0;
-      for (index_t i = 0; i < g.nx; ++i) {
-        product[at(first + i)] = row[i];
-        sum += static_cast<double>(row[i]) * along[at(first + i)];
-      }
-      return sum;
+    for_rows(cpu, g, [&](index_t z, index_t y, index_t first, float*) {
+      row_product(g, along.data(), z, y, product.data() + first);
+      return 0.0;
     });
+    const double curve = dot(cpu, g, along, product);
     if (!(curve > 0)) break;  // what is left is rounding
     const auto length = static_cast<float>(now / curve);
     for_rows(cpu, g, [&](index_t, index_t, index_t first, float*) {

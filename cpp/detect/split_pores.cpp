@@ -22,7 +22,8 @@ class Split {
   void merge(double least, double share) {
     for (std::size_t k = order_.size(); k-- > 0;) {
       watch();
-      const auto [level, at] = order_[k];
+      const float level = order_[k].distance;
+      const index_t at = order_[k].at;
       std::int32_t own = 0;
       for_faces(at, [&](index_t to) {
         if (labels_.data[to] == 0) return;

@@ -10,6 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from specimens import ellipsoids, projections
 
+from cryolith import Alignment, TiltSeries
+from cryolith.align import align_tilt_series
+
 Float64 = npt.NDArray[np.float64]
 
 ANGLES = np.linspace(-60.0, 60.0, 21)
@@ -55,3 +58,11 @@ def bead_case(kind: str, *, count: int = 8, dose: float = 2000.0, seed: int = 0)
         expected = bare + per_tilt * 2 * gold
     images = rng.poisson(expected).astype(np.float32)
     return BeadCase(images, shifts, beads, bare)
+
+
+@functools.cache
+def aligned(kind: str) -> tuple[BeadCase, Alignment]:
+    """Return a case and its alignment, no option set."""
+    case = bead_case(kind)
+    series = TiltSeries(images=case.images, angles_deg=ANGLES, tilt_axis_deg=AXIS, pixel_size=5.0)
+    return case, align_tilt_series(series, threads=1)

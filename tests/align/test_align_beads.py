@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from bead_cases import ANGLES, AXIS, DIAMETER, EDGE, BeadCase, bead_case
+from bead_cases import ANGLES, AXIS, DIAMETER, EDGE, aligned, bead_case
 from specimens import without_gauge
 
 from cryolith import Alignment, TiltSeries, files
@@ -18,13 +17,6 @@ from cryolith.align.beads import Noise, Profile, fit_spots, measure_noise
 from cryolith.align.beads_series import align_on_beads
 from cryolith.errors import InputError
 from cryolith.reconstruct import sirt
-
-
-@functools.cache
-def aligned(kind: str) -> tuple[BeadCase, Alignment]:
-    case = bead_case(kind)
-    series = TiltSeries(images=case.images, angles_deg=ANGLES, tilt_axis_deg=AXIS, pixel_size=5.0)
-    return case, align_tilt_series(series, threads=1)
 
 
 def test_noise_is_measured_by_brightness() -> None:
@@ -51,6 +43,29 @@ def test_places_are_as_good_as_the_noise_allows() -> None:
     assert 0.8 < np.sqrt(np.mean(z**2)) < 1.2  # 120 numbers: 6.5 %, three times
     assert 0.9 < fits.misfit.mean() < 1.1
     assert np.abs(fits.shape.mean(axis=0)).max() < 0.02
+
+
+@pytest.mark.parametrize("opaque", [False, True])
+def test_beads_at_a_border_and_beside_others_are_placed_on_what_shows_them_alone(
+    opaque: bool,
+) -> None:
+    rng = np.random.default_rng(2)
+    profile, k = Profile.soft_disc(6.0), 60
+    y, x = np.mgrid[:40, :60].astype(np.float64)
+    away, z = np.array([0.0, 13.0]), []
+    for _ in range(k):
+        truth = np.array([4.5, 25.0]) + rng.uniform(-0.5, 0.5, 2)  # a quarter of its radius is cut
+        seen = [profile.at(np.hypot(y - p[0], x - p[1])) for p in (truth, truth + away)]
+        expected = (
+            20 * np.prod([1 - 0.9 * a for a in seen], axis=0) if opaque else 5 + 15 * sum(seen)
+        )
+        image = rng.poisson(expected).astype(np.float32)
+        start, others = np.rint(truth)[None], (truth + away)[None, None]
+        fits = fit_spots(image, start, profile, Noise(0.0, 1.0), others=others)
+        z.append((fits.places[0] - truth) / fits.sigma[0])
+    # 60 numbers: 9 %, three times.
+    assert (np.abs(np.sqrt(np.mean(np.square(z), axis=0)) - 1) < 0.28).all()
+    assert (np.abs(np.mean(z, axis=0)) < 3 / np.sqrt(k)).all()
 
 
 @pytest.mark.parametrize("kind", ["particle", "slab"])

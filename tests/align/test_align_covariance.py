@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from bead_cases import ANGLES as BEAD_ANGLES
-from bead_cases import bead_case
+from bead_cases import aligned
 from reference.covariance import information as information_by_definition
 from specimens import make_case
 
@@ -259,8 +259,7 @@ def test_the_covariance_of_a_bundle_is_that_of_repeated_noise() -> None:
 
 
 def test_an_alignment_on_beads_carries_its_covariance() -> None:
-    case = bead_case("particle")
-    found = align_tilt_series(case.images, BEAD_ANGLES)
+    _, found = aligned("particle")
     assert found.beads is not None
     c = found.covariance
     assert c is not None

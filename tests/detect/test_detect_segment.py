@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from pore_phantoms import balls
 
-from cryolith import Cancelled, CancelToken, InputError, Volume
-from cryolith.detect import segment
+from cryolith import Alignment, Cancelled, CancelToken, Covariance, InputError, Volume, simulate
+from cryolith.detect import draw_alignments, pose_volumes, regions, segment
 from cryolith.detect._smooth import smooth
+from cryolith.reconstruct import ReconstructSettings, reconstruct
 
 FINE = 4  # parts of a voxel's edge, for partial voxels
 
@@ -205,6 +207,92 @@ def test_threads_and_repetition_do_not_change_a_byte():
         assert a.keys() == b.keys()
         for name in a:
             np.testing.assert_array_equal(a[name], b[name])
+
+
+def test_poses_are_drawn_as_the_covariance_says():
+    names = (
+        "tilt_axis_deg",
+        "shift_row_px[0]",
+        "shift_column_px[2]",
+        "angle_deg[1]",
+        "magnification[1]",
+    )
+    root = np.diag([0.5, 1.0, 2.0, 0.1, 0.01])
+    root[2, 1] = 1.5
+    alignment = Alignment(
+        angles_deg=np.array([-30.0, 0, 30]),
+        tilt_axis_deg=4.0,
+        shifts_px=np.zeros((3, 2)),
+        covariance=Covariance(names=names, matrix=root @ root.T),
+    )
+    drawn = draw_alignments(alignment, 4000, seed=1)
+    found = np.array(
+        [
+            (
+                a.tilt_axis_deg,
+                a.shifts_px[0, 0],
+                a.shifts_px[2, 1],
+                a.angles_deg[1],
+                a.magnifications[1],
+            )
+            for a in drawn
+        ]
+    )
+    np.testing.assert_allclose(found.mean(axis=0), [4, 0, 0, 0, 1], atol=0.2)
+    spread = np.sqrt(np.diag(root @ root.T))
+    np.testing.assert_allclose(
+        np.cov(found.T) / np.outer(spread, spread),
+        root @ root.T / np.outer(spread, spread),
+        atol=0.06,
+    )
+    assert not drawn[0].shifts_px[1].any()
+    assert alignment.tilt_axis_deg == 4
+    with pytest.raises(InputError, match="covariance"):
+        draw_alignments(drawn[0], 2)
+    with pytest.raises(InputError, match="draws: found 0"):
+        draw_alignments(alignment, 0)
+
+
+def test_worse_alignments_make_larger_errors():
+    truth = np.zeros((24, 24, 24), np.float32)
+    truth[8:17, 6:18, 7:18] = 1
+    series, aligned = simulate.tilt_series(truth, np.linspace(-70, 70, 29))
+    chosen = ReconstructSettings(method="wbp", thickness=240.0, background="none")
+    volume = reconstruct(series, aligned, chosen, threads=1)
+    names = tuple(f"{k}[{i}]" for i in range(29) for k in ("shift_row_px", "shift_column_px"))
+    sigmas = []
+    for sigma in (0.1, 1.0):
+        pose = replace(aligned, covariance=Covariance(names=names, matrix=sigma**2 * np.eye(58)))
+        drawn = pose_volumes(series, pose, chosen, draws=4, threads=1)
+        result = segment(volume, realisations=drawn, threads=1)
+        sigmas.append(result.totals["sigma_alignment"][:3])
+    assert (np.array(sigmas[0]) > 0).all()
+    assert (np.array(sigmas[1]) > 3 * np.array(sigmas[0])).all()
+
+
+def test_what_imaging_does_is_taken_off():
+    rng = np.random.default_rng(11)
+    truth = balls(rng, (48, 48, 48), (1, 1, 1), 6.0, 0.3)
+
+    def imaging(volume):
+        """Blur along z, as a missing wedge does, and lose a tenth of the level there."""
+        wide = np.apply_along_axis(
+            np.convolve, 0, volume, np.array([-0.1, 0.3, 0.6, 0.3, -0.1]), "same"
+        )
+        return wide.astype(np.float32)
+
+    data = imaging(truth.astype(np.float32))
+    plain, corrected = segment(data, threads=1), segment(data, imaging=imaging, threads=1)
+    row = list(plain.totals["number"]).index("surface_px2")
+    exact = regions(truth.astype(np.uint8))["surface_px2"].sum()
+    off, left = (abs(r.totals["value"][row] - exact) for r in (plain, corrected))
+    assert left < 0.5 * off
+    bias = corrected.totals["bias_imaging"]
+    np.testing.assert_allclose(corrected.totals["value"] + bias, plain.totals["value"])
+    parts = corrected.totals["sigma_threshold"], corrected.totals["sigma_imaging"]
+    np.testing.assert_allclose(parts[1], np.abs(bias) / 2)
+    np.testing.assert_allclose(corrected.totals["sigma"], np.hypot(*parts))
+    assert np.isnan(plain.totals["bias_imaging"]).all()
 
 
 STEP = np.zeros((12, 12, 12), np.float32)

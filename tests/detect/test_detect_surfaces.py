@@ -132,3 +132,34 @@ def test_regions_that_cannot_be_corrected_are_flagged():
         1008: "not of an ellipsoid's form",
     }
     assert np.isnan(found["true_extent_z_px"]).all()
+
+
+def test_a_ripple_has_its_height_and_wavelength():
+    n, height, length = 96, 0.6, 8.0
+    y, x = np.meshgrid(np.arange(n) - 47.5, np.arange(n) - 47.5, indexing="ij")
+    vertices = np.stack([height * np.sin(2 * np.pi * x / length), y, x], -1).reshape(-1, 3)
+    mesh = detect.Surface(
+        vertices=vertices, faces=reference.grid_faces(n, n), shape=(20, n, n), pixel_size=10.0
+    )
+    table = detect.roughness(mesh)
+    assert abs(table["rms_nm"][-1] / (height / np.sqrt(2)) - 1) < 0.1
+    assert abs(table["wavelength_nm"][table["power_nm4"].argmax()] - length) < 1.0
+    assert (np.diff(table["wavelength_nm"]) < 0).all()
+
+
+def test_too_few_patches_are_named():
+    with pytest.raises(InputError, match="surface"):
+        detect.roughness(reference.tube_mesh(6.0, (20, 20, 20)), 30.0)
+
+
+def test_a_surface_is_carried_over_a_hole():
+    mesh = reference.tube_mesh(20.0, (64, 40, 64))
+    away = np.linalg.norm(mesh.vertices - [0, 2, 20], axis=1)
+    dip = 5 * np.clip(4.0 - away, 0, 1)
+    inwards = -mesh.vertices * [1, 0, 1] / 20
+    dented = detect.Surface(
+        vertices=mesh.vertices + dip[:, None] * inwards, faces=mesh.faces, shape=mesh.shape
+    )
+    radius = np.hypot(*detect.bridged(dented, 10.0).vertices[:, [0, 2]].T)
+    inner = np.abs(mesh.vertices[:, 1]) < 12
+    assert np.abs(radius[inner] - 20).max() < 0.3

@@ -37,6 +37,13 @@ def torus_mesh(large, small, shape):
     return mesh, mean.ravel(), gaussian.ravel()
 
 
+def grid_faces(n, m):
+    """Return the faces of an open sheet of n times m vertices."""
+    i, j = np.meshgrid(np.arange(n - 1), np.arange(m - 1), indexing="ij")
+    a, b, c, d = (((i + p) * m + j + q).ravel() for p, q in ((0, 0), (1, 0), (0, 1), (1, 1)))
+    return np.concatenate([np.stack([a, c, b], 1), np.stack([b, c, d], 1)])
+
+
 def _grid_faces(n, m, closed):
     i, j = np.meshgrid(np.arange(n), np.arange(m if closed else m - 1), indexing="ij")
     a, b = (i * m + j).ravel(), ((i + 1) % n * m + j).ravel()

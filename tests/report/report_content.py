@@ -96,6 +96,7 @@ def make_blobs() -> dict[str, Any]:
     table: dict[str, Any] = {f"{a}_nm": rng.uniform(-20, 20, n) for a in "zyx"}
     table |= {f"sigma_{a}_nm": rng.uniform(0.1, 0.5, n) for a in "zyx"}
     table |= {
+        "sign": np.where(np.arange(n) < 15, 1, -1),
         "diameter_nm": rng.uniform(4, 12, n),
         "sigma_diameter_nm": rng.uniform(0.2, 1.0, n),
         "significance": np.sort(rng.uniform(4, 12, n)),

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+from cryolith.report.findings import _blobs
 from cryolith.report.words import (
     NONE,
     bytes_text,
@@ -88,3 +89,19 @@ def test_bytes_and_times_take_the_unit_that_reads_best():
 def test_plain_knows_no_nan():
     value = {"a": np.array([1.0, np.nan]), "b": (np.float32(np.inf), np.int64(3), np.bool_(True))}
     assert plain(value) == {"a": [1.0, None], "b": [None, 3, True]}
+
+
+def test_blobs_are_told_with_their_rate_and_what_was_out_of_reach():
+    seen = {"size_nm": np.array([1.0, 2.0]), "amplitude_half_found": np.array([0.8, 0.25])}
+    table = {
+        "sign": np.array([1, -1, 1]),
+        "diameter_nm": np.array([2.0, 4.0, 6.0]),
+        "q_value": np.array([0.001, 0.01, 0.04]),
+    }
+    said = _blobs({"blobs": table, "blob_detectability": seen}).text
+    assert said.startswith("3 blobs down to the noise: 2 bright, 1 dark; median diameter 4 nm; ")
+    assert "at most 4 % of them false" in said
+    assert "of size 2 nm half of those with a peak of 0.25 would be found" in said
+    unsure = _blobs({"blobs": table | {"q_value": np.full(3, np.nan)}}).text
+    assert "no false-discovery rate is given" in unsure
+    assert _blobs({"blobs": {"sign": np.array([], int)}}).text == "0 blobs down to the noise."

@@ -42,8 +42,8 @@ _DECIMALS = 6
 def fit_axis_by_rows(model: Model, pose: Pose, free: Mapping[str, Float64]) -> AxisFit:
     """Turn the axis to where rows that are free in density, shifts and what else is ``free`` are seen best.
 
-    Gauss-Newton steps of all with the density eliminated, whose fixed point Anderson's mixing finds in some eight of
-    them (some forty without). Only the axis is changed; it is not ``found`` where the steps do not settle.
+    Gauss-Newton steps of all with the density eliminated, whose fixed point Anderson's mixing finds in some ten of
+    them (twelve plain ones were not enough). Only the axis is changed; it is not ``found`` where steps do not settle.
 
     Notes
     -----

@@ -2,6 +2,7 @@
 """What is inside the specimen: components, particles, voids and layers, each size with its error."""
 
 from .blobs import FoundBlobs, blobs
+from .bridging import bridged
 from .chords import Chords, chord_lengths
 from .collection import collect
 from .columns import ColumnCount, count_columns
@@ -19,6 +20,7 @@ from .networks import PoreNetwork, pore_network
 from .pinholes import Pinholes, pinholes
 from .poses import draw_alignments, pose_volumes
 from .ridges import ridges
+from .roughness import roughness
 from .segmentation import Segmentation, segment
 from .sheets import FoundSheets, sheets
 from .skeletons import Branches, branches, skeleton
@@ -56,6 +58,7 @@ __all__ = [
     "TwoPointCorrelation",
     "blobs",
     "branches",
+    "bridged",
     "chord_lengths",
     "collect",
     "contacts",
@@ -83,6 +86,7 @@ __all__ = [
     "random_walker",
     "regions",
     "ridges",
+    "roughness",
     "segment",
     "sheets",
     "size_distribution",

@@ -16,6 +16,7 @@ from ._layer_model import (
     Response,
     make_library,
     profile_covariances,
+    ridged,
     seen_share,
 )
 from ._spectrum import Spectra
@@ -28,7 +29,6 @@ _WINDOW = 6.0  # px on either side
 _REACH = 3.0  # px that an edge may lie from its vertex
 _STEP = 0.25  # px between the offsets that are tried
 _KINDS = 150  # places whose noise stands for that of all with normals like theirs
-_RIDGE = 2e-3  # of the mean variance: no combination of samples is trusted beyond that
 _BLOCK = 4096  # vertices that are fitted together
 
 
@@ -111,8 +111,7 @@ def _whitening(
     weights = np.full(len(index), 1 / near.shape[1])
     patches = Patches(vertices[index], normals[index], weights, owner, len(chosen))
     covariance = profile_covariances(spectra, power, patches, at)
-    diagonal = np.einsum("pii->p", covariance) / len(at)
-    covariance += _RIDGE * diagonal[:, None, None] * np.eye(len(at))
+    covariance = ridged(covariance)
     return np.linalg.inv(np.linalg.cholesky(covariance)), kind
 
 

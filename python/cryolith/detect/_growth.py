@@ -15,16 +15,7 @@ __all__ = ["growth_columns"]
 def growth_columns(tracks: Table, links: Table, moments: list[Moment], when: Float64) -> Table:
     """Return slope, mean, their errors and the misfit of weighted lines through the sizes of each track."""
     n = len(tracks["track"])
-    at, size, variance = (np.empty(len(links["track"])) for _ in range(3))
-    for i, moment in enumerate(moments):
-        here = links["frame"] == i
-        back = np.argsort(moment.row)  # from rows of the table to the order of the moment
-        place = back[links["row"][here]]
-        at[here], size[here], variance[here] = (
-            when[i],
-            moment.size[place],
-            moment.size_variance[place],
-        )
+    at, size, variance = _sizes(links, moments, when)
     known = np.bincount(links["track"], ~(variance > 0), n) == 0
     weight = np.where(known[links["track"]], 1 / np.where(variance > 0, variance, 1.0), 1.0)
 
@@ -57,3 +48,18 @@ def growth_columns(tracks: Table, links: Table, moments: list[Moment], when: Flo
         "dof_growth": dof,
         "p_growth": np.array(chance, np.float64),
     }
+
+
+def _sizes(links: Table, moments: list[Moment], when: Float64) -> tuple[Float64, Float64, Float64]:
+    """Return time, size and its variance for each row of the links."""
+    at, size, variance = (np.empty(len(links["track"])) for _ in range(3))
+    for i, moment in enumerate(moments):
+        here = links["frame"] == i
+        back = np.argsort(moment.row)  # from rows of the table to the order of the moment
+        place = back[links["row"][here]]
+        at[here], size[here], variance[here] = (
+            when[i],
+            moment.size[place],
+            moment.size_variance[place],
+        )
+    return at, size, variance

@@ -17,11 +17,11 @@ from ..errors import InputError
 from ..metrics import NoisePower
 from ..projection import Geometry
 from ..reconstruct import Halves, wbp
-from ._inputs import Float32, as_volume
+from ._inputs import Float32, Float64, Table, as_volume
 from ._layer_model import Response
 from ._spectrum import Spectra, as_noise, fitted_noise, measured_noise, noise_scale
 
-__all__ = ["HalvesLike", "Known", "as_known"]
+__all__ = ["HalvesLike", "Known", "as_known", "place_columns"]
 
 HalvesLike = Halves | tuple[npt.ArrayLike, npt.ArrayLike]
 
@@ -59,6 +59,15 @@ def as_known(
     response = Response(geometry, pixels, solve or functools.partial(wbp), threads, cancel)
     power, note = _noise(spectra, response, data, difference, noise, seed)
     return Known(data, power, note, spectra, response, pixel_size)
+
+
+def place_columns(place: Float64, shape: tuple[int, ...], pixel_size: float | None) -> Table:
+    """Return columns of places (n, 3) [voxels]: in px, and in nm from the volume's centre where that is known."""
+    table: Table = {f"{a}_px": place[:, i].copy() for i, a in enumerate("zyx")}
+    if pixel_size is not None:
+        centred = (place - (np.array(shape) - 1) / 2) * pixel_size / 10
+        table |= {f"{a}_nm": centred[:, i].copy() for i, a in enumerate("zyx")}
+    return table
 
 
 def _volumes(

@@ -26,6 +26,7 @@ __all__ = [
     "body",
     "make_library",
     "profile_covariances",
+    "ridged",
     "seen_share",
     "spline_coefficients",
     "spline_values",
@@ -37,6 +38,7 @@ KERNEL = (
 _NODE = 4.0  # px between the offsets that are projected
 _BLOCK = 4096  # points that are looked at together
 _FINE = 0.5  # px between the samples of a library's profiles
+_RIDGE = 2e-3
 _OVERSAMPLING = (
     8  # of the noise's autocovariance: linear means are then right to 1e-3 of the variance
 )
@@ -227,6 +229,14 @@ def profile_covariances(spectra: Spectra, power: Float32, patches: Patches, at: 
         mine = slice(starts[p], starts[p + 1])
         places = patches.points[mine, None] + at[None, :, None] * patches.normals[mine, None]
         out[p] = _mean_over_pairs(section, along, places, patches.weights[mine])
+    return out
+
+
+def ridged(covariance: Float64) -> Float64:
+    """Return covariances with a little of their mean variance added: nothing is trusted beyond that."""
+    n = covariance.shape[-1]
+    level = np.einsum("pii->p", covariance) / n
+    out: Float64 = covariance + _RIDGE * level[:, None, None] * np.eye(n)
     return out
 
 

@@ -16,7 +16,7 @@ __all__ = ["Levelled", "Levels", "measured_levels"]
 
 # Correlation of the maps of two halves: by chance, as they have five free places each; and for certain.
 _CHANCE, _SURE = 0.6, 0.95
-_EVEN = 0.03  # standard deviation of levels up to which noise counts as the same everywhere
+_EVEN = 0.05  # relative sd of the voxels' noise over the section up to which it counts as the same everywhere
 _BLOCKS = 8  # of rows, in turn for one half and the other
 _SMOOTH = 1 / 8  # of an axis, standard deviation of the Gaussian over the section
 
@@ -57,7 +57,7 @@ class Levels:
 
 
 def measured_levels(bank: FilterBank, noise: Float32, margin: int) -> Levels | None:
-    """Measure the levels of one volume of noise behind the bank's finest filter, None where they are alike.
+    """Measure the levels of one volume of noise behind the bank's finest filter, None if the voxels' are alike.
 
     From mean magnitudes, which what is no noise moves less than it does squares. A solver that weights rays by their
     length in the volume (sirt) makes corners, where rays are short, noisier than the middle: four times voxel by voxel,
@@ -65,6 +65,9 @@ def measured_levels(bank: FilterBank, noise: Float32, margin: int) -> Levels | N
     it, or its errors would make more extrema in noise that is the same everywhere.
     Inside ``margin`` only: the filter wraps around, and noise that does not jumps at the faces.
     """
+    coarse = _smoothed(np.abs(noise).mean(axis=1, dtype=np.float64))
+    if coarse.std() < _EVEN * coarse.mean():
+        return None
     size = np.abs(bank.finest(noise, margin))
     block = np.arange(size.shape[1]) * _BLOCKS // size.shape[1] % 2
     one, two = (_smoothed(size[:, block == i].mean(axis=1, dtype=np.float64)) for i in (0, 1))
@@ -72,8 +75,7 @@ def measured_levels(bank: FilterBank, noise: Float32, margin: int) -> Levels | N
     alike = float(np.corrcoef(one.ravel(), two.ravel())[0, 1]) if one.std() and two.std() else 0.0
     share = min(max((alike - _CHANCE) / (_SURE - _CHANCE), 0.0), 1.0)
     middle = both.mean()
-    inner = 1 + (both / middle - 1) * share
-    return Levels(inner, margin) if inner.std() > _EVEN else None
+    return Levels(1 + (both / middle - 1) * share, margin)
 
 
 def _fading(n: int, reach: float) -> Float64:

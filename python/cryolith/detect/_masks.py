@@ -51,7 +51,8 @@ def fit_cut(
     blocks = len(levels.sums)
     taken = rng.multinomial(blocks, np.full(blocks, 1 / blocks), _DRAWS).astype(np.float64)
     sums = taken @ levels.sums
-    sums = sums[(sums[:, 0] > 0) & (sums[:, 2] > 0)]
+    whole = (sums[:, 0] > 0) & (sums[:, 2] > 0)  # draws that hold both phases
+    sums, taken = sums[whole], taken[whole]
     drawn = np.stack([sums[:, 1] / sums[:, 0], sums[:, 3] / sums[:, 2]])
     notes = [levels.note] if levels.note else []
     # What depth was missing for the levels is an error of theirs that no bootstrap sees.
@@ -59,7 +60,7 @@ def fit_cut(
     if threshold == "levels":
         at, cuts = levels.middle, drawn.mean(axis=0)
     elif threshold == "otsu":
-        at, cuts = _otsu_draws(values, valid, taken[: len(sums)])
+        at, cuts = _otsu_draws(values, valid, taken)
     else:
         at, cuts = float(threshold), np.full(drawn.shape[1], float(threshold))
     covariance = np.cov(np.stack([cuts - at, *drawn]))  # a number that was given has exactly 0

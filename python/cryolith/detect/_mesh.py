@@ -10,7 +10,7 @@ from ._inputs import Float64
 from ._layer_model import Patches
 from ._surface_distance import need
 
-__all__ = ["areas_and_normals", "patches_of", "relaxed"]
+__all__ = ["areas_and_normals", "patches_of", "patches_owner", "relaxed"]
 
 Int64 = npt.NDArray[np.int64]
 _MOST_POINTS = 30  # of a patch whose profiles are averaged
@@ -38,29 +38,40 @@ def patches_of(
     radius: float,
     inside: npt.NDArray[np.bool_],
 ) -> tuple[Patches, Int64]:
-    """Part the vertices ``inside`` into compact patches of some pi radius^2; return them and each vertex's own, or -1.
+    """Return the patches of :func:`patches_owner`, thinned out, and each vertex's own, or -1."""
+    owner, count = patches_owner(vertices, normals, areas, radius, inside)
+    return _sampled(vertices, normals, areas, owner, count), owner
 
-    Seeds are spread evenly over the vertices and moved to the middle of what is nearest to them, twice (Lloyd). A
-    normal's direction counts too, so that the two sides of a thin body make patches of their own.
+
+def patches_owner(
+    vertices: Float64,
+    normals: Float64,
+    areas: Float64,
+    radius: float,
+    inside: npt.NDArray[np.bool_],
+) -> tuple[Int64, int]:
+    """Part the vertices ``inside`` into compact patches of some pi radius^2; return each vertex's, or -1, and how many.
+
+    Seeds are spread evenly over the vertices and moved to the middle of what is nearest to them (Lloyd). A normal's
+    direction counts too, so that the two sides of a thin body make patches of their own.
     """
     spatial = need("scipy.spatial")
     used = np.flatnonzero(inside & (areas > 0))
+    owner = np.full(len(vertices), -1, np.int64)
+    if not len(used):
+        return owner, 0
     at = np.concatenate([vertices[used], radius * normals[used]], axis=1)
     seeds = _spread(spatial, at, radius)
     for _ in range(3):
         nearest = spatial.cKDTree(seeds).query(at)[1]
         size = np.bincount(nearest, areas[used], len(seeds))
-        seeds = np.stack(
-            [np.bincount(nearest, areas[used] * at[:, i], len(seeds)) for i in range(6)], axis=1
-        )
-        seeds = seeds[size > 0] / size[size > 0, None]
+        sums = [np.bincount(nearest, areas[used] * at[:, i], len(seeds)) for i in range(6)]
+        seeds = np.stack(sums, axis=1)[size > 0] / size[size > 0, None]
     nearest = spatial.cKDTree(seeds).query(at)[1]
     size = np.bincount(nearest, areas[used], len(seeds))
     keep = size > 0.4 * np.pi * radius**2
-    number = np.where(keep, np.cumsum(keep) - 1, -1)
-    owner = np.full(len(vertices), -1, np.int64)
-    owner[used] = number[nearest]
-    return _sampled(vertices, normals, areas, owner, int(keep.sum())), owner
+    owner[used] = np.where(keep, np.cumsum(keep) - 1, -1)[nearest]
+    return owner, int(keep.sum())
 
 
 def _spread(spatial: object, at: Float64, radius: float) -> Float64:

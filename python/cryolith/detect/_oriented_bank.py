@@ -20,7 +20,7 @@ from ._imaging import Imaging
 from ._inputs import Float32, Float64
 from ._oriented_null import Null, make_null
 from ._spectrum import Complex64, Spectra
-from ._sphere import Sphere, frames, half_sphere
+from ._sphere import Sphere, half_sphere
 
 __all__ = ["Kind", "OrientedBank", "Response", "packed"]
 
@@ -160,19 +160,6 @@ class OrientedBank:
             norm = norm * np.sqrt(2 * np.pi) * self.widths[:, None]
         out: Float64 = self.bead_profiles @ spread / norm
         return out
-
-    def plateau_size(self, extent: float) -> Float64:
-        """Return (n,) expected crossings, by a unit normal field, of its mean from below where the response to an
-        object is about as high as in its middle: along a tube, or over a sheet."""
-        null, own = self.null[0], self.axes
-        if self.kind == "tubes":
-            free = max(extent - math.sqrt(2 * math.pi) * self.length, 0.0)
-            slope = np.einsum("ni,nij,nj->n", own, null.spatial, own)
-            return np.asarray(free * np.sqrt(slope) / (2 * np.pi))
-        radius = max(math.sqrt(extent / np.pi) - math.sqrt(np.pi / 2) * self.length, 0.0)
-        plane = np.stack(frames(own), axis=1)
-        slopes = np.linalg.det(np.einsum("nai,nij,nbj->nab", plane, null.spatial, plane))
-        return np.asarray(np.pi * radius**2 * np.sqrt(slopes) / (2 * np.pi))
 
     def inverted_extent(
         self, axis: Float64, width: float, measured: float, plateau: float, share: float = 0.5

@@ -28,8 +28,8 @@ _NOISE_COUNTED = 100.0  # extrema of noise, the lowest level at which they are c
 _PASSES = 6
 # An extremum lower than this share of the highest may be its side lobe: it waits until that is subtracted.
 _SIDE_LOBE = 0.35
-_LINK = 0.55  # of an object's peak, and _LOWEST at least: the level of voxels that are linked
-_LOWEST = 3.5
+# Voxels are linked from half of an object's height on; its highest point owes about this much of its own to noise.
+_LINK, _ABOVE, _LOWEST = 0.5, 1.5, 3.5
 _NEAR = 4.0  # px: what is left so near to an object is its misfit
 _MISFIT = 0.12  # of an object's significance: so much of it may be left beside it
 _WAIT = 2.5  # filter lengths
@@ -188,15 +188,14 @@ class OrientedSearch:
         """Return the objects that hold an extremum beyond ``level``, the highest first."""
         bank = self.bank
         found: list[Traced] = []
-        low = max(_LOWEST, _LINK * self.level)
-        ridges = ridges_of(bank, response, self.margin, low)
+        ridges = ridges_of(bank, response, self.margin, _LOWEST)
         top = np.abs(peaks.heights).max(initial=0.0)
         high = peaks.pick(np.abs(peaks.heights) > max(self.level, _SIDE_LOBE * top))
         free, taken = np.ones(len(high), bool), np.zeros(len(ridges.voxels), bool)
         while free.any():
             i = int(np.flatnonzero(free)[0])
             free[i] = False
-            level = max(low, _LINK * abs(high.heights[i]))
+            level = max(_LOWEST, _LINK * (abs(high.heights[i]) - _ABOVE))
             seed = high.pick(np.array([i]))
             near = np.flatnonzero(~taken & (ridges.heights * np.sign(seed.heights[0]) >= level))
             members, new = self._grow(ridges.pick(near), field, seed, level, first + len(found))

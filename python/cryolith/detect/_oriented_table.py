@@ -54,17 +54,12 @@ class OrientedDetectability:
     def recall(self, amplitude: float, extent: float, width: float | None = None) -> Float64:
         """Return (n,): the chance to find such an object of each direction, away from others.
 
-        1 - Phi(u - d) exp(-N), with the level u, d^2 = significance^2 + 3 (what the fit of a place across and of a
-        direction adds, less than its 4 numbers as filters' directions are held) and N the expected number of
-        crossings of u along the object, whose response is as high over a part of its length or area.
+        Phi(d - level), d = amplitude x unit significance, Phi the normal distribution function. Noise has more than one
+        place to lift an object much longer or wider than the filter: of these more are found.
         """
-        plain = abs(amplitude) * self.unit_significance(extent, width)
-        d = np.sqrt(plain**2 + np.where(plain > 1, 3.0, 0.0))
-        gap = self.level - d
-        crossings = self._bank.plateau_size(extent) * np.exp(-0.5 * np.maximum(gap, 0) ** 2)
+        d = abs(amplitude) * self.unit_significance(extent, width)
         phi = np.frompyfunc(lambda x: 0.5 * math.erfc(-x / math.sqrt(2)), 1, 1)
-        below: Float64 = phi(gap).astype(np.float64)
-        out: Float64 = 1 - below * np.exp(-crossings)
+        out: Float64 = phi(d - self.level).astype(np.float64)
         return out
 
 
@@ -138,6 +133,22 @@ def oriented_table(
     kept = np.flatnonzero((q if null.passed else p) <= fdr)
     kept = kept[np.argsort(-peaks[kept], kind="stable")]
     objects = [outcome.objects[i] for i in kept]
+    table, column = _measures(search, objects, pixel_size)
+    table["sign"] = column["sign"].astype(np.int64)
+    table["significance"] = peaks[kept]
+    table["p_value"] = p[kept]
+    table["q_value"] = q[kept] if null.passed else np.full(len(kept), np.nan)
+    table["coverage"] = column["coverage"]
+    if bank.kind == "tubes":
+        table["network"] = column["group"].astype(np.int64)
+    return table, objects
+
+
+def _measures(
+    search: OrientedSearch, objects: list[Traced], pixel_size: float | None
+) -> tuple[Table, dict[str, Float64]]:
+    """Return the columns that are lengths, directions and amplitudes, and all numbers in pixels."""
+    bank = search.bank
     rows = [_row(search, o) for o in objects]
     unit, pixel = unit_of(pixel_size)
     tubes = bank.kind == "tubes"
@@ -166,14 +177,7 @@ def oriented_table(
         table[f"{name}_{unit}"] = column["width"] * factor
         table[f"sigma_{name}_{unit}"] = column["sigma_width"] * factor
     table["amplitude"], table["sigma_amplitude"] = column["amplitude"], column["sigma_amplitude"]
-    table["sign"] = column["sign"].astype(np.int64)
-    table["significance"] = peaks[kept]
-    table["p_value"] = p[kept]
-    table["q_value"] = q[kept] if null.passed else np.full(len(kept), np.nan)
-    table["coverage"] = column["coverage"]
-    if tubes:
-        table["network"] = column["group"].astype(np.int64)
-    return table, objects
+    return table, column
 
 
 def _row_names() -> tuple[str, ...]:

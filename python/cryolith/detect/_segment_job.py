@@ -82,6 +82,19 @@ class Job:
             cut = self.cut(values)
             yield self.measured(values, cut.threshold, cut.levels)
 
+    def imaged(
+        self, data: Float32, cut: Cut, imaging: Callable[[Float32], npt.ArrayLike]
+    ) -> dict[str, float]:
+        """Return what imaging does to the numbers: of a body of two levels like the one found, seen and as it is."""
+        there = np.isfinite(data)
+        bright = smoothed(data * np.float32(self.sign), there, self.smoothing) > cut.threshold
+        low, high = (np.float32(self.sign * v) for v in (cut.levels.low, cut.levels.high))
+        model: Float32 = np.where(bright & there, high, low)
+        (seen,) = self.anew([np.asarray(imaging(model))])
+        exact = cut.levels._replace(low=0.0, high=1.0, reach=0.0)
+        truth = self.measurer(bright.astype(np.float32), bright & self.valid, exact)
+        return {name: seen.totals[name] - truth.totals[name] for name in truth.totals}
+
     def steps(self, values: Float32, cut: Cut, base: Measured, columns: tuple[str, ...]) -> Steps:
         """Move threshold and levels each by its error, both ways, and add up by their covariance.
 
@@ -121,15 +134,25 @@ class Job:
 
 
 def total_table(
-    base: Measured, steps: Steps, moves: dict[str, Moves | None], halves: list[Measured]
+    base: Measured,
+    steps: Steps,
+    moves: dict[str, Moves | None],
+    halves: list[Measured],
+    imaged: dict[str, float] | None,
 ) -> Table:
     """Return one row per number of the whole segmentation."""
     names = list(base.totals)
-    table: Table = {"number": np.array(names), "value": np.array([base.totals[n] for n in names])}
+    value = np.array([base.totals[n] for n in names])
+    table: Table = {"number": np.array(names), "value": value}
     parts = {"threshold": np.array([steps.sigmas[n] for n in names])}
     unknown = np.full(len(names), np.nan)
     for source, move in moves.items():
         parts[source] = unknown if move is None else np.array([move.totals[n] for n in names])
+    bias = unknown
+    if imaged is not None:
+        bias = np.array([imaged[n] for n in names])
+        table["value"] = value - bias
+    parts["imaging"] = np.abs(bias) / 2
     table["sigma"] = root_sum(parts)
     table |= {f"sigma_{source}": part for source, part in parts.items()}
     table["d_threshold"] = np.array([steps.slopes[n] for n in names])
@@ -137,6 +160,7 @@ def total_table(
         table[f"bias_{source}"] = (
             unknown if move is None else np.array([move.bias[n] for n in names])
         )
+    table["bias_imaging"] = bias
     table["corrected"] = table["value"] - np.nan_to_num(table["bias_halves"])
     for k, side in enumerate(("first", "second")):
         table[side] = np.array([halves[k].totals[n] for n in names]) if halves else unknown

@@ -33,11 +33,7 @@ def trace_sheet(
     top = int(heights.argmax())
     axes = ridges.axes[members].copy()
     axes *= np.where(axes @ axes[top] < 0, -1.0, 1.0)[:, None]
-    nodes = ridges.voxels[members] + ridges.offsets[members]
-    index = np.full(len(ridges.voxels), -1, np.intp)
-    index[members] = np.arange(len(members))
-    inner = index[edges]
-    nodes, normals = _smoothed(nodes, axes, inner[(inner >= 0).all(axis=1)])
+    nodes, normals = _surface(ridges, members, axes, edges)
     cosine = np.take_along_axis(np.abs(normals), np.abs(axes).argmax(axis=1)[:, None], 1)[:, 0]
     shares = 1 / np.maximum(cosine, 0.5)
     width = float(np.median(ridges.widths[members]))
@@ -59,6 +55,17 @@ def trace_sheet(
         amplitudes=np.full(len(nodes), plateau / gain),
         group=group,
     )
+
+
+def _surface(
+    ridges: Ridges, members: Index, axes: Float64, edges: Index
+) -> tuple[Float64, Float64]:
+    """Return places and normals of some voxels' surface."""
+    index = np.full(len(ridges.voxels), -1, np.intp)
+    index[members] = np.arange(len(members))
+    inner = index[edges]
+    nodes = ridges.voxels[members] + ridges.offsets[members]
+    return _smoothed(nodes, axes, inner[(inner >= 0).all(axis=1)])
 
 
 def _smoothed(nodes: Float64, axes: Float64, edges: Index) -> tuple[Float64, Float64]:

@@ -17,15 +17,16 @@ from ..errors import InputError
 from ..metrics import NoisePower
 from ..projection import Geometry
 from ._contrast import learned_contrast
-from ._inputs import Float64, Table
-from ._known import HalvesLike, as_known
-from ._layer_fit import LayerFits, Prior, chi_square, fits_of, make_grid, without_misfit
+from ._inputs import Float64, Table, unit_of
+from ._known import HalvesLike, as_known, place_columns
+from ._layer_fit import Grid, LayerFits, Prior, chi_square, fits_of, make_grid, without_misfit
 from ._layer_model import (
     Library,
     Patches,
     Response,
     make_library,
     profile_covariances,
+    ridged,
     seen_share,
 )
 from ._mesh import areas_and_normals, patches_of
@@ -40,7 +41,6 @@ _LEAST_SEEN = 0.3  # of a layer's own profile: below it a thickness is not measu
 _WELL_SEEN = 0.6
 # px: thickness of shells of 2 to 8 px whose noise was negligible, less the truth, rms (design/023-surfaces.md).
 _MODEL = 0.05
-_RIDGE = 2e-3  # of the mean variance: no combination of samples is trusted beyond that
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -173,11 +173,9 @@ def layer_thickness(
         seed, threads, cancel,
     )  # fmt: skip
     data, spectra, response = known.data, known.spectra, known.response
-    _check(surface, data.shape, shift_px, most_px, patch_px, blur_px)
+    _check(surface, data.shape, sides, shift_px, most_px, patch_px, blur_px)
     if contrast is not None:
         _given_contrast(contrast)
-    if sides not in ("alike", "differ"):
-        raise InputError(f"sides: found {sides!r}, expected 'alike' or 'differ'")
     at = np.arange(-_WINDOW, _WINDOW + 0.5)
     vertices = surface.voxels()
     areas, normals = areas_and_normals(vertices, surface.faces)
@@ -190,21 +188,16 @@ def layer_thickness(
             f"surface: found no patch of {patch_px} px that is {_WINDOW:g} px inside of the volume, expected one"
         )
     library = _library(spectra, response, middle, normals, patches, most_px / 2 + shift_px, blur_px)
-    covariance = profile_covariances(spectra, known.power, patches, at)
-    diagonal = np.einsum("pii->p", covariance) / len(at)
-    covariance += _RIDGE * diagonal[:, None, None] * np.eye(len(at))
+    covariance = ridged(profile_covariances(spectra, known.power, patches, at))
     profiles = patches.profiles(spectra, data, at)
     seen = seen_share(library, at)
     grid = make_grid(library, profiles, covariance, at, most_px, shift_px, sides == "differ")
     grid = without_misfit(grid, seen >= min(_WELL_SEEN, float(np.median(seen))), len(at))
     prior, words = _contrast(grid, seen, contrast)
     fits = fits_of(grid, *chi_square(grid, prior))
-    steps = [Prior(prior.mean + s * prior.sigma, 0.0) for s in (-1.0, 1.0)]
-    at_ends = [fits_of(grid, *chi_square(grid, p)).thickness for p in steps]
     table = _table(fits, patches, areas, owner, seen, data.shape, known.pixel_size, most_px)
-    unit = "px" if known.pixel_size is None else "nm"
-    pixel = 1.0 if known.pixel_size is None else known.pixel_size / 10
-    common = (at_ends[1] - at_ends[0]) / 2 * pixel
+    unit, pixel = unit_of(known.pixel_size)
+    common = _by_contrast(grid, prior) * pixel
     mean, sigma = _mean(table[f"thickness_{unit}"], fits.sigma * pixel, common, pixel)
     return LayerThickness(
         table=table,
@@ -221,6 +214,7 @@ def layer_thickness(
 def _check(
     surface: Surface,
     shape: tuple[int, ...],
+    sides: str,
     shift_px: float,
     most_px: float,
     patch_px: float,
@@ -230,6 +224,8 @@ def _check(
         raise InputError(
             f"surface: found one of a volume of {surface.shape}, expected {shape}, that of the volume"
         )
+    if sides not in ("alike", "differ"):
+        raise InputError(f"sides: found {sides!r}, expected 'alike' or 'differ'")
     for name, value, low, high in (
         ("shift_px", shift_px, 0.5, 6.0),
         ("most_px", most_px, 1.0, 16.0),
@@ -238,6 +234,13 @@ def _check(
     ):
         if not low <= value <= high:
             raise InputError(f"{name}: found {value}, expected {low:g} to {high:g} px")
+
+
+def _by_contrast(grid: Grid, prior: Prior) -> Float64:
+    """Return how much each thickness changes with one standard deviation of the contrast [px]."""
+    ends = [Prior(prior.mean + s * prior.sigma, 0.0) for s in (-1.0, 1.0)]
+    low, high = (fits_of(grid, *chi_square(grid, p)).thickness for p in ends)
+    return (high - low) / 2
 
 
 def _mean(
@@ -290,7 +293,7 @@ def _given_contrast(contrast: float | tuple[float, float]) -> Prior:
 
 
 def _contrast(
-    grid: Any, seen: Float64, contrast: float | tuple[float, float] | None
+    grid: Grid, seen: Float64, contrast: float | tuple[float, float] | None
 ) -> tuple[Prior, str]:
     if contrast is not None:
         return _given_contrast(contrast), "contrast: as given"
@@ -314,7 +317,7 @@ def _table(
     pixel_size: float | None,
     most: float,
 ) -> Table:
-    unit, pixel = ("px", 1.0) if pixel_size is None else ("nm", pixel_size / 10)
+    unit, pixel = unit_of(pixel_size)
     place, normal = (
         np.stack(
             [
@@ -326,10 +329,7 @@ def _table(
         for a in (patches.points, patches.normals)
     )
     normal = normal / np.linalg.norm(normal, axis=1)[:, None]
-    table: Table = {f"{a}_px": place[:, i].copy() for i, a in enumerate("zyx")}
-    if unit == "nm":
-        centred = (place - (np.array(shape) - 1) / 2) * pixel
-        table |= {f"{a}_nm": centred[:, i].copy() for i, a in enumerate("zyx")}
+    table = place_columns(np.asarray(place, np.float64), shape, pixel_size)
     table |= {f"normal_{a}": normal[:, i].copy() for i, a in enumerate("zyx")}
     used = owner >= 0
     table[f"area_{unit}2"] = np.bincount(owner[used], areas[used], patches.count) * pixel**2

@@ -18,8 +18,8 @@ from ..metrics import NoisePower
 from ..projection import Geometry
 from ._edges import normal_cdf
 from ._hole_filter import HoleFilter, make_hole_filter
-from ._inputs import Float32, Float64, Table
-from ._known import HalvesLike, Known, as_known
+from ._inputs import Float32, Float64, Table, unit_of
+from ._known import HalvesLike, Known, as_known, place_columns
 from ._layer_model import body
 from ._mesh import areas_and_normals
 from ._surface_distance import need, signed_distance
@@ -125,7 +125,7 @@ def pinholes(
 
     References
     ----------
-    Worsley et al., Hum. Brain Mapp. 4 (1996) 58, table 1 (two dimensions). design/023-surfaces.md.
+    Worsley et al., Human Brain Mapping 4 (1996) 58, table 1 (two dimensions). design/023-surfaces.md.
     """
     radii = np.asarray(radii_px, np.float64)
     if radii.ndim != 1 or len(radii) < 3 or not (np.diff(radii) > 0).all() or not radii[0] >= 0.5:
@@ -161,7 +161,7 @@ def pinholes(
     holes, level = _search(known, layer, matched, contrast, looked, alpha)
     table = _table(holes, points, known, areas)
     covered = _coverage(table, areas, looked, known.pixel_size)
-    pixel = 1.0 if known.pixel_size is None else known.pixel_size / 10
+    _, pixel = unit_of(known.pixel_size)
     smallest = np.maximum(_detectable(matched, contrast, level), radii[0])
     found = np.where(looked, smallest * pixel, np.inf)
     return Pinholes(table=table, coverage=covered[0], sigma_coverage=covered[1], detectable=found)
@@ -341,13 +341,10 @@ def _detectable(matched: HoleFilter, contrast: float, level: float) -> Float64:
 
 
 def _table(holes: list[_Hole], points: Float64, known: Known, areas: Float64) -> Table:
-    unit, pixel = ("px", 1.0) if known.pixel_size is None else ("nm", known.pixel_size / 10)
+    unit, pixel = unit_of(known.pixel_size)
     index = np.array([h.vertex for h in holes], np.int64)
     place = points[index].reshape(-1, 3)
-    table: Table = {f"{a}_px": place[:, i].copy() for i, a in enumerate("zyx")}
-    if unit == "nm":
-        centred = (place - (np.array(known.data.shape) - 1) / 2) * pixel
-        table |= {f"{a}_nm": centred[:, i].copy() for i, a in enumerate("zyx")}
+    table = place_columns(place, known.data.shape, known.pixel_size)
     radius, sigma, along, height, p = (
         np.array([getattr(h, name) for h in holes], np.float64)
         for name in ("radius", "sigma_radius", "sigma_place", "significance", "p_value")
@@ -367,7 +364,7 @@ def _table(holes: list[_Hole], points: Float64, known: Known, areas: Float64) ->
 def _coverage(
     table: Table, areas: Float64, looked: npt.NDArray[np.bool_], pixel_size: float | None
 ) -> tuple[float, float]:
-    unit, pixel = ("px", 1.0) if pixel_size is None else ("nm", pixel_size / 10)
+    unit, pixel = unit_of(pixel_size)
     total = float(areas[looked].sum()) * pixel**2
     missing, sigma = table[f"area_{unit}2"], table[f"sigma_area_{unit}2"]
     return 1 - float(missing.sum()) / total, float(np.sqrt((sigma**2).sum())) / total

@@ -20,13 +20,14 @@ from ..reconstruct import Halves
 from ._inputs import AXES, Float32, Mask, Table, as_mask
 from ._masks import Cut, Masker, Method, Source
 from ._phases import Measured, Measurer
-from ._segment_job import Job, Steps, as_part, object_table, total_table
+from ._segment_job import Job, as_part, object_table, total_table
 from ._uncertainty import Moves, noise_volumes, spread_of
 
 __all__ = ["Segmentation", "segment"]
 
 HalvesLike = Halves | tuple[npt.ArrayLike, npt.ArrayLike]
-_PLACES = ("z_px", "y_px", "x_px")
+_PLACES = ("z_px", "y_px", "x_px", "z_nm", "y_nm", "x_nm")
+_SIZES = ("volume_", "diameter_", "surface_")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,6 +87,7 @@ def segment(
     halves: HalvesLike | None = None,
     noise: NoisePower | npt.ArrayLike | None = None,
     realisations: Iterable[Volume | npt.ArrayLike] | None = None,
+    imaging: Callable[[Float32], npt.ArrayLike] | None = None,
     draws: int = 16,
     numbers: Mapping[str, Callable[[Mask], float]] | None = None,
     pixel_size: float | None = None,
@@ -123,6 +125,9 @@ def segment(
         In place of halves, as for :func:`blobs`.
     realisations : iterable of volumes, optional
         The same specimen from other alignments, such as :func:`pose_volumes` makes.
+    imaging : callable, optional
+        What the reconstruction shows of a volume without noise: its projection and reconstruction, (nz, ny, nx) to the
+        same. It is tried on two levels like the found ones, and ``totals`` are corrected for what it did to them.
     draws : int, default 16
         Volumes of noise that are added.
     numbers : mapping of str to callable, optional
@@ -142,15 +147,16 @@ def segment(
         Rows of ``totals``: ``volume_fraction``, ``volume_nm3``, ``surface_nm2``, ``components`` and ``numbers``, each
         with
 
-        - ``value``; ``sigma``: root of the sum of squares of the next three, as far as they are known;
+        - ``value``; ``sigma``: root of the sum of squares of the next four, as far as they are known;
         - ``sigma_threshold``: from the threshold and the levels; ``d_threshold``: change per unit of threshold;
         - ``sigma_halves``: from the noise; ``bias_halves``: how far noise as strong once more moves the number, and
           so, about, how far the noise in the data has moved it; ``corrected``: ``value`` less that;
         - ``sigma_alignment`` and ``bias_alignment``: the same from ``realisations``;
+        - ``bias_imaging``: what ``imaging`` did; it was taken off ``value``, and half of it is ``sigma_imaging``;
         - ``first``, ``second``: the number in each half alone, at twice the noise variance.
 
         ``objects``: the columns of :func:`regions` without its errors, with ``volume`` and ``diameter`` from grey
-        values (Notes), and for volume, surface and centroid (``z_px``, ``y_px``, ``x_px``) the columns
+        values (Notes), and for volume, diameter, surface and centroid the columns
         ``d_threshold_``, ``sigma_threshold_``, ``sigma_halves_``, ``sigma_alignment_`` and ``sigma_``;
         ``seen_halves``, ``seen_alignment``: share of the draws with an object that is mostly this one and no other.
         What is not known is NaN.
@@ -166,7 +172,7 @@ def segment(
     -----
     Volumes count (v - low) / (high - low) near edges and 1 inside. That is linear in the values: a ball blurred by s
     keeps its volume, where the half-level alone loses 3 s^2 / r^2 of it, and noise adds none. Surfaces and centroids
-    are those of the mask. Errors do not hold what the missing wedge does to all reconstructions alike.
+    are those of the mask. What the missing wedge does to all reconstructions alike is in no error without ``imaging``.
 
     References
     ----------
@@ -189,12 +195,12 @@ def segment(
         smoothing=smoothing,
         threshold=threshold,
         seed=seed,
-        tell=_counter(progress, 7 + noisy * draws + 2 * (pair is not None)),
+        tell=_counter(progress, 7 + noisy * draws + 2 * (pair is not None) + (imaging is not None)),
     )
     values = job.prepared(data)
     cut = job.cut(values)
     base = job.measured(values, cut.threshold, cut.levels)
-    columns = tuple(n for n in base.table if n.startswith(("volume_", "surface_")) or n in _PLACES)
+    columns = tuple(n for n in base.table if n.startswith(_SIZES) or n in _PLACES)
     steps = job.steps(values, cut, base, columns)
     moves: dict[str, Moves | None] = {"halves": None, "alignment": None}
     halved: list[Measured] = []
@@ -205,17 +211,18 @@ def segment(
         halved = [job.at(2 * half, cut) for half in pair or ()]
     if realisations is not None:
         moves["alignment"] = spread_of(base, columns, job.anew(realisations))
-    return _result(job, cut, base, steps, moves, halved, columns)
+    imaged = None if imaging is None else job.imaged(data, cut, imaging)
+    totals = total_table(base, steps, moves, halved, imaged)
+    return _result(job, cut, base, totals, object_table(base, steps, moves, columns), moves)
 
 
 def _result(
     job: Job,
     cut: Cut,
     base: Measured,
-    steps: Steps,
+    totals: Table,
+    objects: Table,
     moves: dict[str, Moves | None],
-    halved: list[Measured],
-    columns: tuple[str, ...],
 ) -> Segmentation:
     low, high = sorted(job.sign * end for end in cut.interval)
     sigmas = [float(s) for s in np.sqrt(np.diag(cut.covariance))]
@@ -226,8 +233,8 @@ def _result(
     ]
     return Segmentation(
         labels=base.labels,
-        totals=total_table(base, steps, moves, halved),
-        objects=object_table(base, steps, moves, columns),
+        totals=totals,
+        objects=objects,
         threshold=job.sign * cut.threshold,
         sigma_threshold=sigmas[0],
         interval=(low, high),

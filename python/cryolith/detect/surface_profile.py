@@ -191,8 +191,21 @@ def _step_fit(
             parameters + np.clip(move, -np.abs(parameters) - 1, np.abs(parameters) + 1) * 0.7
         )
         parameters[3] = np.clip(parameters[3], 0.05, 2 * top)
-    covariance = np.linalg.pinv(slopes.T @ slopes)
+    covariance: Float64 = np.asarray(np.linalg.pinv(slopes.T @ slopes), np.float64)
+    resolved = (resolution, sigma_resolution)
+    return _step_columns(parameters, covariance, bin_px, resolved, pixel)
+
+
+def _step_columns(
+    parameters: Float64,
+    covariance: Float64,
+    bin_px: float,
+    resolved: tuple[float, float],
+    pixel: float,
+) -> dict[str, float]:
+    """Return the step in the surface's unit, its width with and without the resolution."""
     errors = np.sqrt(np.maximum(np.diag(covariance), 0))
+    resolution, sigma_resolution = resolved
     outside, rise, position, width = parameters
     wide = 2.5631031310892007
     blur = bin_px**2 / 12

@@ -17,7 +17,7 @@ from ..metrics import NoisePower
 from ..projection import Geometry
 from ._curvature import curvatures
 from ._edge_refinement import edges_along, neighbours
-from ._inputs import Float32, Float64, as_mask
+from ._inputs import Float32, Float64, as_mask, unit_of
 from ._known import HalvesLike, Known, as_known
 from ._mesh import areas_and_normals, relaxed
 from ._smooth import smooth
@@ -224,7 +224,7 @@ def _described(
     vertices: Float64, faces: Int64, fields: dict[str, Float64], radius: float, known: Known
 ) -> Surface:
     shape, pixel_size = known.data.shape, known.pixel_size
-    unit, pixel = ("px", 1.0) if pixel_size is None else ("nm", pixel_size / 10)
+    unit, pixel = unit_of(pixel_size)
     areas, normals = areas_and_normals(vertices, faces)
     bent = curvatures(vertices, normals, neighbours(vertices, normals, radius))
     named = {f"normal_{a}": normals[:, i].copy() for i, a in enumerate("zyx")}

@@ -19,6 +19,7 @@ __all__ = ["Finding", "find", "measure", "resolution"]
 
 Table = Mapping[str, npt.NDArray[Any]]
 MOST_LAYERS = 12
+_DETECTABILITY = "blob_detectability"  # what was looked for, no objects
 
 
 class Finding(tuple[str, tuple[str, ...]]):
@@ -39,12 +40,7 @@ def find(content: ReportContent) -> list[Finding]:
         _layers(defects.layers),
         _objects(defects.voids, "void", "voids"),
         _objects(defects.particles, "particle", "particles"),
-        *([_blobs(defects.tables)] if "blobs" in defects.tables else []),
-        *(
-            _objects(table, name.removesuffix("s"), name)
-            for name, table in defects.tables.items()
-            if not name.startswith("blob")
-        ),
+        *(_searched(name, defects.tables) for name in defects.tables if name != _DETECTABILITY),
         _alignment(content),
         _reconstruction(content),
         *([] if content.halves is None else [resolution(content.halves, content.volume)]),
@@ -142,9 +138,16 @@ def _objects(table: Table, one: str, many: str) -> Finding:
     return Finding((f"{count} {one if count == 1 else many}", tuple(lines)))
 
 
+def _searched(name: str, tables: Mapping[str, Table]) -> Finding:
+    """Say what a table beside those of every detection holds, whoever made it."""
+    if name == "blobs" and {"sign", "q_value"} <= tables[name].keys():
+        return _blobs(tables)
+    return _objects(tables[name], name.removesuffix("s"), name)
+
+
 def _blobs(tables: Mapping[str, Table]) -> Finding:
     """Say how many blobs, how sure, and what could not have been found."""
-    table, seen = tables["blobs"], tables.get("blob_detectability", {})
+    table, seen = tables["blobs"], tables.get(_DETECTABILITY, {})
     count = len(table["sign"])
     lines = []
     if count:
