@@ -2,7 +2,8 @@
 """The tutorials run as they stand and print what they say.
 
 A block of Python that is followed by a block of text has to print it: the same words, and numbers that differ by no
-more than one in the last digit shown (rounding may fall the other way on another processor).
+more than one in the last digit shown (rounding may fall the other way on another processor). What is printed as
+``value +- error`` may differ by the errors (an alignment that changed within its own), and these by a factor of 3.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from cryolith import files
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:^```text\n(.*?)^```)?", re.MULTILINE | re.DOTALL)
+MEASURED = re.compile(r"(-?\d+(?:\.\d*)?) \+- (\d+(?:\.\d*)?)")
 NUMBER = re.compile(r"-?\d+(?:\.\d*)?")
 
 
@@ -36,6 +38,15 @@ def same(expected, printed):
     """Whether two texts are the same but for the last digit of their numbers."""
     if NUMBER.sub("#", expected).split() != NUMBER.sub("#", printed).split():
         return False
+    for one, other in zip(MEASURED.findall(expected), MEASURED.findall(printed), strict=True):
+        (value, error), (found, spread) = (map(float, pair) for pair in (one, other))
+        step = 10.0 ** -len(one[1].partition(".")[2])
+        if (
+            abs(value - found) > error + spread + step
+            or not error / 3 - step < spread < 3 * error + step
+        ):
+            return False
+    expected, printed = MEASURED.sub("", expected), MEASURED.sub("", printed)
     for one, other in zip(NUMBER.findall(expected), NUMBER.findall(printed), strict=True):
         step = 10.0 ** -len(one.partition(".")[2]) if "." in one else 1.0
         if abs(float(one) - float(other)) > 1.001 * step:
@@ -48,6 +59,9 @@ def test_the_comparison_can_fail():
     assert not same("radius 12.2 nm", "radius 12.4 nm")
     assert not same("14 columns", "14 rows")
     assert not same("14", "14 14")
+    assert same("52.7 +- 0.2 nm", "52.2 +- 0.4 nm")
+    assert not same("52.7 +- 0.2 nm", "51.7 +- 0.4 nm")
+    assert not same("52.7 +- 0.2 nm", "52.7 +- 0.9 nm")
 
 
 def check(page, pictures):
