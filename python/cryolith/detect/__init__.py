@@ -7,6 +7,7 @@ from .components import contacts, find_regions, label, regions
 from .correlation import TwoPointCorrelation, two_point_correlation
 from .detection import DetectSettings, detect
 from .distances import DistanceSlabs, distance
+from .geodesics import GeometricTortuosity, geodesic_distance, geometric_tortuosity
 from .inclusions import particles, voids
 from .interfaces import interfaces
 from .networks import PoreNetwork, pore_network
@@ -23,6 +24,7 @@ __all__ = [
     "DetectSettings",
     "DistanceSlabs",
     "FoundBlobs",
+    "GeometricTortuosity",
     "PoreNetwork",
     "Thresholds",
     "Tortuosity",
@@ -34,6 +36,8 @@ __all__ = [
     "detect",
     "distance",
     "find_regions",
+    "geodesic_distance",
+    "geometric_tortuosity",
     "interfaces",
     "label",
     "local_thickness",
