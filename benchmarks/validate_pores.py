@@ -42,7 +42,7 @@ def blobs(rng: Rng, edge: int) -> Mask:
     spectrum = np.fft.rfftn(rng.standard_normal((room,) * 3)) * np.exp(
         -2 * (np.pi * 2.5) ** 2 * square
     )
-    return np.fft.irfftn(spectrum, (room,) * 3)[8:-8, 8:-8, 8:-8] > 0
+    return np.fft.irfftn(spectrum, (room,) * 3, axes=(0, 1, 2))[8:-8, 8:-8, 8:-8] > 0
 
 
 def measure(mask: Mask) -> list[tuple[float, float]]:
