@@ -10,6 +10,7 @@
 #include "bindings/numpy_view.hpp"
 #include "bindings/stages.hpp"
 #include "detect/flow.hpp"
+#include "detect/geodesic.hpp"
 #include "detect/skeleton.hpp"
 #include "detect/split_pores.hpp"
 #include "detect/trace_branches.hpp"
@@ -63,6 +64,15 @@ Array<index_t> split_pores(const Array<float>& distances, const Array<std::uint8
   return array_of(peaks);
 }
 
+void geodesic(const Array<std::uint8_t>& mask, const Edges& spacing, Array<float>& length, const CancelToken* cancel) {
+  const auto in = read<std::uint8_t, 3>(mask, "mask");
+  const auto to = write<float, 3>(length, "length");
+  require_disjoint(in, "mask", to, "length");
+  const Cpu cpu = cpu_from(1, cancel);
+  py::gil_scoped_release no_gil;
+  detect::geodesic(cpu, in, spacing.data(), to);
+}
+
 }  // namespace
 
 void add_network(py::module_& m) {
@@ -74,6 +84,8 @@ void add_network(py::module_& m) {
   m.def("split_pores", &split_pores, arg("distances").noconvert(), arg("mask").noconvert(), arg("least"), arg("share"),
         arg("labels").noconvert(), arg("cancel") = nullptr,
         "Part a phase into the catchment areas of the maxima of its distances; returns where those are.");
+  m.def("geodesic", &geodesic, arg("mask").noconvert(), arg("spacing"), arg("length").noconvert(),
+        arg("cancel") = nullptr, "Lengths of the shortest ways inside of mask from where length is finite, to length.");
   py::class_<detect::Flow>(m, "Flow",
                            "Steady diffusion through mask (nz, ny, nx) between the two faces across an axis.")
       .def(py::init([](const Array<std::uint8_t>& mask, int along, const Edges& bonds, int threads,

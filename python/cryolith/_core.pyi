@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'Components', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'displacement_sums', 'distance', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gaussian_samples', 'gradient_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'segment_step', 'smooth_step', 'spectrum_sums', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'thin', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp']
+__all__: list[str] = ['CancelToken', 'Components', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'displacement_sums', 'distance', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gaussian_samples', 'geodesic', 'gradient_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'segment_step', 'smooth_step', 'spectrum_sums', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'thin', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -375,6 +375,10 @@ def free_step(labels: numpy.typing.NDArray[numpy.uint8], chance: typing.Supports
 def gaussian_samples(field: numpy.typing.NDArray[numpy.float32], nx: typing.SupportsInt | typing.SupportsIndex, places: numpy.typing.NDArray[numpy.float64], widths: numpy.typing.NDArray[numpy.float64], samples: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
     """
     Smooth field (nz, ny, nx or more) by a Gaussian at each place: value, slopes and second derivatives into samples (n, 7).
+    """
+def geodesic(mask: numpy.typing.NDArray[numpy.uint8], spacing: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], length: numpy.typing.NDArray[numpy.float32], cancel: CancelToken | None = None) -> None:
+    """
+    Lengths of the shortest ways inside of mask from where length is finite, to length.
     """
 def gradient_step(ahead: numpy.typing.NDArray[numpy.float32], metric: numpy.typing.NDArray[numpy.float32], z: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """

@@ -2,12 +2,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <random>
 #include <vector>
 
 #include "detect/distance.hpp"
 #include "detect/flow.hpp"
+#include "detect/geodesic.hpp"
 #include "detect/neighbourhood.hpp"
 #include "detect/skeleton.hpp"
 #include "detect/split_pores.hpp"
@@ -116,6 +119,21 @@ TEST(SplitTest, PartsTwoBallsAtTheirNeck) {
     if (volume.mask[k] != 0 && i % 28 != 13 && i % 28 != 14) EXPECT_EQ(labels[k], i % 28 < 14 ? 1 : 2);
   }
   EXPECT_EQ(split_pores(Cpu{1}, volume.depth(), volume.view(), 0.5, 0.9, to).size(), 1u);
+}
+
+TEST(GeodesicTest, LeadsRoundAWall) {
+  Volume volume(1, 9, 9);
+  std::fill(volume.mask.begin(), volume.mask.end(), std::uint8_t{1});
+  for (index_t y = 0; y < 8; ++y) volume.at(0, y, 4) = 0;
+  std::fill(volume.distance.begin(), volume.distance.end(), std::numeric_limits<float>::infinity());
+  volume.distance[0] = 0;
+  const double edges[3] = {1, 2, 1};
+  geodesic(Cpu{1}, volume.view(), edges, volume.depth());
+  EXPECT_EQ(volume.distance[3], 3.0f);
+  EXPECT_EQ(volume.distance[8 * 9], 16.0f);
+  EXPECT_TRUE(std::isinf(volume.distance[4]));
+  EXPECT_GT(volume.distance[8], 32.0f);
+  EXPECT_LT(volume.distance[8], 40.0f);
 }
 
 TEST(FlowTest, OfAnEmptyVolumeIsKnownAndAtRest) {

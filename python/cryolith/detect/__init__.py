@@ -12,6 +12,7 @@ from .cross_sections import CrossSection, TubeAxis, cross_section, tube_axis
 from .detection import DetectSettings, detect
 from .distances import DistanceSlabs, distance
 from .elongation import correct_elongation
+from .geodesics import GeometricTortuosity, geodesic_distance, geometric_tortuosity
 from .inclusions import particles, voids
 from .interfaces import interfaces
 from .layer_thickness import LayerThickness, layer_thickness
@@ -45,6 +46,7 @@ __all__ = [
     "FoundBlobs",
     "FoundSheets",
     "FoundTubes",
+    "GeometricTortuosity",
     "LayerThickness",
     "Pinholes",
     "PoreNetwork",
@@ -69,6 +71,8 @@ __all__ = [
     "distance",
     "draw_alignments",
     "find_regions",
+    "geodesic_distance",
+    "geometric_tortuosity",
     "hysteresis",
     "interfaces",
     "label",

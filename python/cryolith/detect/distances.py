@@ -11,10 +11,10 @@ import numpy.typing as npt
 from .. import _core
 from .._arrays import as_core, as_output
 from ..errors import InputError
-from ._inputs import AXES, Float32
+from ._inputs import AXES, Float32, Mask
 from ._spacing import Spacing, as_spacing
 
-__all__ = ["DistanceSlabs", "distance"]
+__all__ = ["DistanceSlabs", "depth_of", "distance"]
 
 _LONGEST = 65534  # distances along an axis are counted in 16 bits
 
@@ -77,6 +77,22 @@ def distance(
     edges = as_spacing(spacing)
     _core.distance(values, edges, border, signed, result, threads, cancel)
     return result
+
+
+def depth_of(
+    phase: Mask,
+    edges: tuple[float, float, float],
+    border: bool,
+    threads: int,
+    cancel: _core.CancelToken | None,
+) -> Float32:
+    """Measure the distances inside of a phase for what cannot do with infinite ones."""
+    if phase.all() and not border:
+        raise InputError(
+            "mask: found no background voxel, expected one to measure from; "
+            "crop less tightly, or say border=True"
+        )
+    return distance(phase, spacing=edges, border=border, threads=threads, cancel=cancel)
 
 
 class DistanceSlabs:

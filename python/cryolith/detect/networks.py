@@ -15,7 +15,7 @@ from ._conduits import Resistance, conductance, resistance_between
 from ._inputs import Float32, Float64, Table, as_mask
 from ._spacing import Spacing, as_spacing
 from .components import contacts
-from .skeletons import depth_of
+from .distances import depth_of
 
 __all__ = ["PoreNetwork", "pore_network"]
 

@@ -14,9 +14,9 @@ from ._inputs import Float32, Float64, Mask, Table, as_mask
 from ._lines import line_lengths, smooth_lines
 from ._spacing import Spacing, as_spacing
 from .components import label
-from .distances import distance
+from .distances import depth_of
 
-__all__ = ["Branches", "branches", "depth_of", "skeleton"]
+__all__ = ["Branches", "branches", "skeleton"]
 
 _KINDS = np.array(["end-end", "end-junction", "junction-junction", "loop"])
 
@@ -258,18 +258,3 @@ class _Graph:
             lines=lines,
             paths=np.split(self.points, self.first[1:-1]) if self.count else [],
         )
-
-
-def depth_of(
-    phase: Mask,
-    edges: tuple[float, float, float],
-    border: bool,
-    threads: int,
-    cancel: _core.CancelToken | None,
-) -> Float32:
-    if phase.all() and not border:
-        raise InputError(
-            "mask: found no background voxel, expected one to measure from; "
-            "crop less tightly, or say border=True"
-        )
-    return distance(phase, spacing=edges, border=border, threads=threads, cancel=cancel)

@@ -11,7 +11,7 @@ from ..errors import InputError
 from ._blocks import block_counts, share_of_blocks
 from ._inputs import Float32, Float64, Table, as_mask
 from ._spacing import Spacing, as_spacing
-from .distances import distance
+from .distances import depth_of
 
 __all__ = ["local_thickness", "size_distribution", "volume_fraction"]
 
@@ -59,13 +59,8 @@ def local_thickness(
     (2005) 167, section 3.
     """
     phase = as_mask(mask, "mask")
-    if phase.all() and not border:
-        raise InputError(
-            "mask: found no background voxel, expected one to measure from; "
-            "crop less tightly, or say border=True"
-        )
     edges = as_spacing(spacing)
-    depth = distance(phase, spacing=edges, border=border, threads=threads, cancel=cancel)
+    depth = depth_of(phase, edges, border, threads, cancel)
     thickness = np.empty(phase.shape, np.float32)
     _core.local_thickness(depth, edges, thickness, threads, cancel)
     return thickness
