@@ -14,8 +14,6 @@ from ._spectrum import Spectra
 
 __all__ = ["Levelled", "Levels", "measured_levels"]
 
-# Correlation of the maps of two halves: by chance, as they have five free places each; and for certain.
-_CHANCE, _SURE = 0.6, 0.95
 _EVEN = 0.05  # relative sd of the voxels' noise over the section up to which it counts as the same everywhere
 _BLOCKS = 8  # of rows, in turn for one half and the other
 _SMOOTH = 1 / 8  # of an axis, standard deviation of the Gaussian over the section
@@ -61,9 +59,9 @@ def measured_levels(bank: FilterBank, noise: Float32, margin: int) -> Levels | N
 
     From mean magnitudes, which what is no noise moves less than it does squares. A solver that weights rays by their
     length in the volume (sirt) makes corners, where rays are short, noisier than the middle: four times voxel by voxel,
-    1.7 times behind a filter for blobs of 1.4 px. The map is believed as far as two halves of the rows agree on
-    it, or its errors would make more extrema in noise that is the same everywhere.
-    Inside ``margin`` only: the filter wraps around, and noise that does not jumps at the faces.
+    1.7 times behind a filter for blobs of 1.4 px. The map is shrunk by the share of its variance on which two halves of
+    the rows agree, or its errors would make more extrema. Inside ``margin`` only: the filter wraps around, and noise
+    that does not jumps at the faces.
     """
     coarse = _smoothed(np.abs(noise).mean(axis=1, dtype=np.float64))
     if coarse.std() < _EVEN * coarse.mean():
@@ -72,8 +70,9 @@ def measured_levels(bank: FilterBank, noise: Float32, margin: int) -> Levels | N
     block = np.arange(size.shape[1]) * _BLOCKS // size.shape[1] % 2
     one, two = (_smoothed(size[:, block == i].mean(axis=1, dtype=np.float64)) for i in (0, 1))
     both = (one + two) / 2
-    alike = float(np.corrcoef(one.ravel(), two.ravel())[0, 1]) if one.std() and two.std() else 0.0
-    share = min(max((alike - _CHANCE) / (_SURE - _CHANCE), 0.0), 1.0)
+    variance = float(both.var())
+    together = float(np.mean((one - one.mean()) * (two - two.mean())))
+    share = min(max(together / variance, 0.0), 1.0) if variance > 0 else 0.0
     middle = both.mean()
     return Levels(1 + (both / middle - 1) * share, margin)
 
