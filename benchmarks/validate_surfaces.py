@@ -265,6 +265,12 @@ def shell(seeds: range) -> None:
         f"resolution found: {wilson(np.array(found_all))}; false holes {false}")  # fmt: skip
 
 
+def largest_part(mask: np.ndarray) -> np.ndarray:
+    """Return the largest component."""
+    labels, _ = detect.label(mask)
+    return np.asarray(labels == np.bincount(labels.ravel())[1:].argmax() + 1)
+
+
 def measured(
     halves: Any, geometry: Geometry, thickness: float, places: np.ndarray, radii: np.ndarray
 ) -> dict[str, Any]:
@@ -273,11 +279,10 @@ def measured(
         "halves": halves, "geometry": geometry, "image_shape": (112, 112), "solve": RAMP,
         "pixel_size": 10.0, "threads": 1,
     }  # fmt: skip
-    # The particle: what is brighter than half of the ball's own level once smoothed, without specks.
+    # The particle: what is brighter than half of the ball's own level once smoothed, without specks and cavities.
     total = halves.first + halves.second
-    labels, _ = detect.label(smooth(total, 2.0), above=0.3)
-    largest = np.bincount(labels.ravel())[1:].argmax() + 1
-    mesh = detect.bridged(detect.surface(None, labels=labels == largest, **how))
+    bright = largest_part(smooth(total, 2.0) > 0.3)
+    mesh = detect.bridged(detect.surface(None, labels=~largest_part(~bright), **how))
     layer = detect.layer_thickness(
         None, mesh, offset_px=-3.0, shift_px=4.0, most_px=11.0, sides="differ", **how
     )
