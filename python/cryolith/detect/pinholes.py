@@ -29,6 +29,7 @@ __all__ = ["Pinholes", "pinholes"]
 
 _MARGIN = 6.0  # px from the faces of the volume that are not looked at
 _LEAST_SEEN = 0.3  # of waves along the normal: as for layer_thickness
+_UNSEEN_REACH = 6.0  # px from a vertex that is not seen: the surface is where noise put it, and its normals waver
 _ROUNDS = 4
 _EDGE = 0.5  # px, the standard deviation of a hole's rim
 
@@ -121,7 +122,8 @@ def pinholes(
     what it would show of the missing disc, of each radius at each vertex; the best is taken for a hole, the layer is
     drawn with it, and the rest is searched again. Noise alone makes E(z) holes beyond z: the expected Euler
     characteristic of a field on a surface, times the number of radii, with a roughness measured on the surface itself.
-    Holes go all the way through: a thinner place counts where half of the layer or more is missing.
+    Holes go all the way through: a thinner place counts where half of the layer or more is missing. Nothing is looked
+    for within 6 px of vertices whose normal the wedge hides, nor of the volume's faces.
 
     References
     ----------
@@ -153,7 +155,7 @@ def pinholes(
     matched = make_hole_filter(
         known.spectra, known.response, known.power, points, normals, areas, thickness_px, radii
     )
-    looked = _looked_at(points, known.data.shape) & (matched.seen >= _LEAST_SEEN)
+    looked = _looked_at(points, known.data.shape) & _seen_about(points, matched.seen)
     if not looked.any():
         raise InputError(
             "surface: found no vertex inside of the volume whose normal was seen, expected some"
@@ -209,6 +211,19 @@ class _Layer:
 def _looked_at(points: Float64, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     inside = (points >= _MARGIN) & (points <= np.array(shape) - 1 - _MARGIN)
     return np.asarray(inside.all(axis=1))
+
+
+def _seen_about(points: Float64, seen: Float64) -> npt.NDArray[np.bool_]:
+    """Return where the surface is seen, and all of it nearby.
+
+    In the wedge a mesh bulges by pixels, and some of its normals look well seen there: the layer is missing from such
+    a place because it lies elsewhere.
+    """
+    unseen = seen < _LEAST_SEEN
+    if not unseen.any():
+        return ~unseen
+    away, _ = need("scipy.spatial").cKDTree(points[unseen]).query(points)
+    return np.asarray(away > _UNSEEN_REACH)
 
 
 def _search(
