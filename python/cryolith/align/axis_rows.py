@@ -43,7 +43,8 @@ def fit_axis_by_rows(model: Model, pose: Pose, free: Mapping[str, Float64]) -> A
     """Turn the axis to where rows that are free in density, shifts and what else is ``free`` are seen best.
 
     Gauss-Newton steps of all with the density eliminated, whose fixed point Anderson's mixing finds in some ten of
-    them (twelve plain ones were not enough). Only the axis is changed; it is not ``found`` where steps do not settle.
+    them (twelve plain ones were not enough). Only the axis is changed; where steps do not settle it stays and is not
+    ``found``: a ball with little in it let them walk 16 degrees.
 
     Notes
     -----
@@ -66,12 +67,11 @@ def fit_axis_by_rows(model: Model, pose: Pose, free: Mapping[str, Float64]) -> A
         steps.append(unit.T @ pulls(seen, True).sum(axis=(0, 1)))
         move = _mixed(places[-_REMEMBERED - 1 :], steps[-_REMEMBERED - 1 :]) - at
         at = at + move * _shortened(unit @ move, len(model.images))
-        settled = abs(_turn(unit @ move, model)) < _TOLERANCE_DEG
-        if settled:
-            break
+        if abs(_turn(unit @ move, model)) < _TOLERANCE_DEG:
+            axis = round(pose.tilt_axis_deg + _turn(unit @ at, model), _DECIMALS)
+            return AxisFit(pose=replace(pose, tilt_axis_deg=axis), found=True)
         seen = rows.seen(_moved(pose, unit @ at, others), others)
-    axis = pose.tilt_axis_deg + _turn(unit @ at, model)
-    return AxisFit(pose=replace(pose, tilt_axis_deg=round(axis, _DECIMALS)), found=settled)
+    return AxisFit(pose=pose, found=False)
 
 
 def _turn(change: Float64, model: Model) -> float:

@@ -127,13 +127,20 @@ def _with_axis(job: Job, state: _State, *, first: bool, last: bool) -> _State:
     steps = (_COARSE_TURNS_DEG if first else ()) + (_FINE_TURNS_DEG if last and not by_rows else ())
     part = slice(None, None, 2 if first and len(job.keep) >= _MANY_TILTS else 1)
     if steps:
-        free = {name: basis[part] for name, basis in state.known.free.items()}
-        axis = fit_axis(state.model.subset(part), pose.subset(part), steps, _AXIS_ITERATIONS, free)
+        axis = _axis_of(state, pose, steps, part)
         pose = replace(pose, tilt_axis_deg=axis.pose.tilt_axis_deg)
     if by_rows:
         axis = fit_axis_by_rows(state.model, pose, state.known.free)
+        if not axis.found:
+            axis = _axis_of(state, pose, _FINE_TURNS_DEG, part)
     pose = replace(pose, tilt_axis_deg=axis.pose.tilt_axis_deg)
     return replace(state, axis=axis, known=replace(state.known, pose=pose))
+
+
+def _axis_of(state: _State, pose: Pose, steps: tuple[float, ...], part: slice) -> AxisFit:
+    """Compare angles on some of the tilts."""
+    free = {name: basis[part] for name, basis in state.known.free.items()}
+    return fit_axis(state.model.subset(part), pose.subset(part), steps, _AXIS_ITERATIONS, free)
 
 
 def _freed(job: Job, state: _State) -> Freedoms:
