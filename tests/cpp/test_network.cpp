@@ -115,8 +115,12 @@ TEST(SplitTest, PartsTwoBallsAtTheirNeck) {
   ASSERT_EQ(peaks.size(), 2u);
   for (index_t i = 0; i < volume.view().size(); ++i) {
     const auto k = static_cast<std::size_t>(i);
-    if (volume.mask[k] == 0) EXPECT_EQ(labels[k], 0);
-    if (volume.mask[k] != 0 && i % 28 != 13 && i % 28 != 14) EXPECT_EQ(labels[k], i % 28 < 14 ? 1 : 2);
+    if (volume.mask[k] == 0) {
+      EXPECT_EQ(labels[k], 0);
+    }
+    if (volume.mask[k] != 0 && i % 28 != 13 && i % 28 != 14) {
+      EXPECT_EQ(labels[k], i % 28 < 14 ? 1 : 2);
+    }
   }
   EXPECT_EQ(split_pores(Cpu{1}, volume.depth(), volume.view(), 0.5, 0.9, to).size(), 1u);
 }

@@ -50,7 +50,9 @@ TEST(Oriented, TheLargestOfTwoFieldsIsThatOfEitherAlone) {
     one.gains = {bank.gains.data() + i, {1}};
     oriented_maxima(Cpu{}, one, {alone.data(), {12, 10, 16}}, {none.data(), {12, 10, 16}});
     for (std::size_t j = 0; j < both.size(); ++j) {
-      if (whose[j] == i) EXPECT_EQ(both[j], alone[j]);
+      if (whose[j] == i) {
+        EXPECT_EQ(both[j], alone[j]);
+      }
       EXPECT_GE(std::abs(both[j]), std::abs(alone[j]));
     }
   }
