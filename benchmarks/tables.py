@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import sys
@@ -27,6 +28,22 @@ def mean_error(values: Iterable[float], digits: int = 3) -> str:
         return "none"
     error = v.std(ddof=1) / np.sqrt(len(v)) if len(v) > 1 else float("nan")
     return f"{v.mean():.{digits}f} ± {error:.{digits}f}"
+
+
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share (Wilson 1927)."""
+    p, z = hits / count, 1.96
+    middle = (p + z * z / (2 * count)) / (1 + z * z / count)
+    half = z * math.sqrt(p * (1 - p) / count + z * z / (4 * count * count)) / (1 + z * z / count)
+    return middle - half, middle + half
+
+
+def share_of(hits: int, count: int) -> str:
+    """Return a share with its 95 % interval, "-" of nothing."""
+    if not count:
+        return "-"
+    low, high = wilson(hits, count)
+    return f"{hits / count:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def write_table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from tables import share_of
 
 from cryolith.detect import FoundBlobs, blobs
 from cryolith.detect._gaussian_blobs import gaussian_blobs
@@ -215,16 +216,6 @@ def interval(values: list[float]) -> str:
     return f"{x.mean():.3f} +- {factor * x.std(ddof=1) / math.sqrt(len(x)):.3f}"
 
 
-def wilson(k: int, n: int) -> str:
-    """Return a share with its 95 % interval."""
-    p, z = k / n, 1.96
-    middle, half = (
-        (p + z * z / (2 * n)) / (1 + z * z / n),
-        z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n),
-    )
-    return f"{p:.3f} [{middle - half:.3f}, {middle + half:.3f}]"
-
-
 def report(name: str, scores: list[Score]) -> None:
     """Print rates, sizes and coverage of some tables."""
     say(f"  {name}: F1 {interval([s.f1 for s in scores])}, "
@@ -237,7 +228,7 @@ def report(name: str, scores: list[Score]) -> None:
     strong = rows[rows[:, 0] > 6]
     names = ("z", "y", "x", "size", "height")
     inside = (np.abs(rows[:, 1:6]) < 1.96 * rows[:, 6:]).sum(axis=0)
-    shares = [f"{n} {wilson(int(k), len(rows))}" for n, k in zip(names, inside, strict=True)]
+    shares = [f"{n} {share_of(int(k), len(rows))}" for n, k in zip(names, inside, strict=True)]
     say("    inside 95 % intervals: " + ", ".join(shares))
     say(f"    above significance 6: size bias {100 * strong[:, 4].mean():.1f} +- "
           f"{196 * strong[:, 4].std() / math.sqrt(len(strong)):.1f} %, "
@@ -260,7 +251,7 @@ def noise_only(series: Series, seeds: range) -> None:
         any_ += len(result.table["z_px"]) > 0
     say(f"  levels {result.null.levels}: observed {observed}, expected {np.round(expected, 1)}, "
           f"ratio {np.round(observed / expected, 2)}; decoys {np.round(decoys / expected, 2)}")  # fmt: skip
-    say(f"  volumes with a call at fdr 0.05: {any_} of {len(seeds)}, {wilson(any_, len(seeds))}; "
+    say(f"  volumes with a call at fdr 0.05: {any_} of {len(seeds)}, {share_of(any_, len(seeds))}; "
           f"{cpu / len(seeds):.1f} CPU s each")  # fmt: skip
 
 

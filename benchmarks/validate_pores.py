@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from tables import mean_error, write_machine, write_table
+from tables import mean_error, wilson, write_machine, write_table
 
 from cryolith import detect
 
@@ -57,11 +57,9 @@ def measure(mask: Mask) -> list[tuple[float, float]]:
     ]
 
 
-def wilson(hits: int, count: int) -> str:
-    share, z = hits / count, 1.96
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return f"{hits} of {count} ({middle - half:.2f} to {middle + half:.2f})"
+def counted(hits: int, count: int) -> str:
+    low, high = wilson(hits, count)
+    return f"{hits} of {count} ({low:.2f} to {high:.2f})"
 
 
 def rows_of(
@@ -87,7 +85,7 @@ def rows_of(
                 mean_error(found[:, i, 0], 4),
                 f"{found[:, i, 1].mean():.4f}",
                 f"{found[:, i, 0].std(ddof=1):.4f}",
-                wilson(int((np.abs(pull) < 1.96).sum()), len(seeds)),
+                counted(int((np.abs(pull) < 1.96).sum()), len(seeds)),
             ]
         )
     return rows

@@ -24,6 +24,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "detect"))
 from pore_phantoms import balls
+from tables import wilson
 
 from cryolith.detect import draw_alignments, otsu, segment
 from cryolith.detect._smooth import smooth
@@ -57,13 +58,9 @@ def body(kind, rng, edge=EDGE):
     return balls(rng, (edge,) * 3, (1, 1, 1), 1.5 * width, share)
 
 
-def wilson(hits, count):
-    z = 1.96
-    middle = (hits + z * z / 2) / (count + z * z)
-    half = z / (count + z * z) * math.sqrt(hits * (count - hits) / count + z * z / 4)
-    return (
-        f"{100 * hits / count:.0f} % ({100 * (middle - half):.0f} to {100 * (middle + half):.0f})"
-    )
+def percent(hits, count):
+    low, high = wilson(hits, count)
+    return f"{100 * hits / count:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
 
 
 def tell(name, rows, seconds):
@@ -72,7 +69,7 @@ def tell(name, rows, seconds):
     z = (value - truth) / sigma
     relative = 100 * (value / truth - 1)
     say(
-        f"{name}: {len(z)} bodies, coverage {wilson(int((np.abs(z) < 1.96).sum()), len(z))}, z mean {z.mean():.2f} "
+        f"{name}: {len(z)} bodies, coverage {percent(int((np.abs(z) < 1.96).sum()), len(z))}, z mean {z.mean():.2f} "
         f"sd {z.std():.2f}; porosity off by {relative.mean():+.2f} % sd {relative.std():.2f} %, stated "
         f"{100 * np.median(sigma / truth):.2f} %; hard threshold off by {100 * np.mean(hard / truth - 1):+.1f} %; "
         f"{seconds / len(z):.1f} CPU s each"
@@ -137,7 +134,7 @@ def objects(seeds):
         values = values[np.isfinite(values)]
         if len(values):
             say(
-                f"objects, {n}: {len(values)}, coverage {wilson(int((np.abs(values) < 1.96).sum()), len(values))}, "
+                f"objects, {n}: {len(values)}, coverage {percent(int((np.abs(values) < 1.96).sum()), len(values))}, "
                 f"z mean {values.mean():.2f} sd {values.std():.2f}"
             )
 

@@ -21,6 +21,7 @@ import time
 from typing import Any
 
 import numpy as np
+from tables import share_of
 
 from cryolith import align, detect, simulate
 from cryolith.detect._smooth import smooth
@@ -35,17 +36,6 @@ def say(line: str) -> None:
     """Write a line now."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
-
-
-def wilson(good: np.ndarray) -> str:
-    """Return a share with its 95 % interval."""
-    k, n, z = int(good.sum()), len(good), 1.96
-    if n == 0:
-        return "-"
-    p = k / n
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return f"{p:.3f} [{middle - half:.3f}, {middle + half:.3f}]"
 
 
 def mean_error(x: np.ndarray) -> str:
@@ -149,8 +139,11 @@ def layers(seeds: range) -> None:
             one_angle(every, low, high)
     total = np.concatenate(pooled)
     seen = total[:, 3] > 0
-    say(f"all measurable: inside 95 % {wilson(total[seen, 2] > 0)}, n {seen.sum()}")
-    say(f"all up to 60 degrees: inside 95 % {wilson(total[total[:, 0] <= 60, 2] > 0)}")
+    say(
+        f"all measurable: inside 95 % {share_of(int((total[seen, 2] > 0).sum()), int(seen.sum()))}, n {seen.sum()}"
+    )
+    below = total[total[:, 0] <= 60, 2] > 0
+    say(f"all up to 60 degrees: inside 95 % {share_of(int(below.sum()), len(below))}")
 
 
 def one_angle(every: np.ndarray, low: float, high: float) -> None:
@@ -159,7 +152,7 @@ def one_angle(every: np.ndarray, low: float, high: float) -> None:
     good = mine[:, 3] > 0
     width = mine[np.isfinite(mine[:, 4]), 4]
     say(f"  {low:g} to {high:g}: {len(mine)}, {good.mean():.2f}, {mean_error(mine[good, 1])}, "
-        f"{mine[good, 1].std() if good.any() else math.nan:.2f}, {wilson(mine[:, 2] > 0)}; "
+        f"{mine[good, 1].std() if good.any() else math.nan:.2f}, {share_of(int((mine[:, 2] > 0).sum()), len(mine))}; "
         f"{mean_error(width)}, {len(width) / len(mine):.2f}")  # fmt: skip
 
 
@@ -261,8 +254,11 @@ def shell(seeds: range) -> None:
         inside.append(abs(row["thickness"] - thickness) < 1.96 * row["sigma"])
         found_all.append(row["found"] == row["wanted"])
         false += row["false"]
-    say(f"within 10 %: {wilson(np.array(within))}; within 1.96 sigma: {wilson(np.array(inside))}; every hole above the "
-        f"resolution found: {wilson(np.array(found_all))}; false holes {false}")  # fmt: skip
+    n = len(within)
+    say(
+        f"within 10 %: {share_of(sum(within), n)}; within 1.96 sigma: {share_of(sum(inside), n)}; "
+        f"every hole above the resolution found: {share_of(sum(found_all), n)}; false holes {false}"
+    )
 
 
 def largest_part(mask: np.ndarray) -> np.ndarray:

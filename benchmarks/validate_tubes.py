@@ -24,10 +24,11 @@ import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
+from tables import share_of
 
 from cryolith import _core
 from cryolith.detect import FoundSheets, FoundTubes, ridges, sheets, tubes
-from cryolith.detect._imaging import gaussian_blobs
+from cryolith.detect._gaussian_blobs import gaussian_blobs
 from cryolith.projection import Geometry, project
 from cryolith.reconstruct import Halves, wbp
 
@@ -50,14 +51,6 @@ def say(line: str) -> None:
     """Write a line now."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
-
-
-def wilson(k: int, n: int) -> str:
-    """Return a share with its 95 % interval."""
-    p, z = k / n, 1.96
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return f"{p:.3f} [{middle - half:.3f}, {middle + half:.3f}]"
 
 
 class Planted(NamedTuple):
@@ -197,7 +190,7 @@ def noise_only(kind: str, series: Series, seeds: range) -> None:
         f"observed / expected {np.round(observed / expected, 2)}; "
         f"decoys {np.round(decoys / expected, 2)}")  # fmt: skip
     say(f"  calls at fdr 0.05: {rows} in {n} volumes ({0.05 * n:.2f} expected), in {called} of them, "
-        f"{wilson(called, n)}; {cpu / n:.1f} CPU s each")  # fmt: skip
+        f"{share_of(called, n)}; {cpu / n:.1f} CPU s each")  # fmt: skip
 
 
 def hessians(kind: str, volume: np.ndarray) -> dict[str, np.ndarray]:
@@ -254,7 +247,7 @@ def recall(kind: str, series: Series, seeds: range, snr: float) -> None:
                 plain[n] += touched(response, levels[n], truth)
         k, n_all = int(np.sum(hits)), len(hits)
         others = ", ".join(f"{n} {np.mean(v):.2f}" for n, v in plain.items())
-        say(f"  {name}: found {wilson(k, n_all)}, predicted {np.mean(predicted):.2f}, "
+        say(f"  {name}: found {share_of(k, n_all)}, predicted {np.mean(predicted):.2f}, "
             f"coverage {np.mean(coverage):.2f}; {others}")  # fmt: skip
 
 
@@ -327,7 +320,7 @@ def false_rows(kind: str, series: Series, seeds: range, snr: float) -> None:
             kept = result.table["q_value"] <= rate
             rows.append((int(stray[kept].sum()), int(kept.sum())))
     say(
-        f"  null check passed in {passed} of {len(seeds)}; found {wilson(int(np.sum(hits)), len(hits))}"
+        f"  null check passed in {passed} of {len(seeds)}; found {share_of(int(np.sum(hits)), len(hits))}"
     )
     for rate, rows in far.items():
         k, n = np.sum(rows, axis=0)

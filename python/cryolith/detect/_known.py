@@ -16,14 +16,13 @@ from ..datamodel import Volume
 from ..errors import InputError
 from ..metrics import NoisePower
 from ..projection import Geometry
-from ..reconstruct import Halves, wbp
-from ._inputs import Float32, Float64, Table, as_volume
+from ..reconstruct import wbp
+from ._inputs import Float32, Float64, Table
 from ._layer_model import Response
+from ._search_inputs import HalvesLike, given_volumes
 from ._spectrum import Spectra, as_noise, fitted_noise, measured_noise, noise_scale
 
-__all__ = ["HalvesLike", "Known", "as_known", "place_columns"]
-
-HalvesLike = Halves | tuple[npt.ArrayLike, npt.ArrayLike]
+__all__ = ["Known", "as_known", "place_columns"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def as_known(
     """Return all that is known, from what was given; see :func:`cryolith.detect.layer_thickness`."""
     if geometry is None and (image_shape is not None or solve is not None):
         raise InputError("geometry: found None, expected one beside solve= or image_shape=")
-    data, difference, pixel_size = _volumes(volume, halves, pixel_size)
+    data, difference, pixel_size = given_volumes(volume, halves, pixel_size)
     spectra = Spectra(data.shape, threads, cancel)
     pixels = image_shape or (data.shape[1], data.shape[2])
     response = Response(geometry, pixels, solve or functools.partial(wbp), threads, cancel)
@@ -68,33 +67,6 @@ def place_columns(place: Float64, shape: tuple[int, ...], pixel_size: float | No
         centred = (place - (np.array(shape) - 1) / 2) * pixel_size / 10
         table |= {f"{a}_nm": centred[:, i].copy() for i, a in enumerate("zyx")}
     return table
-
-
-def _volumes(
-    volume: Volume | npt.ArrayLike | None,
-    halves: HalvesLike | None,
-    pixel_size: float | None,
-) -> tuple[Float32, Float32 | None, float | None]:
-    """Return what is measured, the difference of the halves if there are some, and the pixel size."""
-    if halves is None:
-        if volume is None:
-            raise InputError("volume: found None, expected a volume, or halves=")
-        data, pixel_size = as_volume(volume, pixel_size)
-        return data, None, pixel_size
-    pair = (halves.first, halves.second) if isinstance(halves, Halves) else halves
-    first, second = (as_volume(np.asarray(h), pixel_size, "halves")[0] for h in pair)
-    if isinstance(volume, Volume) and pixel_size is None:
-        pixel_size = volume.pixel_size
-    shape = (
-        first.shape
-        if volume is None
-        else np.shape(volume.data if isinstance(volume, Volume) else volume)
-    )
-    if not first.shape == second.shape == shape:
-        raise InputError(
-            f"halves: found shapes {first.shape} and {second.shape}, expected those of the volume, {shape}"
-        )
-    return first + second, first - second, pixel_size
 
 
 def _noise(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the searches for blobs, tubes and sheets make of their arguments: the volume, its imaging, its noise."""
+"""What detectors make of their arguments: the volume or its halves, its imaging, its noise."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from ._imaging import Imaging, Plain, Projected
 from ._inputs import Float32, as_volume
 from ._spectrum import Spectra, as_noise, fitted_noise, measured_noise, noise_scale
 
-__all__ = ["HalvesLike", "imaging_of", "noise_of", "searched_volumes"]
+__all__ = ["HalvesLike", "given_volumes", "imaging_of", "noise_of", "searched_volumes"]
 
 HalvesLike = Halves | tuple[npt.ArrayLike, npt.ArrayLike]
 
 
-def searched_volumes(
+def given_volumes(
     volume: Volume | npt.ArrayLike | None, halves: HalvesLike | None, pixel_size: float | None
 ) -> tuple[Float32, Float32 | None, float | None]:
-    """Return what is searched, less its mean, the difference of the halves, and the pixel size."""
+    """Return the volume, or the sum of its halves with their difference, and the pixel size."""
     if isinstance(volume, Volume) and pixel_size is None:
         pixel_size = volume.pixel_size
     if halves is None:
         if volume is None:
             raise InputError("volume: found None, expected a volume, or halves=")
         data, pixel_size = as_volume(volume, pixel_size)
-        return data - data.mean(dtype=np.float64).astype(np.float32), None, pixel_size
+        return data, None, pixel_size
     pair = (halves.first, halves.second) if isinstance(halves, Halves) else halves
     if len(pair) != 2:
         raise InputError(f"halves: found {len(pair)} volumes, expected two")
@@ -47,8 +47,15 @@ def searched_volumes(
         raise InputError(
             f"halves: found shapes {first.shape} and {second.shape}, expected those of the volume, {shape}"
         )
-    total = first + second
-    return total - total.mean(dtype=np.float64).astype(np.float32), first - second, pixel_size
+    return first + second, first - second, pixel_size
+
+
+def searched_volumes(
+    volume: Volume | npt.ArrayLike | None, halves: HalvesLike | None, pixel_size: float | None
+) -> tuple[Float32, Float32 | None, float | None]:
+    """Return what is searched, less its mean, the difference of the halves, and the pixel size."""
+    data, difference, pixel_size = given_volumes(volume, halves, pixel_size)
+    return data - data.mean(dtype=np.float64).astype(np.float32), difference, pixel_size
 
 
 def imaging_of(

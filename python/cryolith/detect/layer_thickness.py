@@ -18,7 +18,7 @@ from ..metrics import NoisePower
 from ..projection import Geometry
 from ._contrast import learned_contrast
 from ._inputs import Float64, Table, unit_of
-from ._known import HalvesLike, as_known, place_columns
+from ._known import as_known, place_columns
 from ._layer_fit import Grid, LayerFits, Prior, chi_square, fits_of, make_grid, without_misfit
 from ._layer_model import (
     Library,
@@ -30,6 +30,7 @@ from ._layer_model import (
     seen_share,
 )
 from ._mesh import areas_and_normals, patches_of
+from ._search_inputs import HalvesLike
 from ._spectrum import Spectra
 from ._surface_distance import signed_distance
 from .surfaces import Surface

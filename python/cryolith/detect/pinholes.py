@@ -19,9 +19,10 @@ from ..projection import Geometry
 from ._edges import normal_cdf
 from ._hole_filter import HoleFilter, make_hole_filter
 from ._inputs import Float32, Float64, Table, unit_of
-from ._known import HalvesLike, Known, as_known, place_columns
+from ._known import Known, as_known, place_columns
 from ._layer_model import body
 from ._mesh import areas_and_normals
+from ._search_inputs import HalvesLike
 from ._surface_distance import need, signed_distance
 from .surfaces import Surface
 

@@ -18,8 +18,9 @@ from ..projection import Geometry
 from ._curvature import curvatures
 from ._edge_refinement import edges_along, neighbours
 from ._inputs import Float32, Float64, as_mask, unit_of
-from ._known import HalvesLike, Known, as_known
+from ._known import Known, as_known
 from ._mesh import areas_and_normals, relaxed
+from ._search_inputs import HalvesLike
 from ._smooth import smooth
 from ._surface_distance import need
 from .thresholds import otsu
