@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+// The words that kernels are written in, twice: nvcc's own, and those of the emulation, which checks each of them
+// (cuda/emulate.hpp). A kernel is a type with its arguments as members,
+//   struct Scale {
+//     static constexpr int kThreads = 256, kBlocks = 1;  // threads of a block, and blocks that one processor has to
+//     hold float* data; index_t n; CRYOLITH_DEVICE_CODE void operator()() const;
+//   };
+// in the namespace cryolith::CRYOLITH_DEVICE, so that both may live in one library.
+#include "core/portable.hpp"
+#include "core/view.hpp"
+
+#if !defined(__CUDACC__)
+#include <cmath>
+
+#include "cuda/emulate.hpp"
+#endif
+
+#if defined(__CUDACC__)
+#define CRYOLITH_DEVICE cuda
+#define CRYOLITH_DEVICE_CODE __device__ __forceinline__
+#define CRYOLITH_UNROLL _Pragma("unroll")
+#define CRYOLITH_KEEP_LOOP _Pragma("unroll 1")
+
+namespace cryolith::cuda {
+
+using Dim3 = dim3;
+inline constexpr int kWarp = 32;
+template <class T>
+using Shared = T*;
+
+CRYOLITH_DEVICE_CODE dim3 thread_index() { return threadIdx; }
+CRYOLITH_DEVICE_CODE dim3 block_index() { return blockIdx; }
+CRYOLITH_DEVICE_CODE void sync_block() { __syncthreads(); }
+CRYOLITH_DEVICE_CODE void sync_warp() { __syncwarp(); }
+
+template <class T>
+CRYOLITH_DEVICE_CODE Shared<T> shared_memory() {
+  extern __shared__ __align__(16) unsigned char cryolith_shared[];
+  return reinterpret_cast<T*>(cryolith_shared);
+}
+template <class To, class T>
+CRYOLITH_DEVICE_CODE Shared<To> shared_cast(Shared<T> p) {
+  return reinterpret_cast<To*>(p);
+}
+template <class V, class T>
+CRYOLITH_DEVICE_CODE V load_shared(T* p) {
+  return *reinterpret_cast<const V*>(p);
+}
+template <class V, class T>
+CRYOLITH_DEVICE_CODE void store_shared(T* p, const V& v) {
+  *reinterpret_cast<V*>(p) = v;
+}
+template <class V, class T>
+CRYOLITH_DEVICE_CODE V load(const T* p) {
+  return *reinterpret_cast<const V*>(p);
+}
+// Of data that nothing writes during the launch.
+template <class V, class T>
+CRYOLITH_DEVICE_CODE V load_constant(const T* p) {
+  static_assert(sizeof(V) == 4 || sizeof(V) == 8 || sizeof(V) == 16, "one load instruction");
+  union {
+    V value;
+    unsigned one;
+    uint2 two;
+    uint4 four;
+  } u;
+  if constexpr (sizeof(V) == 4) u.one = __ldg(reinterpret_cast<const unsigned*>(p));
+  if constexpr (sizeof(V) == 8) u.two = __ldg(reinterpret_cast<const uint2*>(p));
+  if constexpr (sizeof(V) == 16) u.four = __ldg(reinterpret_cast<const uint4*>(p));
+  return u.value;
+}
+template <class V, class T>
+CRYOLITH_DEVICE_CODE void store(T* p, const V& v) {
+  *reinterpret_cast<V*>(p) = v;
+}
+CRYOLITH_DEVICE_CODE void add_atomic(float* p, float v) { atomicAdd(p, v); }
+CRYOLITH_DEVICE_CODE float multiply_add(float a, float b, float c) { return __fmaf_rn(a, b, c); }
+
+// 16 bytes from global to shared memory past the registers; zeros where not valid (nothing is read there).
+template <class T, class U>
+CRYOLITH_DEVICE_CODE void copy_async(Shared<T> to, const U* from, bool valid) {
+  asm volatile(
+      "cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(to))),
+      "l"(from), "r"(valid ? 16 : 0)
+      : "memory");
+}
+CRYOLITH_DEVICE_CODE void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int kGroupsLeft>
+CRYOLITH_DEVICE_CODE void wait_for_copies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kGroupsLeft) : "memory");
+}
+
+constexpr unsigned kAll = 0xffffffffu;
+template <class T>
+CRYOLITH_DEVICE_CODE T shuffle(T v, int lane) {
+  return __shfl_sync(kAll, v, lane);
+}
+template <class T>
+CRYOLITH_DEVICE_CODE T shuffle_down(T v, int lanes) {
+  return __shfl_down_sync(kAll, v, lanes);
+}
+template <class T>
+CRYOLITH_DEVICE_CODE T shuffle_xor(T v, int lanes) {
+  return __shfl_xor_sync(kAll, v, lanes);
+}
+CRYOLITH_DEVICE_CODE unsigned ballot(bool yes) { return __ballot_sync(kAll, yes); }
+
+template <class Kernel>
+__global__ void __launch_bounds__(Kernel::kThreads, Kernel::kBlocks) run(const Kernel kernel) {
+  kernel();
+}
+
+}  // namespace cryolith::cuda
+
+#else
+#define CRYOLITH_DEVICE emulated
+#define CRYOLITH_DEVICE_CODE inline
+#define CRYOLITH_UNROLL
+#define CRYOLITH_KEEP_LOOP
+
+namespace cryolith::emulated {
+
+template <class T>
+Shared<T> shared_memory() {
+  return {};
+}
+template <class To, class T>
+Shared<To> shared_cast(Shared<T> p) {
+  return {p.byte};
+}
+template <class V, class T>
+V load_shared(Shared<T> p, Site site = Site::here()) {
+  touch_shared(p.byte, sizeof(V), Access::read, site);
+  V v;
+  std::memcpy(&v, shared_bytes() + p.byte, sizeof v);
+  return v;
+}
+template <class V, class T>
+void store_shared(Shared<T> p, const V& v, Site site = Site::here()) {
+  touch_shared(p.byte, sizeof(V), Access::write, site);
+  std::memcpy(shared_bytes() + p.byte, &v, sizeof v);
+}
+template <class V, class T>
+V load(const T* p, Site site = Site::here()) {
+  touch_global(p, sizeof(V), Access::read, site);
+  V v;
+  std::memcpy(static_cast<void*>(&v), p, sizeof v);
+  return v;
+}
+template <class V, class T>
+V load_constant(const T* p, Site site = Site::here()) {
+  return load<V>(p, site);
+}
+template <class V, class T>
+void store(T* p, const V& v, Site site = Site::here()) {
+  touch_global(p, sizeof(V), Access::write, site);
+  std::memcpy(static_cast<void*>(p), &v, sizeof v);
+}
+inline void add_atomic(float* p, float v, Site site = Site::here()) {
+  touch_global(p, sizeof v, Access::atomic, site);
+  *p += v;
+}
+inline float multiply_add(float a, float b, float c) { return std::fma(a, b, c); }
+
+template <class T, class U>
+void copy_async(Shared<T> to, const U* from, bool valid, Site site = Site::here()) {
+  copy_async_bytes(to.byte, from, valid, site);
+}
+inline void commit_copies() { copy_commit(); }
+template <int kGroupsLeft>
+void wait_for_copies(Site site = Site::here()) {
+  copy_wait_for(kGroupsLeft, site);
+}
+
+template <class T>
+T shuffle_from(T v, int lane, Site site) {
+  static_assert(sizeof(T) <= sizeof(std::uint64_t) && std::is_trivially_copyable_v<T>);
+  std::uint64_t bits = 0;
+  std::memcpy(&bits, &v, sizeof v);
+  bits = exchange(bits, lane, site);
+  std::memcpy(&v, &bits, sizeof v);
+  return v;
+}
+template <class T>
+T shuffle(T v, int lane, Site site = Site::here()) {
+  return shuffle_from(v, lane & (kWarp - 1), site);
+}
+template <class T>
+T shuffle_down(T v, int lanes, Site site = Site::here()) {
+  return shuffle_from(v, lane_index() + lanes, site);
+}
+template <class T>
+T shuffle_xor(T v, int lanes, Site site = Site::here()) {
+  return shuffle_from(v, lane_index() ^ lanes, site);
+}
+inline unsigned ballot(bool yes, Site site = Site::here()) { return votes(yes, site); }
+
+template <class Kernel>
+void launch(Dim3 grid, index_t shared_bytes, const Kernel& kernel) {
+  launch_body(grid, {Kernel::kThreads}, shared_bytes, [&kernel] { kernel(); });
+}
+
+}  // namespace cryolith::emulated
+#endif

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "projection/shear_tables.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+
+#include "projection/plan.hpp"
+
+namespace cryolith {
+namespace {
+
+std::size_t at(index_t i) { return static_cast<std::size_t>(i); }
+
+// Output row r receives (1 - weight) in[r + start] + weight in[r + start + 1].
+struct Step {
+  std::int32_t start;
+  float weight;
+};
+struct Stored {
+  std::int32_t base, start, rows;
+};
+using StepOf = std::function<Step(int output, int input)>;
+using StoredOf = std::function<Stored(int input)>;
+
+ShearTables make_tables(int outputs, int inputs, ShearTile tile, const StepOf& step, const StoredOf& stored) {
+  ShearTables out;
+  out.inputs = inputs;
+  out.groups = (outputs + tile.outputs - 1) / tile.outputs;
+  const auto kept = [&](int group, int o) {
+    return std::min(outputs - 1, group * tile.outputs + o);
+  };  // or the last again
+  for (int g = 0; g < out.groups; ++g)
+    for (int i = 0; i < inputs; ++i) {
+      std::int32_t low = std::numeric_limits<std::int32_t>::max(), high = std::numeric_limits<std::int32_t>::min();
+      for (int o = 0; o < tile.outputs; ++o) {
+        low = std::min(low, step(kept(g, o), i).start);
+        high = std::max(high, step(kept(g, o), i).start);
+      }
+      const Stored s = stored(i);
+      out.windows.push_back({s.base, s.start + low, high - low + tile.rows + 1, s.rows});
+      out.window_rows = std::max(out.window_rows, out.windows.back().rows);
+      for (int o = 0; o < tile.outputs; o += 2) {
+        const Step first = step(kept(g, o), i), second = step(kept(g, o + 1), i);
+        out.taps.push_back({first.start - low, second.start - first.start, first.weight, second.weight});
+      }
+    }
+  return out;
+}
+
+}  // namespace
+
+ShearTables backproject_tables(const ProjectionPlan& plan, const Bank& bank, ShearTile tile) {
+  const int tilts = static_cast<int>(bank.tilts.size()), lines = static_cast<int>(bank.across);
+  const auto first = [&](int t) { return plan.first_row(bank.tilts[at(t)]); };
+  const StepOf step = [&](int line, int t) {
+    const Tap tap = bank.back[at(line * index_t{tilts} + t)];
+    return Step{static_cast<std::int32_t>(tap.offset / kLanes - first(t)), tap.weight};
+  };
+  const StoredOf stored = [&](int t) {
+    return Stored{static_cast<std::int32_t>(first(t)), 0, static_cast<std::int32_t>(plan.row_count(bank.tilts[at(t)]))};
+  };
+  ShearTables out = make_tables(lines, tilts, tile, step, stored);
+  const auto along = static_cast<std::int32_t>(bank.along);
+  for (int line = 0; line < lines; ++line) out.outputs.push_back({line * along, 0, along, 0});
+  out.row_tiles = (along + tile.rows - 1) / tile.rows;
+  return out;
+}
+
+ShearTables project_tables(const ProjectionPlan& plan, const Bank& bank, ShearTile tile, Range lines) {
+  const int tilts = static_cast<int>(bank.tilts.size()), count = static_cast<int>(lines.end - lines.begin);
+  const auto along = static_cast<std::int32_t>(bank.along);
+  const auto first = [&](int t) { return plan.first_row(bank.tilts[at(t)]); };
+  // Voxel x of a line goes to row x + k with 1 - f and to x + k + 1 with f: row r takes f from r - k - 1, 1 - f from r
+  // - k.
+  const auto whole = [&](int t, index_t line) {
+    const Tap tap = bank.back[at(line * tilts + t)];
+    return static_cast<std::int32_t>(tap.offset / kLanes - first(t)) + (tap.weight == 0.0f ? 0 : 1);
+  };
+  const auto middle = [&](int t) { return whole(t, (lines.begin + lines.end - 1) / 2); };
+  const StepOf step = [&](int t, int i) {
+    const float f = bank.back[at((lines.begin + i) * tilts + t)].weight;
+    return Step{middle(t) - whole(t, lines.begin + i), f == 0.0f ? 0.0f : 1.0f - f};
+  };
+  const StoredOf stored = [&](int i) { return Stored{static_cast<std::int32_t>(lines.begin + i) * along, 0, along}; };
+  ShearTables out = make_tables(tilts, count, tile, step, stored);
+  std::int32_t low = 0, high = 0;
+  for (int t = 0; t < tilts; ++t)
+    for (int i = 0; i < count; ++i) {
+      low = std::min(low, step(t, i).start);
+      high = std::max(high, step(t, i).start);
+    }
+  for (int t = 0; t < tilts; ++t)
+    out.outputs.push_back({static_cast<std::int32_t>(first(t)), middle(t),
+                           static_cast<std::int32_t>(plan.row_count(bank.tilts[at(t)])), 0});
+  out.first_row = -high - 1;
+  out.row_tiles = (along - low - out.first_row + tile.rows - 1) / tile.rows;
+  return out;
+}
+
+}  // namespace cryolith

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The emulation's own traps: each has to spring, and where nothing is wrong none.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "core/kernel.hpp"
+
+namespace cryolith::emulated {
+namespace {
+
+template <class T>
+struct Held {  // device memory with the values of a vector
+  explicit Held(const std::vector<T>& values) : memory(bytes(values.size())), size(values.size()) {
+    memory.write(0, values.data(), bytes(size));
+  }
+  explicit Held(std::size_t count) : memory(bytes(count)), size(count) {}
+  T* data() const { return static_cast<T*>(memory.data()); }
+  std::vector<T> host() const {
+    std::vector<T> out(size);
+    memory.read(0, out.data(), bytes(size));
+    return out;
+  }
+  static index_t bytes(std::size_t count) { return static_cast<index_t>(count * sizeof(T)); }
+  Memory memory;
+  std::size_t size;
+};
+
+std::vector<float> ramp(int n) {
+  std::vector<float> out(static_cast<std::size_t>(n));
+  std::iota(out.begin(), out.end(), 0.0f);
+  return out;
+}
+
+template <class Body>
+std::string fault_of(Dim3 grid, unsigned threads, index_t shared_bytes, Body body) {
+  try {
+    launch_body(grid, {threads}, shared_bytes, body);
+  } catch (const Fault& fault) {
+    return fault.what();
+  }
+  return "";
+}
+
+// The sum of each block's values: through shared memory, then within one warp.
+struct SumBlocks {
+  static constexpr int kThreads = 128, kBlocks = 1;
+  const float* in;
+  float* out;
+
+  void operator()() const {
+    const auto buffer = shared_memory<float>();
+    const int t = static_cast<int>(thread_index().x), block = static_cast<int>(block_index().x);
+    store_shared<float>(buffer + t, load<float>(in + block * kThreads + t));
+    sync_block();
+    if (t >= kWarp) return;
+    float sum = 0;
+    for (int i = t; i < kThreads; i += kWarp) sum += load_shared<float>(buffer + i);
+    for (int lanes = kWarp / 2; lanes > 0; lanes /= 2) sum += shuffle_xor(sum, lanes);
+    if (t == 0) store<float>(out + block, sum);
+  }
+};
+
+TEST(Emulation, SumsInEverySchedule) {
+  const Held<float> in(ramp(4 * SumBlocks::kThreads));
+  for (unsigned seed : {0u, 1u, 2u, 3u, 4u}) {
+    set_schedule(seed);
+    const Held<float> out(std::size_t{4});
+    launch({4}, SumBlocks::kThreads * 4, SumBlocks{in.data(), out.data()});
+    EXPECT_EQ(out.host(), (std::vector<float>{8128, 24512, 40896, 57280})) << "schedule " << seed;
+  }
+  set_schedule(0);
+}
+
+TEST(Emulation, NoticesEachWaitThatIsLeftOut) {
+  const Held<float> in(ramp(SumBlocks::kThreads)), out(std::size_t{1});
+  visited_sites();
+  launch({1}, SumBlocks::kThreads * 4, SumBlocks{in.data(), out.data()});
+  const std::vector<Site> sites = visited_sites();
+  ASSERT_EQ(sites.size(), 1u);
+  for (Site site : sites) {
+    leave_out(site);
+    EXPECT_THROW(launch({1}, SumBlocks::kThreads * 4, SumBlocks{in.data(), out.data()}), Fault);
+  }
+  leave_out({"", 0});
+}
+
+TEST(Emulation, SaysWhereAndWho) {
+  const std::string said = fault_of({3}, 32, 16, [] {
+    if (block_index().x == 2 && thread_index().x == 5) store_shared<float>(shared_memory<float>() + 4, 1.0f);
+  });
+  EXPECT_NE(said.find("bytes 16 to 20 of 16"), std::string::npos) << said;
+  EXPECT_NE(said.find("test_emulate.cpp:"), std::string::npos) << said;
+  EXPECT_NE(said.find("block (2, 0, 0) thread (5, 0, 0)"), std::string::npos) << said;
+}
+
+TEST(Emulation, RefusesWrongSharedAccess) {
+  const auto buffer = [] { return shared_memory<float>(); };
+  EXPECT_NE(fault_of({1}, 1, 16, [=] { load_shared<float>(buffer()); }).find("never written"), std::string::npos);
+  EXPECT_NE(fault_of({1}, 1, 16, [=] { store_shared<float>(buffer() + -1, 0.0f); }).find("out of bounds"),
+            std::string::npos);
+  EXPECT_NE(fault_of({1}, 1, 32, [=] { store_shared<double>(buffer() + 1, 0.0); }).find("misaligned"),
+            std::string::npos);
+}
+
+TEST(Emulation, NoticesRacesInSharedMemory) {
+  const auto mine = [] { return shared_memory<float>() + static_cast<int>(thread_index().x); };
+  const auto first = [] { return shared_memory<float>(); };
+  const auto read_neighbour = [=](bool barrier, bool warp) {
+    return fault_of({1}, 32, 256, [=] {
+      store_shared<float>(mine(), 1.0f);
+      if (barrier) sync_block();
+      if (warp) sync_warp();
+      if (thread_index().x > 0) load_shared<float>(mine() + -1);
+    });
+  };
+  EXPECT_NE(read_neighbour(false, false).find("read-after-write race with thread"), std::string::npos);
+  EXPECT_EQ(read_neighbour(true, false), "");
+  EXPECT_EQ(read_neighbour(false, true), "");
+  EXPECT_NE(fault_of({1}, 64, 256, [=] { store_shared<float>(first(), 1.0f); }).find("write-after-write race"),
+            std::string::npos);
+  EXPECT_NE(fault_of({1}, 64, 256,
+                     [=] {
+                       if (thread_index().x == 0) store_shared<float>(first(), 1.0f);
+                       sync_block();
+                       load_shared<float>(first());
+                       if (thread_index().x == 40) store_shared<float>(first(), 2.0f);
+                     })
+                .find("write-after-read race"),
+            std::string::npos);
+  // A warp's own wait orders nothing between warps.
+  EXPECT_NE(fault_of({1}, 64, 256,
+                     [=] {
+                       if (thread_index().x == 0) store_shared<float>(first(), 1.0f);
+                       sync_warp();
+                       if (thread_index().x == 63) load_shared<float>(first());
+                     })
+                .find("race with thread 0"),
+            std::string::npos);
+}
+
+TEST(Emulation, NoticesRacesInGlobalMemory) {
+  Held<float> word(std::vector<float>{0.0f});
+  float* p = word.data();
+  EXPECT_NE(fault_of({2}, 1, 0, [=] { store<float>(p, 1.0f); }).find("write-after-write race with block 0"),
+            std::string::npos);
+  EXPECT_NE(fault_of({2}, 1, 0,
+                     [=] {
+                       if (block_index().x == 0) load<float>(p);
+                       if (block_index().x == 1) store<float>(p, 1.0f);
+                     })
+                .find("write-after-read"),
+            std::string::npos);
+  EXPECT_EQ(fault_of({8}, 64, 0, [=] { load<float>(p); }), "");
+  EXPECT_NE(fault_of({1}, 64, 0,
+                     [=] {
+                       add_atomic(p, 1.0f);
+                       load<float>(p);
+                     })
+                .find("race"),
+            std::string::npos);
+  word.memory.write(0, std::vector<float>{0.0f}.data(), 4);
+  EXPECT_EQ(fault_of({8}, 64, 0, [=] { add_atomic(p, 1.0f); }), "");
+  EXPECT_EQ(word.host()[0], 512.0f);
+}
+
+TEST(Emulation, RefusesWrongGlobalAccess) {
+  const Held<float> four(ramp(4)), empty(std::size_t{4});
+  EXPECT_NE(fault_of({1}, 1, 0, [&] { load<float>(four.data() + 4); }).find("out of bounds: bytes 16 to 20 of 16"),
+            std::string::npos);
+  EXPECT_NE(fault_of({1}, 1, 0, [&] { load<double>(four.data() + 1); }).find("misaligned"), std::string::npos);
+  EXPECT_NE(fault_of({1}, 1, 0, [&] { load<float>(empty.data()); }).find("never written"), std::string::npos);
+  const float outside = 0.0f;
+  EXPECT_NE(fault_of({1}, 1, 0, [&] { load<float>(&outside); }).find("outside of every buffer"), std::string::npos);
+  EXPECT_THROW(empty.host(), Fault);
+}
+
+// Rows of 128 bytes pass through shared memory, each thread copies 16 bytes.
+std::string copied(int wait, bool barrier, bool commit = true) {
+  const Held<float> in(ramp(32)), out(std::size_t{32});
+  const float* from = in.data();
+  float* to = out.data();
+  return fault_of({1}, 8, 128, [=] {
+    const auto buffer = shared_memory<float>();
+    const int t = static_cast<int>(thread_index().x);
+    copy_async(buffer + 4 * t, from + 4 * t, t != 3);
+    if (commit) commit_copies();
+    if (wait == 0) wait_for_copies<0>();
+    if (wait == 1) wait_for_copies<1>();
+    if (barrier) sync_block();
+    for (int i = t; i < 32; i += 8) store<float>(to + i, load_shared<float>(buffer + i));
+  });
+}
+
+TEST(Emulation, DeliversCopiesAtTheWait) {
+  EXPECT_EQ(copied(0, true), "");
+  EXPECT_NE(copied(1, true).find("never written"), std::string::npos);
+  EXPECT_NE(copied(-1, true).find("never written"), std::string::npos);
+  EXPECT_NE(copied(0, false), "");
+  EXPECT_NE(copied(-1, true, false).find("never"), std::string::npos);
+}
+
+TEST(Emulation, NoticesBarriersThatDiverge) {
+  // Outside of the macros, which would put every line at one.
+  const std::string some = fault_of({1}, 64, 0, [] {
+    if (thread_index().x < 40) sync_block();
+  });
+  EXPECT_NE(some.find("not all threads reach"), std::string::npos) << some;
+  const std::string two = fault_of({1}, 64, 0, [] {
+    if (thread_index().x < 32)
+      sync_block();
+    else
+      sync_block();
+  });
+  EXPECT_NE(two.find("different lines"), std::string::npos) << two;
+  const std::string warp = fault_of({1}, 32, 0, [] {
+    if (thread_index().x < 31) sync_warp();
+  });
+  EXPECT_NE(warp.find("has ended"), std::string::npos) << warp;
+  const std::string both = fault_of({1}, 32, 0, [] {
+    if (thread_index().x < 7)
+      sync_warp();
+    else
+      sync_block();
+  });
+  EXPECT_NE(both.find("different lines"), std::string::npos) << both;
+}
+
+TEST(Emulation, ShufflesAsAWarpDoes) {
+  const Held<int> out(std::size_t{4 * 32});
+  int* to = out.data();
+  EXPECT_EQ(fault_of({1}, 32, 0,
+                     [=] {
+                       const int t = static_cast<int>(thread_index().x);
+                       store<int>(to + t, shuffle(t, 37));
+                       store<int>(to + 32 + t, shuffle_down(t, 3));
+                       store<int>(to + 64 + t, shuffle_xor(t, 5));
+                       store<int>(to + 96 + t, static_cast<int>(ballot(t == 2 || t == 4)));
+                     }),
+            "");
+  const std::vector<int> got = out.host();
+  for (int t = 0; t < 32; ++t) {
+    const auto i = static_cast<std::size_t>(t);
+    EXPECT_EQ(got[i], 5);
+    EXPECT_EQ(got[32 + i], t + 3 < 32 ? t + 3 : t);
+    EXPECT_EQ(got[64 + i], t ^ 5);
+    EXPECT_EQ(got[96 + i], 20);
+  }
+}
+
+TEST(Emulation, RefusesShapesThatNoDeviceTakes) {
+  const auto nothing = [] {};
+  EXPECT_THROW(launch_body({1}, {1025}, 0, nothing), Fault);
+  EXPECT_THROW(launch_body({0}, {32}, 0, nothing), Fault);
+  EXPECT_THROW(launch_body({1, 65536}, {32}, 0, nothing), Fault);
+  EXPECT_THROW(launch_body({1}, {32}, kMostSharedBytes + 1, nothing), Fault);
+  EXPECT_THROW(thread_index(), Fault);
+}
+
+}  // namespace
+}  // namespace cryolith::emulated

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The sum of the projector pair as CUDA runs it, in the emulation, against its definition in double precision.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numbers>
+#include <random>
+#include <vector>
+
+#include "projection/plan.hpp"
+#include "projection/shear_sum_cuda.cuh"
+
+namespace cryolith::emulated {
+namespace {
+
+std::size_t at(index_t i) { return static_cast<std::size_t>(i); }
+
+template <class T>
+struct Held {
+  explicit Held(const std::vector<T>& values) : memory(bytes(std::ssize(values))), count(std::ssize(values)) {
+    memory.write(0, values.data(), bytes(count));
+  }
+  T* data() const { return static_cast<T*>(memory.data()); }
+  std::vector<T> host() const {
+    std::vector<T> out(at(count));
+    memory.read(0, out.data(), bytes(count));
+    return out;
+  }
+  static index_t bytes(index_t n) { return n * static_cast<index_t>(sizeof(T)); }
+  Memory memory;
+  index_t count;
+};
+
+std::vector<float> noise(index_t n, unsigned seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> out(at(n));
+  for (float& v : out) v = normal(random);
+  return out;
+}
+
+ProjectionPlan make_plan(int tilts, double most_degrees, VolumeShape volume) {
+  std::vector<TiltPose> poses;
+  for (int t = 0; t < tilts; ++t) {
+    const double degrees = tilts == 1 ? 0.0 : -most_degrees + 2 * most_degrees * t / (tilts - 1);
+    const double a = degrees * std::numbers::pi / 180;
+    poses.push_back({std::cos(a), std::sin(a), 1.0, 0.0, 0.0, 0.0, 0.0});
+  }
+  return ProjectionPlan(poses, volume, {volume.ny, volume.nx});
+}
+
+template <class Shape, bool kAdd>
+std::vector<float> run(const ShearTables& t, const std::vector<float>& in, index_t in_rows, index_t out_rows,
+                       index_t blocks) {
+  const Held<float> from(in), to(std::vector<float>(at(blocks * out_rows * Shape::kColumns), 0.0f));
+  const Held<ShearWindow> windows(t.windows);
+  const Held<ShearPairTap> taps(t.taps);
+  const Held<ShearOutput> outputs(t.outputs);
+  const ShearSum<Shape, kAdd> kernel{from.data(), to.data(),      windows.data(),
+                                     taps.data(), outputs.data(), in_rows,
+                                     out_rows,    t.inputs,       static_cast<int>(t.outputs.size()),
+                                     t.first_row, t.window_rows};
+  const Dim3 grid{static_cast<unsigned>(t.groups), static_cast<unsigned>(t.row_tiles), static_cast<unsigned>(blocks)};
+  launch(grid, Shape::shared_bytes(t.window_rows), kernel);
+  return to.host();
+}
+
+// Lines [across][along] of one bank by the plan's own words, rows of `columns`.
+std::vector<double> reference(const ProjectionPlan& plan, const Bank& bank, const std::vector<float>& rows, int columns,
+                              index_t blocks) {
+  const index_t n = std::ssize(bank.tilts);
+  std::vector<double> out(at(blocks * bank.across * bank.along * columns), 0.0);
+  for (index_t b = 0; b < blocks; ++b)
+    for (index_t line = 0; line < bank.across; ++line)
+      for (index_t t = 0; t < n; ++t) {
+        const Tap tap = bank.back[at(line * n + t)];
+        for (index_t x = 0; x < bank.along; ++x)
+          for (int y = 0; y < columns; ++y) {
+            const index_t row = b * plan.rows() + tap.offset / kLanes + x;
+            const double w = tap.weight, low = rows[at(row * columns + y)], high = rows[at((row + 1) * columns + y)];
+            out[at(((b * bank.across + line) * bank.along + x) * columns + y)] += (1 - w) * low + w * high;
+          }
+      }
+  return out;
+}
+
+double dot(const std::vector<float>& a, const std::vector<float>& b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += static_cast<double>(a[i]) * b[i];
+  return sum;
+}
+
+template <class Shape>
+void check_pair(const ProjectionPlan& plan, const Bank& bank) {
+  const index_t blocks = (plan.volume().ny + Shape::kColumns - 1) / Shape::kColumns, lines = bank.across * bank.along;
+  const std::vector<float> rows = noise(blocks * plan.rows() * Shape::kColumns, 1);
+  const std::vector<float> voxels = noise(blocks * lines * Shape::kColumns, 2);
+  const auto back = run<Shape, false>(backproject_tables(plan, bank, Shape::kTile), rows, plan.rows(), lines, blocks);
+  const auto wanted = reference(plan, bank, rows, Shape::kColumns, blocks);
+  // Two rounded sums for each of n tilts, none larger than n times the largest row.
+  const double n = static_cast<double>(bank.tilts.size()), most = 6.0, bound = 2 * n * n * most * 6e-8;
+  for (std::size_t i = 0; i < wanted.size(); ++i) ASSERT_NEAR(back[i], wanted[i], bound) << i;
+
+  std::vector<float> projected(rows.size(), 0.0f);
+  for (index_t line = 0; line < bank.across; line += 32) {
+    const Range part{line, std::min(bank.across, line + 32)};
+    const auto sums =
+        run<Shape, true>(project_tables(plan, bank, Shape::kTile, part), voxels, lines, plan.rows(), blocks);
+    for (std::size_t i = 0; i < sums.size(); ++i) projected[i] += sums[i];
+  }
+  const double forth = dot(projected, rows), and_back = dot(back, voxels);
+  EXPECT_NEAR(forth, and_back, 1e-6 * std::sqrt(dot(back, back) * dot(voxels, voxels)));
+}
+
+using Default = ShearShape<24, 2, 1, 16, 2, 1>;
+using Wide = ShearShape<16, 2, 2, 8, 3, 1>;
+using Small = ShearShape<8, 4, 1, 2, 2, 2>;
+
+TEST(ShearSumCuda, EqualsItsDefinitionAndIsAdjoint) {
+  const ProjectionPlan one = make_plan(5, 50, {37, 66, 50}), two = make_plan(7, 70, {19, 33, 45});
+  check_pair<Default>(one, one.shallow());
+  check_pair<Wide>(two, two.shallow());
+  check_pair<Wide>(two, two.steep());
+  check_pair<Small>(two, two.steep());
+  const ProjectionPlan flat = make_plan(1, 0, {7, 5, 33});
+  check_pair<Small>(flat, flat.shallow());
+}
+
+TEST(ShearSumCuda, HasTheSameBitsInEverySchedule) {
+  const ProjectionPlan plan = make_plan(5, 60, {20, 40, 30});
+  const Bank& bank = plan.shallow();
+  const std::vector<float> rows = noise(plan.rows() * Wide::kColumns, 3);
+  const ShearTables tables = backproject_tables(plan, bank, Wide::kTile);
+  const auto once = run<Wide, false>(tables, rows, plan.rows(), bank.across * bank.along, 1);
+  for (unsigned seed : {1u, 2u, 3u}) {
+    set_schedule(seed);
+    EXPECT_EQ((run<Wide, false>(tables, rows, plan.rows(), bank.across * bank.along, 1)), once);
+  }
+  set_schedule(0);
+}
+
+TEST(ShearSumCuda, NoticesEachWaitThatIsLeftOut) {
+  const ProjectionPlan plan = make_plan(5, 60, {20, 40, 30});
+  const Bank& bank = plan.shallow();
+  const std::vector<float> rows = noise(plan.rows() * Wide::kColumns, 3);
+  const ShearTables tables = backproject_tables(plan, bank, Wide::kTile);
+  const auto sum = [&] { run<Wide, false>(tables, rows, plan.rows(), bank.across * bank.along, 1); };
+  visited_sites();
+  sum();
+  const std::vector<Site> sites = visited_sites();
+  EXPECT_EQ(sites.size(), 2u);
+  for (Site site : sites) {
+    leave_out(site);
+    EXPECT_THROW(sum(), Fault) << site.file << ":" << site.line;
+  }
+  leave_out({"", 0});
+}
+
+}  // namespace
+}  // namespace cryolith::emulated
