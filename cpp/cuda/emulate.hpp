@@ -94,11 +94,12 @@ class Memory {
  public:
   explicit Memory(index_t bytes);
   ~Memory();
-  Memory(const Memory&) = delete;
-  Memory& operator=(const Memory&) = delete;
+  Memory(Memory&&) noexcept;
+  Memory& operator=(Memory&&) = delete;
   void* data() const;
   void write(index_t offset, const void* from, index_t bytes);
   void read(index_t offset, void* to, index_t bytes) const;  // Fault where nobody wrote
+  void clear();                                              // to zeros
 
   struct State;
 

@@ -72,7 +72,10 @@ Memory::Memory(index_t bytes) : state_(std::make_unique<State>(bytes)) {
   all.memories[reinterpret_cast<std::uintptr_t>(state_->data)] = state_.get();
 }
 
+Memory::Memory(Memory&&) noexcept = default;
+
 Memory::~Memory() {
+  if (state_ == nullptr) return;  // moved from
   Registry& all = registry();
   const std::lock_guard<std::mutex> lock(all.mutex);
   all.memories.erase(reinterpret_cast<std::uintptr_t>(state_->data));
@@ -85,6 +88,11 @@ void Memory::write(index_t offset, const void* from, index_t bytes) {
           offset + bytes, ", expected at most ", state_->size);
   if (bytes > 0) std::memcpy(state_->data + offset, from, static_cast<std::size_t>(bytes));
   state_->shadow.set_written(offset, bytes, true);
+}
+
+void Memory::clear() {
+  std::fill_n(state_->data, static_cast<std::size_t>(state_->size), static_cast<unsigned char>(0));
+  state_->shadow.set_written(0, state_->size, true);
 }
 
 void Memory::read(index_t offset, void* to, index_t bytes) const {

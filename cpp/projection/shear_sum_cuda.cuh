@@ -19,8 +19,8 @@ struct alignas(4 * kCount) Floats {
   float v[kCount];
 };
 
-// Rows of an output that a thread owns, floats of a row that it owns, warps along the rows and across outputs, stages of
-// copies, blocks that one processor has to hold.
+// Rows of an output that a thread owns, floats of a row that it owns, warps along the rows and across outputs, stages
+// of copies, blocks that one processor has to hold.
 template <int kRows_, int kFloats_, int kWarpsAlong_, int kWarpsAcross_, int kStages_, int kBlocks_>
 struct ShearShape {
   static constexpr int kRows = kRows_, kFloats = kFloats_, kWarpsAlong = kWarpsAlong_, kWarpsAcross = kWarpsAcross_;
@@ -29,9 +29,7 @@ struct ShearShape {
   static constexpr ShearTile kTile{kRows * kWarpsAlong, 2 * kWarpsAcross};
   // Floats of a stage: a window of rows, then the taps of the block's pairs of outputs.
   static CRYOLITH_HD constexpr int stage_floats(int window_rows) { return window_rows * kColumns + 4 * kWarpsAcross; }
-  static constexpr index_t shared_bytes(int window_rows) {
-    return index_t{4} * kStages * stage_floats(window_rows);
-  }
+  static constexpr index_t shared_bytes(int window_rows) { return index_t{4} * kStages * stage_floats(window_rows); }
 };
 
 template <class Shape, bool kAdd>
@@ -42,10 +40,10 @@ struct ShearSum {
 
   const float* in;
   float* out;
-  const ShearWindow* windows;     // [group of outputs][input]
-  const ShearPairTap* taps;       // [group][input][pair]
-  const ShearOutput* outputs;     // [output]
-  index_t in_rows, out_rows;      // of one block of y
+  const ShearWindow* windows;  // [group of outputs][input]
+  const ShearPairTap* taps;    // [group][input][pair]
+  const ShearOutput* outputs;  // [output]
+  index_t in_rows, out_rows;   // of one block of y
   int inputs, output_count, first_row, window_rows;
 
   // What a thread is in its block.
@@ -56,7 +54,11 @@ struct ShearSum {
   CRYOLITH_DEVICE_CODE Place place() const {
     const int thread = static_cast<int>(thread_index().x), warp = thread / kWarp;
     const int along = warp % Shape::kWarpsAlong, tile = static_cast<int>(block_index().y);
-    return {thread, thread % kWarp, along, warp / Shape::kWarpsAlong, static_cast<int>(block_index().x),
+    return {thread,
+            thread % kWarp,
+            along,
+            warp / Shape::kWarpsAlong,
+            static_cast<int>(block_index().x),
             first_row + tile * Shape::kTile.rows};
   }
 
@@ -102,7 +104,8 @@ struct ShearSum {
 
   // Rows of the window that feed output 0 (rows 0 to kRows) and output 1 (kD to kRows + kD).
   template <int kD, bool kFirst, bool kSecond>
-  static CRYOLITH_DEVICE_CODE void accumulate(float (&sums)[2][kRows][kFloats], Shared<float> window, float w0, float w1) {
+  static CRYOLITH_DEVICE_CODE void accumulate(float (&sums)[2][kRows][kFloats], Shared<float> window, float w0,
+                                              float w1) {
     constexpr int kLow = kFirst && kSecond ? (kD < 0 ? kD : 0) : kFirst ? 0 : kD;
     constexpr int kHigh = kFirst && kSecond ? (kD > 0 ? kRows + kD : kRows) : kFirst ? kRows : kRows + kD;
     const float u0 = 1.0f - w0, u1 = 1.0f - w1;
@@ -163,15 +166,15 @@ struct ShearSum {
     const Place at = place();
     const Shared<float> buffer = shared_memory<float>();
     const index_t first = index_t{at.group} * inputs;
-    Filler filler{*this, in + index_t{block_index().z} * in_rows * kColumns, windows + first,
-                  taps + first * Shape::kWarpsAcross + at.thread, buffer, at.thread, at.row};
+    Filler filler{*this,           in + index_t{block_index().z} * in_rows * kColumns,
+                  windows + first, taps + first * Shape::kWarpsAcross + at.thread,
+                  buffer,          at.thread,
+                  at.row};
     float sums[2][kRows][kFloats];
     CRYOLITH_UNROLL
-    for (int p = 0; p < 2; ++p)
-      CRYOLITH_UNROLL
-      for (int r = 0; r < kRows; ++r)
-        CRYOLITH_UNROLL
-        for (int y = 0; y < kFloats; ++y) sums[p][r][y] = 0.0f;
+    for (int p = 0; p < 2; ++p) CRYOLITH_UNROLL
+    for (int r = 0; r < kRows; ++r) CRYOLITH_UNROLL
+    for (int y = 0; y < kFloats; ++y) sums[p][r][y] = 0.0f;
 
     filler.peek();
     CRYOLITH_KEEP_LOOP

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+#include <type_traits>
+#include <vector>
+
+#include "core/kernel.hpp"
+
+namespace cryolith::CRYOLITH_DEVICE {
+
+// Elements in the memory of the device that this file is compiled for.
+template <class T>
+class DeviceArray {
+  static_assert(std::is_trivially_copyable_v<T>);
+
+ public:
+  explicit DeviceArray(index_t count) : memory_(count * kSize), count_(count) {}
+  explicit DeviceArray(const std::vector<T>& values) : DeviceArray(static_cast<index_t>(values.size())) {
+    write(0, values.data(), count_);
+  }
+  T* data() const { return static_cast<T*>(memory_.data()); }
+  index_t size() const { return count_; }
+  void write(index_t first, const T* from, index_t count) { memory_.write(first * kSize, from, count * kSize); }
+  void read(index_t first, T* to, index_t count) const { memory_.read(first * kSize, to, count * kSize); }
+  void clear() { memory_.clear(); }
+
+ private:
+  static constexpr index_t kSize = sizeof(T);
+  Memory memory_;
+  index_t count_;
+};
+
+}  // namespace cryolith::CRYOLITH_DEVICE

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+// Where the taps of a position lie and what they weigh: the same words for every device.
+#include "core/portable.hpp"
+#include "projection/sampling.hpp"
+
+namespace cryolith {
+
+// Of the kTaps weights of a position [2^-32 pixel]: the first pixel, the table's row, and how far to the next row.
+struct TapPlace {
+  index_t first;
+  int phase;
+  float between;
+};
+
+CRYOLITH_HD TapPlace tap_place(index_t position) {
+  constexpr int rest_bits = kPositionBits - kPhaseBits;
+  constexpr float unit = 1.0f / static_cast<float>(index_t{1} << rest_bits);
+  const index_t rest = position & ((index_t{1} << rest_bits) - 1);
+  return {(position >> kPositionBits) - (kTaps / 2 - 1), static_cast<int>((position >> rest_bits) & (kPhases - 1)),
+          static_cast<float>(static_cast<std::int32_t>(rest)) * unit};
+}
+
+// The steps i of a line at start + i step that have a tap in pixel j, of [0, count).
+CRYOLITH_HD Range steps_at_pixel(index_t start, index_t step, index_t j, index_t count) {
+  const index_t half = index_t{kTaps / 2} << kPositionBits, centre = j << kPositionBits;
+  index_t low = centre - half - start, high = centre + half - 1 - start;  // of i step
+  if (step < 0) {
+    const index_t before = low;
+    low = -high;
+    high = -before;
+    step = -step;
+  }
+  // Rounded down: C++ rounds towards zero.
+  const index_t first = (low >= 0 ? low + step - 1 : low) / step, past = high >= 0 ? high / step + 1 : 0;
+  return {first < 0 ? 0 : first, past > count ? count : past};
+}
+
+}  // namespace cryolith
