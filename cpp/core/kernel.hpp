@@ -10,7 +10,9 @@
 #include "core/portable.hpp"
 #include "core/view.hpp"
 
-#if !defined(__CUDACC__)
+#if defined(__CUDACC__)
+#include "cuda/runtime.hpp"
+#else
 #include <cmath>
 
 #include "cuda/emulate.hpp"
@@ -109,6 +111,17 @@ CRYOLITH_DEVICE_CODE unsigned ballot(bool yes) { return __ballot_sync(kAll, yes)
 template <class Kernel>
 __global__ void __launch_bounds__(Kernel::kThreads, Kernel::kBlocks) run(const Kernel kernel) {
   kernel();
+}
+
+template <class Kernel>
+void launch(Dim3 grid, index_t shared_bytes, const Kernel& kernel) {
+  constexpr index_t without_asking = 48 * 1024;
+  if (shared_bytes > without_asking)
+    check(
+        cudaFuncSetAttribute(run<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)),
+        "asking for shared memory");
+  run<Kernel><<<grid, Kernel::kThreads, static_cast<std::size_t>(shared_bytes)>>>(kernel);
+  check(cudaGetLastError(), "launch");
 }
 
 }  // namespace cryolith::cuda

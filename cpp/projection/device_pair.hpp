@@ -20,5 +20,8 @@ class DevicePair {
 namespace emulated {
 std::unique_ptr<DevicePair> make_device_pair(const ProjectionPlan& plan);
 }
+namespace cuda {
+std::unique_ptr<DevicePair> make_device_pair(const ProjectionPlan& plan);
+}
 
 }  // namespace cryolith
