@@ -11,6 +11,7 @@
 #include "bindings/numpy_view.hpp"
 #include "bindings/stages.hpp"
 #include "projection/backproject.hpp"
+#include "projection/device_pair.hpp"
 #include "projection/free_plan.hpp"
 #include "projection/local.hpp"
 #include "projection/missing.hpp"
@@ -113,6 +114,38 @@ index_t scratch_bytes(const Plan& plan, index_t threads) {
   return std::max(project_scratch_bytes(plan, threads), backproject_scratch_bytes(plan, threads));
 }
 
+// A plan with its pair on a device, which answers as the plan does.
+class DevicePlan {
+ public:
+  DevicePlan(const ProjectionPlan& plan, const std::string& device)
+      : plan_(plan), pair_(make_device_pair(device, plan)) {}
+  void project(const Array<float>& volume, Array<float>& out, int threads, const CancelToken* cancel, bool add) {
+    const auto v = read<float, 3>(volume, "volume");
+    const auto o = write<float, 3>(out, "out");
+    require_shape(v, "volume", volume_shape(plan_));
+    require_shape(o, "out", images_shape(plan_));
+    require_disjoint(v, "volume", o, "out");
+    const Cpu cpu = cpu_from(threads, cancel);
+    py::gil_scoped_release no_gil;
+    pair_->project(cpu, v, o, add);
+  }
+  void backproject(const Array<float>& stack, Array<float>& out, int threads, const CancelToken* cancel, bool fixed16) {
+    const auto s = read<float, 3>(stack, "stack");
+    const auto o = write<float, 3>(out, "out");
+    require_shape(s, "stack", images_shape(plan_));
+    require_shape(o, "out", volume_shape(plan_));
+    require_disjoint(s, "stack", o, "out");
+    require(!fixed16, "precision: found fixed16 for a device other than the CPU, expected float32");
+    const Cpu cpu = cpu_from(threads, cancel);
+    py::gil_scoped_release no_gil;
+    pair_->backproject(cpu, s, o);
+  }
+
+ private:
+  const ProjectionPlan& plan_;
+  std::unique_ptr<DevicePair> pair_;
+};
+
 index_t count_missing_pixels(const Array<float>& stack, int threads, const CancelToken* cancel) {
   const auto pixels = read_flat(stack, "stack");
   const Cpu cpu = cpu_from(threads, cancel);
@@ -163,6 +196,15 @@ void add_projection(py::module_& m) {
       .def_property_readonly_static(
           "slab_rows", [](const py::object&) { return ProjectionPlan::kSlabRows; }, "Slabs begin at multiples of it.")
       .def("spacing", &ProjectionPlan::spacing, arg("tilt"), "Spacing of the samples of one tilt's rows [px].");
+  py::class_<DevicePlan>(m, "DevicePlan", "The projector pair of a plan on a device.")
+      .def(py::init<const ProjectionPlan&, const std::string&>(), arg("plan"), arg("device"), py::keep_alive<1, 2>(),
+           "device: emulated, cuda, cuda:1 ...")
+      .def("project", &DevicePlan::project, arg("volume").noconvert(), arg("out").noconvert(), arg("threads") = 0,
+           arg("cancel") = py::none(), arg("add") = false,
+           "Sets out (n_tilts, height, width) to the projections of volume, or adds them to it.")
+      .def("backproject", &DevicePlan::backproject, arg("stack").noconvert(), arg("out").noconvert(),
+           arg("threads") = 0, arg("cancel") = py::none(), arg("fixed16") = false,
+           "Sets out (nz, ny, nx) to the back-projection of stack.");
   py::class_<FreePlan>(m, "FreePlan", "Views at free poses for one volume shape and one image shape.")
       .def(py::init(&make_free_plan), arg("poses").noconvert(), arg("volume_shape"), arg("image_shape"),
            "poses: (n_views, 2, 4), (row, column) from the image's centre [px] = pose (z, y, x, 1), voxels from the "

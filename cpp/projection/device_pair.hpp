@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 #include <memory>
+#include <string>
 
 #include "core/parallel.hpp"
 #include "core/view.hpp"
@@ -13,9 +14,14 @@ namespace cryolith {
 class DevicePair {
  public:
   virtual ~DevicePair() = default;
+  // With `add`, the projections are added to whatever `images` holds.
   virtual void project(const Cpu& cpu, View3<const float> volume, View3<float> images, bool add) = 0;
   virtual void backproject(const Cpu& cpu, View3<const float> images, View3<float> volume) = 0;
 };
+
+// device: "emulated", "cuda", "cuda:1" ... The plan has to outlive the pair. The first pair of a device is made after
+// it has computed a small phantom as the CPU does; DeviceError where it does not, or where there is no such device.
+std::unique_ptr<DevicePair> make_device_pair(const std::string& device, const ProjectionPlan& plan);
 
 namespace emulated {
 std::unique_ptr<DevicePair> make_device_pair(const ProjectionPlan& plan);

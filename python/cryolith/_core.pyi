@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'Components', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'displacement_sums', 'distance', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gaussian_samples', 'geodesic', 'gradient_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'segment_step', 'smooth_step', 'spectrum_sums', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'thin', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp']
+__all__: list[str] = ['CancelToken', 'Components', 'CudaDevice', 'DevicePlan', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'count_missing', 'cuda_devices', 'descent_step', 'despike', 'displacement_sums', 'distance', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gaussian_samples', 'geodesic', 'gradient_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'segment_step', 'smooth_step', 'spectrum_sums', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'thin', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -24,6 +24,25 @@ class CancelToken:
         """
         Whether cancel() was called.
         """
+class CudaDevice:
+    """
+    One CUDA device.
+    """
+    @property
+    def major(self) -> int:
+        ...
+    @property
+    def memory_bytes(self) -> int:
+        ...
+    @property
+    def minor(self) -> int:
+        ...
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def processors(self) -> int:
+        ...
 class FftPlan:
     """
     Transform of the last `axes` dimensions of an array of this shape, float32, or float64 if `wide`: to a half
@@ -134,6 +153,22 @@ class ProjectionPlan:
     def window(self) -> typing.Annotated[list[int], "FixedSize(4)"]:
         """
         First row, last row, first column, last column of the pixels that it takes.
+        """
+class DevicePlan:
+    """
+    The projector pair of a plan on a device.
+    """
+    def __init__(self, plan: ProjectionPlan, device: str) -> None:
+        """
+        device: emulated, cuda, cuda:1 ...
+        """
+    def backproject(self, stack: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, fixed16: bool = False) -> None:
+        """
+        Sets out (nz, ny, nx) to the back-projection of stack.
+        """
+    def project(self, volume: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, add: bool = False) -> None:
+        """
+        Sets out (n_tilts, height, width) to the projections of volume, or adds them to it.
         """
 class FreePlan:
     """
@@ -317,6 +352,10 @@ def conjugate_step(descent: numpy.typing.NDArray[numpy.float32], factor: typing.
 def count_missing(stack: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> int:
     """
     Number of NaN or infinite values.
+    """
+def cuda_devices() -> tuple[list[CudaDevice], str]:
+    """
+    The CUDA devices that can be used and, where there are none, why.
     """
 def descent_step(volume: numpy.typing.NDArray[numpy.float32], damping: typing.SupportsFloat | typing.SupportsIndex, lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, descent: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> ExactSum:
     """

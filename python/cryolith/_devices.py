@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
 from dataclasses import dataclass
 
 __all__ = ["Device", "devices"]
@@ -36,9 +35,10 @@ class Device:
 def devices() -> tuple[Device, ...]:
     """Return every kind of device that cryolith knows, usable or not, best first.
 
-    Nothing is started: no CUDA context, no thread.
+    Nothing is started: no CUDA context, no thread. "emulated" runs the GPU's code on the CPU, slowly, with every memory
+    access and barrier checked: for tests.
     """
-    return (_cuda(), _cpu())
+    return (*_cuda(), _cpu(), _emulated())
 
 
 def _cpu() -> Device:
@@ -54,11 +54,23 @@ def _cpu() -> Device:
     )
 
 
-def _cuda() -> Device:
-    driver = ctypes.util.find_library("cuda") is not None
-    here = "an NVIDIA driver is installed" if driver else "no NVIDIA driver is installed"
+def _cuda() -> tuple[Device, ...]:
+    from . import _core
+
+    found, why = _core.cuda_devices()
+    if not found:
+        return (Device(name="cuda", usable=False, description=f"{why}; use the CPU"),)
+    return tuple(
+        Device(
+            name=f"cuda:{i}",
+            usable=True,
+            description=f"{d.name}, compute capability {d.major}.{d.minor}, {d.memory_bytes / 2**30:.0f} GiB",
+        )
+        for i, d in enumerate(found)
+    )
+
+
+def _emulated() -> Device:
     return Device(
-        name="cuda",
-        usable=False,
-        description=f"this version has no CUDA code ({here}); use the CPU",
+        name="emulated", usable=True, description="the GPU's code on the CPU, slow and checked, for tests"
     )

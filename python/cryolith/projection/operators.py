@@ -27,7 +27,7 @@ __all__ = [
 
 Float32 = npt.NDArray[np.float32]
 Precision = Literal["float32", "fixed16"]
-ProjectorPair = _core.ProjectionPlan | _core.FreePlan | DetectorPlan
+ProjectorPair = _core.ProjectionPlan | _core.DevicePlan | _core.FreePlan | DetectorPlan
 
 
 def project(
@@ -36,6 +36,7 @@ def project(
     image_shape: tuple[int, int],
     *,
     out: Float32 | None = None,
+    device: str = "cpu",
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
 ) -> Float32:
@@ -50,6 +51,10 @@ def project(
         (height, width) of the images.
     out : (n_tilts, height, width) float32, optional
         Where to put the result; every pixel is overwritten.
+    device : str, default "cpu"
+        "cuda" or "cuda:1" for a GPU, "emulated" for its code on the CPU, slowly, with every access checked
+        (:func:`cryolith.devices`). Equal to the CPU's result to rounding, float32's unit in the last place of a sum
+        over the ray.
     threads : int, default 0
         0 uses all processors of this process. The result has the same bits for any number.
     cancel : CancelToken, optional
@@ -63,7 +68,9 @@ def project(
     Raises
     ------
     InputError
-        A wrong shape or dtype, or a voxel that is not finite.
+        A wrong shape or dtype, or a voxel that is not finite; a geometry that ``device`` does not take.
+    DeviceError
+        There is no such device, or it failed its self-test or this call.
     Cancelled
         ``cancel`` was set; ``out`` then holds part of the work.
 
@@ -75,7 +82,7 @@ def project(
     if _core.count_missing(v, threads, cancel):
         raise InputError("volume: found NaN or infinite voxels, expected finite ones; set them")
     images = as_output(out, (len(geometry), *image_shape))
-    plan = make_plan(geometry, v.shape, image_shape)
+    plan = make_plan(geometry, v.shape, image_shape, device=device)
     plan.project(v, images, threads, cancel)
     return images
 
@@ -87,6 +94,7 @@ def backproject(
     *,
     out: Float32 | None = None,
     precision: Precision = "float32",
+    device: str = "cpu",
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
 ) -> Float32:
@@ -105,8 +113,8 @@ def backproject(
         ``fixed16`` sums in 16-bit fixed point: faster, for previews and large jobs. Its rms error is 2e-4 of the
         result's for white noise and 2e-5 and less for specimens; a tilt adds at most 5.1e-4 of the largest sample
         that its eight volume rows see. The result is then not the exact transpose of :func:`project`.
-    threads, cancel
-        As in :func:`project`.
+    device, threads, cancel
+        As in :func:`project`; "float32" only on a device other than the CPU.
 
     Returns
     -------
@@ -115,7 +123,9 @@ def backproject(
     Raises
     ------
     InputError
-        A wrong shape or dtype.
+        A wrong shape or dtype; a geometry or precision that ``device`` does not take.
+    DeviceError
+        As in :func:`project`.
     Cancelled
         ``cancel`` was set; ``out`` then holds part of the work.
     """
@@ -123,7 +133,7 @@ def backproject(
     if len(images) != len(geometry):
         raise InputError(f"stack: found {len(images)} images, expected {len(geometry)}, one a tilt")
     volume = as_output(out, shape)
-    plan = make_plan(geometry, shape, images.shape[1:])
+    plan = make_plan(geometry, shape, images.shape[1:], device=device)
     fixed16 = is_fixed16(precision)
     plan.backproject(finite_stack(images, threads, cancel), volume, threads, cancel, fixed16)
     return volume
@@ -141,6 +151,7 @@ def make_plan(
     shape: tuple[int, ...],
     image_shape: tuple[int, ...],
     among: Geometry | None = None,
+    device: str = "cpu",
 ) -> ProjectorPair:
     """Return the projector pair of a geometry for one volume shape and one image shape: make once, run often.
 
@@ -149,6 +160,9 @@ def make_plan(
     :class:`DetectorPlan`.
 
     ``among``: all views, where ``geometry`` is a subset of them that is to project as they do.
+
+    Another ``device`` than "cpu" takes the fast path only: rays perpendicular to y, voxels of a pixel's size, no local
+    shifts.
     """
     among = among or geometry
     detector, seen, pixels = reduced(geometry, image_shape, among)
@@ -161,7 +175,15 @@ def make_plan(
         plan = _core.ProjectionPlan(seen.poses(), shape, pixels, series)
     weights = geometry.weights()
     if detector is None and among.local is None and (among.weights() == 1.0).all():
-        return plan
+        if device == "cpu":
+            return plan
+        if isinstance(plan, _core.ProjectionPlan):
+            return _core.DevicePlan(plan, device)
+    if device != "cpu":
+        raise InputError(
+            f"device: found {device!r} for views at free poses, voxels of another size than pixels, or local shifts, "
+            "expected 'cpu': other devices take single-axis geometries only"
+        )
     local = None
     if geometry.local is not None:
         shape_px = (int(image_shape[0]), int(image_shape[1]))

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# The CUDA half: built where a CUDA compiler is found (CRYOLITH_CUDA=AUTO), demanded (ON) or left out (OFF).
+set(CRYOLITH_CUDA AUTO CACHE STRING "CUDA half: AUTO (where nvcc is found), ON or OFF")
+set_property(CACHE CRYOLITH_CUDA PROPERTY STRINGS AUTO ON OFF)
+set(CRYOLITH_CUDA_OLDEST 12.4)
+
+set(CRYOLITH_HAS_CUDA OFF)
+if(NOT CRYOLITH_CUDA STREQUAL "OFF")
+  # The toolkit of the package index, where it was installed for this build: compiler, libdevice and headers lie in
+  # site-packages, libraries in lib rather than lib64 and under versioned names.
+  if(Python_EXECUTABLE)
+    execute_process(COMMAND ${Python_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/find_cuda_wheels.py
+                    OUTPUT_VARIABLE cuda_wheels OUTPUT_STRIP_TRAILING_WHITESPACE)
+  endif()
+  if(cuda_wheels AND NOT CMAKE_CUDA_COMPILER)
+    set(CMAKE_CUDA_COMPILER ${cuda_wheels}/bin/nvcc)
+    set(CMAKE_CUDA_FLAGS "${CMAKE_CUDA_FLAGS} -L${cuda_wheels}/lib -I${cuda_wheels}/include/cccl")
+    set(CUDAToolkit_ROOT ${cuda_wheels})
+  endif()
+  if(NOT CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 86-real 89-real 90-real 100-real 120)
+  endif()
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    enable_language(CUDA)
+    if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS CRYOLITH_CUDA_OLDEST)
+      message(STATUS "CUDA: found nvcc ${CMAKE_CUDA_COMPILER_VERSION}, expected ${CRYOLITH_CUDA_OLDEST} or newer")
+    else()
+      set(CRYOLITH_HAS_CUDA ON)
+      find_package(CUDAToolkit REQUIRED)
+    endif()
+  endif()
+  if(CRYOLITH_CUDA STREQUAL "ON" AND NOT CRYOLITH_HAS_CUDA)
+    message(FATAL_ERROR "CRYOLITH_CUDA=ON, but no CUDA compiler (nvcc ${CRYOLITH_CUDA_OLDEST} or newer) was found: "
+      "install a toolkit, set CUDACXX, or build with CRYOLITH_CUDA_WHEELS=1 (docs/gpu.md)")
+  endif()
+endif()
+if(CRYOLITH_HAS_CUDA)
+  message(STATUS "CUDA half: nvcc ${CMAKE_CUDA_COMPILER_VERSION} for ${CMAKE_CUDA_ARCHITECTURES}")
+else()
+  message(STATUS "CUDA half: left out")
+endif()
+
+# cryolith_add_cuda(target name): compiles name_cuda.cu with nvcc into the target or, where there is none, name_none.cpp.
+function(cryolith_add_cuda target name)
+  if(NOT CRYOLITH_HAS_CUDA)
+    target_sources(${target} PRIVATE ${name}_none.cpp)
+    return()
+  endif()
+  # An object library of its own: nvcc does not know the host compiler's warnings.
+  set(object ${target}_${name}_cuda)
+  add_library(${object} OBJECT ${name}_cuda.cu)
+  target_include_directories(${object} PRIVATE ${PROJECT_SOURCE_DIR}/cpp)
+  # 554: View converts to View of const, which for a View of const is never called.
+  target_compile_options(${object} PRIVATE -std=c++20 -diag-suppress=554 "SHELL:-Xptxas -warn-spills")
+  if(CRYOLITH_WERROR)
+    target_compile_options(${object} PRIVATE "SHELL:-Werror all-warnings")
+  endif()
+  target_sources(${target} PRIVATE $<TARGET_OBJECTS:${object}>)
+  target_link_libraries(${target} PUBLIC CUDA::cudart_static)
+endfunction()
