@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "cuda/emulate.hpp"
 #include "projection/backproject.hpp"
 #include "projection/device_pair.hpp"
 #include "projection/project.hpp"
@@ -92,6 +93,28 @@ INSTANTIATE_TEST_SUITE_P(Geometries, DevicePairTest,
                                          Case{"near_rows_smaller_pixels", -87, 55, 0.97, 4, {12, 35, 40}, {44, 40}},
                                          Case{"turned", 33, 60, 1, 4, {10, 32, 32}, {40, 40}}),
                          [](const testing::TestParamInfo<Case>& info) { return info.param.name; });
+
+// Each barrier and wait of the pair's kernels in turn: without it, the emulation has to notice.
+TEST(DevicePairWaits, AreAllNeeded) {
+  const Case c{"", 3, 60, 1, 5, {12, 70, 40}, {72, 44}};
+  const ProjectionPlan plan = make_plan(c);
+  const auto pair = emulated::make_device_pair(plan);
+  std::vector<float> volume = noise(12 * 70 * 40, 1), images = noise(5 * 72 * 44, 2);
+  const View3<float> v{volume.data(), {12, 70, 40}}, p{images.data(), {5, 72, 44}};
+  const auto both = [&] {
+    pair->backproject(Cpu{1}, p, v);
+    pair->project(Cpu{1}, v, p, false);
+  };
+  emulated::visited_sites();
+  both();
+  const auto sites = emulated::visited_sites();
+  EXPECT_EQ(sites.size(), 5u);  // of strips, of each way of packing, and the sum's copies and barrier
+  for (emulated::Site site : sites) {
+    emulated::leave_out(site);
+    EXPECT_THROW(both(), emulated::Fault) << site.file << ":" << site.line;
+  }
+  emulated::leave_out({"", 0});
+}
 
 }  // namespace
 }  // namespace cryolith
