@@ -47,7 +47,7 @@ std::string fault_of(Dim3 grid, unsigned threads, index_t shared_bytes, Body bod
 
 // The sum of each block's values: through shared memory, then within one warp.
 struct SumBlocks {
-  static constexpr int kThreads = 128, kBlocks = 1;
+  static constexpr int kThreads = 128;
   const float* in;
   float* out;
 
