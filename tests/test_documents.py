@@ -66,7 +66,7 @@ def test_commands_and_options_exist(line):
         assert not word.startswith("-") or word in options
 
 
-@pytest.mark.parametrize("page", ["docs/simulate.md"])
+@pytest.mark.parametrize("page", ["docs/simulate.md", "docs/gpu.md"])
 def test_python_in_documents_runs(page):
     found = blocks(page, "python")
     assert found
