@@ -3,10 +3,11 @@
 
 import importlib.util
 import pathlib
+import sys
 
 spec = importlib.util.find_spec("nvidia")
 for place in (spec.submodule_search_locations if spec else None) or []:
     for root in sorted(pathlib.Path(place).glob("cu1[2-9]"), reverse=True):
         if (root / "bin" / "nvcc").is_file():
-            print(root)
+            sys.stdout.write(str(root))
             raise SystemExit

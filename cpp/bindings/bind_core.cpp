@@ -46,8 +46,7 @@ void add_core(py::module_& m) {
       .def(py::init<>())
       .def("cancel", &CancelToken::cancel, "Stop the work at its next block; it raises cryolith.Cancelled.")
       .def_property_readonly("cancelled", &CancelToken::cancelled, "Whether cancel() was called.");
-  m.def(
-      "isa", [] { return isa_name(current_isa()); }, "Instruction set in use: baseline, x86-64-v3 or x86-64-v4.");
+  m.def("isa", [] { return isa_name(current_isa()); }, "Instruction set in use: baseline, x86-64-v3 or x86-64-v4.");
   py::class_<CudaDevice>(m, "CudaDevice", "One CUDA device.")
       .def_readonly("name", &CudaDevice::name)
       .def_readonly("major", &CudaDevice::major)

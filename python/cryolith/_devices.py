@@ -72,5 +72,7 @@ def _cuda() -> tuple[Device, ...]:
 
 def _emulated() -> Device:
     return Device(
-        name="emulated", usable=True, description="the GPU's code on the CPU, slow and checked, for tests"
+        name="emulated",
+        usable=True,
+        description="the GPU's code on the CPU, slow and checked, for tests",
     )

@@ -27,7 +27,7 @@ __all__ = [
 
 Float32 = npt.NDArray[np.float32]
 Precision = Literal["float32", "fixed16"]
-ProjectorPair = _core.ProjectionPlan | _core.DevicePlan | _core.FreePlan | DetectorPlan
+ProjectorPair = _core.ProjectionPlan | _core.FreePlan | DetectorPlan
 
 
 def project(
@@ -82,7 +82,7 @@ def project(
     if _core.count_missing(v, threads, cancel):
         raise InputError("volume: found NaN or infinite voxels, expected finite ones; set them")
     images = as_output(out, (len(geometry), *image_shape))
-    plan = make_plan(geometry, v.shape, image_shape, device=device)
+    plan = _plan_on(device, geometry, v.shape, image_shape)
     plan.project(v, images, threads, cancel)
     return images
 
@@ -133,10 +133,25 @@ def backproject(
     if len(images) != len(geometry):
         raise InputError(f"stack: found {len(images)} images, expected {len(geometry)}, one a tilt")
     volume = as_output(out, shape)
-    plan = make_plan(geometry, shape, images.shape[1:], device=device)
+    plan = _plan_on(device, geometry, shape, images.shape[1:])
     fixed16 = is_fixed16(precision)
     plan.backproject(finite_stack(images, threads, cancel), volume, threads, cancel, fixed16)
     return volume
+
+
+def _plan_on(
+    device: str, geometry: Geometry, shape: tuple[int, ...], image_shape: tuple[int, ...]
+) -> ProjectorPair | _core.DevicePlan:
+    """Return the pair on a device; others than the CPU take the fast path only."""
+    plan = make_plan(geometry, shape, image_shape)
+    if device == "cpu":
+        return plan
+    if not isinstance(plan, _core.ProjectionPlan):
+        raise InputError(
+            f"device: found {device!r} for views at free poses, voxels of another size than pixels, or local shifts, "
+            "expected 'cpu': other devices take single-axis geometries only"
+        )
+    return _core.DevicePlan(plan, device)
 
 
 def is_fixed16(precision: str) -> bool:
@@ -151,7 +166,6 @@ def make_plan(
     shape: tuple[int, ...],
     image_shape: tuple[int, ...],
     among: Geometry | None = None,
-    device: str = "cpu",
 ) -> ProjectorPair:
     """Return the projector pair of a geometry for one volume shape and one image shape: make once, run often.
 
@@ -160,9 +174,6 @@ def make_plan(
     :class:`DetectorPlan`.
 
     ``among``: all views, where ``geometry`` is a subset of them that is to project as they do.
-
-    Another ``device`` than "cpu" takes the fast path only: rays perpendicular to y, voxels of a pixel's size, no local
-    shifts.
     """
     among = among or geometry
     detector, seen, pixels = reduced(geometry, image_shape, among)
@@ -175,15 +186,7 @@ def make_plan(
         plan = _core.ProjectionPlan(seen.poses(), shape, pixels, series)
     weights = geometry.weights()
     if detector is None and among.local is None and (among.weights() == 1.0).all():
-        if device == "cpu":
-            return plan
-        if isinstance(plan, _core.ProjectionPlan):
-            return _core.DevicePlan(plan, device)
-    if device != "cpu":
-        raise InputError(
-            f"device: found {device!r} for views at free poses, voxels of another size than pixels, or local shifts, "
-            "expected 'cpu': other devices take single-axis geometries only"
-        )
+        return plan
     local = None
     if geometry.local is not None:
         shape_px = (int(image_shape[0]), int(image_shape[1]))
