@@ -79,7 +79,17 @@ CRYOLITH_DEVICE_CODE void store(T* p, const V& v) {
 CRYOLITH_DEVICE_CODE void add_atomic(float* p, float v) { atomicAdd(p, v); }
 CRYOLITH_DEVICE_CODE float multiply_add(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 
-// 16 bytes from global to shared memory past the registers; zeros where not valid (nothing is read there).
+// 16 bytes from global to shared memory past the registers; zeros where not valid (nothing is read there). Compute
+// capability 7.5 has no such copies: there they go through registers, at once.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+template <class T, class U>
+CRYOLITH_DEVICE_CODE void copy_async(Shared<T> to, const U* from, bool valid) {
+  *reinterpret_cast<uint4*>(to) = valid ? *reinterpret_cast<const uint4*>(from) : uint4{0, 0, 0, 0};
+}
+CRYOLITH_DEVICE_CODE void commit_copies() {}
+template <int kGroupsLeft>
+CRYOLITH_DEVICE_CODE void wait_for_copies() {}
+#else
 template <class T, class U>
 CRYOLITH_DEVICE_CODE void copy_async(Shared<T> to, const U* from, bool valid) {
   asm volatile(
@@ -92,6 +102,7 @@ template <int kGroupsLeft>
 CRYOLITH_DEVICE_CODE void wait_for_copies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kGroupsLeft) : "memory");
 }
+#endif
 
 constexpr unsigned kAll = 0xffffffffu;
 template <class T>
