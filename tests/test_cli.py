@@ -191,6 +191,29 @@ def test_blobs_on_request(tmp_path):
     assert "--blobs" in done.stderr
 
 
+def test_a_run_looks_for_blobs_as_its_method_shows_them(tiny_series, tmp_path):
+    job = tmp_path / "job.toml"
+    job.write_text(
+        "[detect]\nblobs = true\nlargest_blob = 4.0\nlayers = false\nparticles = false\nvoids = false\n",
+        encoding="utf-8",
+    )
+    out = tmp_path / "o"
+    wbp = ("--method", "wbp", "--halves", "tilts")
+    done = cryolith("run", tiny_series, "-o", out, "-c", job, *wbp, "--quiet")
+    assert done.returncode == 0, done.stderr
+    notes = json.loads((out / "defects.json").read_text(encoding="utf-8"))["notes"]
+    assert "blobs: templates are what the reconstruction shows of a blob" in notes
+    alone = ("detect", out / "volume.mrc", "-o", tmp_path / "t", "--blobs")
+    halves = ("--halves", out / "volume_half1.mrc", out / "volume_half2.mrc")
+    how = ("-c", out / "job.toml", "--alignment", out / "alignment.json")
+    done = cryolith(*alone, *halves, *how)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "t" / "blobs.csv").read_text() == (out / "blobs.csv").read_text()
+    done = cryolith(*alone, *halves, "--alignment", out / "alignment.json")
+    assert done.returncode != 0
+    assert "-c job.toml" in done.stderr
+
+
 def test_halves_lie_beside_the_volume(tiny_series, tmp_path):
     out, volume = tmp_path / "o", tmp_path / "v.mrc"
     wbp = ("--method", "wbp", "--halves", "tilts")

@@ -28,7 +28,9 @@ from .cli_options import (
 from .errors import ConfigError
 
 if TYPE_CHECKING:
+    from .config import Job
     from .datamodel import Defects, Volume
+    from .reconstruct import Recipe
 
 __all__ = ["detect", "reconstruct"]
 
@@ -111,6 +113,14 @@ def detect(
         tuple[Path, Path] | None,
         typer.Option(help="Two volumes from halves of the data: the noise, for blobs."),
     ] = None,
+    alignment: Annotated[
+        Path | None,
+        typer.Option(
+            "-a",
+            "--alignment",
+            help="Of the volume; with -c job.toml blobs are as its method shows them.",
+        ),
+    ] = None,
     config: JobFile = None,
     threads: Threads = 0,
 ) -> None:
@@ -130,13 +140,17 @@ def detect(
     data = files.read_volume(volume)
     chosen = replace(job.detect, blobs=blobs or job.detect.blobs)
     chosen = chosen if fdr is None else replace(chosen, fdr=fdr)
-    if not chosen.blobs and (fdr is not None or halves is not None):
-        raise ConfigError("detect: found --fdr or --halves, expected --blobs beside them")
+    if not chosen.blobs and not (fdr is None and halves is None and alignment is None):
+        raise ConfigError(
+            "detect: found --fdr, --halves or --alignment, expected --blobs beside them"
+        )
     pair = None
     if halves is not None:
         pair = files.read_volume(halves[0]).data, files.read_volume(halves[1]).data
-    found = find(data, chosen, halves=pair, threads=threads)
-    inputs = {path.name: files.atomic.sha256(path) for path in (volume, *(halves or ()))}
+    recipe = None if alignment is None else _recipe(job, alignment)
+    found = find(data, chosen, halves=pair, recipe=recipe, threads=threads)
+    read = [volume, *(halves or ()), *([alignment] if alignment else ())]
+    inputs = {path.name: files.atomic.sha256(path) for path in read}
     found = replace(found, provenance=replace(found.provenance, inputs=inputs))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -152,6 +166,20 @@ def detect(
         _write_labels(labels, found, data)
     for name, columns in found.all_tables.items():
         typer.echo(f"{name}: {len(next(iter(columns.values()), ()))}")
+
+
+def _recipe(job: Job, alignment: Path) -> Recipe | None:
+    """Return how the job's volume was made with an alignment."""
+    from . import files
+    from .reconstruct import recipe_of
+
+    if not job.series.path:
+        raise ConfigError(
+            "--alignment: found no series in the job file, expected -c job.toml of the run that made the volume"
+        )
+    series = read_series(job)
+    found = files.read_alignment(alignment, known=files.Known.of_series(series))
+    return recipe_of(series, found, job.reconstruct)
 
 
 def _write_found(path: Path, found: Defects, volume: Volume) -> None:

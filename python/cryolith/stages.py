@@ -32,7 +32,7 @@ from .half_volumes import (
 )
 from .listener import Listener
 from .planning import plan_job
-from .reconstruct import Reconstruction, ReconstructSettings, reconstruct
+from .reconstruct import Reconstruction, ReconstructSettings, recipe_of, reconstruct
 from .settings import to_mapping
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _inputs(state: Run, stage: str) -> dict[str, str]:
     made = {
         "align": (),
         "reconstruct": ("alignment.json",),
-        "detect": state.volumes if state.job.detect.blobs else (VOLUME,),
+        "detect": ("alignment.json", *state.volumes) if state.job.detect.blobs else (VOLUME,),
         "report": (
             "alignment.json",
             *state.volumes,
@@ -139,7 +139,9 @@ def _parameters(state: Run, stage: str) -> dict[str, Any]:
         job.pop("output", None)
         return {**job, **state.facts_of_series()}
     if stage == "detect":
-        return dict(job["detect"])
+        # Blobs are looked for as the reconstruction shows them.
+        how = {"reconstruct": job["reconstruct"]} if state.job.detect.blobs else {}
+        return {**job["detect"], **how}
     return {**job[stage], **state.facts_of_series()}
 
 
@@ -197,7 +199,12 @@ def _reconstruct(state: Run) -> tuple[list[str], dict[str, Any]]:
 
 def _detect(state: Run) -> tuple[list[str], dict[str, Any]]:
     volume = read_volume(state.folder / VOLUME)
-    halved = state.job.detect.blobs and len(state.volumes) > 1
+    blobs = state.job.detect.blobs
+    recipe = None
+    if blobs:
+        alignment = read_alignment(state.folder / "alignment.json")
+        recipe = recipe_of(state.series, alignment, state.job.reconstruct)
+    halved = blobs and len(state.volumes) > 1
     halves = (
         [read_volume(half).data for half in half_paths(state.folder / VOLUME)] if halved else []
     )
@@ -205,6 +212,7 @@ def _detect(state: Run) -> tuple[list[str], dict[str, Any]]:
         volume,
         state.job.detect,
         halves=(halves[0], halves[1]) if halved else None,
+        recipe=recipe,
         threads=state.threads,
         cancel=state.cancel,
         progress=state.on_progress("detect"),

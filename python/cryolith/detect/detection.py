@@ -13,6 +13,7 @@ from .. import _core
 from .._version import __version__
 from ..datamodel import Defects, Provenance, Volume
 from ..errors import InputError
+from ..reconstruct import Halves, Recipe
 from ..settings import setting, settings, to_mapping
 from ._inputs import Table, as_volume, unit_of
 from ._search_inputs import HalvesLike
@@ -68,6 +69,7 @@ def detect(
     settings: DetectSettings | None = None,
     *,
     halves: HalvesLike | None = None,
+    recipe: Recipe | None = None,
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
     progress: Callable[[float], None] | None = None,
@@ -82,6 +84,9 @@ def detect(
         What to look for and how strictly.
     halves : Halves, or (first, second), optional
         Two reconstructions from halves of the data, whose difference tells :func:`blobs` the noise.
+    recipe : Recipe, optional
+        How the volume was reconstructed (:func:`cryolith.reconstruct.recipe_of`), for :func:`blobs`: what is looked for
+        is then what the reconstruction shows of a blob, missing wedge and all.
     threads : int, default 0
         0 uses all processors the process may use; the result does not depend on it.
     cancel : CancelToken, optional
@@ -159,7 +164,7 @@ def detect(
         notes.append(_found_note("particle", found, chosen))
     more: dict[str, Table] = {}
     if chosen.blobs:
-        more = _blob_tables(volume, chosen, halves, threads, cancel, notes)
+        more = _blob_tables(volume, chosen, halves, recipe, threads, cancel, notes)
     tell(1.0)
     thresholds = {k: v for k, v in thresholds.items() if np.isfinite(v)}
     return Defects(
@@ -181,6 +186,7 @@ def _blob_tables(
     volume: Volume,
     chosen: DetectSettings,
     halves: HalvesLike | None,
+    recipe: Recipe | None,
     threads: int,
     cancel: _core.CancelToken | None,
     notes: list[str],
@@ -193,10 +199,27 @@ def _blob_tables(
         )
     steps = math.ceil(math.log(chosen.largest_blob / chosen.smallest_blob) / math.log(_STEP))
     sizes = np.geomspace(chosen.smallest_blob, chosen.largest_blob, steps + 1)
+    if (
+        halves is not None
+        and recipe is not None
+        and recipe.split
+        and not isinstance(halves, Halves)
+    ):
+        halves = recipe.halves(*(np.asarray(half, np.float32) for half in halves))
     found = blobs(
-        volume, sizes=sizes, fdr=chosen.fdr, halves=halves, threads=threads, cancel=cancel
+        volume,
+        sizes=sizes,
+        fdr=chosen.fdr,
+        halves=halves,
+        geometry=None if recipe is None else recipe.geometry,
+        image_shape=None if recipe is None else recipe.image_shape,
+        solve=None if recipe is None else recipe.solve,
+        threads=threads,
+        cancel=cancel,
     )
     notes.append(f"blobs: {len(found.table['sign'])} at a false-discovery rate of {chosen.fdr:g}")
+    shape = "round" if recipe is None else "what the reconstruction shows of a blob"
+    notes.append(f"blobs: templates are {shape}")
     notes.extend(f"blobs: {note}" for note in found.notes)
     seen = found.detectability
     unit, pixel = unit_of(volume.pixel_size)

@@ -9,6 +9,7 @@ from .krylov import cgls, lsqr
 from .mlem import mlem
 from .options import Options
 from .planning import Plan, plan
+from .recipe import Recipe, recipe_of
 from .settings import ReconstructSettings
 from .sirt import sart, sirt
 from .stage import check_halves, reconstruct
@@ -21,6 +22,7 @@ __all__ = [
     "Halves",
     "Options",
     "Plan",
+    "Recipe",
     "ReconstructSettings",
     "Reconstruction",
     "State",
@@ -32,6 +34,7 @@ __all__ = [
     "lsqr",
     "mlem",
     "plan",
+    "recipe_of",
     "reconstruct",
     "sart",
     "sirt",

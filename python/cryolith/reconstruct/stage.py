@@ -30,7 +30,7 @@ from .thickness import estimate_thickness_px, slab_thickness_px
 from .variation import tv
 from .wbp import wbp
 
-__all__ = ["BinnedImages", "check_halves", "reconstruct"]
+__all__ = ["BinnedImages", "check_halves", "reconstruct", "solver_of"]
 
 # Time of the solve of all data and of each half.
 SHARES = {None: [1.0], "tilts": [2.0, 1.0, 1.0], "dose": [2.0, 1.0, 1.0], "frames": [1.0, 1.0, 1.0]}
@@ -125,7 +125,7 @@ def reconstruct(
         stacks = images if frames is None else _binned_frames(frames, kept, settings)
         dose = dose_before(series, None, kept)
         divided = halved(stacks, geometry, settings.halves, dose, shape=shape, background=levels)
-    solve, tell = _solver(settings), in_turn(progress, SHARES[settings.halves])
+    solve, tell = solver_of(settings), in_turn(progress, SHARES[settings.halves])
     data = solve(images, geometry, background=levels, progress=tell[0], **options)
     cancelled = isinstance(data, Reconstruction) and data.stopped == "cancelled"
     if isinstance(data, Reconstruction) and cancelled and not data.iterations:
@@ -147,7 +147,7 @@ def reconstruct(
     return Volume(data=data, pixel_size=pixel, source=source, halves=halves)
 
 
-def _solver(settings: ReconstructSettings) -> Callable[..., Float32]:
+def solver_of(settings: ReconstructSettings) -> Callable[..., Float32]:
     """Return the method of the settings with its own options."""
     own: dict[str, Any] = {"n_iter": settings.iterations}
     if settings.method == "wbp":
