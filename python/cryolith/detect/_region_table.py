@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .. import _core
 from ..errors import InputError
-from ._crofton import FACES, area_weights
+from ._crofton import FACES, area_errors, area_weights
 from ._inputs import Float64, Table
 
 __all__ = ["Pixel", "Sums", "as_pixel", "contact_table", "region_table"]
@@ -190,10 +190,12 @@ def _intensities(names: Int64, voxels: Int64, sums: Float64) -> Table:
 def contact_table(found: tuple[Any, ...], names: npt.NDArray[Any], pixel: Pixel) -> Table:
     """Return the columns of :func:`cryolith.detect.contacts` from what the core found: pairs and counts."""
     pairs, counts = found
+    # A line that crosses the surface of a region ends in it once and begins once: here both are counted.
+    lines = counts / 2
     return {
         "label": names[pairs[:, 0] - 1],
         "other": names[pairs[:, 1] - 1],
         "faces": counts[:, FACES].sum(axis=1),
-        # A line that crosses the surface of a region ends in it once and begins once: here both are counted.
-        f"contact_{pixel.unit}2": counts @ area_weights(pixel.size) / 2,
+        f"contact_{pixel.unit}2": lines @ area_weights(pixel.size),
+        f"sigma_contact_{pixel.unit}2": area_errors(lines, pixel.size),
     }
