@@ -160,6 +160,13 @@ def test_a_surface_is_carried_over_a_hole():
     dented = detect.Surface(
         vertices=mesh.vertices + dip[:, None] * inwards, faces=mesh.faces, shape=mesh.shape
     )
-    radius = np.hypot(*detect.bridged(dented, 10.0).vertices[:, [0, 2]].T)
-    inner = np.abs(mesh.vertices[:, 1]) < 12
+    carried = detect.bridged(dented, 10.0)
+    radius = np.hypot(*carried.vertices[:, [0, 2]].T)
+    inner = np.abs(carried.vertices[:, 1]) < 12
     assert np.abs(radius[inner] - 20).max() < 0.3
+    # Faces of a dip's walls, laid flat, would turn their backs or stand on edge.
+    area, normal = areas_and_normals(carried.vertices, carried.faces)
+    outwards = carried.vertices * [1, 0, 1] / radius[:, None]
+    assert (normal * outwards).sum(axis=1)[inner].min() > 0.98
+    inside = np.abs(carried.vertices[:, 1]) < 12.5
+    assert abs(area[inside].sum() / (2 * np.pi * 20 * 25) - 1) < 0.03
