@@ -236,13 +236,13 @@ def shell(seeds: range) -> None:
         walk = np.cumsum(rng.normal(0, 1.0, (len(angles), 2)), axis=0)
         series, _ = simulate.tilt_series(
             phantom, angles, tilt_axis_deg=rng.uniform(-3, 3), shifts_px=walk - walk[len(angles) // 2],
-            image_shape=(112, 112), dose_per_pixel=400.0, background=1.0, seed=seed, pixel_size=10.0,
+            image_shape=(112, 112), dose_per_pixel=400.0, background=2.0, seed=seed, pixel_size=10.0,
         )  # fmt: skip
         alignment = align.align_tilt_series(series)
         kept = alignment.kept
         geometry = Geometry.from_alignment(alignment)
         halves = RAMP(
-            series.images[kept] - 1.0, geometry, shape=(96, 96, 96), halves="tilts", threads=1
+            series.images[kept] - 2.0, geometry, shape=(96, 96, 96), halves="tilts", threads=1
         )
         row = measured(halves, geometry, thickness, places, radii)
         row["cpu"] = time.process_time() - began

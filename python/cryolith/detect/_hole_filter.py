@@ -17,7 +17,7 @@ from ._layer_model import Response, bilinear, spline_coefficients, spline_values
 from ._spectrum import Spectra, floored
 from ._surface_distance import need
 
-__all__ = ["HoleFilter", "make_hole_filter"]
+__all__ = ["HoleFilter", "make_hole_filter", "transfer_of"]
 
 _BLOB = 0.7  # px, the Gaussian that the imaging is probed with
 _KINDS = 40  # places whose norms stand for those of all with normals like theirs
@@ -92,7 +92,7 @@ def make_hole_filter(
     radii: Float64,
 ) -> HoleFilter:
     """Make the filter for holes in a layer of ``thickness`` [px] about ``points``."""
-    shown = _transfer(spectra, response)
+    shown = transfer_of(spectra, response)
     corner = (_BACKGROUND / float(radii[-1])) ** 2
     square = spectra.squared_frequency()
     square[0, 0, 0] = np.inf
@@ -124,7 +124,7 @@ def seen_along(spectra: Spectra, shown: Float32, normals: Float64) -> Float64:
     return np.clip(total / len(lengths), 0, 1)
 
 
-def _transfer(spectra: Spectra, response: Response) -> Float32:
+def transfer_of(spectra: Spectra, response: Response) -> Float32:
     """Return how much of each wave the volume shows: of a narrow blob in its middle."""
     if response.geometry is None:
         return np.ones(spectra.terms, np.float32)
