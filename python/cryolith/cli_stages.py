@@ -28,13 +28,13 @@ from .cli_options import (
 from .errors import ConfigError
 
 if TYPE_CHECKING:
-    from .config import Job
     from .datamodel import Defects, Volume
-    from .reconstruct import Recipe
+    from .projection import Geometry
 
 __all__ = ["detect", "reconstruct"]
 
 TABLE_FORMS = (".json", ".csv", ".parquet", ".star")
+SURFACE_FORMS = (".ply", ".vtp")
 
 
 def reconstruct(
@@ -118,7 +118,8 @@ def detect(
         typer.Option(
             "-a",
             "--alignment",
-            help="Of the volume; with -c job.toml blobs are as its method shows them.",
+            help="The tilts that the volume was reconstructed from (how: [reconstruct] of --config): sizes freed from "
+            "the missing wedge, and how well each direction was seen.",
         ),
     ] = None,
     config: JobFile = None,
@@ -133,23 +134,27 @@ def detect(
         raise ConfigError(
             "detect: found nothing to write, expected -o, --table, --labels or --surface"
         )
-    for path in table or ():
-        if path.suffix.lower() not in TABLE_FORMS:
-            raise ConfigError(f"--table: found {path}, expected {', '.join(TABLE_FORMS)}")
+    _check_forms("--table", table or [], TABLE_FORMS)
+    _check_forms("--surface", [surface] if surface else [], SURFACE_FORMS)
     job = job_from_mapping(read_toml(config) if config else {})
     data = files.read_volume(volume)
     chosen = replace(job.detect, blobs=blobs or job.detect.blobs)
     chosen = chosen if fdr is None else replace(chosen, fdr=fdr)
-    if not chosen.blobs and not (fdr is None and halves is None and alignment is None):
-        raise ConfigError(
-            "detect: found --fdr, --halves or --alignment, expected --blobs beside them"
-        )
+    if not chosen.blobs and (fdr is not None or halves is not None):
+        raise ConfigError("detect: found --fdr or --halves, expected --blobs beside them")
     pair = None
     if halves is not None:
         pair = files.read_volume(halves[0]).data, files.read_volume(halves[1]).data
-    recipe = None if alignment is None else _recipe(job, alignment)
-    found = find(data, chosen, halves=pair, recipe=recipe, threads=threads)
-    read = [volume, *(halves or ()), *([alignment] if alignment else ())]
+    geometry = _geometry(alignment, job.reconstruct.binning)
+    found = find(
+        data,
+        chosen,
+        halves=pair,
+        geometry=geometry,
+        reconstruction=job.reconstruct,
+        threads=threads,
+    )
+    read = (volume, *(halves or ()), *([alignment] if alignment else ()))
     inputs = {path.name: files.atomic.sha256(path) for path in read}
     found = replace(found, provenance=replace(found.provenance, inputs=inputs))
     if out is not None:
@@ -168,18 +173,19 @@ def detect(
         typer.echo(f"{name}: {len(next(iter(columns.values()), ()))}")
 
 
-def _recipe(job: Job, alignment: Path) -> Recipe | None:
-    """Return how the job's volume was made with an alignment."""
-    from . import files
-    from .reconstruct import recipe_of
+def _check_forms(option: str, paths: list[Path], forms: tuple[str, ...]) -> None:
+    for path in paths:
+        if path.suffix.lower() not in forms:
+            raise ConfigError(f"{option}: found {path}, expected {', '.join(forms)}")
 
-    if not job.series.path:
-        raise ConfigError(
-            "--alignment: found no series in the job file, expected -c job.toml of the run that made the volume"
-        )
-    series = read_series(job)
-    found = files.read_alignment(alignment, known=files.Known.of_series(series))
-    return recipe_of(series, found, job.reconstruct)
+
+def _geometry(alignment: Path | None, binning: int) -> Geometry | None:
+    if alignment is None:
+        return None
+    from . import files, projection
+
+    tilts = projection.Geometry.from_alignment(files.read_alignment(alignment))
+    return tilts.scaled(binning)
 
 
 def _write_found(path: Path, found: Defects, volume: Volume) -> None:

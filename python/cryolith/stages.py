@@ -32,7 +32,8 @@ from .half_volumes import (
 )
 from .listener import Listener
 from .planning import plan_job
-from .reconstruct import Reconstruction, ReconstructSettings, recipe_of, reconstruct
+from .projection import Geometry
+from .reconstruct import Reconstruction, ReconstructSettings, reconstruct
 from .settings import to_mapping
 
 if TYPE_CHECKING:
@@ -116,7 +117,10 @@ def _inputs(state: Run, stage: str) -> dict[str, str]:
     made = {
         "align": (),
         "reconstruct": ("alignment.json",),
-        "detect": ("alignment.json", *state.volumes) if state.job.detect.blobs else (VOLUME,),
+        "detect": (
+            "alignment.json",
+            *(state.volumes if state.job.detect.blobs else (VOLUME,)),
+        ),
         "report": (
             "alignment.json",
             *state.volumes,
@@ -139,9 +143,8 @@ def _parameters(state: Run, stage: str) -> dict[str, Any]:
         job.pop("output", None)
         return {**job, **state.facts_of_series()}
     if stage == "detect":
-        # Blobs are looked for as the reconstruction shows them.
-        how = {"reconstruct": job["reconstruct"]} if state.job.detect.blobs else {}
-        return {**job["detect"], **how}
+        # How the volume was made decides what it shows of an object.
+        return {**job["detect"], "reconstruct": job["reconstruct"]}
     return {**job[stage], **state.facts_of_series()}
 
 
@@ -199,20 +202,20 @@ def _reconstruct(state: Run) -> tuple[list[str], dict[str, Any]]:
 
 def _detect(state: Run) -> tuple[list[str], dict[str, Any]]:
     volume = read_volume(state.folder / VOLUME)
-    blobs = state.job.detect.blobs
-    recipe = None
-    if blobs:
-        alignment = read_alignment(state.folder / "alignment.json")
-        recipe = recipe_of(state.series, alignment, state.job.reconstruct)
-    halved = blobs and len(state.volumes) > 1
+    halved = state.job.detect.blobs and len(state.volumes) > 1
     halves = (
         [read_volume(half).data for half in half_paths(state.folder / VOLUME)] if halved else []
     )
+    alignment = read_alignment(state.folder / "alignment.json")
+    height, width = state.series.images.shape[1:]
+    binning = state.job.reconstruct.binning
     found = detect(
         volume,
         state.job.detect,
         halves=(halves[0], halves[1]) if halved else None,
-        recipe=recipe,
+        geometry=Geometry.from_alignment(alignment).scaled(binning, (height, width)),
+        image_shape=(height // binning, width // binning),
+        reconstruction=state.job.reconstruct,
         threads=state.threads,
         cancel=state.cancel,
         progress=state.on_progress("detect"),

@@ -16,9 +16,8 @@ from cryolith.detect._gaussian_blobs import Blobs, gaussian_blobs
 from cryolith.detect._imaging import Plain, Projected
 from cryolith.detect._rarity import Rarity
 from cryolith.detect._spectrum import Spectra, measured_noise
-from cryolith.errors import InputError
 from cryolith.projection import Geometry, project
-from cryolith.reconstruct import ReconstructSettings, recipe_of, reconstruct, wbp
+from cryolith.reconstruct import ReconstructSettings, reconstruct, wbp
 
 N, MARGIN = 64, 6
 SIZES = np.array([1.6, 2.0, 2.5, 3.1, 3.9])
@@ -132,36 +131,32 @@ def test_detect_looks_for_what_the_job_shows_of_a_blob() -> None:
         method="wbp", filter="ramp", thickness=400.0, halves="tilts", background="none"
     )
     found = reconstruct(series, alignment, how, threads=1)
-    recipe = recipe_of(series, alignment, how)
-    assert recipe is not None
-    assert recipe.image_shape == (N, N)
+    known = {"geometry": geometry, "image_shape": (N, N)}
     asked = DetectSettings(
         blobs=True, smallest_blob=2.0, largest_blob=3.9, layers=False, particles=False, voids=False
     )
-    table = detect(found, asked, halves=found.halves, recipe=recipe, threads=1).tables["blobs"]
+    table = detect(
+        found, asked, halves=found.halves, **known, reconstruction=how, threads=1
+    ).tables["blobs"]
     assert len(table["sign"]) == 2
     assert (np.abs(table["coverage"] - 0.63) < 0.05).all()  # 2/3 less what the faces cut
     round_ones = detect(found, asked, halves=found.halves, threads=1).tables["blobs"]
     assert round_ones["coverage"].min() > 0.95
+    solve = functools.partial(wbp, filter="ramp")
+    halves = solve(images, geometry, shape=(40, N, N), halves="tilts", threads=1)
     direct = blobs(
-        found, sizes=np.geomspace(2.0, 3.9, 4), halves=recipe.halves(*found.halves), geometry=recipe.geometry,
-        image_shape=recipe.image_shape, solve=recipe.solve, threads=1,
-    )  # fmt: skip
+        found, sizes=np.geomspace(2.0, 3.9, 4), halves=halves, **known, solve=solve, threads=1
+    )
     np.testing.assert_array_equal(direct.table["size_nm"], table["size_nm"])
-
-
-@pytest.mark.parametrize(
-    "changed", [{"method": "tv"}, {"method": "cgls"}, {"method": "sirt", "noise": 0.1}]
-)
-def test_what_is_not_linear_has_no_recipe(changed: dict[str, object]) -> None:
-    series = TiltSeries(images=np.ones((3, 8, 8), np.float32), angles_deg=np.arange(3.0))
-    alignment = Alignment(angles_deg=np.arange(3.0), tilt_axis_deg=0.0, shifts_px=np.zeros((3, 2)))
-    assert recipe_of(series, alignment, ReconstructSettings(**changed)) is None
-    whole = recipe_of(series, alignment, ReconstructSettings(method="sirt", lower=0.0))
-    assert whole is not None
-    with pytest.raises(InputError, match="halves: found two"):
-        whole.halves(np.zeros((2, 2, 2), np.float32), np.zeros((2, 2, 2), np.float32))
-    frames = recipe_of(series, alignment, ReconstructSettings(method="wbp", halves="frames"))
-    assert frames is not None
-    assert frames.index is not None
-    assert len(frames.index[0]) == len(frames.index[1]) == 3
+    # Bounds are left out; what is not linear has round templates.
+    for method, said in (
+        ("sirt", "what the"),
+        ("sart", "what the"),
+        ("tv", "round"),
+        ("cgls", "round"),
+    ):
+        other = ReconstructSettings(method=method, n_iter=1, halves="tilts")
+        notes = detect(
+            found, asked, halves=found.halves, **known, reconstruction=other, threads=1
+        ).notes
+        assert any(note.startswith(f"blobs: templates are {said}") for note in notes)

@@ -9,10 +9,9 @@ from .krylov import cgls, lsqr
 from .mlem import mlem
 from .options import Options
 from .planning import Plan, plan
-from .recipe import Recipe, recipe_of
 from .settings import ReconstructSettings
 from .sirt import sart, sirt
-from .stage import check_halves, reconstruct
+from .stage import check_halves, linear_solver, reconstruct
 from .thickness import estimate_thickness_px
 from .variation import tv
 from .wbp import wbp
@@ -22,7 +21,6 @@ __all__ = [
     "Halves",
     "Options",
     "Plan",
-    "Recipe",
     "ReconstructSettings",
     "Reconstruction",
     "State",
@@ -31,10 +29,10 @@ __all__ = [
     "dart",
     "estimate_thickness_px",
     "filter_projections",
+    "linear_solver",
     "lsqr",
     "mlem",
     "plan",
-    "recipe_of",
     "reconstruct",
     "sart",
     "sirt",
