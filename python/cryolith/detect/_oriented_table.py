@@ -12,7 +12,7 @@ from ._blob_table import NullCheck, agree
 from ._calls import benjamini_hochberg, decoy_rate
 from ._inputs import Float32, Float64, Table, unit_of
 from ._oriented_bank import Kind, OrientedBank, extent_spectrum
-from ._oriented_objects import Traced
+from ._oriented_objects import Traced, mean_amplitude
 from ._oriented_search import OrientedOutcome, OrientedSearch
 
 __all__ = ["OrientedDetectability", "oriented_detectability", "oriented_null", "oriented_table"]
@@ -197,7 +197,7 @@ def _row(search: OrientedSearch, o: Traced) -> dict[str, float]:
     one = o.axis[None], np.array([o.width])
     mean = extent_spectrum(bank.kind, bank.frequencies, o.extent) / o.extent
     share = float(bank.at(bank.noise_profiles @ mean**2 / bank.sd**2, *one)[0])
-    amplitude = float(o.sign * np.average(o.amplitudes, weights=o.shares))
+    amplitude = o.sign * mean_amplitude(o)
     row = {
         "extent": o.extent,
         "sigma_extent": o.sigma_extent,

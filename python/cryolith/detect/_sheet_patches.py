@@ -38,7 +38,7 @@ def trace_sheet(
     shares = 1 / np.maximum(cosine, 0.5)
     width = float(np.median(ridges.widths[members]))
     share = max(0.5, low / plateau)
-    area, sigma = bank.inverted_extent(axes[top], width, float(shares.sum()), plateau, share)
+    area, sigma = bank.inverted_area(axes[top], width, float(shares.sum()), plateau, share)
     gain = float(bank.at(bank.wide_response, axes[[top]], np.array([width]))[0])
     return Traced(
         nodes=nodes,
