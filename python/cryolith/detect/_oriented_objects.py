@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from ._gaussian_blobs import gaussian_blobs
 from ._imaging import Imaging, Shown
@@ -45,6 +46,8 @@ class Traced:
         Positive.
     group : int
         The same for branches of one network.
+    faces : (m, 3) int64
+        Triangles between nodes of a sheet, counter-clockwise as seen from where its normals point to.
     """
 
     nodes: Float64
@@ -60,6 +63,7 @@ class Traced:
     sigma_extent: float
     amplitudes: Float64
     group: int
+    faces: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 3), np.int64))
 
 
 def mean_amplitude(found: Traced) -> float:
