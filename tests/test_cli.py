@@ -237,6 +237,9 @@ def test_a_run_looks_for_blobs_as_its_method_shows_them(tiny_series, tmp_path):
     done = cryolith(*alone, *halves, *how)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "t" / "blobs.csv").read_text() == (out / "blobs.csv").read_text()
+    done = cryolith(*alone, "--alignment", out / "alignment.json")
+    assert done.returncode == 2
+    assert "-c job.toml" in done.stderr
 
 
 def test_halves_lie_beside_the_volume(tiny_series, tiny_run, tmp_path):
