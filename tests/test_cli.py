@@ -16,6 +16,7 @@ from cryolith.files import (
     read_defects,
     read_labels,
     read_particles,
+    read_surface,
     read_table,
     read_volume,
     write_volume,
@@ -77,6 +78,7 @@ def test_every_command_explains_itself(command):
         (["detect", "{tmp}/missing.mrc", "-o", "{tmp}/d"], 1, "missing.mrc"),
         (["detect", "{tmp}/missing.mrc"], 2, "--table"),
         (["detect", "{tmp}/missing.mrc", "--table", "{tmp}/d.xlsx"], 2, ".parquet"),
+        (["detect", "{tmp}/missing.mrc", "--surface", "{tmp}/s.obj"], 2, ".vtp"),
     ],
 )
 def test_bad_use_and_bad_files_have_one_clear_error(args, code, words, tmp_path):
@@ -148,6 +150,13 @@ def test_stage_by_stage(tiny_series, tmp_path):
     done = cryolith("detect", volume, "-o", tmp_path / "tables")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "tables" / "layers.csv").exists()
+    job = tmp_path / "job.toml"
+    job.write_text('[detect]\nlayers = false\n[reconstruct]\nmethod = "wbp"\n')
+    done = cryolith("detect", volume, "-a", alignment, "-c", job, "-o", tmp_path / "freed")
+    assert done.returncode == 0, done.stderr
+    freed = read_table(tmp_path / "freed" / "particles.csv")
+    assert len(freed["coverage"]) > 0
+    assert {"true_axis1_nm", "sigma_true_volume_nm3", "elongation_flag"} <= set(freed)
 
 
 def test_detections_in_every_form(tmp_path):
@@ -172,6 +181,21 @@ def test_detections_in_every_form(tmp_path):
     labels = read_labels(folder / "l.zarr")
     assert labels.volume.data.min() == -len(found.voids["label"])
     assert labels.properties[-1]["kind"] == "void"
+
+
+@pytest.mark.parametrize("name", ["s.ply", "s.vtp"])
+def test_the_surface_of_the_bright_phase_is_written(tmp_path, name):
+    pytest.importorskip("skimage")
+    away = np.indices((32, 32, 32)) - 15.5
+    inside = np.hypot(np.hypot(*away[:2]), away[2]) < 9
+    data = inside + np.random.default_rng(2).normal(0, 0.1, inside.shape)
+    write_volume(tmp_path / "v.mrc", Volume(data=data.astype(np.float32), pixel_size=20.0))
+    done = cryolith("detect", tmp_path / "v.mrc", "--surface", tmp_path / name)
+    assert done.returncode == 0, done.stderr
+    mesh = read_surface(tmp_path / name)
+    away = np.linalg.norm(mesh.vertices, axis=1)
+    assert np.abs(away - 18).max() < 1.0
+    assert {"sigma_position_nm", "mean_curvature_per_nm"} <= set(mesh.fields)
 
 
 def test_blobs_on_request(tmp_path):

@@ -211,7 +211,8 @@ def test_pinholes_are_found_where_they_are_and_nowhere_else():
     assert len(found.table["radius_px"]) == 1
     place = np.array([found.table[f"{a}_px"][0] for a in "zyx"])
     assert np.linalg.norm(place - [35.5, 17.5, 55.5]) < 1.0
-    assert abs(found.table["radius_px"][0] - 3.0) < 4 * found.table["sigma_radius_px"][0]
+    assert abs(found.table["radius_px"][0] - 3.0) < 3 * found.table["sigma_radius_px"][0] < 0.6
+    assert abs(found.table["missing"][0] - 1) < 0.1
     assert abs(1 - found.coverage - 28.3 / (2 * np.pi * RADIUS * 20)) < 4 * found.sigma_coverage
     assert np.isfinite(found.detectable).any()
     assert np.nanmin(found.detectable) < 3.0

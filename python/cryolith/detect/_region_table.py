@@ -15,7 +15,7 @@ from ..errors import InputError
 from ._crofton import FACES, area_errors, area_weights
 from ._inputs import Float64, Table
 
-__all__ = ["Pixel", "Sums", "as_pixel", "contact_table", "region_table"]
+__all__ = ["Pixel", "Sums", "as_pixel", "contact_table", "pointing", "region_table"]
 
 Int64 = npt.NDArray[np.int64]
 _PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))  # of the squares: zz yy xx zy zx yx
@@ -156,13 +156,13 @@ def _axes(moments: Int64, extent: Int64, pixel: Pixel) -> Table:
     for k in range(3):
         table[f"axis{k + 1}_{pixel.unit}"] = full[:, k].copy()
     for k in range(3):
-        vector = _pointing(vectors[:, :, 2 - k])
+        vector = pointing(vectors[:, :, 2 - k])
         for i, name in enumerate("zyx"):
             table[f"axis{k + 1}_{name}"] = vector[:, i].copy()
     return table
 
 
-def _pointing(vectors: Float64) -> Float64:
+def pointing(vectors: Float64) -> Float64:
     """Turn unit vectors so that their largest component is positive."""
     largest = np.abs(vectors).argmax(axis=1)
     sign = np.sign(np.take_along_axis(vectors, largest[:, None], axis=1))
