@@ -175,6 +175,19 @@ def test_the_predicted_significance_is_that_without_noise() -> None:
         np.testing.assert_allclose(here, predicted, rtol=0.03)
 
 
+def test_a_wide_sheet_that_the_wedge_hides_has_a_finite_amplitude() -> None:
+    spectra = Spectra((N, N, N), 1, None)
+    kz, _, kx = spectra.axes()
+    held = np.broadcast_to(np.abs(kz) <= np.tan(np.deg2rad(30)) * kx, spectra.terms)
+    imaging = Plain(spectra, held.astype(np.float32))
+    bank = OrientedBank(
+        spectra, imaging, "sheets", np.array([WIDTH]), 5.0, np.ones(spectra.terms, np.float32), 21
+    )
+    # What noise and rounding do to a response near 0 must not reach amplitudes: it may be less than 0.
+    assert bank.response(np.pi * 20.0**2).min() < 0.04 * bank.wide_response.max()
+    assert bank.wide_response.min() == pytest.approx(0.05 * bank.wide_response.max())
+
+
 def test_widths_are_measured_where_three_are_looked_for(rng: np.random.Generator) -> None:
     volume = 2 * rod(16.0) + white(rng)
     found = tubes(volume, widths=[1.0, 1.4, 2.0], length=5.0, noise=1.0, margin=6, pixel_size=5.0)

@@ -29,6 +29,7 @@ REFERENCE = 0.7  # size of the reference blob over the smallest sought width
 _BINS = 256
 _REACH = 6.0  # rad: of k times the filter's length, beyond which its Gaussian holds nothing
 _VAGUE = 0.5  # px: what tracing may add to a radius, all around, without any noise
+_LEAST = 0.05
 _LOSS = 0.1  # of a filter's response that the coarseness of directions may cost
 
 
@@ -158,10 +159,14 @@ class OrientedBank:
 
     @property
     def wide_response(self) -> Float64:
-        """Return (n_widths, n_directions) responses to a long tube or wide sheet of amplitude 1."""
-        return self.response(
-            8 * self.length if self.kind == "tubes" else np.pi * (4 * self.length) ** 2
-        )
+        """Return (n_widths, n_directions) responses to a long tube or wide sheet of amplitude 1.
+
+        Of a wide sheet in the missing wedge there may be nothing to see, less than nothing where waves are left out: it
+        is taken for a twentieth of the largest, so that amplitudes stay finite.
+        """
+        extent = 8 * self.length if self.kind == "tubes" else np.pi * (4 * self.length) ** 2
+        found = self.response(extent)
+        return np.asarray(np.maximum(found, _LEAST * found.max()))
 
     def response(self, extent: float, offset: float = 0.0) -> Float64:
         """Return (n_widths, n_directions) responses to amplitude 1 at ``offset`` [px] from the middle along it.
