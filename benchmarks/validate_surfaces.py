@@ -227,6 +227,7 @@ def _plug(
 def shell(seeds: range) -> None:
     """Print thickness, and what was found of the holes, from raw images."""
     within, inside, found_all, false = [], [], [], 0
+    radius_error, radius_sigma = [], []
     for seed in seeds:
         began = time.process_time()
         rng = np.random.default_rng([65, seed])
@@ -235,13 +236,13 @@ def shell(seeds: range) -> None:
         walk = np.cumsum(rng.normal(0, 1.0, (len(angles), 2)), axis=0)
         series, _ = simulate.tilt_series(
             phantom, angles, tilt_axis_deg=rng.uniform(-3, 3), shifts_px=walk - walk[len(angles) // 2],
-            image_shape=(112, 112), dose_per_pixel=400.0, background=1.0, seed=seed, pixel_size=10.0,
+            image_shape=(112, 112), dose_per_pixel=400.0, background=2.0, seed=seed, pixel_size=10.0,
         )  # fmt: skip
         alignment = align.align_tilt_series(series)
         kept = alignment.kept
         geometry = Geometry.from_alignment(alignment)
         halves = RAMP(
-            series.images[kept] - 1.0, geometry, shape=(96, 96, 96), halves="tilts", threads=1
+            series.images[kept] - 2.0, geometry, shape=(96, 96, 96), halves="tilts", threads=1
         )
         row = measured(halves, geometry, thickness, places, radii)
         row["cpu"] = time.process_time() - began
@@ -254,10 +255,18 @@ def shell(seeds: range) -> None:
         inside.append(abs(row["thickness"] - thickness) < 1.96 * row["sigma"])
         found_all.append(row["found"] == row["wanted"])
         false += row["false"]
+        radius_error.extend(row["radius_error"])
+        radius_sigma.extend(row["radius_sigma"])
     n = len(within)
     say(
         f"within 10 %: {share_of(sum(within), n)}; within 1.96 sigma: {share_of(sum(inside), n)}; "
         f"every hole above the resolution found: {share_of(sum(found_all), n)}; false holes {false}"
+    )
+    error, sigma = np.array(radius_error), np.array(radius_sigma)
+    held = np.abs(error) < 1.96 * sigma
+    say(
+        f"radii: {mean_error(error)}, rms {np.sqrt((error**2).mean()):.2f}, stated {np.sqrt((sigma**2).mean()):.2f}; "
+        f"within 1.96 sigma {share_of(int(held.sum()), len(held))}"
     )
 
 
@@ -288,7 +297,7 @@ def measured(
     )
     at = np.stack([holes.table[f"{a}_nm"] for a in "zyx"], 1)
     vertices = mesh.vertices
-    wanted, found, errors, used = 0, 0, [], set()
+    wanted, found, errors, sigmas, used = 0, 0, [], [], set()
     for place, radius in zip(places, radii, strict=True):
         gap = np.linalg.norm(at - place, axis=1) if len(at) else np.array([math.inf])
         near = holes.detectable[np.linalg.norm(vertices - place, axis=1).argmin()]
@@ -297,10 +306,12 @@ def measured(
             used.add(int(gap.argmin()))
             found += bool(radius > near)
             errors.append(holes.table["radius_nm"][gap.argmin()] - radius)
+            sigmas.append(holes.table["sigma_radius_nm"][gap.argmin()])
     area = sum(math.pi * r * r for r in radii) / (4 * math.pi * np.linalg.norm(places[0]) ** 2)
     return {
         "thickness": best, "sigma": sigma, "wanted": wanted, "found": found, "false": len(at) - len(used),
-        "radius_error": np.array(errors), "coverage": holes.coverage, "true_coverage": 1 - area,
+        "radius_error": np.array(errors), "radius_sigma": np.array(sigmas),
+        "coverage": holes.coverage, "true_coverage": 1 - area,
         "contrast": layer.contrast, "inside": layer.inside,
     }  # fmt: skip
 

@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from cryolith.files import (
     read_defects,
     read_labels,
     read_particles,
+    read_surface,
     read_table,
     read_volume,
     write_volume,
@@ -77,6 +79,7 @@ def test_every_command_explains_itself(command):
         (["detect", "{tmp}/missing.mrc", "-o", "{tmp}/d"], 1, "missing.mrc"),
         (["detect", "{tmp}/missing.mrc"], 2, "--table"),
         (["detect", "{tmp}/missing.mrc", "--table", "{tmp}/d.xlsx"], 2, ".parquet"),
+        (["detect", "{tmp}/missing.mrc", "--surface", "{tmp}/s.obj"], 2, ".vtp"),
     ],
 )
 def test_bad_use_and_bad_files_have_one_clear_error(args, code, words, tmp_path):
@@ -126,10 +129,13 @@ def test_run_json_is_a_line_of_json_for_each_event(tiny_series, tmp_path):
     assert again.stderr.count("skipped, its record holds") == 4
 
 
-def test_quiet_is_quiet(tiny_series, tmp_path):
-    done = cryolith("run", tiny_series, "-o", tmp_path / "o", "--quiet")
+def test_quiet_is_quiet(tiny_series, tiny_run, tmp_path):
+    out = shutil.copytree(tiny_run, tmp_path / "o")
+    (out / "report.html").unlink()
+    done = cryolith("run", tiny_series, "-o", out, "--quiet")
     assert (done.returncode, done.stdout) == (0, "")
     assert "starts" not in done.stderr
+    assert (out / "report.html").exists()
 
 
 def test_dry_run_tells_and_does_nothing(tiny_series, tmp_path):
@@ -148,6 +154,13 @@ def test_stage_by_stage(tiny_series, tmp_path):
     done = cryolith("detect", volume, "-o", tmp_path / "tables")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "tables" / "layers.csv").exists()
+    job = tmp_path / "job.toml"
+    job.write_text('[detect]\nlayers = false\n[reconstruct]\nmethod = "wbp"\n')
+    done = cryolith("detect", volume, "-a", alignment, "-c", job, "-o", tmp_path / "freed")
+    assert done.returncode == 0, done.stderr
+    freed = read_table(tmp_path / "freed" / "particles.csv")
+    assert len(freed["coverage"]) > 0
+    assert {"true_axis1_nm", "sigma_true_volume_nm3", "elongation_flag"} <= set(freed)
 
 
 def test_detections_in_every_form(tmp_path):
@@ -174,6 +187,21 @@ def test_detections_in_every_form(tmp_path):
     assert labels.properties[-1]["kind"] == "void"
 
 
+@pytest.mark.parametrize("name", ["s.ply", "s.vtp"])
+def test_the_surface_of_the_bright_phase_is_written(tmp_path, name):
+    pytest.importorskip("skimage")
+    away = np.indices((32, 32, 32)) - 15.5
+    inside = np.hypot(np.hypot(*away[:2]), away[2]) < 9
+    data = inside + np.random.default_rng(2).normal(0, 0.1, inside.shape)
+    write_volume(tmp_path / "v.mrc", Volume(data=data.astype(np.float32), pixel_size=20.0))
+    done = cryolith("detect", tmp_path / "v.mrc", "--surface", tmp_path / name)
+    assert done.returncode == 0, done.stderr
+    mesh = read_surface(tmp_path / name)
+    away = np.linalg.norm(mesh.vertices, axis=1)
+    assert np.abs(away - 18).max() < 1.0
+    assert {"sigma_position_nm", "mean_curvature_per_nm"} <= set(mesh.fields)
+
+
 def test_blobs_on_request(tmp_path):
     data = np.random.default_rng(4).standard_normal((40, 40, 40), dtype=np.float32)
     z, y, x = np.ogrid[:40, :40, :40]
@@ -191,8 +219,31 @@ def test_blobs_on_request(tmp_path):
     assert "--blobs" in done.stderr
 
 
-def test_halves_lie_beside_the_volume(tiny_series, tmp_path):
-    out, volume = tmp_path / "o", tmp_path / "v.mrc"
+def test_a_run_looks_for_blobs_as_its_method_shows_them(tiny_series, tmp_path):
+    job = tmp_path / "job.toml"
+    job.write_text(
+        "[detect]\nblobs = true\nlargest_blob = 4.0\nlayers = false\nparticles = false\nvoids = false\n",
+        encoding="utf-8",
+    )
+    out = tmp_path / "o"
+    wbp = ("--method", "wbp", "--halves", "tilts")
+    done = cryolith("run", tiny_series, "-o", out, "-c", job, *wbp, "--quiet")
+    assert done.returncode == 0, done.stderr
+    notes = json.loads((out / "defects.json").read_text(encoding="utf-8"))["notes"]
+    assert "blobs: templates are what the reconstruction shows of a blob" in notes
+    alone = ("detect", out / "volume.mrc", "-o", tmp_path / "t", "--blobs")
+    halves = ("--halves", out / "volume_half1.mrc", out / "volume_half2.mrc")
+    how = ("-c", out / "job.toml", "--alignment", out / "alignment.json")
+    done = cryolith(*alone, *halves, *how)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "t" / "blobs.csv").read_text() == (out / "blobs.csv").read_text()
+    done = cryolith(*alone, "--alignment", out / "alignment.json")
+    assert done.returncode == 2
+    assert "-c job.toml" in done.stderr
+
+
+def test_halves_lie_beside_the_volume(tiny_series, tiny_run, tmp_path):
+    out, volume = shutil.copytree(tiny_run, tmp_path / "o"), tmp_path / "v.mrc"
     wbp = ("--method", "wbp", "--halves", "tilts")
     assert cryolith("run", tiny_series, "-o", out, *wbp, "--quiet").returncode == 0
     facts = json.loads((out / "report.json").read_text(encoding="utf-8"))
@@ -211,12 +262,11 @@ def test_check_and_info_of_a_sound_file(tiny_series):
     assert facts["shape"] == [15, 48, 40]
 
 
-def test_a_report_can_be_written_again(tiny_series, tmp_path):
-    assert cryolith("run", tiny_series, "-o", tmp_path / "o", "--quiet").returncode == 0
-    before = (tmp_path / "o" / "report.html").read_bytes()
-    (tmp_path / "o" / "report.html").unlink()
-    assert cryolith("report", tmp_path / "o").returncode == 0
-    assert (tmp_path / "o" / "report.html").read_bytes() == before
+def test_a_report_can_be_written_again(tiny_run, tmp_path):
+    out = shutil.copytree(tiny_run, tmp_path / "o")
+    (out / "report.html").unlink()
+    assert cryolith("report", out).returncode == 0
+    assert (out / "report.html").read_bytes() == (tiny_run / "report.html").read_bytes()
 
 
 def test_a_table_of_the_job_file_that_is_no_table_is_named(tiny_series, tmp_path):

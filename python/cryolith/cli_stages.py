@@ -29,10 +29,12 @@ from .errors import ConfigError
 
 if TYPE_CHECKING:
     from .datamodel import Defects, Volume
+    from .projection import Geometry
 
 __all__ = ["detect", "reconstruct"]
 
 TABLE_FORMS = (".json", ".csv", ".parquet", ".star")
+SURFACE_FORMS = (".ply", ".vtp")
 
 
 def reconstruct(
@@ -111,6 +113,15 @@ def detect(
         tuple[Path, Path] | None,
         typer.Option(help="Two volumes from halves of the data: the noise, for blobs."),
     ] = None,
+    alignment: Annotated[
+        Path | None,
+        typer.Option(
+            "-a",
+            "--alignment",
+            help="The tilts that the volume was reconstructed from (how: [reconstruct] of --config): sizes freed from "
+            "the missing wedge, and how well each direction was seen.",
+        ),
+    ] = None,
     config: JobFile = None,
     threads: Threads = 0,
 ) -> None:
@@ -123,9 +134,8 @@ def detect(
         raise ConfigError(
             "detect: found nothing to write, expected -o, --table, --labels or --surface"
         )
-    for path in table or ():
-        if path.suffix.lower() not in TABLE_FORMS:
-            raise ConfigError(f"--table: found {path}, expected {', '.join(TABLE_FORMS)}")
+    _check_forms("--table", table or [], TABLE_FORMS)
+    _check_forms("--surface", [surface] if surface else [], SURFACE_FORMS)
     job = job_from_mapping(read_toml(config) if config else {})
     data = files.read_volume(volume)
     chosen = replace(job.detect, blobs=blobs or job.detect.blobs)
@@ -135,8 +145,21 @@ def detect(
     pair = None
     if halves is not None:
         pair = files.read_volume(halves[0]).data, files.read_volume(halves[1]).data
-    found = find(data, chosen, halves=pair, threads=threads)
-    inputs = {path.name: files.atomic.sha256(path) for path in (volume, *(halves or ()))}
+    if alignment is not None and config is None:
+        raise ConfigError(
+            "detect: found --alignment alone, expected -c job.toml beside it, which says how the volume was made"
+        )
+    geometry = _geometry(alignment, job.reconstruct.binning)
+    found = find(
+        data,
+        chosen,
+        halves=pair,
+        geometry=geometry,
+        reconstruction=job.reconstruct,
+        threads=threads,
+    )
+    read = (volume, *(halves or ()), *([alignment] if alignment else ()))
+    inputs = {path.name: files.atomic.sha256(path) for path in read}
     found = replace(found, provenance=replace(found.provenance, inputs=inputs))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -152,6 +175,21 @@ def detect(
         _write_labels(labels, found, data)
     for name, columns in found.all_tables.items():
         typer.echo(f"{name}: {len(next(iter(columns.values()), ()))}")
+
+
+def _check_forms(option: str, paths: list[Path], forms: tuple[str, ...]) -> None:
+    for path in paths:
+        if path.suffix.lower() not in forms:
+            raise ConfigError(f"{option}: found {path}, expected {', '.join(forms)}")
+
+
+def _geometry(alignment: Path | None, binning: int) -> Geometry | None:
+    if alignment is None:
+        return None
+    from . import files, projection
+
+    tilts = projection.Geometry.from_alignment(files.read_alignment(alignment))
+    return tilts.scaled(binning)
 
 
 def _write_found(path: Path, found: Defects, volume: Volume) -> None:

@@ -32,6 +32,7 @@ from .half_volumes import (
 )
 from .listener import Listener
 from .planning import plan_job
+from .projection import Geometry
 from .reconstruct import Reconstruction, ReconstructSettings, reconstruct
 from .settings import to_mapping
 
@@ -116,7 +117,10 @@ def _inputs(state: Run, stage: str) -> dict[str, str]:
     made = {
         "align": (),
         "reconstruct": ("alignment.json",),
-        "detect": state.volumes if state.job.detect.blobs else (VOLUME,),
+        "detect": (
+            "alignment.json",
+            *(state.volumes if state.job.detect.blobs else (VOLUME,)),
+        ),
         "report": (
             "alignment.json",
             *state.volumes,
@@ -139,7 +143,8 @@ def _parameters(state: Run, stage: str) -> dict[str, Any]:
         job.pop("output", None)
         return {**job, **state.facts_of_series()}
     if stage == "detect":
-        return dict(job["detect"])
+        # How the volume was made decides what it shows of an object.
+        return {**job["detect"], "reconstruct": job["reconstruct"]}
     return {**job[stage], **state.facts_of_series()}
 
 
@@ -201,10 +206,16 @@ def _detect(state: Run) -> tuple[list[str], dict[str, Any]]:
     halves = (
         [read_volume(half).data for half in half_paths(state.folder / VOLUME)] if halved else []
     )
+    alignment = read_alignment(state.folder / "alignment.json")
+    height, width = state.series.images.shape[1:]
+    binning = state.job.reconstruct.binning
     found = detect(
         volume,
         state.job.detect,
         halves=(halves[0], halves[1]) if halved else None,
+        geometry=Geometry.from_alignment(alignment).scaled(binning, (height, width)),
+        image_shape=(height // binning, width // binning),
+        reconstruction=state.job.reconstruct,
         threads=state.threads,
         cancel=state.cancel,
         progress=state.on_progress("detect"),

@@ -323,6 +323,45 @@ def test_the_contact_of_a_ball_with_its_matrix_is_the_balls_surface(radius):
     assert abs(np.mean(areas) / (4 * math.pi * (2 * radius) ** 2) - 1) < 0.01
 
 
+def part_of_a_ball(rng, radius, edges, kind):
+    """A ball whose voxels are 1 or 2, and the true area between the two: a disc, a spherical cap or a rod's side."""
+    shape = np.ceil(2 * radius / edges + 5).astype(int)
+    at = (
+        np.moveaxis(np.indices(shape), 0, -1) - (shape - 1) / 2 + rng.uniform(-0.5, 0.5, 3)
+    ) * edges
+    square = (at**2).sum(axis=-1)
+    normal = rng.standard_normal(3)
+    normal /= np.linalg.norm(normal)
+    if kind in ("disc", "across"):
+        normal = np.eye(3)[rng.integers(3)] if kind == "across" else normal
+        height = rng.uniform(-0.5, 0.5) * radius
+        second, area = at @ normal < height, math.pi * (radius**2 - height**2)
+    elif kind == "cap":
+        far, other = 1.6 * radius, 1.5 * radius
+        second = ((at - far * normal) ** 2).sum(axis=-1) < other**2
+        area = 2 * math.pi * other * (other - (far**2 + other**2 - radius**2) / (2 * far))
+    else:
+        thin = 0.45 * radius
+        second = square - (at @ normal) ** 2 < thin**2
+        area = 4 * math.pi * thin * math.sqrt(radius**2 - thin**2)
+    return np.where(square < radius**2, 1 + second, 0), area
+
+
+@pytest.mark.parametrize("edges", [(1.0, 1.0, 1.0), (2.0, 1.0, 1.0)], ids=str)
+@pytest.mark.parametrize("kind", ["disc", "across", "cap", "rod"])
+def test_the_error_of_a_contact_holds_its_area(kind, edges):
+    rng = np.random.default_rng(15)
+    pulls = []
+    for radius in (5, 8, 12, 16):
+        for _ in range(10):
+            labels, area = part_of_a_ball(rng, radius, np.array(edges), kind)
+            table = contacts(labels, pixel_size=10 * np.array(edges))
+            pulls.append((table["contact_nm2"][0] - area) / table["sigma_contact_nm2"][0])
+    # Areas come out small by about one sigma, which is that of the rim, and never by much more.
+    assert np.mean(np.abs(pulls) < 1.96) >= 0.95
+    assert 0.5 < np.sqrt(np.mean(np.square(pulls))) < 1.5
+
+
 def test_contacts_background_and_border_add_up_to_the_surface():
     rng = np.random.default_rng(6)
     labels = rng.integers(0, 5, (9, 10, 70)).astype(np.int32)

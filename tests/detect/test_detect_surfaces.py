@@ -89,51 +89,6 @@ def test_a_level_outside_of_the_values_is_named():
         detect.surface(volume, 5.0, noise=0.1)
 
 
-def test_elongation_of_regions_is_corrected():
-    """Ellipsoids of known length along the beam, imaged within +-60 degrees and cut at half height."""
-    from cryolith.detect.elongation import correct_elongation
-    from cryolith.projection import Geometry, project
-    from cryolith.reconstruct import wbp
-
-    geometry = Geometry.single_axis(np.arange(-60, 61, 3.0))
-    shape = (48, 48, 48)
-    for half in ((5.0, 5.0, 5.0), (7.0, 6.0, 6.0)):
-        solid = simulate.ellipsoid(1.0, (0, 0, 0), half)
-        volume = simulate.Phantom(shape=shape, solids=(solid,)).volume
-        images = project(volume, geometry, (48, 72), threads=1)
-        shown = wbp(images, geometry, shape=shape, threads=1)
-        labels, _ = detect.label(shown, above=float(shown[24, 24, 24]) / 2, connectivity=6)
-        table = detect.regions(labels == labels[24, 24, 24])
-        found = correct_elongation(table, geometry, threads=1)
-        seen, true = found["extent_z_px"][0], found["true_extent_z_px"][0]
-        assert found["elongation_flag"][0] == ""
-        assert abs(true / (2 * half[0]) - 1) < 0.08
-        assert abs(true / (2 * half[0]) - 1) < abs(seen / (2 * half[0]) - 1)
-        assert found["elongation"][0] > 1.1
-        assert 0.0 <= found["coverage"][0] <= 1.0
-
-
-def test_regions_that_cannot_be_corrected_are_flagged():
-    from cryolith.detect.elongation import correct_elongation
-    from cryolith.projection import Geometry
-
-    mask = np.zeros((40, 40, 40), bool)
-    mask[:6, 5:12, 5:12] = True  # at the border
-    mask[20, 20, 20:22] = True  # two voxels
-    mask[10:38, 28:34, 28:34] = True  # far longer than any ellipsoid of its width is shown
-    labels, _ = detect.label(mask)
-    found = correct_elongation(
-        detect.regions(labels), Geometry.single_axis(np.arange(-60, 61, 5.0)), threads=1
-    )
-    by_size = dict(zip(found["voxels"], found["elongation_flag"], strict=True))
-    assert by_size == {
-        294: "touches the border",
-        2: "too small",
-        1008: "not of an ellipsoid's form",
-    }
-    assert np.isnan(found["true_extent_z_px"]).all()
-
-
 def test_a_ripple_has_its_height_and_wavelength():
     n, height, length = 96, 0.6, 8.0
     y, x = np.meshgrid(np.arange(n) - 47.5, np.arange(n) - 47.5, indexing="ij")
@@ -160,6 +115,13 @@ def test_a_surface_is_carried_over_a_hole():
     dented = detect.Surface(
         vertices=mesh.vertices + dip[:, None] * inwards, faces=mesh.faces, shape=mesh.shape
     )
-    radius = np.hypot(*detect.bridged(dented, 10.0).vertices[:, [0, 2]].T)
-    inner = np.abs(mesh.vertices[:, 1]) < 12
+    carried = detect.bridged(dented, 10.0)
+    radius = np.hypot(*carried.vertices[:, [0, 2]].T)
+    inner = np.abs(carried.vertices[:, 1]) < 12
     assert np.abs(radius[inner] - 20).max() < 0.3
+    # Faces of a dip's walls, laid flat, would turn their backs or stand on edge.
+    area, normal = areas_and_normals(carried.vertices, carried.faces)
+    outwards = carried.vertices * [1, 0, 1] / radius[:, None]
+    assert (normal * outwards).sum(axis=1)[inner].min() > 0.98
+    inside = np.abs(carried.vertices[:, 1]) < 12.5
+    assert abs(area[inside].sum() / (2 * np.pi * 20 * 25) - 1) < 0.03

@@ -6,13 +6,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.ndimage as ndi
+import scipy.stats as stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from pore_phantoms import voxel_balls
 from reference import detect as reference
+from reference import pores
 
 from cryolith import Cancelled, CancelToken, InputError
 from cryolith.detect import distance, local_thickness, size_distribution, volume_fraction
+from cryolith.detect._student import student
 
 EDGES = [(1.0, 1.0, 1.0), (0.3, 0.3, 0.3), (2.0, 1.0, 1.0), (1.3, 0.7, 0.45)]
 ROUNDING = 4 * 2.0**-24  # of distance
@@ -57,30 +61,54 @@ def test_a_ball_is_as_thick_as_its_diameter_and_a_plate_as_its_width():
         assert (local_thickness(plate)[plate] == expected).all()
 
 
-def boolean_model(rng, edge, radius, porosity):
-    """Balls at random places that may overlap, periodic, and the expected share that they take.
-
-    Each voxel is a centre with one chance, so it stays outside of all balls with (1 - chance)^(voxels of a ball).
-    """
-    reach = np.arange(-radius, radius + 1)
-    ball = reach[:, None, None] ** 2 + reach[:, None] ** 2 + reach**2 <= radius**2
-    chance = 1 - (1 - porosity) ** (1 / ball.sum())
-    centres = rng.random((edge,) * 3) < chance
-    padded = np.pad(centres, radius, mode="wrap")
-    inner = slice(radius, -radius)
-    return (distance(~padded) <= radius)[inner, inner, inner]
+@pytest.mark.parametrize("shape", [(11, 12, 9), (1, 15, 14), (3, 20, 6)])
+def test_the_error_of_a_porosity_is_that_of_all_pairs(shape):
+    rng = np.random.default_rng(6)
+    known = 0
+    for blur in (0.0, 0.7, 1.5, 5.0):
+        mask = ndi.gaussian_filter(rng.standard_normal(shape), blur, mode="nearest") > 0
+        share, sigma = volume_fraction(mask)
+        expected = pores.sampling_sigma((mask - mask.mean()) / mask.size, 2, student)
+        assert share == mask.mean()
+        if expected is None:
+            assert sigma == np.inf
+        else:
+            known += 1
+            np.testing.assert_allclose(sigma, expected, rtol=1e-9)
+    assert known >= 2
 
 
 def test_the_error_of_a_porosity_covers_the_truth():
     rng = np.random.default_rng(9)
-    for porosity in (0.2, 0.6):
+    for edge, radius, solid in ((24, 4, 0.5), (48, 3, 0.2), (48, 4, 0.6), (100, 2, 0.4)):
         pulls = []
         for _ in range(60):
-            share, sigma = volume_fraction(boolean_model(rng, 48, 3, porosity))
-            pulls.append((share - porosity) / sigma)
+            share, sigma = volume_fraction(~voxel_balls(rng, edge, radius, solid))
+            pulls.append((share - 1 + solid) / sigma)
         # 60 draws of a normal distribution: mean within 3 / sqrt(60), scatter within 3 / sqrt(120) of 1.
         assert abs(np.mean(pulls)) < 3 / np.sqrt(60)
         assert abs(np.std(pulls) - 1) < 3 / np.sqrt(120)
+
+
+def test_a_volume_too_small_to_say_has_no_finite_error():
+    half = np.zeros((12, 12, 12), bool)
+    half[:6] = True
+    for mask in (half, np.zeros((4, 5, 6), bool), np.ones((4, 5, 6), bool)):
+        share, sigma = volume_fraction(mask)
+        assert share == mask.mean()
+        assert sigma == np.inf
+
+
+def test_student_widens_as_the_quantiles_of_t():
+    freedom = np.array([1, 2, 3, 7, 10, 11, 14, 25, 300, 0.9])
+    expected = stats.t.ppf(0.975, freedom) / stats.norm.ppf(0.975)
+    np.testing.assert_allclose(student(freedom)[:-1], expected[:-1], rtol=3e-4)
+    assert student(freedom)[-1] == np.inf
+    between = np.linspace(1, 12, 111)
+    excess = student(between) / (stats.t.ppf(0.975, between) / stats.norm.ppf(0.975))
+    assert excess.min() > 1 - 3e-4
+    assert excess[between < 2].max() < 1.2
+    assert excess[between >= 2].max() < 1.025
 
 
 def test_the_errors_of_a_size_distribution_cover_that_of_a_larger_volume():
@@ -88,7 +116,7 @@ def test_the_errors_of_a_size_distribution_cover_that_of_a_larger_volume():
     edges = [0, 6, 100]  # balls of two sizes, one in each bin
 
     def draw(edge):
-        small, large = (boolean_model(rng, edge, radius, 0.15) for radius in (2, 4))
+        small, large = (voxel_balls(rng, edge, radius, 0.15) for radius in (2, 4))
         thickness = local_thickness(small | large)
         return size_distribution(thickness, edges, margin=14)  # none is thicker
 

@@ -82,3 +82,26 @@ def diffusivity(mask, axis, edges):
     )
     length = np.multiply(mask.shape, edges)
     return flux * length[axis] ** 2 / length.prod()
+
+
+def sampling_sigma(deviations, reach, widened):
+    """Standard error of a sum over voxels: products of all pairs within a distance [px] that is ``reach`` radii.
+
+    ``widened``: by degrees of freedom. None where no distance is far enough.
+    """
+    at = np.argwhere(np.ones(deviations.shape, bool)).astype(float)
+    far = np.rint(np.linalg.norm(at[:, None] - at, axis=-1)).astype(int)
+    product = np.multiply.outer(deviations.ravel(), deviations.ravel())
+    shares, radii = [0.0], [0.0]
+    for step in range(far.max() + 1):
+        near = far <= step
+        shares.append(near.mean())
+        radii.append(step + 0.5)
+    for share, radius, step in zip(shares[2:], radii[2:], itertools.count(1)):
+        if share >= 1:
+            return None
+        variance = max(product[far <= step].sum() / (1 - share), 0.0)
+        single = np.interp(variance / (deviations**2).sum() / deviations.size, shares, radii)
+        if radius >= reach * single:
+            return np.sqrt(variance) * widened(1 / share)
+    return None

@@ -6,17 +6,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ._blob_fit import BlobFit, Step
 from ._filter_bank import FLOOR, FilterBank
 from ._gaussian_blobs import Blobs
 from ._imaging import Imaging
 from ._inputs import Float32, Float64
+from ._rarity import Rarity
 from ._spectrum import Complex64
 
 __all__ = ["Outcome", "Search"]
 
-# Extrema are fitted and subtracted down to the level at which noise alone makes this many.
+# Extrema are fitted and subtracted down to the rarity at which noise alone makes this many.
 _NOISE_FITTED = 5.0
 _PASSES = 4
 _ROUNDS = 2  # of fitting after each search
@@ -38,10 +40,10 @@ class Outcome:
     blobs : Blobs
     z : (n,) float64
         Signed significance of each.
-    rest : (m,) float64
-        Heights of the extrema beyond ``FLOOR`` that are left, away from the blobs.
-    decoys : (d,) float64 or None
-        Magnitudes of the extrema of the halves' difference.
+    rest : (m, 2) float64
+        Heights and log sizes of the extrema beyond ``FLOOR`` that are left, away from the blobs.
+    decoys : (d, 2) float64 or None
+        Those of the extrema of the halves' difference.
     spread : (n_scales,) float64
         Robust sd of what is left at each scale, over that of the noise.
     """
@@ -68,17 +70,19 @@ class Search:
         self.fit = BlobFit(bank, imaging, volume)
         nz, ny, nx = (n - 2 * margin for n in volume.shape)
         self.voxels = nz * ny * nx
-        self.level = self.level_of(_NOISE_FITTED)
+        self.rarity = Rarity(bank, self.voxels)
+        self.fitted = self.rarity.for_expected(_NOISE_FITTED)
 
-    def level_of(self, expected: float) -> float:
-        """Return the level beyond which noise alone makes ``expected`` extrema, ``FLOOR`` at least."""
-        levels = np.linspace(FLOOR, 12.0, 1661)
-        return float(levels[np.argmax(self.bank.expected_maxima(levels, self.voxels) <= expected)])
+    def stand_out(self, heights: Float64, log_sizes: Float64) -> npt.NDArray[np.bool_]:
+        """Return which extrema are rare enough to be fitted."""
+        out: npt.NDArray[np.bool_] = self.rarity.of(heights, log_sizes) <= self.fitted
+        return out
 
     def extrema(self, base: Complex64) -> tuple[Float64, Float64]:
-        """Return the extrema of a filtered spectrum, the highest first, and the robust sd of each scale."""
+        """Return the extrema of a filtered spectrum, the rarest first, and the robust sd of each scale."""
         peaks, spread = self.bank.extrema(base, self.margin)
-        return peaks[np.argsort(-np.abs(peaks[:, 0]), kind="stable")], spread
+        rarity = self.rarity.of(peaks[:, 0], peaks[:, 1])
+        return peaks[np.argsort(rarity, kind="stable")], spread
 
     def run(self) -> Outcome:
         """Search until nothing new stands out."""
@@ -93,7 +97,7 @@ class Search:
             sizes, heights = self.bank.measure(new)
             more = Blobs(places=new[:, 2:].copy(), sizes=sizes, heights=heights)
             now = self._merged(self.fit.refit(now.blobs.joined(more), _ROUNDS))
-            if np.abs(new[:, 0]).max() * _SIDE_LOBE < self.level:
+            if np.abs(new[:, 0]).max() * _SIDE_LOBE < FLOOR:
                 peaks = self._apart(peaks, now.blobs)  # what came last hides nothing
                 break
             rest = self.fit.without(self.fit.base, now.blobs)
@@ -101,7 +105,7 @@ class Search:
             now = self._merged(self.fit.refit(now.blobs, _LAST))
         blobs = now.blobs
         decoys = self._decoys(self.fit.imaging.difference(blobs))
-        return Outcome(blobs=blobs, z=now.z, rest=peaks[:, 0], decoys=decoys, spread=spread)
+        return Outcome(blobs=blobs, z=now.z, rest=peaks[:, :2], decoys=decoys, spread=spread)
 
     def look(self) -> Outcome:
         """Search once and take each extremum for a blob."""
@@ -109,14 +113,16 @@ class Search:
         sizes, heights = self.bank.measure(peaks)
         blobs = Blobs(places=peaks[:, 2:].copy(), sizes=sizes, heights=heights)
         decoys = self._decoys(None)
-        return Outcome(blobs=blobs, z=peaks[:, 0], rest=np.empty(0), decoys=decoys, spread=spread)
+        return Outcome(
+            blobs=blobs, z=peaks[:, 0], rest=np.empty((0, 2)), decoys=decoys, spread=spread
+        )
 
     def _decoys(self, leak: Float32 | None) -> Float64 | None:
         """Return the extrema of the halves' difference without ``leak``, what the blobs themselves left in it."""
         if self.difference is None:
             return None
         noise = self.difference if leak is None else self.difference - leak
-        return np.abs(self.extrema(self.fit.filtered(noise))[0][:, 0])
+        return self.extrema(self.fit.filtered(noise))[0][:, :2]
 
     def _apart(self, peaks: Float64, blobs: Blobs) -> Float64:
         """Return the peaks that are not the misfit of a fitted blob."""
@@ -129,7 +135,7 @@ class Search:
 
     def _chosen(self, peaks: Float64) -> Float64:
         """Return the peaks to be fitted next: high, and no side lobes of others."""
-        high = peaks[np.abs(peaks[:, 0]) > self.level]
+        high = peaks[self.stand_out(peaks[:, 0], peaks[:, 1])]
         size, kept = np.exp(high[:, 1]), np.zeros(len(high), bool)
         for i, peak in enumerate(high):
             gap = np.linalg.norm(high[kept, 2:] - peak[2:], axis=1)
@@ -139,12 +145,12 @@ class Search:
         return np.asarray(high[kept])
 
     def _merged(self, found: Step) -> Step:
-        """Drop fits that fell into noise, left the volume, or came onto a stronger one."""
+        """Drop fits that fell into noise, left the volume, or came onto a rarer one."""
         blobs, z = found.blobs, found.z
         low, high = self.margin - 1, np.array(self.bank.spectra.shape) - self.margin
         inside = np.all((blobs.places >= low) & (blobs.places <= high), axis=1)
         keep: list[int] = []
-        for i in np.argsort(-np.abs(z), kind="stable"):
+        for i in np.argsort(self.rarity.of(z, np.log(blobs.sizes)), kind="stable"):
             if abs(z[i]) < FLOOR or not inside[i]:
                 continue
             gap = np.linalg.norm(blobs.places[keep] - blobs.places[i], axis=1)

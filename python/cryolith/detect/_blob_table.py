@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ._blob_fit import Errors
 from ._blob_search import Outcome, Search
-from ._calls import benjamini_hochberg, decoy_rate
+from ._calls import benjamini_hochberg
 from ._filter_bank import FLOOR
 from ._injection import FITTED, Calibration
 from ._inputs import Float64, Table, unit_of
@@ -63,15 +63,15 @@ class Detectability:
     sizes : (n,) float64 [px]
     unit_significance : (n,) float64
         Significance of a blob of each size and peak value 1 where noise is as strong as on average.
-    level : float
-        Significance from which on blobs are in the table.
+    level : (n,) float64
+        Significance from which on blobs of each size are in the table.
     noise : (m,) float64
         Strength of the noise over its average, at m places that stand for equal parts of the volume.
     """
 
     sizes: Float64
     unit_significance: Float64
-    level: float
+    level: Float64
     noise: Float64
 
     def recall(self, contrast: npt.ArrayLike) -> Float64:
@@ -91,7 +91,7 @@ class Detectability:
     def contrast_for(self, recall: float = 0.5) -> Float64:
         """Return (n_sizes,) the peak values found with chance ``recall``, in noise of middle strength."""
         wanted = self.level + NormalDist().inv_cdf(recall)
-        out: Float64 = math.sqrt(max(wanted**2 - FITTED, 0.0)) / self.unit_significance
+        out: Float64 = np.sqrt(np.maximum(wanted**2 - FITTED, 0.0)) / self.unit_significance
         out *= np.median(self.noise)
         return out
 
@@ -100,13 +100,14 @@ def null_check(search: Search, outcome: Outcome) -> NullCheck:
     """Count extrema of noise, or of what is left, against their expectation."""
     levels = _LEVELS
     if outcome.decoys is None:
-        levels = np.linspace(FLOOR, search.level, 5)[:-1]
-        beyond = search.bank.expected_maxima(np.array([search.level]), search.voxels)
-        heights = np.abs(outcome.rest)
-        heights = heights[heights < search.level]
+        levels = np.linspace(FLOOR, search.rarity.levels(search.fitted).max(), 5)[:-1]
+        by_size = np.exp(search.bank.log_expected_by_size(levels, search.voxels))
+        expected = np.maximum(by_size - np.exp(search.fitted), 0).sum(axis=1)
+        counted = outcome.rest[~search.stand_out(*outcome.rest.T)]
     else:
-        beyond, heights = np.zeros(1), outcome.decoys
-    expected = search.bank.expected_maxima(levels, search.voxels) - beyond
+        expected = search.bank.expected_maxima(levels, search.voxels)
+        counted = outcome.decoys
+    heights = np.abs(counted[:, 0])
     observed = np.array([np.count_nonzero(heights > u) for u in levels], dtype=np.int64)
     return NullCheck(
         levels=levels,
@@ -124,17 +125,15 @@ def agree(observed: int, expected: float) -> bool:
     return expected / _AGREE - slack <= observed <= expected * _AGREE + slack
 
 
-def q_values(search: Search, outcome: Outcome, fdr: float) -> Float64:
+def q_values(search: Search, outcome: Outcome) -> Float64:
     """Return the false-discovery rate of a table that ends with each blob."""
-    height = np.abs(outcome.z)
-    at_floor = search.bank.expected_maxima(np.array([FLOOR]), search.voxels)
-    p = np.minimum(search.bank.expected_maxima(height, search.voxels) / at_floor, 1.0)
-    q = benjamini_hochberg(p, len(height) + len(outcome.rest))
-    if outcome.decoys is None or not len(height):
+    rarity = search.rarity.of(outcome.z, np.log(outcome.blobs.sizes))
+    at_floor = search.rarity.at_floor
+    p = np.minimum(search.rarity.expected(rarity) / at_floor, 1.0)
+    q = benjamini_hochberg(p, len(p) + len(outcome.rest))
+    if outcome.decoys is None:
         return q
-    if np.count_nonzero(q <= fdr) >= 2 / fdr:
-        return np.maximum(q, decoy_rate(height, outcome.decoys))
-    return np.minimum(q * max(1.0, len(outcome.decoys) / float(at_floor[0])), 1.0)
+    return np.minimum(q * max(1.0, len(outcome.decoys) / at_floor), 1.0)
 
 
 def blob_table(
@@ -148,9 +147,9 @@ def blob_table(
     pixel_size: float | None,
 ) -> Table:
     """Return the table of the blobs that stay at ``fdr``; by family-wise p-values where the null check failed."""
-    expected = search.bank.expected_maxima(np.abs(outcome.z), search.voxels)
-    p = -np.expm1(-expected)
-    q = q_values(search, outcome, fdr)
+    rarity = search.rarity.of(outcome.z, np.log(outcome.blobs.sizes))
+    p = -np.expm1(-search.rarity.expected(rarity))
+    q = q_values(search, outcome)
     kept = np.flatnonzero((q if null.passed else p) <= fdr)
     kept = kept[np.argsort(-np.abs(outcome.z[kept]), kind="stable")]
     unit, pixel = unit_of(pixel_size)
@@ -193,12 +192,15 @@ def detectability(
     """Return the map for the level at which q-values pass ``fdr`` in this volume, or p-values where there are none."""
     bank, expected = search.bank, fdr
     if null.passed:
-        at_floor = float(bank.expected_maxima(np.array([FLOOR]), search.voxels)[0])
         tests = len(outcome.blobs) + len(outcome.rest) + 1  # the blob asked about is one more
-        expected = fdr * at_floor * (len(table["significance"]) + 1) / tests
+        expected = fdr * search.rarity.at_floor * (len(table["significance"]) + 1) / tests
     return Detectability(
         sizes=bank.fine,
         unit_significance=bank.response(bank.sizes, bank.fine).max(axis=0),
-        level=search.level_of(expected),
+        level=np.interp(
+            np.log(bank.fine),
+            bank.log_sizes,
+            search.rarity.levels(search.rarity.for_expected(expected)),
+        ),
         noise=np.ones(1) if levels is None else levels.inside(search.margin, _PLACES),
     )

@@ -6,13 +6,11 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import numpy.typing as npt
 
 from ._inputs import Float64
 
 __all__ = [
     "PARTS",
-    "block_counts",
     "block_ranges",
     "residual_of_blocks",
     "share_of_blocks",
@@ -29,23 +27,6 @@ def block_ranges(n: int) -> list[tuple[int, int]]:
     each, more = divmod(n, parts)
     bounds = [each * i + min(i, more) for i in range(parts + 1)]
     return list(itertools.pairwise(bounds))
-
-
-def block_counts(bins: npt.NDArray[np.integer], count: int) -> Float64:
-    """Count the voxels of each bin (0 to count - 1; others are left out) in PARTS^3 parts of a volume.
-
-    Returns
-    -------
-    (z parts, y parts, x parts, count) float64
-        Axes shorter than PARTS are not parted.
-    """
-    cuts = [block_ranges(n) for n in bins.shape]
-    out = np.empty((*(len(cut) for cut in cuts), count))
-    for place in np.ndindex(out.shape[:3]):
-        ranges = [cut[i] for cut, i in zip(cuts, place, strict=True)]
-        part = bins[tuple(slice(*r) for r in ranges)].ravel()
-        out[place] = np.bincount(part[(part >= 0) & (part < count)], minlength=count)
-    return out
 
 
 def share_of_blocks(parts: Float64, whole: Float64) -> tuple[Float64, Float64]:

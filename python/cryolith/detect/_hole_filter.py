@@ -9,19 +9,20 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ._curvature import tangents
 from ._edges import SHARPEST
 from ._gaussian_blobs import add_blobs, centred_blob
 from ._inputs import Float32, Float64
-from ._layer_model import Response, spline_coefficients, spline_values
+from ._layer_model import Response, bilinear, spline_coefficients, spline_values
 from ._spectrum import Spectra, floored
 from ._surface_distance import need
 
-__all__ = ["HoleFilter", "make_hole_filter"]
+__all__ = ["HoleFilter", "make_hole_filter", "transfer_of"]
 
 _BLOB = 0.7  # px, the Gaussian that the imaging is probed with
 _KINDS = 40  # places whose norms stand for those of all with normals like theirs
 _BACKGROUND = 0.5  # slow background is one more noise, as for blobs: for waves of 4 pi times the largest radius
-_BOX = 48  # voxels of the autocovariance that are kept
+_CELL = 0.35  # px of the tables of products in a disc's plane
 
 
 class HoleFilter(NamedTuple):
@@ -30,8 +31,8 @@ class HoleFilter(NamedTuple):
     Attributes
     ----------
     spectra : Spectra
-    weight : (nz, ny, nx // 2 + 1) float32
-        R / P: what a volume's spectrum is multiplied by, R the imaging and P the noise.
+    shown, weight : (nz, ny, nx // 2 + 1) float32
+        R and R / P: what a volume's spectrum is multiplied by, R the imaging and P the noise.
     radii : (n_radii,) float64 [px]
     depths : (n_depths,) float64 [px]
         Samples across the layer, along the normal from each vertex.
@@ -44,6 +45,7 @@ class HoleFilter(NamedTuple):
     """
 
     spectra: Spectra
+    shown: Float32
     weight: Float32
     radii: Float64
     depths: Float64
@@ -53,6 +55,14 @@ class HoleFilter(NamedTuple):
     normals: Float64
     areas: Float64
     seen: Float64
+
+    def weighted(self, rest: Float32) -> Float32:
+        """Return the volume whose products with patterns are the patterns' own with ``rest``, over the noise."""
+        return self.spectra.inverse(self.spectra.forward(rest) * self.weight)
+
+    def autocorrelation(self) -> Float32:
+        """Return the product of two voxels of a pattern by their lag, which repeats."""
+        return self.spectra.inverse((self.weight * self.shown).astype(np.complex64))
 
     def score(self, rest: Float32) -> Float64:
         """Return (n, n_radii): minus the product of what is left of a volume with each hole's template."""
@@ -82,7 +92,7 @@ def make_hole_filter(
     radii: Float64,
 ) -> HoleFilter:
     """Make the filter for holes in a layer of ``thickness`` [px] about ``points``."""
-    shown = _transfer(spectra, response)
+    shown = transfer_of(spectra, response)
     corner = (_BACKGROUND / float(radii[-1])) ** 2
     square = spectra.squared_frequency()
     square[0, 0, 0] = np.inf
@@ -95,7 +105,9 @@ def make_hole_filter(
     seen = seen_along(spectra, shown, normals)
     near = _within(points, normals, radii)
     norm = _norms(spectra, weight * shown, points, normals, areas, depths, near)
-    return HoleFilter(spectra, weight, radii, depths, near, norm, points, normals, areas, seen)
+    return HoleFilter(
+        spectra, shown, weight, radii, depths, near, norm, points, normals, areas, seen
+    )
 
 
 def seen_along(spectra: Spectra, shown: Float32, normals: Float64) -> Float64:
@@ -112,9 +124,9 @@ def seen_along(spectra: Spectra, shown: Float32, normals: Float64) -> Float64:
     return np.clip(total / len(lengths), 0, 1)
 
 
-def _transfer(spectra: Spectra, response: Response) -> Float32:
+def transfer_of(spectra: Spectra, response: Response) -> Float32:
     """Return how much of each wave the volume shows: of a narrow blob in its middle."""
-    if response.geometry is None:
+    if not response.projected:
         return np.ones(spectra.terms, np.float32)
     blob = np.zeros(spectra.shape, np.float32)
     add_blobs(centred_blob(spectra.shape, _BLOB), blob, spectra)
@@ -164,15 +176,12 @@ def _norms(
     chosen = whole[np.unique(np.linspace(0, len(whole) - 1, _KINDS).astype(np.int64))]
     kind = need("scipy.spatial").cKDTree(normals[chosen]).query(normals)[1]
     across = (np.subtract.outer(depths, depths)).ravel()
-    lags, counts = np.unique(np.round(across, 6), return_counts=True)
+    lags, counts = np.unique(np.round(across, 6).astype(np.float64), return_counts=True)
     starts = np.searchsorted(row, np.arange(len(points) + 1))
     out = np.empty((len(chosen), len(near)))
     for i, vertex in enumerate(chosen):
         disc = column[starts[vertex] : starts[vertex + 1]]
-        gap = points[disc][:, None] - points[disc][None]
-        kernel = np.zeros(gap.shape[:2])
-        for lag, times in zip(lags, counts, strict=True):
-            kernel += times * spline_values(table, gap + lag * normals[vertex])
+        kernel = _kernel_over(table, points[disc], normals[vertex], lags, counts)
         kernel *= _step(depths) ** 2
         for k, (r, c, s) in enumerate(near):
             weight = np.zeros(len(points))
@@ -182,6 +191,28 @@ def _norms(
             out[i, k] = w @ kernel @ w
     norm: Float64 = np.maximum(out, 1e-30)[kind]
     return norm
+
+
+def _kernel_over(
+    table: Float32,
+    disc: Float64,
+    normal: Float64,
+    lags: Float64,
+    counts: npt.NDArray[np.int64],
+) -> Float64:
+    """Return (n, n) products of columns across the layer at the points of a disc, from a table in its plane.
+
+    A point's place along the normal is left out: 0.9 px at the rim of a disc of 8 px on a ball of 37.
+    """
+    first, second = (a[0] for a in tangents(normal[None]))
+    n = math.ceil(max(np.ptp(disc @ first), np.ptp(disc @ second)) / _CELL) + 1
+    grid = (np.arange(2 * n + 1) - n) * _CELL
+    plane = grid[:, None, None] * first + grid[None, :, None] * second
+    cells = np.zeros(plane.shape[:2])
+    for lag, times in zip(lags, counts, strict=True):
+        cells += times * spline_values(table, plane + lag * normal)
+    u, v = (np.subtract.outer(disc @ a, disc @ a) / _CELL + n for a in (first, second))
+    return bilinear(cells.astype(np.float32), u, v)
 
 
 def _delta(spectra: Spectra) -> Float32:

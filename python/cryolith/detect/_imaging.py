@@ -41,6 +41,10 @@ class Imaging(Protocol):
         """Return what the two halves do not share of ``blobs`` (None: nothing)."""
         ...
 
+    def rows_apart(self) -> bool:
+        """Return whether what is seen of a blob stays in the blob's own rows (y)."""
+        ...
+
     def held(self) -> Float32 | None:
         """Return the share of each Fourier term that the data hold, where it is known beforehand."""
         ...
@@ -66,6 +70,10 @@ class Plain:
     def difference(self, blobs: Blobs) -> Float32 | None:
         """Return None: halves of a plain volume show the same."""
         return None
+
+    def rows_apart(self) -> bool:
+        """Return whether there is no transfer function."""
+        return self.transfer is None
 
     def held(self) -> Float32 | None:
         """Return the transfer function."""
@@ -125,6 +133,10 @@ class Projected:
         pixels = (len(self.geometry), *self.image_shape)
         white = np.random.default_rng(seed).standard_normal(pixels, dtype=np.float32)
         return self.reconstruct(white, shape).both
+
+    def rows_apart(self) -> bool:
+        """Return whether the rays are across y."""
+        return not self.geometry.crosses_y
 
     def held(self) -> Float32 | None:
         """Return None: the response itself says it."""

@@ -108,7 +108,7 @@ def _measured(search: Search, rest: Complex64, truth: Blobs) -> Float64:
             sigma.heights / np.abs(found.heights),
         ]
     )
-    return rows[np.abs(now.z) > search.level]
+    return rows[search.stand_out(now.z, np.log(found.sizes))]
 
 
 def _placed(search: Search, outcome: Outcome, count: int, rng: np.random.Generator) -> Blobs:

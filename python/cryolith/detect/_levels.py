@@ -10,7 +10,7 @@ from ._gaussian_blobs import Blobs
 from ._imaging import Imaging, Shown
 from ._inputs import Float32, Float64
 from ._smooth import convolve, gaussian_kernel
-from ._spectrum import Spectra
+from ._spectrum import Spectra, fading
 
 __all__ = ["Levelled", "Levels", "measured_levels"]
 
@@ -34,7 +34,7 @@ class Levels:
     def __init__(self, inner: Float64, margin: int) -> None:
         level = np.pad(inner / np.sqrt((inner**2).mean()), margin, mode="edge")
         self.section = level.astype(np.float32)
-        z, x = (_fading(n, margin / 2) for n in level.shape)
+        z, x = (fading(n, margin / 2) for n in level.shape)
         gain = np.multiply.outer(z, x) / level
         self.gain = np.ascontiguousarray(gain[:, None], dtype=np.float32)
 
@@ -77,13 +77,6 @@ def measured_levels(bank: FilterBank, noise: Float32, margin: int) -> Levels | N
     return Levels(1 + (both / middle - 1) * share, margin)
 
 
-def _fading(n: int, reach: float) -> Float64:
-    """Return 1, and within ``reach`` of either end the rise of a squared sine."""
-    depth = np.minimum(np.arange(n), np.arange(n)[::-1]) + 0.5
-    out: Float64 = np.sin(np.pi / 2 * np.minimum(depth / reach, 1)) ** 2
-    return out
-
-
 def _smoothed(section: Float64) -> Float64:
     out = section.astype(np.float32)
     for axis, n in enumerate(section.shape):
@@ -124,6 +117,10 @@ class Levelled:
         """Return the inner one, evened out."""
         found = self.inner.difference(self._scaled(blobs))
         return None if found is None else found * self.levels.gain
+
+    def rows_apart(self) -> bool:
+        """Return that of the inner imaging."""
+        return self.inner.rows_apart()
 
     def held(self) -> Float32 | None:
         """Return None: what the data hold is in what is drawn."""

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from .. import _core
 from ..errors import InputError
-from ._crofton import FACES, area_weights
+from ._crofton import FACES, area_errors, area_weights
 from ._inputs import Float64, Table
 
-__all__ = ["Pixel", "Sums", "as_pixel", "contact_table", "region_table"]
+__all__ = ["Pixel", "Sums", "as_pixel", "contact_table", "pointing", "region_table"]
 
 Int64 = npt.NDArray[np.int64]
 _PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))  # of the squares: zz yy xx zy zx yx
@@ -156,13 +156,13 @@ def _axes(moments: Int64, extent: Int64, pixel: Pixel) -> Table:
     for k in range(3):
         table[f"axis{k + 1}_{pixel.unit}"] = full[:, k].copy()
     for k in range(3):
-        vector = _pointing(vectors[:, :, 2 - k])
+        vector = pointing(vectors[:, :, 2 - k])
         for i, name in enumerate("zyx"):
             table[f"axis{k + 1}_{name}"] = vector[:, i].copy()
     return table
 
 
-def _pointing(vectors: Float64) -> Float64:
+def pointing(vectors: Float64) -> Float64:
     """Turn unit vectors so that their largest component is positive."""
     largest = np.abs(vectors).argmax(axis=1)
     sign = np.sign(np.take_along_axis(vectors, largest[:, None], axis=1))
@@ -190,10 +190,12 @@ def _intensities(names: Int64, voxels: Int64, sums: Float64) -> Table:
 def contact_table(found: tuple[Any, ...], names: npt.NDArray[Any], pixel: Pixel) -> Table:
     """Return the columns of :func:`cryolith.detect.contacts` from what the core found: pairs and counts."""
     pairs, counts = found
+    # A line that crosses the surface of a region ends in it once and begins once: here both are counted.
+    lines = counts / 2
     return {
         "label": names[pairs[:, 0] - 1],
         "other": names[pairs[:, 1] - 1],
         "faces": counts[:, FACES].sum(axis=1),
-        # A line that crosses the surface of a region ends in it once and begins once: here both are counted.
-        f"contact_{pixel.unit}2": counts @ area_weights(pixel.size) / 2,
+        f"contact_{pixel.unit}2": lines @ area_weights(pixel.size),
+        f"sigma_contact_{pixel.unit}2": area_errors(lines, pixel.size),
     }

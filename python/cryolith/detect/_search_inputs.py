@@ -93,6 +93,7 @@ def noise_of(
     smallest: float,
     seed: int,
     notes: list[str],
+    fade: float = 0,
 ) -> tuple[Float32, Float32 | None]:
     """Return the noise's power spectrum, and a volume of noise alone if there is one."""
     if noise is not None:
@@ -100,7 +101,7 @@ def noise_of(
         return as_noise(spectra, noise), difference
     if difference is not None:
         notes.append("noise: from the difference of the halves")
-        return measured_noise(spectra, difference), difference
+        return measured_noise(spectra, difference, fade), difference
     if isinstance(imaging, Projected):
         planned = imaging.planned_noise(spectra.shape, seed)
         factor = noise_scale(spectra, searched, planned, smallest)
@@ -108,7 +109,7 @@ def noise_of(
             "noise: planned, white images through the geometry, scaled to the finest terms"
         )
         planned *= np.float32(math.sqrt(factor))
-        return measured_noise(spectra, planned), planned
+        return measured_noise(spectra, planned, fade), planned
     power, note = fitted_noise(spectra, spectra.forward(searched), smallest, imaging.held())
     notes.append(note)
     return power, None

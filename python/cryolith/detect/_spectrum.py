@@ -20,6 +20,7 @@ __all__ = [
     "Spectra",
     "as_noise",
     "bin_centres",
+    "fading",
     "fitted_noise",
     "floored",
     "measured_noise",
@@ -123,12 +124,24 @@ class Fit(NamedTuple):
     note: str
 
 
-def measured_noise(spectra: Spectra, noise: Float32) -> Float32:
+def fading(n: int, reach: float) -> Float64:
+    """Return 1, and within ``reach`` of either end the rise of a squared sine."""
+    depth = np.minimum(np.arange(n), np.arange(n)[::-1]) + 0.5
+    out: Float64 = np.sin(np.pi / 2 * np.minimum(depth / reach, 1)) ** 2
+    return out
+
+
+def measured_noise(spectra: Spectra, noise: Float32, fade: float = 0) -> Float32:
     """Return the power spectrum (variance per voxel) of one volume of noise, as P(kz, kx) q(ky).
 
     A single term has a relative error of 1; the mean over ky and over 3 x 3 neighbours has 3 % for 128 voxels. The form
-    is that of a single tilt axis along y.
+    is that of a single tilt axis along y. Within ``fade`` voxels of the faces along z and x the noise is faded out: it
+    does not go on from one face to the other, and that jump is power at low frequencies and in the wedge.
     """
+    if fade:
+        z, x = (fading(n, fade) for n in (noise.shape[0], noise.shape[2]))
+        window = np.multiply.outer(z, x)[:, None]
+        noise = noise * (window / np.sqrt((window**2).mean())).astype(np.float32)
     power = squared(spectra.forward(noise)) / np.float32(spectra.voxels)
     section = power.mean(axis=1, dtype=np.float64)
     nx = spectra.shape[2]

@@ -14,22 +14,16 @@ from ..metrics import NoisePower
 from ._inputs import Float32, Float64, Table
 from ._phases import Labels, Measured
 from ._spectrum import Spectra, as_noise, measured_noise
+from ._student import student
 
 __all__ = ["Moves", "noise_volumes", "slopes_by", "spread_of", "widened"]
-
-# 0.975 quantiles of Student's t over 1.96, by degrees of freedom: 1.96 of the widened sigmas then hold 95 %.
-_STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
 def widened(draws: Float64) -> Float64:
     """Return by how much a standard deviation from so many draws has to be widened; NaN from fewer than 2."""
     out = np.full(draws.shape, np.nan)
-    for n in np.unique(draws[draws >= 2]).astype(int):
-        dof = n - 1
-        # Above 10 the quantile is its expansion in 1 / dof (Abramowitz & Stegun, 26.7.5), right to 1e-4.
-        x = 1.959964
-        series = x + (x**3 + x) / (4 * dof) + (5 * x**5 + 16 * x**3 + 3 * x) / (96 * dof**2)
-        out[draws == n] = (_STUDENT[dof - 1] if dof <= len(_STUDENT) else series) / x
+    enough = draws >= 2
+    out[enough] = student(draws[enough] - 1)
     return out
 
 

@@ -146,15 +146,16 @@ def blobs(
     P the power of the noise, and the last factor takes slow background for noise too. Extrema over place and size are
     fitted together, what the reconstruction shows of them is subtracted, and the rest is searched again.
 
-    Noise alone makes E(z) extrema beyond z (expected Euler characteristic over place and log size). q-values are those
-    of Benjamini & Hochberg on E(z) / E(3.7), and with halves also (1 + decoys) / found where 2 / fdr blobs or more were
-    found, the larger of both; with fewer, the former times decoys over expected. If decoys and expectation differ by
-    more than a factor of 2, no q-values are given.
+    Noise alone makes E(z) extrema beyond z about each size (expected Euler characteristic over place and log size), and
+    an extremum is as rare as E(z) of its size is small: what noise makes of small blobs costs large ones nothing.
+    q-values are those of Benjamini & Hochberg on the expected number of extrema as rare, over that beyond 3.7, and with
+    decoys times decoys over expected, where that is more than 1. If decoys and expectation differ by more than a factor
+    of 2, no q-values are given.
 
     References
     ----------
-    North & Moore (matched filter): Proc. IEEE 51 (1963) 1016; Siegmund & Worsley, Ann. Stat. 23 (1995) 608; Barber &
-    Candes, Ann. Stat. 43 (2015) 2055; errors: design/021-blobs.md.
+    North & Moore (matched filter): Proc. IEEE 51 (1963) 1016; Siegmund & Worsley, Ann. Stat. 23 (1995) 608;
+    Genovese, Roeder & Wasserman (weights by size), Biometrika 93 (2006) 509; errors: design/021-blobs.md.
     """
     scales = _checked(sizes, fdr, method, injections)
     searched, difference, pixel_size = searched_volumes(volume, halves, pixel_size)
@@ -165,7 +166,7 @@ def blobs(
     edge = _margin(margin, scales, searched.shape)
     reference = blob_reference(spectra, imaging, scales, method)
     power, decoys = noise_of(
-        spectra, imaging, searched, difference, noise, float(scales[0]), seed, notes
+        spectra, imaging, searched, difference, noise, float(scales[0]), seed, notes, edge
     )
     bank = make_bank(spectra, reference, scales, power, method)
     levels = None
@@ -178,6 +179,7 @@ def blobs(
         searched, decoys = searched * levels.gain, decoys * levels.gain
         imaging = Levelled(imaging, levels, spectra)
         bank = make_bank(spectra, reference, scales, measured_noise(spectra, decoys), method)
+    if decoys is not None and noise is None:
         bank.settle(decoys, edge)
     search = Search(bank, imaging, searched, decoys, edge)
     outcome = search.run() if method == "matched" else search.look()

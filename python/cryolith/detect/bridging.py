@@ -12,8 +12,8 @@ from ..errors import InputError
 from ._curvature import tangents
 from ._edge_refinement import mean_over
 from ._inputs import Float64
-from ._mesh import areas_and_normals
-from ._surface_distance import need
+from ._mesh import areas_and_normals, relaxed
+from ._surface_distance import need, signed_distance
 from .surfaces import Surface
 
 __all__ = ["bridged"]
@@ -21,8 +21,10 @@ __all__ = ["bridged"]
 _PASSES = 3
 _REWEIGHTED = 6
 _CUT = 4.0  # robust standard deviations from where on a neighbour does not count (Tukey's biweight)
-_MOST = 120  # neighbours that are looked at
+_MOST = 80  # neighbours that are looked at
 _LEAST_SPREAD = 0.25  # px
+_REACH = 3.0  # px that the distance is known on either side
+_FARTHEST = 2.0  # px from the points that a surface is made of
 
 
 def bridged(surface: Surface, radius_px: float = 12.0) -> Surface:
@@ -38,12 +40,17 @@ def bridged(surface: Surface, radius_px: float = 12.0) -> Surface:
     Returns
     -------
     Surface
-        The same faces, each vertex moved along the mean normal of its neighbourhood; no fields.
+        Meshed anew, one vertex a voxel or so, without fields: a dip's walls, laid flat, would be folded faces.
 
     Raises
     ------
     InputError
         A radius of less than 3 px.
+
+    Notes
+    -----
+    Each vertex moves along the mean normal of its neighbourhood onto the quadric. Marching cubes then mesh the signed
+    distance from the tangent planes there; faces farther than 2 px from all of them belong to no surface.
 
     References
     ----------
@@ -59,8 +66,24 @@ def bridged(surface: Surface, radius_px: float = 12.0) -> Surface:
         length = np.linalg.norm(mean, axis=1)
         mean /= np.where(length > 0, length, 1)[:, None]
         points = points + _robust_heights(points, mean, near)[:, None] * mean
+    points, faces = _meshed(points, mean, surface.shape)
     placed = (points - (np.array(surface.shape) - 1) / 2) * surface.pixel
-    return replace(surface, vertices=placed, fields={})
+    return replace(surface, vertices=placed, faces=faces, fields={})
+
+
+def _meshed(
+    points: Float64, normals: Float64, shape: tuple[int, int, int]
+) -> tuple[Float64, npt.NDArray[np.int64]]:
+    """Return vertices and faces of the surface that has these points and normals."""
+    level = signed_distance(shape, points, normals, _REACH, 1)
+    measure = need("skimage.measure")
+    vertices, faces, _, _ = measure.marching_cubes(-level, 0.0, gradient_direction="descent")
+    faces = faces.astype(np.int64)
+    vertices = relaxed(vertices.astype(np.float64), faces)
+    away, _ = need("scipy.spatial").cKDTree(points).query(vertices)
+    near = (away <= _FARTHEST)[faces].all(axis=1)
+    used, faces = np.unique(faces[near], return_inverse=True)
+    return vertices[used], faces.reshape(-1, 3).astype(np.int64)
 
 
 def _around(points: Float64, normals: Float64, radius: float) -> npt.NDArray[np.int64]:
@@ -87,9 +110,8 @@ def _robust_heights(points: Float64, normals: Float64, near: npt.NDArray[np.int6
     for _ in range(_REWEIGHTED):
         spread = np.maximum(1.4826 * np.median(np.abs(rest), axis=1), _LEAST_SPREAD)[:, None]
         weight = np.maximum(1 - (rest / (_CUT * spread)) ** 2, 0) ** 2 + 1e-6
-        normal = np.einsum("nki,nk,nkj->nij", design, weight, design)
-        right = np.einsum("nki,nk,nk->ni", design, weight, h)
-        fitted = np.linalg.solve(normal, right[:, :, None])[:, :, 0]
-        rest = h - np.einsum("nki,ni->nk", design, fitted)
-    out: Float64 = fitted[:, 0]
+        weighted = (design * weight[:, :, None]).transpose(0, 2, 1)
+        fitted = np.linalg.solve(weighted @ design, weighted @ h[:, :, None])
+        rest = h - (design @ fitted)[:, :, 0]
+    out: Float64 = fitted[:, 0, 0]
     return out

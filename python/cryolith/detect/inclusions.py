@@ -12,7 +12,7 @@ import numpy.typing as npt
 from .. import _core
 from ..datamodel import Volume
 from ..errors import InputError
-from ._inputs import Float32, Mask, Table, as_mask, as_volume
+from ._inputs import Float32, Float64, Mask, Table, as_mask, as_volume
 from ._noise import SMOOTHING, false_peaks, noise_level, smallest_size
 from ._smooth import erode, smooth
 from ._support import SEPARABLE, find_support
@@ -23,11 +23,15 @@ __all__ = ["Found", "find_particles", "find_voids", "particles", "voids"]
 
 
 class Found(NamedTuple):
-    """A table of objects, their labels (object i has label i + 1) and the threshold that made them."""
+    """A table of objects, their labels (object i has label i + 1) and the threshold that made them.
+
+    ``cut``: where each was cut, as a share of its greatest smoothed value above the surroundings.
+    """
 
     table: Table
     labels: npt.NDArray[np.int32]
     threshold: float
+    cut: Float64
 
 
 def particles(
@@ -165,8 +169,10 @@ def find_particles(
         return _nothing(data, cut, pixel_size)
     labels, _ = label(bright, dtype=np.int32, threads=threads, cancel=cancel)
     noise = _Noise(smoothed, ~bright, alpha, min_size)
-    height = smoothed - np.float32(np.median(smoothed[~bright]))
-    return _select(data, labels, height, noise, cut, pixel_size, threads, cancel)
+    around = float(np.median(smoothed[~bright]))
+    level = np.full(int(labels.max()) + 1, cut - around)
+    height = smoothed - np.float32(around)
+    return _select(data, labels, height, level, noise, cut, pixel_size, threads, cancel)
 
 
 def _particle_threshold(data: Float32, smoothed: Float32, threads: int) -> float:
@@ -205,13 +211,14 @@ def find_voids(
     if threshold is None:
         depth = _basins(smoothed, inside, cancel)
         least = min_contrast * abs(level)
-        candidates = _halves(depth, least, threads, cancel)
+        candidates, cuts = _halves(depth, least, threads, cancel)
         threshold = least
     else:
         depth = np.where(inside, np.float32(found.background + level) - smoothed, np.float32(0))
         candidates = _enclosed((smoothed < threshold) & inside, support is None, threads, cancel)
+        cuts = np.full(int(candidates.max()) + 1, found.background + level - threshold)
     noise = _Noise(smoothed, inside & (candidates == 0), alpha, min_size)
-    return _select(data, candidates, depth, noise, threshold, pixel_size, threads, cancel)
+    return _select(data, candidates, depth, cuts, noise, threshold, pixel_size, threads, cancel)
 
 
 def _without_holes(mask: Mask, threads: int) -> Mask:
@@ -250,8 +257,8 @@ def _basins(smoothed: Float32, inside: Mask, cancel: _core.CancelToken | None) -
 
 def _halves(
     depth: Float32, least: float, threads: int, cancel: _core.CancelToken | None
-) -> npt.NDArray[np.int32]:
-    """Label the basins of at least ``least``, each down from half of the depth of its floor.
+) -> tuple[npt.NDArray[np.int32], Float64]:
+    """Label the basins of at least ``least``, each down from half of the depth of its floor; return that by label.
 
     The floor is the mean over the deepest quarter of the range: the deepest voxel alone is the noise's choice.
     """
@@ -260,16 +267,19 @@ def _halves(
     )
     basins = found.labels(dtype=np.int32, threads=threads, cancel=cancel)
     if found.count == 0:
-        return basins
+        return basins, np.zeros(1)
     deepest = np.full(found.count + 1, np.inf, np.float32)
     deepest[1:] = np.where(table["intensity_max"] >= least, table["intensity_max"], np.inf)
     floor = np.where(depth > np.float32(0.75) * deepest[basins], basins, np.int32(0))
     if not floor.any():
-        return floor
+        return floor, np.zeros(1)
     floors = regions(floor, depth, measure=(), threads=threads, cancel=cancel)
     half = np.full(found.count + 1, np.inf, np.float32)
     half[floors["label"]] = floors["intensity_mean"] / 2
-    return label(depth > half[basins], dtype=np.int32, threads=threads, cancel=cancel)[0]
+    labels, count = label(depth > half[basins], dtype=np.int32, threads=threads, cancel=cancel)
+    cuts = np.zeros(count + 1)
+    cuts[labels.ravel()] = half[basins.ravel()]
+    return labels, cuts
 
 
 class _Noise(NamedTuple):
@@ -285,13 +295,14 @@ def _select(
     data: Float32,
     labels: npt.NDArray[np.int32],
     height: Float32,
+    cut: Float64,
     noise: _Noise,
     threshold: float,
     pixel_size: float | None,
     threads: int,
     cancel: _core.CancelToken | None,
 ) -> Found:
-    """Measure the objects that are large and high enough, numbered from 1 again."""
+    """Measure the objects that are large and high enough, numbered from 1 again; ``cut``: of ``height``, by label."""
     peaks = regions(labels, height, measure=(), threads=threads, cancel=cancel)
     sigma = noise_level(noise.smoothed, noise.where) if noise.where.any() else 0.0
     sigma = max(sigma, 1e-6 * float(np.ptp(noise.smoothed)))
@@ -310,7 +321,8 @@ def _select(
     table["contrast"] = peaks["intensity_max"][keep]
     table["significance"] = significance[keep]
     table["p_value"] = p_value[keep]
-    return Found(table, final, threshold)
+    share = cut[peaks["label"][keep]] / peaks["intensity_max"][keep]
+    return Found(table, final, threshold, share)
 
 
 def _widen(table: Table, unit: str, pixel: float) -> None:
@@ -328,7 +340,7 @@ def _nothing(data: Float32, threshold: float, pixel_size: float | None) -> Found
     table = regions(empty, data, pixel_size=pixel_size)
     for name in ("contrast", "significance", "p_value"):
         table[name] = np.zeros(0)
-    return Found(table, empty, threshold)
+    return Found(table, empty, threshold, np.zeros(0))
 
 
 def _check(value: float, name: str) -> None:

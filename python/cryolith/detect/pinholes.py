@@ -16,14 +16,13 @@ from ..datamodel import Volume
 from ..errors import InputError
 from ..metrics import NoisePower
 from ..projection import Geometry
-from ._edges import normal_cdf
 from ._hole_filter import HoleFilter, make_hole_filter
-from ._inputs import Float32, Float64, Table, unit_of
+from ._hole_fit import Hole, HoledLayer, fitted_holes
+from ._inputs import Float64, Table, unit_of
 from ._known import Known, as_known, place_columns
-from ._layer_model import body
 from ._mesh import areas_and_normals
 from ._search_inputs import HalvesLike
-from ._surface_distance import need, signed_distance
+from ._surface_distance import need
 from .surfaces import Surface
 
 __all__ = ["Pinholes", "pinholes"]
@@ -32,7 +31,8 @@ _MARGIN = 6.0  # px from the faces of the volume that are not looked at
 _LEAST_SEEN = 0.3  # of waves along the normal: as for layer_thickness
 _UNSEEN_REACH = 6.0  # px from a vertex that is not seen: the surface is where noise put it, and its normals waver
 _ROUNDS = 4
-_EDGE = 0.5  # px, the standard deviation of a hole's rim
+_RIM = 3.0  # px about a hole where no other is looked for
+_LEAST_MISSING = 0.5  # of the layer within a fitted hole
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,16 +54,6 @@ class Pinholes:
     coverage: float
     sigma_coverage: float
     detectable: Float64
-
-
-@dataclass
-class _Hole:
-    vertex: int
-    radius: float
-    sigma_radius: float
-    sigma_place: float
-    significance: float
-    p_value: float
 
 
 def pinholes(
@@ -110,6 +100,7 @@ def pinholes(
         - ``z_px``, ``y_px``, ``x_px`` (and ``z_nm``, ... from the centre): its middle, on the layer's; ``vertex``: the
           nearest one; ``sigma_place_nm``: along either direction of the surface;
         - ``radius_nm``, ``area_nm2`` with ``sigma_``: of the round hole that explains the missing layer best;
+        - ``missing``: share of the layer that is missing within it, 1 for a hole that goes all the way through;
         - ``significance``: over the noise; ``p_value``: chance that noise alone makes such a hole anywhere.
 
     Raises
@@ -120,11 +111,13 @@ def pinholes(
     Notes
     -----
     The layer without holes, as the volume would show it, is taken away from the volume. What is left is matched with
-    what it would show of the missing disc, of each radius at each vertex; the best is taken for a hole, the layer is
-    drawn with it, and the rest is searched again. Noise alone makes E(z) holes beyond z: the expected Euler
-    characteristic of a field on a surface, times the number of radii, with a roughness measured on the surface itself.
-    Holes go all the way through: a thinner place counts where half of the layer or more is missing. Nothing is looked
-    for within 6 px of vertices whose normal the wedge hides, nor of the volume's faces.
+    what it would show of the missing disc, of each radius at each vertex; the best is taken for a hole. Places and
+    radii of all holes are then fitted to the volume (Gauss-Newton), holes within which less than half of the layer
+    turns out to be missing are given up, the layer is drawn with the others, and the rest is searched again. Noise
+    alone makes E(z) holes beyond z: the expected Euler characteristic of a field on a surface, times the number of
+    radii, with a roughness measured on the surface itself. Errors are widened by how much more the evidence varies
+    over the surface than noise makes it. Nothing is looked for within 6 px of vertices whose normal the wedge hides,
+    nor of the volume's faces.
 
     References
     ----------
@@ -152,7 +145,7 @@ def pinholes(
     vertices = surface.voxels()
     areas, normals = areas_and_normals(vertices, surface.faces)
     points = vertices + offset_px * normals
-    layer = _Layer(known, points, normals, thickness_px, contrast, inside, blur_px)
+    layer = HoledLayer(known, points, normals, thickness_px, contrast, inside, blur_px)
     matched = make_hole_filter(
         known.spectra, known.response, known.power, points, normals, areas, thickness_px, radii
     )
@@ -162,51 +155,12 @@ def pinholes(
             "surface: found no vertex inside of the volume whose normal was seen, expected some"
         )
     holes, level = _search(known, layer, matched, contrast, looked, alpha)
-    table = _table(holes, points, known, areas)
+    table = _table(holes, points, known)
     covered = _coverage(table, areas, looked, known.pixel_size)
     _, pixel = unit_of(known.pixel_size)
     smallest = np.maximum(_detectable(matched, contrast, level), radii[0])
     found = np.where(looked, smallest * pixel, np.inf)
     return Pinholes(table=table, coverage=covered[0], sigma_coverage=covered[1], detectable=found)
-
-
-class _Layer:
-    """A layer that can be drawn with holes."""
-
-    def __init__(
-        self,
-        known: Known,
-        points: Float64,
-        normals: Float64,
-        thickness: float,
-        contrast: float,
-        inside: float,
-        blur: float,
-    ) -> None:
-        self.points, self.normals, self.known = points, normals, known
-        level = signed_distance(
-            known.spectra.shape, points, normals, thickness / 2 + 4, known.spectra.threads
-        )
-        below = body(level, -thickness / 2, blur)
-        self.inside: Float32 = np.float32(inside) * below
-        self.layer: Float32 = np.float32(contrast) * (body(level, thickness / 2, blur) - below)
-        self.at = np.argwhere(self.layer != 0)
-
-    def shown(self, holes: list[_Hole]) -> Float32:
-        """Return what the volume shows of the layer with holes, as a detector's pixels have it."""
-        drawn = self.layer.copy()
-        for hole in holes:
-            away = self.at - self.points[hole.vertex]
-            along = away @ self.normals[hole.vertex]
-            across = np.sqrt(np.maximum((away**2).sum(axis=1) - along**2, 0))
-            near = (across < hole.radius + 3) & (np.abs(along) < hole.radius + 12)
-            cell = tuple(self.at[near].T)
-            drawn[cell] *= normal_cdf((across[near] - hole.radius) / _EDGE).astype(np.float32)
-        spectra, gain = self.known.spectra, self.known.response.pixel_gain(self.known.spectra)
-        shown = self.known.response.show(drawn + self.inside)
-        if gain is None:
-            return shown
-        return spectra.inverse(spectra.forward(shown) * gain)
 
 
 def _looked_at(points: Float64, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
@@ -229,41 +183,53 @@ def _seen_about(points: Float64, seen: Float64) -> npt.NDArray[np.bool_]:
 
 def _search(
     known: Known,
-    layer: _Layer,
+    layer: HoledLayer,
     matched: HoleFilter,
     contrast: float,
     looked: npt.NDArray[np.bool_],
     alpha: float,
-) -> tuple[list[_Hole], float]:
+) -> tuple[list[Hole], float]:
     """Return the holes, and the significance from which they are taken."""
-    holes: list[_Hole] = []
+    holes: list[Hole] = []
+    refused: list[Hole] = []
     level = math.inf
     area = float(matched.areas[looked].sum())
     for _ in range(_ROUNDS):
         rest = known.data - layer.shown(holes)
         score = matched.score(rest) * math.copysign(1.0, contrast)
-        score, z = _against_itself(score, matched.norm, looked)
+        score, z, spread = _against_itself(score, matched.norm, looked)
         rough = _roughness(z[looked], matched.points[looked])
         level = _level_of(alpha, area, rough)
-        new = _new_holes(score, z, matched, abs(contrast), looked, holes, level, area, rough)
+        free = looked & _away_from([*holes, *refused], matched.points)
+        new = _new_holes(score, z, matched, abs(contrast), free, level, area, rough)
         if not new:
             break
-        holes += new
+        every = fitted_holes(layer, matched, holes + new, float(np.median(spread)))
+        good = [h.missing > _LEAST_MISSING and h.significance > level for h in every]
+        holes = [h for h, ok in zip(every, good, strict=True) if ok]
+        refused += [h for h, ok in zip(every, good, strict=True) if not ok]
     return sorted(holes, key=lambda h: -h.significance), level
 
 
 def _against_itself(
     score: Float64, norm: Float64, looked: npt.NDArray[np.bool_]
-) -> tuple[Float64, Float64]:
-    """Return scores and significances against how those of the surface vary, where that is more than the noise.
+) -> tuple[Float64, Float64, Float64]:
+    """Return scores, significances against how those of the surface vary, and that over the noise, 1 or more.
 
     What is not in the model, other objects' side lobes and slow changes of the thickness, varies them too.
     """
     z = score / np.sqrt(norm)
     middle = np.median(z[looked], axis=0)
-    spread = 1.4826 * np.median(np.abs(z[looked] - middle), axis=0)
-    z = (z - middle) / np.maximum(1.0, spread)
-    return score - middle * np.sqrt(norm), z
+    spread = np.maximum(1.0, 1.4826 * np.median(np.abs(z[looked] - middle), axis=0))
+    return score - middle * np.sqrt(norm), (z - middle) / spread, spread
+
+
+def _away_from(holes: list[Hole], points: Float64) -> npt.NDArray[np.bool_]:
+    """Return which points lie apart from holes: what is left about one is what its round shape misses."""
+    out = np.ones(len(points), bool)
+    for hole in holes:
+        out &= np.linalg.norm(points - hole.place, axis=1) > hole.radius + _RIM
+    return out
 
 
 def _new_holes(
@@ -271,53 +237,29 @@ def _new_holes(
     z: Float64,
     matched: HoleFilter,
     contrast: float,
-    looked: npt.NDArray[np.bool_],
-    known: list[_Hole],
+    free: npt.NDArray[np.bool_],
     level: float,
     area: float,
     rough: Float64,
-) -> list[_Hole]:
+) -> list[Hole]:
     """Return the best hole of each neighbourhood whose significance passes ``level``."""
     gain = 2 * contrast * score - contrast**2 * matched.norm
     best = gain.argmax(axis=1)
     rows = np.arange(len(z))
-    height = z[rows, best]
-    free = looked.copy()
-    for hole in known:  # what is left about a hole is what its round shape misses
-        free &= (
-            np.linalg.norm(matched.points - matched.points[hole.vertex], axis=1) > hole.radius + 3
-        )
-    found: list[_Hole] = []
+    height, explained = z[rows, best], gain[rows, best]
+    found: list[Hole] = []
     # A gain above 0: a hole explains more than none does, which is half of the layer missing or more.
-    candidates = np.flatnonzero(free & (height > level) & (gain[rows, best] > 0))
-    for v in candidates[np.argsort(-gain[candidates, best[candidates]])]:
-        away = np.linalg.norm(matched.points - matched.points[v], axis=1)
-        if any(away[h.vertex] <= h.radius + matched.radii[best[v]] + 4 for h in found):
+    candidates = np.flatnonzero(free & (height > level) & (explained > 0))
+    for v in candidates[np.argsort(-explained[candidates])]:
+        radius = float(matched.radii[best[v]])
+        if any(
+            np.linalg.norm(h.place - matched.points[v]) <= h.radius + radius + _RIM + 1
+            for h in found
+        ):
             continue
-        radius, sigma = _radius(gain[v], matched.radii)
         p = min(1.0, float(_expected(height[v], area, rough)))
-        found.append(
-            _Hole(int(v), radius, sigma, _place_error(gain[:, best[v]], away), float(height[v]), p)
-        )
+        found.append(Hole(matched.points[v], matched.normals[v], radius, float(height[v]), p))
     return found
-
-
-def _radius(gain: Float64, radii: Float64) -> tuple[float, float]:
-    """Return the radius of the greatest gain (chi squared explained) and its error: the parabola through three."""
-    k = int(np.clip(gain.argmax(), 1, len(radii) - 2))
-    fit = np.polyfit(radii[k - 1 : k + 2] - radii[k], gain[k - 1 : k + 2], 2)
-    if fit[0] >= 0:
-        return float(radii[gain.argmax()]), float(radii[k + 1] - radii[k])
-    step = float(np.clip(-fit[1] / (2 * fit[0]), radii[k - 1] - radii[k], radii[k + 1] - radii[k]))
-    return float(radii[k] + step), float(1 / math.sqrt(-fit[0]))
-
-
-def _place_error(gain: Float64, away: Float64) -> float:
-    """Return the error along the surface from how the gain falls with the distance from its maximum."""
-    near = away < 2.0
-    fall = float((away[near] ** 4).sum())
-    bend = float(((gain[away.argmin()] - gain[near]) * away[near] ** 2).sum()) / max(fall, 1e-12)
-    return 1 / math.sqrt(max(bend, 1e-12))
 
 
 def _roughness(z: Float64, points: Float64) -> Float64:
@@ -356,22 +298,24 @@ def _detectable(matched: HoleFilter, contrast: float, level: float) -> Float64:
     return out
 
 
-def _table(holes: list[_Hole], points: Float64, known: Known, areas: Float64) -> Table:
+def _table(holes: list[Hole], points: Float64, known: Known) -> Table:
     unit, pixel = unit_of(known.pixel_size)
-    index = np.array([h.vertex for h in holes], np.int64)
-    place = points[index].reshape(-1, 3)
+    place = np.array([h.place for h in holes]).reshape(-1, 3)
     table = place_columns(place, known.data.shape, known.pixel_size)
-    radius, sigma, along, height, p = (
+    radius, sigma, along, missing, height, p = (
         np.array([getattr(h, name) for h in holes], np.float64)
-        for name in ("radius", "sigma_radius", "sigma_place", "significance", "p_value")
-    )
+        for name in (
+            "radius", "sigma_radius", "sigma_place", "missing", "significance", "p_value"
+        )
+    )  # fmt: skip
     return table | {
-        "vertex": index,
+        "vertex": np.asarray(need("scipy.spatial").cKDTree(points).query(place)[1], np.int64),
         f"sigma_place_{unit}": along * pixel,
         f"radius_{unit}": radius * pixel,
         f"sigma_radius_{unit}": sigma * pixel,
         f"area_{unit}2": np.pi * radius**2 * pixel**2,
         f"sigma_area_{unit}2": 2 * np.pi * radius * sigma * pixel**2,
+        "missing": missing,
         "significance": height,
         "p_value": p,
     }

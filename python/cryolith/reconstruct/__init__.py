@@ -11,7 +11,7 @@ from .options import Options
 from .planning import Plan, plan
 from .settings import ReconstructSettings
 from .sirt import sart, sirt
-from .stage import check_halves, reconstruct
+from .stage import check_halves, linear_solver, reconstruct
 from .thickness import estimate_thickness_px
 from .variation import tv
 from .wbp import wbp
@@ -29,6 +29,7 @@ __all__ = [
     "dart",
     "estimate_thickness_px",
     "filter_projections",
+    "linear_solver",
     "lsqr",
     "mlem",
     "plan",

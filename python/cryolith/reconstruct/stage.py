@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from .thickness import estimate_thickness_px, slab_thickness_px
 from .variation import tv
 from .wbp import wbp
 
-__all__ = ["BinnedImages", "check_halves", "reconstruct"]
+__all__ = ["BinnedImages", "check_halves", "linear_solver", "reconstruct"]
 
 # Time of the solve of all data and of each half.
 SHARES = {None: [1.0], "tilts": [2.0, 1.0, 1.0], "dose": [2.0, 1.0, 1.0], "frames": [1.0, 1.0, 1.0]}
@@ -168,6 +169,24 @@ def _solver(settings: ReconstructSettings) -> Callable[..., Float32]:
     }
     solve, special = more[settings.method]
     return functools.partial(solve, **own, **special)
+
+
+def linear_solver(settings: ReconstructSettings) -> tuple[Callable[..., Any] | None, bool]:
+    """Return the linear part of a reconstruction, and whether it is all of it: no bounds held on densities.
+
+    None where there is no such part (tv, mlem, dart).
+    """
+    if settings.method in ("tv", "mlem", "dart"):
+        return None, False
+    if settings.method == "wbp":
+        return _solver(settings), True
+    # cgls and lsqr hold no bounds unless they are told to.
+    lower = settings.lower
+    if lower is None:
+        lower = -np.inf if settings.method in ("cgls", "lsqr") else 0.0
+    bounded = lower > -np.inf or settings.upper is not None
+    free = replace(settings, lower=-np.inf, upper=None, noise=None)
+    return _solver(free), not bounded
 
 
 def _halves(

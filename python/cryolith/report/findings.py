@@ -135,6 +135,9 @@ def _objects(table: Table, one: str, many: str) -> Finding:
             lines.append(
                 f"{cut} reach{'es' if cut == 1 else ''} the volume's border and may be larger"
             )
+    if "elongation_flag" in table:
+        freed = int(np.count_nonzero(np.asarray(table["elongation_flag"]) == ""))
+        lines.append(f"axes of {freed} freed from the missing wedge's elongation")
     return Finding((f"{count} {one if count == 1 else many}", tuple(lines)))
 
 

@@ -23,6 +23,9 @@ _SIZES = ("volume_nm3", "volume_px3", "voxels", "diameter_nm", "diameter_px")
 _HIDDEN = re.compile(
     r"label|kind|complete|[zyx][01]|.*_[zyx]|intensity_(sd|min|max|sum)|.*_tilt_deg"
 )
+# Where a table has axes freed from the missing wedge, they stand for those as seen.
+_FREED = re.compile(r"true_axis[13]_(nm|px)|true_volume_(nm|px)3|coverage|elongation_flag")
+_AS_SEEN = re.compile(r"axis\d_(nm|px)|surface_(nm|px)2|border_(nm|px)2|sphericity")
 _PLACE = re.compile(r"[zyx]_(nm|px)")  # of a layer: its boundaries say it
 MOST_COLUMNS = 11
 
@@ -96,7 +99,10 @@ def _choose(table: Mapping[str, npt.NDArray[Any]]) -> tuple[str, ...]:
         if column == "voxels" and "volume_nm3" in table:
             continue
         shown.append(column)
-    return tuple(shown[:MOST_COLUMNS])
+    freed = [c for c in shown if _FREED.fullmatch(c)] if "elongation_flag" in shown else []
+    if freed:
+        shown = [c for c in shown if c not in freed and not _AS_SEEN.fullmatch(c)]
+    return (*shown[: MOST_COLUMNS - len(freed)], *freed)
 
 
 def _cell(table: Mapping[str, npt.NDArray[Any]], column: str, row: int) -> Cell:
