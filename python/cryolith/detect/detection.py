@@ -210,11 +210,11 @@ def _blob_tables(
         )
     steps = math.ceil(math.log(chosen.largest_blob / chosen.smallest_blob) / math.log(_STEP))
     sizes = np.geomspace(chosen.smallest_blob, chosen.largest_blob, steps + 1)
-    known = imaged.of_blobs(volume.data.shape)
-    found = blobs(
-        volume, sizes=sizes, fdr=chosen.fdr, halves=halves, **known, threads=threads, cancel=cancel
-    )
+    known = imaged.of_blobs(volume.data.shape, halves)
+    found = blobs(volume, sizes=sizes, fdr=chosen.fdr, **known, threads=threads, cancel=cancel)
     notes.append(f"blobs: {len(found.table['sign'])} at a false-discovery rate of {chosen.fdr:g}")
+    shown = "what the reconstruction shows of a blob" if "solve" in known else "round"
+    notes.append(f"blobs: templates are {shown}")
     notes.extend(f"blobs: {note}" for note in found.notes)
     seen = found.detectability
     unit, pixel = unit_of(volume.pixel_size)

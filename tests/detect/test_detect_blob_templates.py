@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What blobs are looked for as, how strong the noise is beside them, and how rare an extremum is at its size."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+
+from cryolith.datamodel import Alignment, TiltSeries
+from cryolith.detect import DetectSettings, blobs, detect
+from cryolith.detect._blob_fit import BlobFit
+from cryolith.detect._filter_bank import blob_reference, make_bank
+from cryolith.detect._gaussian_blobs import Blobs, gaussian_blobs
+from cryolith.detect._imaging import Plain, Projected
+from cryolith.detect._rarity import Rarity
+from cryolith.detect._spectrum import Spectra, measured_noise
+from cryolith.projection import Geometry, project
+from cryolith.reconstruct import ReconstructSettings, reconstruct, wbp
+
+N, MARGIN = 64, 6
+SIZES = np.array([1.6, 2.0, 2.5, 3.1, 3.9])
+ANGLES = np.arange(-60.0, 61.0, 4.0)
+
+
+def tilted(spectra: Spectra) -> Projected:
+    solve = functools.partial(wbp, filter="ramp")
+    return Projected(spectra, Geometry.single_axis(ANGLES), (N, 96), solve, "tilts")
+
+
+def test_a_template_is_as_strong_as_what_is_shown_of_a_blob_anywhere() -> None:
+    spectra = Spectra((N, N, N), 1, None)
+    imaging = tilted(spectra)
+    reference = blob_reference(spectra, imaging, SIZES, "matched")
+    power = measured_noise(spectra, imaging.planned_noise((N, N, N), 3))
+    fit = BlobFit(
+        make_bank(spectra, reference, SIZES, power, "matched"),
+        imaging,
+        np.zeros((N, N, N), np.float32),
+    )
+    rng = np.random.default_rng(6)
+    ratio = []
+    for size in (1.6, 2.5, 3.9):
+        for _ in range(8):
+            one = Blobs(
+                places=rng.uniform(MARGIN, N - MARGIN, (1, 3)),
+                sizes=np.array([size]),
+                heights=np.ones(1),
+            )
+            # z of the blob with itself taken out of nothing: what its template holds less what was shown of it.
+            missing = fit.step(one, fit.without(fit.base, one)).z[0]
+            ratio.append(1 - missing / fit.unit_significance(np.array([size]))[0])
+    # The template of the middle voxel was 2 % too strong: 1.10 times the extrema that noise makes beyond 4.
+    assert abs(np.mean(ratio) - 1) < 0.01
+    assert np.std(ratio) < 0.03
+
+
+def test_noise_makes_as_many_extrema_at_each_size_as_expected() -> None:
+    spectra = Spectra((N, N, N), 1, None)
+    power = np.ones(spectra.terms, np.float32)
+    sizes = np.geomspace(1.4, 3.4, 5)
+    reference = blob_reference(spectra, Plain(spectra, None), sizes, "matched")
+    bank = make_bank(spectra, reference, sizes, power, "matched")
+    voxels = (N - 2 * MARGIN) ** 3
+    levels = np.array([3.8, 4.2])
+    by_size = np.exp(bank.log_expected_by_size(levels, voxels))
+    np.testing.assert_allclose(by_size.sum(axis=1), bank.expected_maxima(levels, voxels))
+    count = np.zeros(len(sizes))
+    volumes = 40
+    for seed in range(volumes):
+        noise = np.random.default_rng(seed).standard_normal((N, N, N), dtype=np.float32)
+        peaks, _ = bank.extrema(spectra.forward(noise) * bank.weight, MARGIN)
+        near = np.abs(np.subtract.outer(peaks[:, 1], bank.log_sizes)).argmin(axis=1)
+        count += np.bincount(near[np.abs(peaks[:, 0]) > levels[0]], minlength=len(sizes))
+    expected = volumes * by_size[0]
+    assert expected[0] > 3 * expected[1:].sum()  # nearly all are of the smallest size
+    # Three standard deviations of a count, and a tenth for the lattice, on which the finest extrema are counted.
+    np.testing.assert_array_less(np.abs(count - expected), 3 * np.sqrt(expected) + 0.1 * expected)
+
+
+def test_rarity_is_the_expected_number_at_the_same_size() -> None:
+    spectra = Spectra((N, N, N), 1, None)
+    power = np.ones(spectra.terms, np.float32)
+    reference = blob_reference(spectra, Plain(spectra, None), SIZES, "matched")
+    bank = make_bank(spectra, reference, SIZES, power, "matched")
+    rarity = Rarity(bank, N**3)
+    at = rarity.of(np.array([-4.5, 4.5, 60.0]), bank.log_sizes[[1, 1, 2]])
+    assert at[0] == at[1] == bank.log_expected_by_size(np.array(4.5), N**3)[1]
+    assert at[2] < -1700  # and no underflow
+    assert rarity.expected(np.array(0.0)) == pytest.approx(
+        np.minimum(np.exp(bank.log_expected_by_size(np.array(3.7), N**3)), 1).sum()
+    )
+    chosen = rarity.for_expected(2.0)
+    assert rarity.expected(np.array(chosen)) == pytest.approx(2.0, rel=1e-3)
+    levels = rarity.levels(chosen)
+    assert (np.diff(levels) <= 0).all()  # large blobs need not be as high
+    np.testing.assert_allclose(rarity.of(levels[:1], bank.log_sizes[:1]), chosen, atol=0.01)
+
+
+def test_a_jump_from_face_to_face_is_no_noise() -> None:
+    spectra = Spectra((N, N, N), 1, None)
+    noise = np.random.default_rng(2).standard_normal((N, N, N), dtype=np.float32)
+    slope = np.linspace(-4, 4, N, dtype=np.float32)[:, None, None]
+    along_z = (slice(4, 12), 0, 0)
+    flat, jump, faded = (
+        measured_noise(spectra, *given)[along_z].mean()
+        for given in ((noise,), (noise + slope**3 / 16,), (noise + slope**3 / 16, 16))
+    )
+    assert jump > 4 * flat
+    assert faded < flat + 0.3 * (jump - flat)
+
+
+def test_detect_looks_for_what_the_job_shows_of_a_blob() -> None:
+    rng = np.random.default_rng(5)
+    geometry = Geometry.single_axis(ANGLES)
+    volume = gaussian_blobs(
+        (40, N, N),
+        np.array([[14.0, 20.0, 22.0], [24.0, 44.0, 40.0]]),
+        np.array([2.4, 3.0]),
+        np.array([2.0, 1.5]),
+        1,
+    )
+    images = project(volume, geometry, (N, N), threads=1)
+    images += rng.standard_normal(images.shape, dtype=np.float32)
+    series = TiltSeries(images=images, angles_deg=ANGLES, pixel_size=10.0)
+    alignment = Alignment(
+        angles_deg=ANGLES, tilt_axis_deg=0.0, shifts_px=np.zeros((len(ANGLES), 2))
+    )
+    how = ReconstructSettings(
+        method="wbp", filter="ramp", thickness=400.0, halves="tilts", background="none"
+    )
+    found = reconstruct(series, alignment, how, threads=1)
+    known = {"geometry": geometry, "image_shape": (N, N)}
+    asked = DetectSettings(
+        blobs=True, smallest_blob=2.0, largest_blob=3.9, layers=False, particles=False, voids=False
+    )
+    table = detect(
+        found, asked, halves=found.halves, **known, reconstruction=how, threads=1
+    ).tables["blobs"]
+    assert len(table["sign"]) == 2
+    assert (np.abs(table["coverage"] - 0.63) < 0.05).all()  # 2/3 less what the faces cut
+    round_ones = detect(found, asked, halves=found.halves, threads=1).tables["blobs"]
+    assert round_ones["coverage"].min() > 0.95
+    solve = functools.partial(wbp, filter="ramp")
+    halves = solve(images, geometry, shape=(40, N, N), halves="tilts", threads=1)
+    direct = blobs(
+        found, sizes=np.geomspace(2.0, 3.9, 4), halves=halves, **known, solve=solve, threads=1
+    )
+    np.testing.assert_array_equal(direct.table["size_nm"], table["size_nm"])
+    # Bounds are left out; what is not linear has round templates.
+    for method, said in (
+        ("sirt", "what the"),
+        ("sart", "what the"),
+        ("tv", "round"),
+        ("cgls", "round"),
+    ):
+        other = ReconstructSettings(method=method, n_iter=1, halves="tilts")
+        notes = detect(
+            found, asked, halves=found.halves, **known, reconstruction=other, threads=1
+        ).notes
+        assert any(note.startswith(f"blobs: templates are {said}") for note in notes)
