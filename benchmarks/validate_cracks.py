@@ -29,7 +29,7 @@ from cryolith.simulate.solids import Phantom, Solid, box, ellipsoid, layer
 
 SHAPE, IMAGES = (80, 128, 128), (128, 128)
 ANGLES = np.arange(-65.0, 65.1, 2.0)
-FILM, MATTER, ROD = 60.0, 0.3, 0.2  # px; density of the film, and what a rod adds
+FILM, MATTER, ROD = 60.0, 0.3, 0.6  # px; density of the film, and what a rod adds
 ACROSS, EDGE = 4.0, 20.0  # px: of rods and cracks, and of the square that a crack is
 BEADS, BEAD, GOLD = 14, 3.0, 3.0  # their number, radius [px] and density
 WIDTH = 1.2  # px: standard deviation of what is looked for; that of 4 px is 1.15
@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first", type=int, default=7000)
     parser.add_argument(
-        "--dose", type=float, default=1000.0, help="electrons a pixel, over the series"
+        "--dose", type=float, default=10000.0, help="electrons a pixel, over the series"
     )
     parser.add_argument("--true-poses", action="store_true", help="do not align")
     a = parser.parse_args()
