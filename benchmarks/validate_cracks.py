@@ -103,6 +103,7 @@ def look(series: TiltSeries, alignment: Alignment) -> tuple[FoundTubes, FoundShe
     if alignment.beads is not None:
         series = align.remove_beads(series, alignment)
     kept = np.asarray(series.images)[alignment.kept]
+    kept = kept - np.median(kept, axis=(1, 2), keepdims=True)  # the film has no edge in any image
     halves: Any = solve(kept, geometry, shape=SHAPE, halves="tilts", threads=1)
     how: dict[str, Any] = {"widths": WIDTH, "length": 6.0, "halves": halves, "geometry": geometry,
                            "image_shape": IMAGES, "solve": solve, "margin": 8, "threads": 1}  # fmt: skip
@@ -112,20 +113,22 @@ def look(series: TiltSeries, alignment: Alignment) -> tuple[FoundTubes, FoundShe
 def measured(
     found: FoundTubes | FoundSheets, planted: Planted, sign: int
 ) -> tuple[float, float] | None:
-    """Return the size and stated error of the row on an object, the nearest of its sign within 8 px and 20 degrees."""
+    """Return size and stated error of the most significant row of a sign within 12 px and 20 degrees of an object.
+
+    An alignment is free to put the whole volume some pixels off.
+    """
     table = found.table
-    drawn, axis = (
-        (found.lines, "direction") if isinstance(found, FoundTubes) else (found.surfaces, "normal")
-    )
-    name = "length_px" if isinstance(found, FoundTubes) else "area_px2"
+    if isinstance(found, FoundTubes):
+        drawn, axis, name = found.lines, "direction", "length_px"
+    else:
+        drawn, axis, name = found.surfaces, "normal", "area_px2"
     middle = (np.array(SHAPE) - 1) / 2 + planted.place
-    best, size = 8.0, None
     for i, nodes in enumerate(drawn):
         way = abs(sum(table[f"{axis}_{a}"][i] * planted.axis[j] for j, a in enumerate("zyx")))
-        gap = float(np.linalg.norm(nodes.mean(axis=0) - middle))
-        if table["sign"][i] == sign and way > math.cos(math.radians(20)) and gap < best:
-            best, size = gap, (float(table[name][i]), float(table[f"sigma_{name}"][i]))
-    return size
+        near = np.linalg.norm(nodes.mean(axis=0) - middle) < 12
+        if table["sign"][i] == sign and way > math.cos(math.radians(20)) and near:
+            return float(table[name][i]), float(table[f"sigma_{name}"][i])
+    return None
 
 
 def told(name: str, sizes: list[tuple[float, float] | None], truth: list[float]) -> str:

@@ -276,6 +276,12 @@ def largest_part(mask: np.ndarray) -> np.ndarray:
     return np.asarray(labels == np.bincount(labels.ravel())[1:].argmax() + 1)
 
 
+def closed(mask: np.ndarray, radius: float) -> np.ndarray:
+    """Return a mask with all that a ball of ``radius`` does not fit into from outside."""
+    wide = detect.distance(~mask, threads=1) <= radius
+    return mask | np.asarray(detect.distance(wide, threads=1) > radius)
+
+
 def measured(
     halves: Any, geometry: Geometry, thickness: float, places: np.ndarray, radii: np.ndarray
 ) -> dict[str, Any]:
@@ -284,9 +290,10 @@ def measured(
         "halves": halves, "geometry": geometry, "image_shape": (112, 112), "solve": RAMP,
         "pixel_size": 10.0, "threads": 1,
     }  # fmt: skip
-    # The particle: what is brighter than half of the ball's own level once smoothed, without specks and cavities.
+    # The particle: what is brighter than half of the ball's own level once smoothed, without specks and cavities. It is
+    # closed by 6 px first: a dark place inside is a cavity too where a hole leads to it.
     total = halves.first + halves.second
-    bright = largest_part(smooth(total, 2.0) > 0.3)
+    bright = closed(largest_part(smooth(total, 2.0) > 0.3), 6.0)
     mesh = detect.bridged(detect.surface(None, labels=~largest_part(~bright), **how))
     layer = detect.layer_thickness(
         None, mesh, offset_px=-3.0, shift_px=4.0, most_px=11.0, sides="differ", **how

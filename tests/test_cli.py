@@ -219,13 +219,13 @@ def test_blobs_on_request(tmp_path):
     assert "--blobs" in done.stderr
 
 
-def test_a_run_looks_for_blobs_as_its_method_shows_them(tiny_series, tmp_path):
+def test_a_run_looks_for_blobs_as_its_method_shows_them(tiny_series, tiny_run, tmp_path):
     job = tmp_path / "job.toml"
     job.write_text(
         "[detect]\nblobs = true\nlargest_blob = 4.0\nlayers = false\nparticles = false\nvoids = false\n",
         encoding="utf-8",
     )
-    out = tmp_path / "o"
+    out = shutil.copytree(tiny_run, tmp_path / "o")
     wbp = ("--method", "wbp", "--halves", "tilts")
     done = cryolith("run", tiny_series, "-o", out, "-c", job, *wbp, "--quiet")
     assert done.returncode == 0, done.stderr

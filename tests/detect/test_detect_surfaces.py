@@ -97,9 +97,46 @@ def test_a_ripple_has_its_height_and_wavelength():
         vertices=vertices, faces=reference.grid_faces(n, n), shape=(20, n, n), pixel_size=10.0
     )
     table = detect.roughness(mesh)
+    assert (table["noise_power_nm4"] == 0).all()  # nothing is known of its vertices' errors
     assert abs(table["rms_nm"][-1] / (height / np.sqrt(2)) - 1) < 0.1
     assert abs(table["wavelength_nm"][table["power_nm4"].argmax()] - length) < 1.0
     assert (np.diff(table["wavelength_nm"]) < 0).all()
+
+
+def test_a_smooth_surface_in_noise_is_not_rough(ball):
+    table = detect.roughness(ball, 6.0, threads=1)
+    pull = table["power_nm4"] / table["sigma_power_nm4"]
+    assert np.abs(pull).max() < 3
+    assert (table["noise_power_nm4"] > 2 * table["sigma_power_nm4"])[:2].all()
+    assert table["rms_nm"][-1] < 2 * table["sigma_rms_nm"][-1]
+
+
+def test_roughness_in_noise_is_that_without_noise():
+    pytest.importorskip("skimage")
+    shape = (24, 72, 72)
+    z, _, x = np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in shape), indexing="ij")
+    clean = np.clip(0.5 - z + 0.5 * np.sin(2 * np.pi * x / 10), 0, 1).astype(np.float32)
+    noisy = clean + 0.3 * np.random.default_rng(8).standard_normal(shape, np.float32)
+    still, moved = (
+        detect.roughness(
+            detect.surface(v, 0.5, noise=s, radius_px=2.0, threads=1),
+            8.0,
+            radius_px=2.0,
+            threads=1,
+        )
+        for v, s in ((clean, 1e-3), (noisy, 0.3))
+    )
+    assert abs(moved["rms_px"][-1] - still["rms_px"][-1]) < 2.5 * moved["sigma_rms_px"][-1]
+    assert moved["sigma_rms_px"][-1] < 0.1 * moved["rms_px"][-1]
+    k = np.abs(moved["wavelength_px"] - 10).argmin()
+    assert moved["power_px4"].argmax() == k
+    assert moved["noise_power_px4"][0] > 100 * still["noise_power_px4"][0]
+
+
+def test_halves_of_another_volume_are_refused(ball):
+    half = np.random.default_rng(1).random((20, 20, 20)).astype(np.float32)
+    with pytest.raises(InputError, match="halves"):
+        detect.roughness(ball, 8.0, halves=(half, half + 1))
 
 
 def test_too_few_patches_are_named():

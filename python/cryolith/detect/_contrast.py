@@ -10,13 +10,15 @@ import numpy.typing as npt
 
 from ._inputs import Float64, Mask
 from ._layer_fit import STEP, Grid, Prior, chi_square
+from ._layer_model import cubic
 
 __all__ = ["learned_contrast"]
 
-# px, of the thickness from patch to patch: no less than the step between the thicknesses that are tried, or their
-# grid would favour some contrasts.
-_SPREADS = (0.25, 0.4, 0.65, 1.0, 1.7, 3.0)
+# px, of the thickness from patch to patch: down to next to none, or a lower contrast would be favoured, whose spread
+# of contrast times thickness is smaller.
+_SPREADS = (0.05, 0.1, 0.17, 0.25, 0.4, 0.65, 1.0, 1.7, 3.0)
 _MEANS = 0.05  # px between the means
+_FINER = 5  # points of thickness that likelihoods are taken at, over those tried: spreads are no less than their step
 Int64 = npt.NDArray[np.int64]
 _TRIED = 41
 _GROUPS = 10
@@ -28,7 +30,8 @@ def learned_contrast(grid: Grid, well: Mask) -> Prior:
 
     Thin layers hold only contrast times thickness, and the thickness that each patch would choose for itself pulls the
     contrast up (Neyman & Scott, Econometrica 16 (1948) 1). So thicknesses are taken as drawn from one normal
-    distribution, whose mean and spread are fitted too, and summed over; so are the places of the layer.
+    distribution, whose mean and spread are fitted too, and summed over. Places of the layer are at their best: summed
+    over, they would favour thicker layers of less contrast, whose places are less certain.
     """
     used = np.flatnonzero(well)
     used = used[:: math.ceil(len(used) / _MOST_PATCHES)]
@@ -52,22 +55,37 @@ def _first_guess(grid: Grid, used: Int64) -> float:
 
 
 def _likelihoods(grid: Grid, contrasts: Float64, used: Int64) -> Float64:
-    """Return (n_contrasts, n_patches, n_thicknesses) likelihoods, summed over the place of the layer.
+    """Return (n_contrasts, n_patches, n_thicknesses) likelihoods at the best place of the layer.
 
-    Relative to the greatest of each patch.
+    Relative to the greatest of each patch; between the thicknesses that are tried, cubics through the logs.
     """
     chi2 = np.stack([chi_square(grid, Prior(float(a), 0.0))[0][used] for a in contrasts])
     chi2 -= chi2.min(axis=(0, 2), keepdims=True)
     group = np.rint(grid.thickness / STEP).astype(np.int64) - 1
     out = np.zeros((*chi2.shape[:2], int(group.max()) + 1))
     for k in range(out.shape[2]):
-        out[:, :, k] = np.exp(-chi2[:, :, group == k] / 2).mean(axis=2)
+        mine = np.flatnonzero(group == k)
+        mine = mine[np.argsort(grid.middle[mine])]
+        out[:, :, k] = np.exp(-_least(chi2[:, :, mine]) / 2)
+    logs = np.log(np.maximum(out, 1e-300))
+    return np.exp(cubic(logs, np.arange((out.shape[2] - 1) * _FINER + 1) / _FINER))
+
+
+def _least(values: Float64) -> Float64:
+    """Return the least of the last axis between its samples: the parabola through three."""
+    if values.shape[-1] < 3:
+        return np.asarray(values.min(axis=-1), np.float64)
+    k = np.clip(values.argmin(axis=-1), 1, values.shape[-1] - 2)[..., None]
+    a, b, c = (np.take_along_axis(values, k + i, -1)[..., 0] for i in (-1, 0, 1))
+    bend = a + c - 2 * b
+    step = np.clip(np.where(bend > 0, (a - c) / (2 * np.where(bend > 0, bend, 1)), 0.0), -1, 1)
+    out: Float64 = np.minimum(b + step * (c - a) / 2 + step**2 * bend / 2, values.min(axis=-1))
     return out
 
 
 def _populations(count: int) -> Float64:
     """Return (n, count) normal distributions over thickness."""
-    t = (np.arange(count) + 1) * STEP
+    t = STEP + np.arange(count) * STEP / _FINER
     means = np.arange(2 * STEP, t[-1], _MEANS)
     rows = []
     for spread in _SPREADS:

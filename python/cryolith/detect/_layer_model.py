@@ -21,6 +21,7 @@ __all__ = [
     "Patches",
     "Response",
     "body",
+    "cubic",
     "make_library",
     "profile_covariances",
     "ridged",
@@ -36,6 +37,7 @@ _NODE = 4.0  # px between the offsets that are projected
 _BLOCK = 4096  # points that are looked at together
 _FINE = 0.5  # px between the samples of a library's profiles
 _RIDGE = 2e-3
+_STEEP = 1.3  # tangent of the tilt from which on the projector takes means along z
 _OVERSAMPLING = (
     8  # of the noise's autocovariance: linear means are then right to 1e-3 of the variance
 )
@@ -55,15 +57,17 @@ class Response:
     def pixel_gain(self, spectra: Spectra) -> Float32 | None:
         """Return by what waves of a projected volume are to be multiplied to be those that a detector's pixels record.
 
-        Linear means in the projector take sinc^2(k / 2) of waves across the tilt axis, and voxels of a body about
-        exp(-k^2 / 24); pixels as wide as a voxel average over their width, sinc(k / 2). (Along the axis voxels and
-        pixels are alike.)
+        The projector's linear means take sinc^2 of half the wave along x for tilts up to |tan| = 1.3, along z beyond
+        (design/003-projector.md), and voxels of a body about exp(-k^2 / 24); pixels as wide as a voxel average over
+        their width, sinc(k / 2). (Along the axis voxels and pixels are alike.)
         """
         if not self.projected:
             return None
         z, _, x = spectra.axes()
         k = np.sqrt(z**2 + x**2)
-        gain = np.exp(k**2 / 24) / np.maximum(np.sinc(k / (2 * np.pi)), 0.5)
+        across = np.where(np.abs(z) <= _STEEP * np.abs(x), x, z)
+        means = np.sinc(across / (2 * np.pi)) ** 2
+        gain = np.exp(k**2 / 24) * np.sinc(k / (2 * np.pi)) / means
         out: Float32 = gain.astype(np.float32)
         return out
 
@@ -139,7 +143,7 @@ class Library:
         """Return (n_patches, len(distances)) profiles of the body below ``offset``."""
         weights = _lagrange(self.nodes, offset)
         table = np.tensordot(weights, self.shown, axes=1)
-        return _cubic(table, (distances - offset - self.fine[0]) / _FINE)
+        return cubic(table, (distances - offset - self.fine[0]) / _FINE)
 
 
 def _lagrange(nodes: Float64, x: float) -> Float64:
@@ -151,7 +155,7 @@ def _lagrange(nodes: Float64, x: float) -> Float64:
     return out
 
 
-def _cubic(table: Float64, at: Float64) -> Float64:
+def cubic(table: Float64, at: Float64) -> Float64:
     """Interpolate the last axis at fractional indices: the cubic through four samples."""
     base = np.clip(np.floor(at).astype(np.int64), 1, table.shape[-1] - 3)
     f = at - base

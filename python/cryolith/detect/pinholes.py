@@ -33,6 +33,7 @@ _UNSEEN_REACH = 6.0  # px from a vertex that is not seen: the surface is where n
 _ROUNDS = 4
 _RIM = 3.0  # px about a hole where no other is looked for
 _LEAST_MISSING = 0.5  # of the layer within a fitted hole
+_LEAST_RADIUS = 0.75  # of the smallest radius that is looked for, once fitted
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -205,7 +206,11 @@ def _search(
         if not new:
             break
         every = fitted_holes(layer, matched, holes + new, float(np.median(spread)))
-        good = [h.missing > _LEAST_MISSING and h.significance > level for h in every]
+        smallest = _LEAST_RADIUS * float(matched.radii[0])
+        good = [
+            h.missing > _LEAST_MISSING and h.significance > level and h.radius > smallest
+            for h in every
+        ]
         holes = [h for h, ok in zip(every, good, strict=True) if ok]
         refused += [h for h, ok in zip(every, good, strict=True) if not ok]
     return sorted(holes, key=lambda h: -h.significance), level

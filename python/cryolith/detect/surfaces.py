@@ -25,12 +25,12 @@ from ._smooth import smooth
 from ._surface_distance import need
 from .thresholds import otsu
 
-__all__ = ["Surface", "surface"]
+__all__ = ["QUADRIC", "Surface", "surface"]
 
 Int64 = npt.NDArray[np.int64]
 # Errors of a quadric at its middle over those of the mean of its points. Measured on balls of 20 px in white noise of
 # 0.1 and 0.3 of their contrast: scatter over the fit's own sigma 1.19 to 1.25.
-_QUADRIC = 1.2
+QUADRIC = 1.2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -186,7 +186,7 @@ def surface(
             blur_px,
         )
         ends = np.abs(edges.offset) > 2.75
-        sigma = np.where(ends, np.nan, _QUADRIC * edges.sigma)
+        sigma = np.where(ends, np.nan, QUADRIC * edges.sigma)
         vertices = vertices + np.where(ends, 0.0, edges.offset)[:, None] * normals
         vertices, _ = _levelled(vertices, faces, radius_px)
         fields = {"sigma_position": sigma, "contrast": edges.contrast, "seen": edges.seen}
