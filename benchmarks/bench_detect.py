@@ -70,3 +70,54 @@ def test_voids(benchmark):
     volume = (volume + 0.1 * rng.standard_normal(volume.shape)).astype(np.float32)
     table = benchmark.pedantic(detect.voids, (volume,), rounds=1)
     assert len(table["label"]) == 1
+
+
+@pytest.fixture(scope="module")
+def half_pores():
+    """A random field above its median: pores that lead through in every direction."""
+    _, field = cases.pores(64)
+    return field > np.median(field)
+
+
+@pytest.mark.benchmark(group="networks")
+def test_skeleton(benchmark, half_pores):
+    found = benchmark(detect.skeleton, half_pores, threads=1)
+    assert found.any()
+    assert not (found & ~half_pores).any()
+
+
+@pytest.mark.benchmark(group="networks")
+def test_pore_network(benchmark, half_pores):
+    found = benchmark(detect.pore_network, half_pores, threads=1)
+    assert found.pores["volume"].sum() == pytest.approx(half_pores.sum())
+
+
+@pytest.mark.benchmark(group="networks")
+def test_tortuosity(benchmark, half_pores):
+    found = benchmark(detect.tortuosity, half_pores, "z", threads=1)
+    assert 1 < found.tortuosity < np.inf
+    assert found.error < 1e-4 * found.tortuosity
+
+
+@pytest.mark.benchmark(group="shares")
+def test_size_distribution(benchmark, half_pores):
+    thick = detect.local_thickness(half_pores, threads=1)
+    table = benchmark(detect.size_distribution, thick)
+    assert table["share"].sum() == pytest.approx(1)
+
+
+@pytest.mark.benchmark(group="blobs")
+def test_blobs(benchmark):
+    """Five blobs of peak 3 in white noise of 1."""
+    rng = np.random.default_rng(3)
+    at = np.moveaxis(np.indices((48,) * 3), 0, -1)
+    places = np.array([[12, 12, 12], [12, 34, 30], [34, 14, 34], [33, 35, 12], [24, 22, 24]])
+    volume = rng.standard_normal((48,) * 3, np.float32)
+    for place in places:
+        square = ((at - place) ** 2).sum(axis=-1)
+        volume += (3 * np.exp(-square / (2 * 2.5**2))).astype(np.float32)
+    settings = {"sizes": (1.8, 2.5, 3.5), "noise": 1.0, "injections": 30, "threads": 1}
+    table = benchmark.pedantic(detect.blobs, (volume,), settings, rounds=2).table
+    found = np.stack([table[name] for name in ("z_px", "y_px", "x_px")], axis=1)
+    near = np.linalg.norm(places[:, None] - found, axis=-1).min(axis=1)
+    assert (near < 2).all()

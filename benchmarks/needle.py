@@ -10,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tables import shared_folder
+from tables import ROOT, shared_folder
 
 from cryolith import Alignment, TiltSeries, files
+
+sys.path.insert(0, str(ROOT / "tests" / "align"))
+from specimens import without_gauge as without_gauge
 
 Float64 = npt.NDArray[np.float64]
 
@@ -83,19 +86,3 @@ def held_out(found: Etspy) -> dict[str, float]:
         background(unsigned()), series().angles_deg, found.shifts, found.axis, found.offset
     )
     return {"mean": score_of["residual"], "worst": score_of["residual_worst"]}
-
-
-def without_gauge(
-    shifts_px: Float64,
-    angles_deg: Float64,
-    axis_deg: float,
-    magnifications: Float64 | None = None,
-) -> tuple[Float64, Float64]:
-    """Return (across, along) the axis [px] less what moving the specimen does: m (a cos + b sin), m c."""
-    psi, t = np.deg2rad(axis_deg), np.deg2rad(angles_deg)
-    m = np.ones(len(t)) if magnifications is None else magnifications
-    across = shifts_px[:, 1] * np.cos(psi) + shifts_px[:, 0] * np.sin(psi)
-    along = shifts_px[:, 0] * np.cos(psi) - shifts_px[:, 1] * np.sin(psi)
-    basis = m[:, None] * np.c_[np.cos(t), np.sin(t)]
-    across = across - basis @ np.linalg.lstsq(basis, across, rcond=None)[0]
-    return across, along - m * (m @ along) / (m @ m)

@@ -2,32 +2,36 @@
 """Tilt series by closed formula: the specimens that fiducial-free programs are scored on, with known shifts and faults.
 
 Populations of ellipsoids as in the comparison of ETSpy, tomviz, pystackreg and torch-tiltxcorr (../shared/peers/align);
-the chords are those of the tests (tests/align/specimens.py), so no volume is made and nothing is interpolated.
+made as those of the tests (tests/align/specimens.py), with finer grains: no volume is made, nothing is interpolated.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from needle import without_gauge
+from needle import without_gauge  # it knows where the specimens of the tests are
+from specimens import (
+    Float64,
+    Grains,
+    Specimen,
+    bright_field,
+    dark_field,
+    ellipsoids,
+    laid,
+    projections,
+)
 
 from cryolith import Alignment, TiltSeries
 from cryolith.projection.local import local_nodes
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "align"))
-from specimens import laid, projections, rotations
-
-Float64 = npt.NDArray[np.float64]
-Specimen = tuple[Float64, Float64, Float64]
 Shown = Callable[[int, Float64], Float64]
 
 ANGLES = np.linspace(-60.0, 60.0, 41)
 EDGE = 512
+_NEEDLE_GRAINS = 150  # and the matrix after them
 FAULTS = (
     "none",
     "blank",
@@ -39,8 +43,6 @@ FAULTS = (
     "local",
     "local symmetric",
 )
-_NEEDLE_GRAINS = 150  # and the matrix after them
-_BACKGROUND = 0.03  # of the brightest signal, in dark field
 _ABSORBED = 0.35  # mean exponent of the untilted slab, in bright field
 BEAD_DIAMETER = 20.0  # px: 10 nm at 0.5 nm a pixel
 _BEAD_EXPONENT = 3.0  # of a ray through a bead's centre, in bright field
@@ -78,6 +80,22 @@ class Bend:
         return self.growth[i] * np.stack([r, c, r * r, c * c, r * c], -1) @ self.coefficients
 
 
+def fine(edge: int) -> Grains:
+    """Return the grains of the peers' comparison, for images large enough to show them."""
+    return Grains(
+        slab_count=edge * edge // 500,
+        slab_half=0.675,
+        slab_axes=(0.008, 0.022),
+        needle_count=_NEEDLE_GRAINS,
+        needle_axes=(0.010, 0.030),
+        needle_densities=(0.6, 1.0, -0.5),
+        radius=0.11,
+        filled=0.85,
+        rod_centre=0.0,
+        rod_axes=(1.15, 3.0),
+    )
+
+
 def dose_order(n: int, symmetric: bool) -> npt.NDArray[np.int64]:
     """Return the rank in time of each tilt: from one end to the other, or from the middle outwards to both sides."""
     if not symmetric:
@@ -94,37 +112,6 @@ def _bend(order: npt.NDArray[np.int64], edge: int, rng: np.random.Generator) -> 
     corners = 0.5 * edge * np.array([[a, b] for a in (-1.0, 1.0) for b in (-1.0, 1.0)])
     largest = np.linalg.norm(one(int(np.argmax(order)), corners), axis=1).max()
     return replace(one, coefficients=coefficients * BEND_PX / largest)
-
-
-def ellipsoids(kind: str, n: int, rng: np.random.Generator) -> Specimen:
-    """Return centres (k, 3) in (x, y, z) [px], quadratic forms (k, 3, 3) and densities (k,)."""
-    if kind in BRIGHT_FIELD:
-        k, half = n * n // 500, 0.675 * n
-        centres = rng.uniform(-1, 1, (k, 3)) * [2.2 * half, half, 0.08 * n]
-        axes = rng.uniform(0.008, 0.022, (k, 3)) * n
-        density = rng.choice([1.0, 1.0, 1.0, 2.0], k)
-    elif kind == "particle":
-        k = 60
-        centres = rng.normal(size=(k, 3))
-        radius = 0.27 * n * rng.uniform(0, 1, k) ** (1 / 3)
-        centres *= (radius / np.linalg.norm(centres, axis=1))[:, None]
-        axes = rng.uniform(0.02, 0.07, (k, 3)) * n
-        density = rng.uniform(0.5, 2, k)
-    elif kind == "needle":
-        k, r = _NEEDLE_GRAINS, 0.11 * n
-        rho, phi = 0.85 * r * np.sqrt(rng.uniform(0, 1, k)), rng.uniform(0, 2 * np.pi, k)
-        centres = np.c_[rho * np.cos(phi), rng.uniform(-0.6, 0.6, k) * n, rho * np.sin(phi)]
-        axes = rng.uniform(0.010, 0.030, (k, 3)) * n
-        density = rng.choice([0.6, 1.0, -0.5], k)
-    else:
-        raise ValueError(kind)
-    turn = rotations(k, rng)
-    forms = np.einsum("kij,kj,klj->kil", turn, 1 / axes**2, turn)
-    if kind == "needle":
-        centres = np.vstack([centres, np.zeros(3)])
-        rod = np.diag(1 / np.array([1.15 * r, 3.0 * n, r]) ** 2)
-        forms, density = np.concatenate([forms, rod[None]]), np.append(density, 0.6)
-    return centres, forms, density
 
 
 def bead_places(kind: str, n: int, count: int, rng: np.random.Generator) -> Float64:
@@ -220,7 +207,8 @@ def make_case(
         [seed, {"slab": 2, "particle": 3, "needle": 4, "section": 6}[kind], 5]
     )
     n = len(ANGLES)
-    specimen = laid(ellipsoids(kind, edge, rng), lying)
+    shape = "slab" if kind in BRIGHT_FIELD else kind
+    specimen = laid(ellipsoids(shape, edge, rng, fine(edge)), lying)
     axis = float(rng.uniform(-10, 10))
     shifts = _drift(n, walk, fault, rng)
     # The edge of the image moves by 0.5 px a degree of tilt.
@@ -239,9 +227,9 @@ def make_case(
         thickness += _thickness(spheres, axis, shifts, magnifications, None, edge, rng, bend)
     per_tilt = dose / n
     if kind in BRIGHT_FIELD:
-        expected = per_tilt * np.exp(-absorbed * thickness)
+        expected = bright_field(thickness, per_tilt, absorbed)
     else:
-        expected = per_tilt * (_BACKGROUND + np.clip(thickness, 0, None) / full)
+        expected = dark_field(thickness, per_tilt, full)
     if fault == "gain":
         expected *= (1 + 0.05 * rng.normal(size=n))[:, None, None]
     images = rng.poisson(expected).astype(np.float32)

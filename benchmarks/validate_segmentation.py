@@ -4,7 +4,7 @@
     python benchmarks/validate_segmentation.py blobs spheres  # white noise, 0.2 and 0.6 of the contrast
     python benchmarks/validate_segmentation.py objects        # volume, surface and place of single balls
     python benchmarks/validate_segmentation.py wbp            # 71 counted images over +-70 degrees, with poses drawn
-    python benchmarks/validate_segmentation.py blobs --seeds 20 --first 100
+    python benchmarks/validate_segmentation.py blobs --seeds 60 --first 7000 --edge 64
 
 ``blobs`` are a smoothed normal field above a level, ``spheres`` balls that overlap. Coverage is the share of bodies
 whose porosity lies within 1.96 sigma, with Wilson's 95 % interval; ``hard`` is the share of voxels beyond Otsu's
@@ -31,7 +31,6 @@ from cryolith.detect._smooth import smooth
 from cryolith.projection import Geometry, project
 from cryolith.reconstruct import wbp
 
-EDGE = 96
 SOURCES = ("threshold", "halves", "alignment", "imaging")
 
 
@@ -50,7 +49,7 @@ def blobs_of(rng, edge, width, share):
     return field > np.quantile(field, 1 - share)
 
 
-def body(kind, rng, edge=EDGE):
+def body(kind, rng, edge):
     """Return a mask of pores: 10 to 40 % of it, 3 to 6 px wide."""
     share, width = rng.uniform(0.1, 0.4), rng.uniform(3.0, 6.0)
     if kind == "blobs":
@@ -76,12 +75,12 @@ def tell(name, rows, seconds):
     )
 
 
-def noisy(kind, seeds):
+def noisy(kind, seeds, edge):
     for noise in (0.2, 0.6):
         rows, start = [], time.process_time()
         for seed in seeds:
             rng = np.random.default_rng(seed)
-            pores = body(kind, rng)
+            pores = body(kind, rng, edge)
             solid = smooth((~pores).astype(np.float32), 0.7)
             each = noise / math.sqrt(2)
             halves = [
@@ -95,14 +94,15 @@ def noisy(kind, seeds):
         tell(f"{kind}, noise {noise}", rows, time.process_time() - start)
 
 
-def objects(seeds):
-    """Sixty balls a body, far from each other, in noise of 0.4 of the contrast."""
+def objects(seeds, edge):
+    """One ball in each cell of 24^3 voxels, in noise of 0.4 of the contrast."""
     names = ("volume_px3", "diameter_px", "z_px", "y_px", "x_px")
     z = {n: [] for n in names}
     for seed in seeds:
         rng = np.random.default_rng(seed)
-        solid = np.zeros((96, 96, 96), np.float32)
-        cells = [c for c in np.ndindex(4, 4, 4)]
+        count = edge // 24
+        solid = np.zeros((24 * count,) * 3, np.float32)
+        cells = [c for c in np.ndindex(count, count, count)]
         truth = []
         for c in cells:
             radius = rng.uniform(4.5, 7.0)
@@ -144,11 +144,11 @@ def seen(geometry, solve, model):
     return solve(project(model, geometry, image_shape=model.shape[1:], threads=1), geometry)
 
 
-def tilted(seeds):
+def tilted(seeds, edge):
     """A porous ball in vacuum, 71 counted images over +-70 degrees whose shifts are known to 0.3 px."""
     from cryolith import Alignment, Covariance
 
-    edge, angles = EDGE, np.linspace(-70, 70, 71)
+    angles = np.linspace(-70, 70, 71)
     grid = np.indices((edge,) * 3) - (edge - 1) / 2
     inside = (grid**2).sum(axis=0) < (0.42 * edge) ** 2
     core = (grid**2).sum(axis=0) < (0.34 * edge) ** 2
@@ -212,9 +212,10 @@ def main() -> None:
     parser.add_argument("cases", nargs="+", choices=CASES)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first", type=int, default=9000)
+    parser.add_argument("--edge", type=int, default=96)
     chosen = parser.parse_args()
     for name in chosen.cases:
-        CASES[name](range(chosen.first, chosen.first + chosen.seeds))
+        CASES[name](range(chosen.first, chosen.first + chosen.seeds), chosen.edge)
 
 
 if __name__ == "__main__":

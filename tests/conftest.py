@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,14 +16,42 @@ import mrcfile
 import numpy as np
 import pytest
 
-from cryolith import files, simulate
+from cryolith import _core, files, simulate
 
-ROOT = Path(__file__).resolve().parent.parent
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
+
+# Files that take long, longest first: workers that share the files (pytest -n auto) begin with them, so that at the
+# end none works alone.
+LONG_FILES: tuple[str, ...] = ()
+
+# Each worker may use every core, and does for a part of its time; with one a core, cores squared threads would run.
+MOST_WORKERS = 4
 
 # A shell starts what it puts in the background with SIGINT ignored, which the programs that are interrupted here would
 # inherit.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return what `-n auto` means."""
+    return min(_core.available_threads(), MOST_WORKERS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file stays with one worker, which makes its fixtures once; files are handed out in the order of collection."""
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False
+    return LoadFileScheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {name: i for i, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: rank.get(item.path.relative_to(TESTS).as_posix(), len(LONG_FILES)))
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +85,25 @@ def tiny_series(tmp_path_factory: pytest.TempPathFactory) -> Path:
         mrc.voxel_size = 20.0
     np.savetxt(path.with_suffix(".rawtlt"), angles, fmt="%.2f")
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_series: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished folder of `cryolith run` on the tiny series; copy it before you change it."""
+    out = tmp_path_factory.mktemp("run") / "out"
+    command = [sys.executable, "-m", "cryolith", "run", tiny_series, "-o", out, "--threads", "1"]
+    subprocess.run(command, check=True, capture_output=True)
+    return out
+
+
+@pytest.fixture(scope="session")
+def needle_job(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the main job on the real needle, with no option but the output: for validations only."""
+    folder = tmp_path_factory.mktemp("needle") / "out"
+    series = shared_data / "haadf_needle" / "HAADF.mrc"
+    command = [sys.executable, "-m", "cryolith", "run", series, "-o", folder, "--quiet"]
+    subprocess.run(command, check=True)
+    return folder
 
 
 @pytest.fixture(scope="session")

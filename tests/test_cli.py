@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -128,10 +129,13 @@ def test_run_json_is_a_line_of_json_for_each_event(tiny_series, tmp_path):
     assert again.stderr.count("skipped, its record holds") == 4
 
 
-def test_quiet_is_quiet(tiny_series, tmp_path):
-    done = cryolith("run", tiny_series, "-o", tmp_path / "o", "--quiet")
+def test_quiet_is_quiet(tiny_series, tiny_run, tmp_path):
+    out = shutil.copytree(tiny_run, tmp_path / "o")
+    (out / "report.html").unlink()
+    done = cryolith("run", tiny_series, "-o", out, "--quiet")
     assert (done.returncode, done.stdout) == (0, "")
     assert "starts" not in done.stderr
+    assert (out / "report.html").exists()
 
 
 def test_dry_run_tells_and_does_nothing(tiny_series, tmp_path):
@@ -215,13 +219,13 @@ def test_blobs_on_request(tmp_path):
     assert "--blobs" in done.stderr
 
 
-def test_a_run_looks_for_blobs_as_its_method_shows_them(tiny_series, tmp_path):
+def test_a_run_looks_for_blobs_as_its_method_shows_them(tiny_series, tiny_run, tmp_path):
     job = tmp_path / "job.toml"
     job.write_text(
         "[detect]\nblobs = true\nlargest_blob = 4.0\nlayers = false\nparticles = false\nvoids = false\n",
         encoding="utf-8",
     )
-    out = tmp_path / "o"
+    out = shutil.copytree(tiny_run, tmp_path / "o")
     wbp = ("--method", "wbp", "--halves", "tilts")
     done = cryolith("run", tiny_series, "-o", out, "-c", job, *wbp, "--quiet")
     assert done.returncode == 0, done.stderr
@@ -233,10 +237,13 @@ def test_a_run_looks_for_blobs_as_its_method_shows_them(tiny_series, tmp_path):
     done = cryolith(*alone, *halves, *how)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "t" / "blobs.csv").read_text() == (out / "blobs.csv").read_text()
+    done = cryolith(*alone, "--alignment", out / "alignment.json")
+    assert done.returncode == 2
+    assert "-c job.toml" in done.stderr
 
 
-def test_halves_lie_beside_the_volume(tiny_series, tmp_path):
-    out, volume = tmp_path / "o", tmp_path / "v.mrc"
+def test_halves_lie_beside_the_volume(tiny_series, tiny_run, tmp_path):
+    out, volume = shutil.copytree(tiny_run, tmp_path / "o"), tmp_path / "v.mrc"
     wbp = ("--method", "wbp", "--halves", "tilts")
     assert cryolith("run", tiny_series, "-o", out, *wbp, "--quiet").returncode == 0
     facts = json.loads((out / "report.json").read_text(encoding="utf-8"))
@@ -255,12 +262,11 @@ def test_check_and_info_of_a_sound_file(tiny_series):
     assert facts["shape"] == [15, 48, 40]
 
 
-def test_a_report_can_be_written_again(tiny_series, tmp_path):
-    assert cryolith("run", tiny_series, "-o", tmp_path / "o", "--quiet").returncode == 0
-    before = (tmp_path / "o" / "report.html").read_bytes()
-    (tmp_path / "o" / "report.html").unlink()
-    assert cryolith("report", tmp_path / "o").returncode == 0
-    assert (tmp_path / "o" / "report.html").read_bytes() == before
+def test_a_report_can_be_written_again(tiny_run, tmp_path):
+    out = shutil.copytree(tiny_run, tmp_path / "o")
+    (out / "report.html").unlink()
+    assert cryolith("report", out).returncode == 0
+    assert (out / "report.html").read_bytes() == (tiny_run / "report.html").read_bytes()
 
 
 def test_a_table_of_the_job_file_that_is_no_table_is_named(tiny_series, tmp_path):

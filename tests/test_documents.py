@@ -35,7 +35,7 @@ def test_setting_up_and_testing_are_one_line_each():
     one_liners = [line for line in lines if line.startswith("python3 -m venv")]
     assert len(one_liners) == 2
     assert one_liners[0].endswith("/cryolith demo")
-    assert one_liners[1].endswith("-m pytest")
+    assert one_liners[1].endswith("-m pytest -n auto")
 
 
 def commands_in_documents():

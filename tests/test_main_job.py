@@ -3,8 +3,6 @@
 
 import json
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,32 +11,23 @@ import pytest
 LAYERS = ["bright 1", "dark 1", "bright 2", "dark 2", "bright 3", "dark 3", "end 1"]
 
 
-@pytest.fixture(scope="module")
-def out(shared_data, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("needle") / "out"
-    series = shared_data / "haadf_needle" / "HAADF.mrc"
-    command = [sys.executable, "-m", "cryolith", "run", series, "-o", folder, "--quiet"]
-    subprocess.run(command, check=True)
-    return folder
+pytestmark = pytest.mark.validation
 
 
-@pytest.mark.validation
-def test_pixel_size_and_tilts_come_from_the_file(out):
-    facts = json.loads((out / "report.json").read_text())
+def test_pixel_size_and_tilts_come_from_the_file(needle_job):
+    facts = json.loads((needle_job / "report.json").read_text())
     assert facts["series"]["pixel_size_nm"] == pytest.approx(3.36)
-    tilts = np.genfromtxt(out / "tilts.csv", delimiter=",", names=True, usecols=(0, 1))
+    tilts = np.genfromtxt(needle_job / "tilts.csv", delimiter=",", names=True, usecols=(0, 1))
     assert len(tilts) == 77
 
 
-@pytest.mark.validation
-def test_the_axis_lies_along_x_turned_by_2_8_degrees(out):
-    axis = json.loads((out / "alignment.json").read_text())["tilt_axis_deg"]
+def test_the_axis_lies_along_x_turned_by_2_8_degrees(needle_job):
+    axis = json.loads((needle_job / "alignment.json").read_text())["tilt_axis_deg"]
     assert abs(axis - 92.793) < 1.0
 
 
-@pytest.mark.validation
-def test_the_report_names_the_layers_with_thickness_and_error(out):
-    table = json.loads((out / "report.json").read_text())["tables"]["layers"]
+def test_the_report_names_the_layers_with_thickness_and_error(needle_job):
+    table = json.loads((needle_job / "report.json").read_text())["tables"]["layers"]
     assert table["name"] == LAYERS
     measured = np.array(
         [t for t in zip(table["thickness_nm"], table["sigma_thickness_nm"], strict=True) if t[0]],
@@ -47,7 +36,7 @@ def test_the_report_names_the_layers_with_thickness_and_error(out):
     assert len(measured) == 5
     assert np.all((measured[:, 0] > 50) & (measured[:, 0] < 70))
     assert np.all((measured[:, 1] > 0) & (measured[:, 1] < 2))
-    page = re.sub(r"<[^>]+>", "", (out / "report.html").read_text()).replace(
+    page = re.sub(r"<[^>]+>", "", (needle_job / "report.html").read_text()).replace(
         "\N{NO-BREAK SPACE}", " "
     )
     for name in LAYERS[1:-1]:

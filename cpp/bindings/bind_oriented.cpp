@@ -52,6 +52,17 @@ void oriented_samples(const Array<float>& field, const Array<double>& places, co
   detect::oriented_samples(cpu, in, at, by, out);
 }
 
+void spline_samples(const Array<float>& coefficients, const Array<double>& places, Array<double>& samples, int threads,
+                    const CancelToken* cancel) {
+  const auto in = read<float, 3>(coefficients, "coefficients");
+  const auto at = read<double, 2>(places, "places");
+  const auto out = write<double, 1>(samples, "samples");
+  require_disjoint(at, "places", out, "samples");
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  detect::spline_samples(cpu, in, at, out);
+}
+
 Array<double> volume_extrema(const Array<float>& field, index_t margin, float threshold, int threads,
                              const CancelToken* cancel) {
   const auto in = read<float, 3>(field, "field");
@@ -85,6 +96,9 @@ void add_oriented(py::module_& m) {
   m.def("oriented_samples", &oriented_samples, arg("field").noconvert(), arg("places").noconvert(),
         arg("shapes").noconvert(), arg("samples").noconvert(), arg("threads") = 0, arg("cancel") = nullptr,
         "A field smoothed by an anisotropic Gaussian at each of some places.");
+  m.def("spline_samples", &spline_samples, arg("coefficients").noconvert(), arg("places").noconvert(),
+        arg("samples").noconvert(), arg("threads") = 0, arg("cancel") = nullptr,
+        "A periodic sum of cubic B-splines at each of some places.");
   m.def("volume_extrema", &volume_extrema, arg("field").noconvert(), arg("margin"), arg("threshold"),
         arg("threads") = 0, arg("cancel") = nullptr,
         "Extrema of a field beyond a threshold in magnitude: (n, 4) height, z, y, x.");

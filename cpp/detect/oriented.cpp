@@ -192,6 +192,41 @@ double sample(View3<const float> field, const double* place, const double* shape
   return sum / (std::pow(2 * kPi, 1.5) * std::sqrt(inverse.determinant));
 }
 
+// The four cubic B-splines that are not 0 at a place along one periodic axis, and their voxels.
+struct SplineWeights {
+  double value[4];
+  index_t at[4];
+
+  SplineWeights(double place, index_t n) {
+    const double low = std::floor(place), b = place - low, a = 1 - b;
+    value[0] = a * a * a / 6;
+    value[1] = (4 - 3 * b * b * (2 - b)) / 6;
+    value[2] = (4 - 3 * a * a * (2 - a)) / 6;
+    value[3] = b * b * b / 6;
+    for (int i = 0; i < 4; ++i) at[i] = wrapped(static_cast<index_t>(low) + i - 1, n);
+  }
+};
+
+double spline_sample(View3<const float> coefficients, const double* place) {
+  const index_t ny = coefficients.extent[1], nx = coefficients.extent[2];
+  const SplineWeights z(place[0], coefficients.extent[0]), y(place[1], ny), x(place[2], nx);
+  double sum = 0;
+  for (int i = 0; i < 4; ++i)
+    for (int j = 0; j < 4; ++j) {
+      const float* row = coefficients.data + (z.at[i] * ny + y.at[j]) * nx;
+      double part = 0;
+      for (int k = 0; k < 4; ++k) part += x.value[k] * static_cast<double>(row[x.at[k]]);
+      sum += z.value[i] * y.value[j] * part;
+    }
+  return sum;
+}
+
+void check_places(View2<const double> places) {
+  require(places.extent[1] == 3, "places: found ", places.extent[1], " columns, expected 3: z, y, x");
+  for (index_t i = 0; i < places.size(); ++i)
+    require(std::abs(places.data[i]) < 1e9, "places: found ", places.data[i], ", expected voxels of the field");
+}
+
 }  // namespace
 
 void oriented_maxima(const Cpu& cpu, const OrientedBank& bank, View3<float> value, View3<std::int32_t> which) {
@@ -251,14 +286,25 @@ void oriented_sums(const Cpu& cpu, const OrientedSums& in, View2<double> sums, V
 void oriented_samples(const Cpu& cpu, View3<const float> field, View2<const double> places, View2<const double> shapes,
                       View1<double> samples) {
   const index_t n = places.extent[0];
-  require(places.extent[1] == 3, "places: found ", places.extent[1], " columns, expected 3: z, y, x");
+  check_places(places);
   require(shapes.extent[0] == n && samples.extent[0] == n, "shapes, samples: found ", shapes.extent[0], " and ",
           samples.extent[0], " rows, expected ", n, " as in places");
   check_shapes(shapes);
-  for (index_t i = 0; i < 3 * n; ++i)
-    require(std::abs(places.data[i]) < 1e9, "places: found ", places.data[i], ", expected voxels of the field");
   parallel_for(cpu, n,
                [&](index_t i, int) { samples.data[i] = sample(field, places.data + 3 * i, shapes.data + 6 * i); });
+}
+
+void spline_samples(const Cpu& cpu, View3<const float> coefficients, View2<const double> places,
+                    View1<double> samples) {
+  check_places(places);
+  require(samples.extent[0] == places.extent[0], "samples: found ", samples.extent[0], " rows, expected ",
+          places.extent[0], " as in places");
+  constexpr index_t kBlock = 512;  // places: a thread costs more than a few
+  const index_t n = places.extent[0];
+  parallel_for(cpu, (n + kBlock - 1) / kBlock, [&](index_t block, int) {
+    for (index_t i = block * kBlock; i < std::min(n, (block + 1) * kBlock); ++i)
+      samples.data[i] = spline_sample(coefficients, places.data + 3 * i);
+  });
 }
 
 }  // namespace cryolith::detect

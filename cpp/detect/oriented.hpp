@@ -43,4 +43,10 @@ void oriented_sums(const Cpu& cpu, const OrientedSums& in, View2<double> sums, V
 void oriented_samples(const Cpu& cpu, View3<const float> field, View2<const double> places, View2<const double> shapes,
                       View1<double> samples);
 
+// A periodic field at free places: samples[i] is the sum of coefficients times cubic B-splines about their voxels, at
+// places[i] (z, y, x) [voxels]. `coefficients` are the field's Fourier terms divided by (2 + cos k) / 3 along each
+// axis, transformed back: values at voxels are then the field's own (Unser, Aldroubi & Eden, IEEE Trans. Signal
+// Process. 41 (1993) 821). Two derivatives are continuous. O(1) a place.
+void spline_samples(const Cpu& cpu, View3<const float> coefficients, View2<const double> places, View1<double> samples);
+
 }  // namespace cryolith::detect

@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'Components', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'displacement_sums', 'distance', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gaussian_samples', 'geodesic', 'gradient_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'segment_step', 'smooth_step', 'spectrum_sums', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'thin', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp']
+__all__: list[str] = ['CancelToken', 'Components', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'count_missing', 'descent_step', 'despike', 'displacement_sums', 'distance', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gaussian_samples', 'geodesic', 'gradient_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'segment_step', 'smooth_step', 'spectrum_sums', 'spline_samples', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'thin', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -478,6 +478,10 @@ def smooth_step(volume: numpy.typing.NDArray[numpy.float32], free: numpy.typing.
 def spectrum_sums(weight: numpy.typing.NDArray[numpy.float32], nx: typing.SupportsInt | typing.SupportsIndex, sums: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
     """
     Sum weight (nz, ny, nx / 2 + 1), alone and times products of k, in bins of |k| into sums (bins, 7).
+    """
+def spline_samples(coefficients: numpy.typing.NDArray[numpy.float32], places: numpy.typing.NDArray[numpy.float64], samples: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    """
+    A periodic sum of cubic B-splines at each of some places.
     """
 def split_pores(distances: numpy.typing.NDArray[numpy.float32], mask: numpy.typing.NDArray[numpy.uint8], least: typing.SupportsFloat | typing.SupportsIndex, share: typing.SupportsFloat | typing.SupportsIndex, labels: numpy.typing.NDArray[numpy.int32], cancel: CancelToken | None = None) -> numpy.typing.NDArray[numpy.int64]:
     """

@@ -145,6 +145,10 @@ def detect(
     pair = None
     if halves is not None:
         pair = files.read_volume(halves[0]).data, files.read_volume(halves[1]).data
+    if alignment is not None and config is None:
+        raise ConfigError(
+            "detect: found --alignment alone, expected -c job.toml beside it, which says how the volume was made"
+        )
     geometry = _geometry(alignment, job.reconstruct.binning)
     found = find(
         data,

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from cryolith.projection import rotation_matrix
 
 Float64 = npt.NDArray[np.float64]
+Specimen = tuple[Float64, Float64, Float64]
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,47 @@ def rotations(count: int, rng: np.random.Generator) -> Float64:
     return np.moveaxis(np.array(rows), 2, 0)
 
 
-def ellipsoids(kind: str, n: int, rng: np.random.Generator) -> tuple[Float64, Float64, Float64]:
+@dataclass(frozen=True)
+class Grains:
+    """What differs between small images and those of the benchmarks; lengths in edges of the image.
+
+    The slab's half width is a length; its grains and the needle's are numbers, their semi-axes ranges. The needle is
+    ``radius`` thick, its grains fill ``filled`` of it, and its matrix is an ellipsoid around ``rod_centre`` along y.
+    """
+
+    slab_count: int
+    slab_half: float
+    slab_axes: tuple[float, float]
+    needle_count: int
+    needle_axes: tuple[float, float]
+    needle_densities: tuple[float, float, float]
+    radius: float
+    filled: float
+    rod_centre: float
+    rod_axes: tuple[float, float]  # across in radii, along in edges
+
+
+# Larger and fewer: seen by images of 40 to 128 px.
+COARSE = Grains(
+    slab_count=520,
+    slab_half=0.7,
+    slab_axes=(0.010, 0.030),
+    needle_count=100,
+    needle_axes=(0.015, 0.04),
+    needle_densities=(0.6, 1.0, -0.4),
+    radius=0.13,
+    filled=0.8,
+    rod_centre=-1.5,
+    rod_axes=(1.2, 2.0),
+)
+
+
+def ellipsoids(kind: str, n: int, rng: np.random.Generator, grains: Grains = COARSE) -> Specimen:
     """Return centres (k, 3) in (x, y, z) [px], quadratic forms (k, 3, 3) and densities (k,)."""
     if kind == "slab":
-        k, half = 520, 0.7 * n
+        k, half = grains.slab_count, grains.slab_half * n
         centres = rng.uniform(-1, 1, (k, 3)) * [2.2 * half, half, 0.08 * n]
-        axes = rng.uniform(0.010, 0.030, (k, 3)) * n
+        axes = rng.uniform(*grains.slab_axes, (k, 3)) * n
         density = rng.choice([1.0, 1.0, 1.0, 2.0], k)
     elif kind == "particle":
         k = 60
@@ -54,25 +90,24 @@ def ellipsoids(kind: str, n: int, rng: np.random.Generator) -> tuple[Float64, Fl
         axes = rng.uniform(0.02, 0.07, (k, 3)) * n
         density = rng.uniform(0.5, 2, k)
     elif kind == "needle":
-        k, r = 100, 0.13 * n
-        rho, phi = 0.8 * r * np.sqrt(rng.uniform(0, 1, k)), rng.uniform(0, 2 * np.pi, k)
+        k, r = grains.needle_count, grains.radius * n
+        rho, phi = grains.filled * r * np.sqrt(rng.uniform(0, 1, k)), rng.uniform(0, 2 * np.pi, k)
         centres = np.c_[rho * np.cos(phi), rng.uniform(-0.6, 0.6, k) * n, rho * np.sin(phi)]
-        axes = rng.uniform(0.015, 0.04, (k, 3)) * n
-        density = rng.choice([0.6, 1.0, -0.4], k)
+        axes = rng.uniform(*grains.needle_axes, (k, 3)) * n
+        density = rng.choice(grains.needle_densities, k)
     else:
         raise ValueError(kind)
     turn = rotations(k, rng)
     forms = np.einsum("kij,kj,klj->kil", turn, 1 / axes**2, turn)
     if kind == "needle":
-        centres = np.vstack([centres, [[0.0, -1.5 * n, 0.0]]])
-        rod = np.diag(1 / np.array([1.2 * r, 2.0 * n, r]) ** 2)
+        across, along = grains.rod_axes
+        centres = np.vstack([centres, [[0.0, grains.rod_centre * n, 0.0]]])
+        rod = np.diag(1 / np.array([across * r, along * n, r]) ** 2)
         forms, density = np.concatenate([forms, rod[None]]), np.append(density, 0.6)
     return centres, forms, density
 
 
-def laid(
-    specimen: tuple[Float64, Float64, Float64], lying: tuple[float, float]
-) -> tuple[Float64, Float64, Float64]:
+def laid(specimen: Specimen, lying: tuple[float, float]) -> Specimen:
     """Turn a specimen about x by ``lying[1]`` and then about y by ``lying[0]`` [deg]."""
     centres, forms, density = specimen
     turn = rotation_matrix(y_deg=lying[0], x_deg=lying[1])[::-1, ::-1]  # it acts on (x, y, z)
@@ -106,7 +141,7 @@ def _blurred(image: Float64, sigma: float) -> Float64:
 
 
 def projections(
-    specimen: tuple[Float64, Float64, Float64],
+    specimen: Specimen,
     shape: tuple[int, int],
     angles_deg: Float64,
     tilt_axis_deg: float,
@@ -137,6 +172,16 @@ def projections(
     return out
 
 
+def bright_field(thickness: Float64, per_tilt: float, absorbed: float) -> Float64:
+    """Return expected counts of images that absorb: ``absorbed`` is the exponent of a thickness of 1."""
+    return np.asarray(per_tilt * np.exp(-absorbed * thickness))
+
+
+def dark_field(thickness: Float64, per_tilt: float, full: float) -> Float64:
+    """Return expected counts of images that scatter, over 3 % of the counts of the thickness ``full``."""
+    return np.asarray(per_tilt * (0.03 + np.clip(thickness, 0, None) / full))
+
+
 def make_case(
     kind: str,
     *,
@@ -163,20 +208,24 @@ def make_case(
     thickness = projections(specimen, shape, angles, tilt_axis_deg, shifts)
     per_tilt = dose / n_tilts
     if kind == "slab":
-        expected = per_tilt * np.exp(-0.35 / thickness[n_tilts // 2].mean() * thickness)
+        expected = bright_field(thickness, per_tilt, 0.35 / thickness[n_tilts // 2].mean())
     else:
-        expected = per_tilt * (0.03 + np.clip(thickness, 0, None) / thickness.max())
+        expected = dark_field(thickness, per_tilt, float(thickness.max()))
     images = rng.poisson(expected).astype(np.float32)
     return Case(images, angles, shifts, tilt_axis_deg, expected.astype(np.float32))
 
 
 def without_gauge(
-    shifts_px: Float64, angles_deg: Float64, tilt_axis_deg: float
+    shifts_px: Float64,
+    angles_deg: Float64,
+    tilt_axis_deg: float,
+    magnifications: Float64 | None = None,
 ) -> tuple[Float64, Float64]:
-    """Return (across, along) the axis [px] less what moving the specimen would do (a cos + b sin, constant)."""
+    """Return (across, along) the axis [px] less what moving the specimen does: m (a cos + b sin), m c."""
     psi, t = np.deg2rad(tilt_axis_deg), np.deg2rad(angles_deg)
+    m = np.ones(len(t)) if magnifications is None else magnifications
     across = shifts_px[:, 1] * np.cos(psi) + shifts_px[:, 0] * np.sin(psi)
     along = shifts_px[:, 0] * np.cos(psi) - shifts_px[:, 1] * np.sin(psi)
-    basis = np.c_[np.cos(t), np.sin(t)]
+    basis = m[:, None] * np.c_[np.cos(t), np.sin(t)]
     across = across - basis @ np.linalg.lstsq(basis, across, rcond=None)[0]
-    return across, along - along.mean()
+    return across, along - m * (m @ along) / (m @ m)

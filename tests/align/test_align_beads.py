@@ -13,7 +13,8 @@ from specimens import without_gauge
 
 from cryolith import Alignment, TiltSeries, files
 from cryolith.align import AlignSettings, align_tilt_series, remove_beads
-from cryolith.align.beads import Noise, Profile, ProfileSums, fit_spots, measure_noise
+from cryolith.align.beads import ProfileSums, fit_spots
+from cryolith.align.beads_profile import Noise, Profile, measure_noise
 from cryolith.align.beads_series import align_on_beads
 from cryolith.errors import InputError
 from cryolith.reconstruct import sirt

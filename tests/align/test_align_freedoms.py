@@ -19,6 +19,7 @@ Float64 = npt.NDArray[np.float64]
 
 EDGE, TILTS = 64, 21
 ANGLES = np.linspace(-60.0, 60.0, TILTS)
+SETTINGS = AlignSettings(beads="no")
 
 
 def series(
@@ -58,7 +59,7 @@ def error(found: Alignment, shifts: Float64, magnifications: Float64) -> float:
 def test_a_drift_of_the_magnification_is_found() -> None:
     m = 1 + 0.12 * np.abs(ANGLES / 60)
     images, shifts = series(m, np.zeros(TILTS), seed=21)
-    found = align_tilt_series(images, ANGLES)
+    found = align_tilt_series(images, ANGLES, settings=SETTINGS)
     assert found.magnifications is not None
     assert found.magnifications.mean() == pytest.approx(1, abs=1e-9)
     assert np.abs(found.magnifications / (m / m.mean()) - 1).max() < 0.01
@@ -69,7 +70,9 @@ def test_a_drift_of_the_magnification_is_found() -> None:
         line.startswith("magnification (a smooth drift): kept, held-out") for line in found.method
     )
     # Without it held-out tilts are predicted worse and the shifts are off.
-    fixed = align_tilt_series(images, ANGLES, settings=AlignSettings(refine_magnification=False))
+    fixed = align_tilt_series(
+        images, ANGLES, settings=replace(SETTINGS, refine_magnification=False)
+    )
     assert fixed.magnifications is None
     assert fixed.holdout_residual > 1.1 * found.holdout_residual
     assert error(fixed, shifts, m) > 1.3 * error(found, shifts, m)
@@ -78,7 +81,7 @@ def test_a_drift_of_the_magnification_is_found() -> None:
 def test_a_rotation_of_the_images_is_found() -> None:
     turns = 3.0 * np.sin(np.deg2rad(1.5 * ANGLES))
     images, shifts = series(np.ones(TILTS), turns, seed=22)
-    found = align_tilt_series(images, ANGLES)
+    found = align_tilt_series(images, ANGLES, settings=SETTINGS)
     assert found.rotations_deg is not None
     assert np.abs(found.rotations_deg - (turns - turns.mean())).max() < 0.3
     assert error(found, shifts, np.ones(TILTS)) < 0.1
@@ -87,7 +90,7 @@ def test_a_rotation_of_the_images_is_found() -> None:
 
 def test_nothing_is_freed_where_only_shifts_differ() -> None:
     images, _ = series(np.ones(TILTS), np.zeros(TILTS), seed=23)
-    found = align_tilt_series(images, ANGLES)
+    found = align_tilt_series(images, ANGLES, settings=SETTINGS)
     assert found.magnifications is None
     assert found.rotations_deg is not None
     assert not found.rotations_deg.any()

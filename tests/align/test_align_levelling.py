@@ -182,7 +182,9 @@ def test_laid_level_it_fits_the_images_as_before() -> None:
 
 def test_a_slab_is_left_as_it_lies_when_asked_for() -> None:
     case = make_case("slab", lying=TILTED, seed=3, walk=1.0, n_tilts=15, shape=(64, 64))
-    settings = AlignSettings(level="no", iterations=1, beads="no")
+    settings = AlignSettings(
+        level="no", iterations=1, beads="no", specimen="slab", tilt_axis=0.0, refine_axis=False
+    )
     found = align_tilt_series(case.images, case.angles_deg, settings=settings)
     assert found.slab is None
     assert found.x_tilts_deg is None
@@ -192,7 +194,8 @@ def test_a_slab_is_left_as_it_lies_when_asked_for() -> None:
 @pytest.mark.parametrize("kind", ["particle", "needle"])
 def test_nothing_is_made_up_where_there_is_no_slab(kind: str) -> None:
     case = make_case(kind, seed=2, shape=(40, 40), n_tilts=11, walk=1.0)
-    found = align_tilt_series(case.images, case.angles_deg, settings=AlignSettings(iterations=1))
+    settings = AlignSettings(iterations=1, beads="no")
+    found = align_tilt_series(case.images, case.angles_deg, settings=settings)
     assert found.slab is None
     assert found.x_tilts_deg is None
     np.testing.assert_array_equal(found.angles_deg, case.angles_deg)

@@ -173,7 +173,13 @@ def test_short_series_say_why_there_are_none():
         data.images[few],
         ANGLES[few],
         settings=AlignSettings(
-            tilt_axis=AXIS, iterations=1, specimen="slab", beads="no", local="auto"
+            tilt_axis=AXIS,
+            refine_axis=False,
+            iterations=0,
+            specimen="slab",
+            beads="no",
+            level="no",
+            local="auto",
         ),
     )
     assert alignment.local is None

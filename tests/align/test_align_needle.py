@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pytest
 from specimens import without_gauge
 
-from cryolith.align import align_tilt_series, score_alignments, unaligned
+from cryolith.align import score_alignments, unaligned
 from cryolith.datamodel import Alignment
-from cryolith.files import read_tilt_series
+from cryolith.files import read_alignment, read_tilt_series
 
 Float64 = npt.NDArray[np.float64]
 
@@ -83,9 +83,11 @@ def test_the_conversion_maps_points_alike(n: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def needle(shared_data: Path) -> tuple[npt.NDArray[np.float32], Float64, Alignment]:
+def needle(
+    shared_data: Path, needle_job: Path
+) -> tuple[npt.NDArray[np.float32], Float64, Alignment]:
     series = read_tilt_series(shared_data / "haadf_needle" / "HAADF.mrc")
-    found = align_tilt_series(series)
+    found = read_alignment(needle_job / "alignment.json")
     return np.asarray(series.images, np.float32), series.angles_deg, found
 
 
@@ -95,6 +97,7 @@ def reference(shared_data: Path) -> Etspy:
     return Etspy(table[:, 1:3], -2.7933, 2.5116)
 
 
+@pytest.mark.validation
 def test_axis_and_shifts_agree_with_the_reference(
     needle: tuple[npt.NDArray[np.float32], Float64, Alignment], reference: Etspy
 ) -> None:
@@ -110,6 +113,7 @@ def test_axis_and_shifts_agree_with_the_reference(
     assert not found.flags
 
 
+@pytest.mark.validation
 def test_the_score_puts_ours_before_the_authors_before_none(
     needle: tuple[npt.NDArray[np.float32], Float64, Alignment], reference: Etspy
 ) -> None:
@@ -123,6 +127,7 @@ def test_the_score_puts_ours_before_the_authors_before_none(
     assert scores["none"].unpredicted.any()
 
 
+@pytest.mark.validation
 def test_held_out_tilts_are_predicted_better_than_by_the_reference(
     needle: tuple[npt.NDArray[np.float32], Float64, Alignment],
     reference: Etspy,

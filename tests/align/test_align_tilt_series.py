@@ -68,7 +68,8 @@ def test_direction_of_the_axis_follows_the_nominal_one() -> None:
     case = make_case("particle", tilt_axis_deg=10.0, seed=1, shape=(48, 48), n_tilts=13, walk=1.0)
     for nominal, want in ((None, 10.0), (200.0, 190.0), (-160.0, -170.0)):
         series = TiltSeries(images=case.images, angles_deg=case.angles_deg, tilt_axis_deg=nominal)
-        found = align_tilt_series(series, settings=AlignSettings(iterations=1))
+        settings = AlignSettings(iterations=1, refine_axis=False, beads="no")
+        found = align_tilt_series(series, settings=settings)
         assert abs(found.tilt_axis_deg - want) < 5
         direction = next(line for line in found.method if line.startswith("axis direction"))
         assert ("not known" in direction) == (nominal is None)
@@ -78,7 +79,7 @@ def test_same_bits_for_any_number_of_threads_order_and_input_untouched() -> None
     case = make_case("particle", seed=4, shape=(40, 40), n_tilts=11, walk=1.0)
     images = case.images.astype(">i2")
     images.setflags(write=False)
-    quick = AlignSettings(iterations=1)
+    quick = AlignSettings(iterations=1, beads="no")  # beads have a test of their own
     one = align_tilt_series(images, case.angles_deg, settings=quick, threads=1)
     two = align_tilt_series(images, case.angles_deg, settings=quick, threads=2)
     assert one.shifts_px.tobytes() == two.shifts_px.tobytes()
@@ -114,7 +115,8 @@ def test_tilts_that_do_not_fit_are_flagged_with_the_reason() -> None:
     images[9] = images[9][::-1, ::-1]
     images[15, 10, 10] = np.nan
     images[16, 20, 20] = 1e6
-    found = align_tilt_series(images, case.angles_deg, settings=AlignSettings(exclude=(0,)))
+    settings = AlignSettings(exclude=(0,), beads="no")
+    found = align_tilt_series(images, case.angles_deg, settings=settings)
     assert sorted(found.flags) == [0, 3, 9]
     assert "excluded" in found.flags[0]
     assert "blank" in found.flags[3]
@@ -135,7 +137,7 @@ def test_half_blank_tilts_are_left_out_before_they_spoil_the_others(blank: list[
     images = case.images.copy()
     noise = np.random.default_rng(7).poisson(0.03 * images.max(), (len(blank), 64, 32))
     images[blank, :, :32] = noise
-    found = align_tilt_series(images, case.angles_deg)
+    found = align_tilt_series(images, case.angles_deg, settings=AlignSettings(beads="no"))
     assert list(found.flags) == blank
     assert "predicted better without it" in found.flags[blank[0]]
     good = found.kept

@@ -67,6 +67,14 @@ TEST(Oriented, SamplesOfAConstantFieldAreThatConstantAcrossFaces) {
   for (const double s : samples) EXPECT_NEAR(s, 3.0, 1e-3);
 }
 
+TEST(Oriented, SplinesOfEqualCoefficientsSumToOneAcrossFaces) {
+  const std::vector<float> coefficients(3 * 2 * 5, 3.0f);
+  const double places[] = {0.2, 1.9, -0.3, -7.4, 3.7, 4.6};
+  double samples[2];
+  spline_samples(Cpu{}, {coefficients.data(), {3, 2, 5}}, {places, {2, 3}}, {samples, {2}});
+  for (const double s : samples) EXPECT_NEAR(s, 3.0, 1e-12);
+}
+
 TEST(Oriented, RefusesWhatIsNotPositiveDefinite) {
   Bank bank;
   bank.shapes[2] = -1.0;

@@ -21,19 +21,19 @@ TUBES = SimpleNamespace(
     lines=(np.array([[2.0, 2.5, 3.5], [2, 2.5, 5.5]]),),
     notes=(),
 )
-SHEETS = SimpleNamespace(table={"area_nm2": np.ones(1)}, notes=("a", "b"))
+MESH = SimpleNamespace(vertices=np.zeros((0, 3)), faces=np.zeros((0, 3), int), fields={})
+SHEETS = SimpleNamespace(table={"area_nm2": np.ones(1)}, mesh=MESH, notes=("a", "b"))
 
 
 def test_tables_lines_surfaces_and_notes_come_together():
     base = Defects(voids={"volume_nm3": np.ones(1)}, notes=("voids: 1",), thresholds={"void": 1.0})
-    mesh = SimpleNamespace(vertices=np.zeros((0, 3)), faces=np.zeros((0, 3), int), fields={})
     found = collect(
         VOLUME,
         base,
         blobs=BLOBS,
         tubes=TUBES,
         sheets=SHEETS,
-        surfaces={"shell": mesh},
+        surfaces={"shell": MESH},
         tables={"own": {}},
     )
     assert list(found.all_tables) == [
@@ -49,7 +49,8 @@ def test_tables_lines_surfaces_and_notes_come_together():
     # The middle of (5, 6, 8) voxels of 2 nm is (2, 2.5, 3.5).
     assert found.lines["tubes"][0].tolist() == [[0, 0, 0], [0, 0, 4]]
     assert found.notes == ("voids: 1", "blobs: noise: given", "sheets: a", "sheets: b")
-    assert found.surfaces["shell"] is mesh
+    assert list(found.surfaces) == ["sheets", "shell"]
+    assert found.surfaces["sheets"] is SHEETS.mesh
     assert found.pixel_size == 20.0
     assert found.thresholds == {"void": 1.0}
 

@@ -10,6 +10,7 @@ import pytest
 from reference import surfaces as reference
 
 from cryolith import detect
+from cryolith.detect._imaging import Projected
 from cryolith.detect._layer_fit import Prior, chi_square, make_grid, minimum_of
 from cryolith.detect._layer_model import (
     KERNEL,
@@ -149,7 +150,8 @@ def test_bodies_between_projected_offsets_are_interpolated():
     inside = np.abs(points[:, 1] - 15.5) < 8
     patches, _ = patches_of(points, normals, areas, 5.0, inside)
     level = signed_distance(SHAPE, points, normals, 10.0, 1)
-    spectra, response = Spectra(SHAPE, 1, None), Response(GEOMETRY, IMAGES, RAMP, 1, None)
+    spectra = Spectra(SHAPE, 1, None)
+    response = Response(Projected(spectra, GEOMETRY, IMAGES, RAMP, None))
     at = np.arange(-10.0, 10.5)
     library = make_library(spectra, response, level, patches, 10.0, 4.0, 0.0)
     shown = response.show(body(level, 2.0, 0.0))

@@ -71,6 +71,28 @@ def test_samples_equal_the_definition(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(samples, expected, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_spline_samples_equal_the_definition_and_the_voxels_between_them(
+    shape: tuple[int, int, int], rng: np.random.Generator
+) -> None:
+    field = rng.standard_normal(shape).astype(np.float32)
+    terms = np.fft.fftn(field)
+    for axis, n in enumerate(shape):
+        k = 2 * np.pi * np.fft.fftfreq(n)
+        terms = np.moveaxis(np.moveaxis(terms, axis, -1) * 3 / (2 + np.cos(k)), -1, axis)
+    coefficients = np.ascontiguousarray(np.fft.ifftn(terms).real, np.float32)
+    voxels = np.ascontiguousarray(np.argwhere(np.ones(shape, bool)), float)
+    samples = np.empty(len(voxels))
+    _core.spline_samples(coefficients, voxels, samples, threads=3)
+    # Coefficients are up to 27 times as large as the field, each rounded to 6e-8 of itself.
+    np.testing.assert_allclose(samples, field.ravel(), atol=1e-5)
+    places = np.array([[4.2, 6.9, 5.5], [0.1, 9.8, -0.4], [10.9, -7.3, 30.3]])
+    between = np.empty(3)
+    _core.spline_samples(coefficients, places, between)
+    expected = [reference.spline_sample(coefficients, p) for p in places]
+    np.testing.assert_allclose(between, expected, rtol=1e-12, atol=1e-12)
+
+
 def test_the_same_bytes_for_any_threads(rng: np.random.Generator) -> None:
     shape = (20, 18, 40)
     base = np.fft.rfftn(rng.standard_normal(shape)).astype(np.complex64)
@@ -96,6 +118,8 @@ def test_kernels_refuse_what_does_not_fit() -> None:
         _core.oriented_maxima(base, 12, good, np.ones(1), value, which)
     with pytest.raises(InputError, match="places: found"):
         _core.oriented_samples(value, np.full((1, 3), np.inf), good, np.empty(1))
+    with pytest.raises(InputError, match="samples: found 2 rows"):
+        _core.spline_samples(value, np.zeros((1, 3)), np.empty(2))
 
 
 def test_functions_on_the_sphere_are_interpolated_through_their_values(

@@ -12,7 +12,9 @@ from pore_phantoms import balls
 
 from cryolith import Alignment, Cancelled, CancelToken, Covariance, InputError, Volume, simulate
 from cryolith.detect import draw_alignments, pose_volumes, regions, segment
+from cryolith.detect._masks import _shared
 from cryolith.detect._smooth import smooth
+from cryolith.detect._student import student
 from cryolith.reconstruct import ReconstructSettings, reconstruct
 
 FINE = 4  # parts of a voxel's edge, for partial voxels
@@ -107,6 +109,37 @@ def test_the_error_is_the_scatter_over_other_noise():
     assert scatter.shape == (3, 3)
     assert ((scatter > 0.4) & (scatter < 1.6)).all()
     assert 0.7 < np.median(scatter) < 1.15
+
+
+def test_levels_of_parts_that_share_noise_or_are_few_are_less_certain():
+    rng = np.random.default_rng(4)
+    sums = np.ones((64, 4))
+    sums[:, 1] = rng.standard_normal(64)
+    sums[:, 3] = np.kron(rng.standard_normal((2, 2, 2)), np.ones((2, 2, 2))).ravel()
+    alone, shared = _shared(sums, (40, 40, 40))
+    assert 1 <= alone / student(63) < 1.2
+    # Of the pairs in 2 x 2 x 2 parts that are one, Bartlett's weights count (1 + 1/2)^3 instead of 1.
+    assert 0.7 < shared / (1.5**1.5 * student(63)) < 1.3
+    sums[8:] = 0
+    sums[:8, [0, 2]] = 1e-3
+    sums[:3, [0, 2]] = 1
+    assert (_shared(sums, (40, 40, 40)) >= student(2.1)).all()
+
+
+def test_what_imaging_does_to_levels_is_no_error_of_the_threshold():
+    """Levels that change over the volume for what is known, such as a detector's gain."""
+    rng = np.random.default_rng(9)
+    body = smooth(balls(rng, (48, 48, 48), (1, 1, 1), 6.0, 0.3).astype(np.float32), 0.7)
+    gain = np.linspace(0.8, 1.2, 48, dtype=np.float32)
+    noise = 0.1 * rng.standard_normal(body.shape).astype(np.float32)
+    settings = {"noise": 0.1, "draws": 4, "threads": 1}
+    plain = segment(body * gain + noise, **settings)
+    known = segment(body * gain + noise, imaging=lambda model: model * gain, **settings)
+    assert known.totals["sigma_threshold"][0] < 0.5 * plain.totals["sigma_threshold"][0]
+    assert known.sigma_threshold == plain.sigma_threshold
+    np.testing.assert_array_equal(
+        known.objects["sigma_threshold_volume_px3"], plain.objects["sigma_threshold_volume_px3"]
+    )
 
 
 def test_halves_noise_and_their_scaling_agree():

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from cryolith.detect._oriented_null import expected_extrema
 from cryolith.detect._oriented_peaks import find_peaks
 from cryolith.detect._spectrum import Spectra
 from cryolith.errors import Cancelled, InputError
+from cryolith.files import read_surface, write_surface
 from cryolith.projection import Geometry, project
 from cryolith.reconstruct import wbp
 
@@ -68,7 +70,9 @@ def test_a_tube_in_white_noise_is_found_and_measured(rng: np.random.Generator) -
     assert found.null.spread[0] == pytest.approx(1.0, abs=0.05)
 
 
-def test_a_dark_sheet_in_white_noise_is_found_and_measured(rng: np.random.Generator) -> None:
+def test_a_dark_sheet_in_white_noise_is_found_and_measured(
+    rng: np.random.Generator, tmp_path: Path
+) -> None:
     found = sheets(white(rng) - disc(12.0), noise=1.0, **HOW)  # type: ignore[arg-type]
     table = found.table
     assert len(table["z_px"]) == 1
@@ -80,6 +84,18 @@ def test_a_dark_sheet_in_white_noise_is_found_and_measured(rng: np.random.Genera
     off = (found.surfaces[0] - MIDDLE) @ AXIS
     assert np.sqrt((off**2).mean()) < 0.5
     assert np.abs(found.normals[0] @ AXIS).mean() > 0.95
+    # The mesh: the same points from the centre, facing along their normals, and the area but for its rim.
+    mesh = found.mesh
+    np.testing.assert_allclose(mesh.vertices, found.surfaces[0] - (N - 1) / 2)
+    first, second, third = mesh.vertices[mesh.faces].transpose(1, 0, 2)
+    turn = -np.cross(second - first, third - first) / 2
+    assert ((turn * found.normals[0][mesh.faces[:, 0]]).sum(axis=1) > 0).all()
+    area = np.linalg.norm(turn, axis=1).sum()
+    assert 0.7 * math.pi * 144 < area < 1.1 * math.pi * 144
+    assert mesh.fields["sheet"].max() == 0
+    path = tmp_path / "sheets.vtp"
+    write_surface(path, mesh)
+    np.testing.assert_array_equal(read_surface(path).faces, mesh.faces)
 
 
 @pytest.mark.parametrize("kind", ["tubes", "sheets"])
@@ -157,6 +173,19 @@ def test_the_predicted_significance_is_that_without_noise() -> None:
         here = bank.sample(field, MIDDLE[None], AXIS[None], np.array([WIDTH]))
         predicted = bank.at(bank.response(extent), AXIS[None], np.array([WIDTH]))
         np.testing.assert_allclose(here, predicted, rtol=0.03)
+
+
+def test_a_wide_sheet_that_the_wedge_hides_has_a_finite_amplitude() -> None:
+    spectra = Spectra((N, N, N), 1, None)
+    kz, _, kx = spectra.axes()
+    held = np.broadcast_to(np.abs(kz) <= np.tan(np.deg2rad(30)) * kx, spectra.terms)
+    imaging = Plain(spectra, held.astype(np.float32))
+    bank = OrientedBank(
+        spectra, imaging, "sheets", np.array([WIDTH]), 5.0, np.ones(spectra.terms, np.float32), 21
+    )
+    # What noise and rounding do to a response near 0 must not reach amplitudes: it may be less than 0.
+    assert bank.response(np.pi * 20.0**2).min() < 0.04 * bank.wide_response.max()
+    assert bank.wide_response.min() == pytest.approx(0.05 * bank.wide_response.max())
 
 
 def test_widths_are_measured_where_three_are_looked_for(rng: np.random.Generator) -> None:

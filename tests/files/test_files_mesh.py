@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cryolith.errors import FileFormatError, InputError
-from cryolith.files import read_surface, write_lines, write_surface
+from cryolith.files import read_lines, read_surface, write_lines, write_surface
 
 # A tetrahedron whose faces are counter-clockwise as seen from outside, written as x y z and turned to z y x.
 XYZ = np.array([[0.0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3]])
@@ -132,8 +132,30 @@ def test_lines(tmp_path: Path) -> None:
     write_lines(path, LINES, {"length_nm": [3.7, 9.1], "radius_nm": radius})
     text = path.read_text()
     assert 'NumberOfPoints="5" NumberOfVerts="0" NumberOfLines="2"' in text
+    lines, fields = read_lines(path)
+    for got, line in zip(lines, LINES, strict=True):
+        np.testing.assert_array_equal(got, line)
+    assert sorted(fields) == ["length_nm", "line", "radius_nm"]
+    assert [v.tolist() for v in fields["line"]] == [[0, 0], [1, 1, 1]]
+    assert [v.tolist() for v in fields["radius_nm"]] == [[1, 2], [3, 4, 5]]
+    assert [v.tolist() for v in fields["length_nm"]] == [[3.7] * 2, [9.1] * 3]
     write_lines(tmp_path / "none.vtp", [])
     assert 'NumberOfLines="0"' in (tmp_path / "none.vtp").read_text()
+    assert read_lines(tmp_path / "none.vtp")[0] == []
+
+
+def test_damaged_lines_are_one_error(tmp_path: Path) -> None:
+    path = tmp_path / "l.vtp"
+    write_lines(path, LINES)
+    raw = path.read_bytes()
+    surface = tmp_path / "s.vtp"
+    write_surface(surface, vertices=VERTICES, faces=FACES)
+    for bad in (raw[:-40], raw.replace(b'"binary"', b'"ascii"'), surface.read_bytes()):
+        path.write_bytes(bad)
+        with pytest.raises(FileFormatError, match="content"):
+            read_lines(path)
+    with pytest.raises(InputError, match="found suffix"):
+        read_lines(tmp_path / "l.ply")
 
 
 @pytest.mark.parametrize(

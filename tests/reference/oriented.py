@@ -85,3 +85,18 @@ def sample(values: np.ndarray, place: np.ndarray, matrix: np.ndarray) -> float:
         if square <= 20:
             total += math.exp(-0.5 * square) * values[tuple(at % values.shape)]
     return total / ((2 * math.pi) ** 1.5 * math.sqrt(np.linalg.det(matrix)))
+
+
+def spline_sample(coefficients: np.ndarray, place: np.ndarray) -> float:
+    """Return the periodic sum of coefficients times cubic B-splines about their voxels."""
+
+    def weight(u: float) -> float:
+        u = abs(u)
+        return (4 - 6 * u**2 + 3 * u**3) / 6 if u < 1 else max(2 - u, 0.0) ** 3 / 6
+
+    total, middle = 0.0, np.floor(place).astype(int)
+    for d in itertools.product(range(-1, 3), repeat=3):
+        at = middle + d
+        share = math.prod(weight(float(u)) for u in at - place)
+        total += share * float(coefficients[tuple(at % coefficients.shape)])
+    return total

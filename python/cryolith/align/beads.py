@@ -12,16 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .beads_profile import REACH, STEP, Noise, Profile
+
 __all__ = [
     "Fits",
-    "Noise",
     "Padded",
-    "Profile",
     "ProfileSums",
     "Spots",
     "fit_spots",
     "maxima",
-    "measure_noise",
     "robust_scale",
     "spots",
 ]
@@ -29,104 +28,14 @@ __all__ = [
 Float64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 
-_REACH = 1.6  # radii of a bead that a filter and a fit look at
 _RIM = 1.2  # radii: where a bead ends
 _LEAST_SEEN = 0.6  # of a window that is fitted
-_STEP = 0.25  # px between the samples of a profile
-_SOFT = 0.25  # exponent of the first profile: between a disc (0) and the chord of a sphere (1 / 2)
-_BLOCK = 16
-_LEVELS = 12
-_FLAT = 0.4  # quantile of the blocks of one brightness that has no structure in it
 _EMPTY = (
     0.3  # of the noise around a bead: no pixel is taken to be quieter, however low the fitted model
 )
 FIT_ROUNDS = 5
 _BEND = 0.03  # second difference of a profile's samples to be expected (0.06 at the rim of an opaque bead)
 _APART = 1.2  # radii: maxima closer than this are one
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Variance of a pixel: ``constant + slope * brightness``."""
-
-    constant: float
-    slope: float
-
-    def variance(self, brightness: Float64) -> Float64:
-        """Variance at each brightness; never below 1 % of the constant's and the mean's."""
-        if not brightness.size:
-            return brightness
-        least = 0.01 * (self.constant + self.slope * max(float(np.mean(brightness)), 0.0)) + 1e-30
-        return np.maximum(self.constant + self.slope * brightness, least)
-
-
-def measure_noise(images: npt.NDArray[np.float32]) -> Noise:
-    """Find the noise of images (n, ny, nx) from their finest differences, by brightness.
-
-    Each pixel against the mean of its four neighbours has 5 / 4 of the variance of a pixel; blocks with the least
-    of it among those of one brightness have no structure.
-    """
-    a = images.astype(np.float64)
-    around = a[:, :-2, 1:-1] + a[:, 2:, 1:-1] + a[:, 1:-1, :-2] + a[:, 1:-1, 2:]
-    fine = (a[:, 1:-1, 1:-1] - around / 4) ** 2 / 1.25
-    size = max(2, min(_BLOCK, min(fine.shape[1:]) // 2))
-    by, bx = fine.shape[1] // size, fine.shape[2] // size
-
-    def means(values: Float64) -> Float64:
-        cut = values[:, : by * size, : bx * size]
-        return np.asarray(cut.reshape(-1, by, size, bx, size).mean(axis=(2, 4)).ravel())
-
-    level, variance = means(a[:, 1:-1, 1:-1]), means(fine)
-    edges = np.quantile(level, np.linspace(0, 1, _LEVELS + 1))
-    bins = np.clip(np.searchsorted(edges, level, side="right") - 1, 0, _LEVELS - 1)
-    used = [bins == k for k in range(_LEVELS) if (bins == k).any()]
-    x = np.array([level[u].mean() for u in used])
-    y = np.array([np.quantile(variance[u], _FLAT) for u in used])
-    weight = 1 / np.maximum(y, 1e-3 * y.max() + 1e-30)
-    slope = 0.0
-    if np.ptp(x) > 0:
-        slope = max(0.0, float(np.polyfit(x, y, 1, w=weight)[0]))
-    constant = float(np.average(y - slope * x, weights=weight**2))
-    if constant < 0 and x.min() > 0:
-        constant, slope = 0.0, float(np.average(y / x, weights=weight**2))
-    return Noise(constant, slope)
-
-
-@dataclass(frozen=True, eq=False)
-class Profile:
-    """Brightness of a bead by the distance from its middle [px]: 1 in the middle, 0 outside.
-
-    ``radius_px`` is where the profile of a soft disc ends; ``values`` are samples a quarter pixel apart.
-    """
-
-    radius_px: float
-    values: Float64
-
-    @classmethod
-    def soft_disc(cls, radius_px: float) -> Profile:
-        """(1 - (r / R)^2)^(1/4), averaged over a pixel."""
-        r = np.arange(0, (_REACH + 0.5) * radius_px + 3, _STEP)
-        sharp = np.maximum(1 - (r / radius_px) ** 2, 0) ** _SOFT
-        width = round(1 / _STEP)
-        kernel = np.hanning(2 * width + 1)
-        both = np.concatenate([sharp[:0:-1], sharp])
-        soft = np.convolve(both, kernel / kernel.sum(), mode="same")[len(sharp) - 1 :]
-        return cls(radius_px, soft / soft[0])
-
-    @property
-    def reach(self) -> int:
-        """Half the edge of the window that a fit looks at [px]."""
-        return int(np.ceil(_REACH * self.radius_px)) + 1
-
-    def at(self, r: Float64) -> Float64:
-        """Brightness at distances [px]."""
-        return np.interp(r, np.arange(len(self.values)) * _STEP, self.values, right=0.0)
-
-    def slope(self, r: Float64) -> Float64:
-        """Derivative of the brightness [1/px]."""
-        return (self.at(r + _STEP) - self.at(np.maximum(r - _STEP, 0))) / (
-            r + _STEP - np.maximum(r - _STEP, 0)
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +51,7 @@ def _filter(profile: Profile) -> tuple[Float64, Float64, float]:
     k = profile.reach
     y, x = np.mgrid[-k : k + 1, -k : k + 1]
     r = np.hypot(y, x)
-    window = (r <= _REACH * profile.radius_px).astype(np.float64)
+    window = (r <= REACH * profile.radius_px).astype(np.float64)
     shape = profile.at(r) * window
     shape -= window * shape.sum() / window.sum()
     norm = float(np.sqrt((shape**2).sum()))
@@ -310,7 +219,7 @@ def _windows(
     k = profile.reach
     wide = np.pad(image.astype(np.float64), k + 1, constant_values=np.nan)
     dy, dx = np.mgrid[-k : k + 1, -k : k + 1]
-    window = np.hypot(dy, dx) <= _REACH * profile.radius_px
+    window = np.hypot(dy, dx) <= REACH * profile.radius_px
     dy, dx = dy[window], dx[window]
     corner = np.clip(np.rint(places).astype(np.int64), 0, np.array(image.shape) - 1)
     data = wide[corner[:, :1] + dy + k + 1, corner[:, 1:] + dx + k + 1]
@@ -346,7 +255,7 @@ class ProfileSums:
         value = np.where(good, data - base, 0.0) / amplitude
         middle = self.noise.variance(plane[:, :1] + amplitude / 2)
         weight = (good * amplitude**2 / middle).ravel()
-        at = r.ravel() / _STEP
+        at = r.ravel() / STEP
         low = np.minimum(at.astype(np.int64), len(self.right) - 2)
         part = at - low
         part = np.clip(part, 0, 1)
@@ -366,9 +275,9 @@ class ProfileSums:
         values = np.linalg.solve(
             self.normal + bend.T @ bend / _BEND**2 + 1e-3 * np.eye(n), self.right
         )
-        r = np.arange(n) * _STEP
+        r = np.arange(n) * STEP
         radius = self.profile.radius_px
-        outside = (r > 1.2 * radius) & (r < _REACH * radius)
+        outside = (r > 1.2 * radius) & (r < REACH * radius)
         values = np.where(r > 1.4 * radius, 0.0, values - values[outside].mean())
         middle = values[r < 0.25 * radius].mean()
         return Profile(radius, values / middle)

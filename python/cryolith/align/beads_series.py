@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .beads import Noise, Padded, Profile, ProfileSums, fit_spots, measure_noise, spots
+from .beads import Padded, ProfileSums, fit_spots, spots
+from .beads_profile import Noise, Profile, measure_noise
 from .beads_sizes import Kind, kinds, round_spots
 from .bundle import Bundle, Extras, View, adjust, project_points
 from .tracks import find_tracks

@@ -8,17 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .beads import (
-    Fits,
-    Noise,
-    Padded,
-    Profile,
-    ProfileSums,
-    fit_spots,
-    maxima,
-    robust_scale,
-    spots,
-)
+from .beads import Fits, Padded, ProfileSums, fit_spots, maxima, robust_scale, spots
+from .beads_profile import Noise, Profile
 
 __all__ = ["Kind", "kinds", "round_spots"]
 

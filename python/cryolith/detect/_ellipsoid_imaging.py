@@ -12,6 +12,7 @@ import numpy as np
 from .. import _core
 from ..projection import Geometry
 from ._hole_filter import transfer_of
+from ._imaging import Projected
 from ._inputs import Float32, Float64
 from ._layer_model import Response
 from ._spectrum import Spectra
@@ -54,8 +55,8 @@ class EllipsoidImaging:
         shape = (_BOX, _BOX, _BOX)
         self.spectra = Spectra(shape, 1, cancel)
         # Tilts about y alone: volumes lie with y along the axis.
-        plain = Geometry.single_axis(geometry.angles_deg)
-        response = Response(plain, (_BOX, math.ceil(1.42 * _BOX)), solve, 1, cancel)
+        plain, pixels = Geometry.single_axis(geometry.angles_deg), (_BOX, math.ceil(1.42 * _BOX))
+        response = Response(Projected(self.spectra, plain, pixels, solve, None))
         k = np.stack(np.broadcast_arrays(*self.spectra.axes()), axis=-1)
         self.shown = transfer_of(self.spectra, response)
         self.square = self.spectra.squared_frequency()

@@ -126,7 +126,7 @@ def seen_along(spectra: Spectra, shown: Float32, normals: Float64) -> Float64:
 
 def transfer_of(spectra: Spectra, response: Response) -> Float32:
     """Return how much of each wave the volume shows: of a narrow blob in its middle."""
-    if response.geometry is None:
+    if not response.projected:
         return np.ones(spectra.terms, np.float32)
     blob = np.zeros(spectra.shape, np.float32)
     add_blobs(centred_blob(spectra.shape, _BLOB), blob, spectra)

@@ -5,16 +5,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .. import _core
-from ..projection import Geometry, project
 from ._edges import SHARPEST, normal_cdf
+from ._imaging import Imaging, Projected
 from ._inputs import Float32, Float64
 from ._spectrum import Spectra
 
@@ -45,32 +42,15 @@ _OVERSAMPLING = (
 
 
 class Response:
-    """What the volume shows of a body: the body, or what comes of projecting and reconstructing it as the data were.
+    """What the volume shows of a body, as a detector's pixels have it."""
 
-    ``solve`` is one of :mod:`cryolith.reconstruct`'s solvers, its options bound; it must be linear.
-    """
-
-    def __init__(
-        self,
-        geometry: Geometry | None,
-        image_shape: tuple[int, int],
-        solve: Callable[..., Any],
-        threads: int,
-        cancel: _core.CancelToken | None,
-    ) -> None:
-        self.geometry, self.image_shape, self.solve = geometry, image_shape, solve
-        self.how: dict[str, Any] = {"threads": threads, "cancel": cancel}
+    def __init__(self, imaging: Imaging) -> None:
+        self.imaging = imaging
+        self.projected = isinstance(imaging, Projected)
 
     def show(self, volume: Float32) -> Float32:
-        """Return what the volume shows."""
-        if self.geometry is None:
-            return volume
-        images = project(volume, self.geometry, self.image_shape, **self.how)
-        return self.reconstruct(images, volume.shape)
-
-    def reconstruct(self, images: Float32, shape: tuple[int, ...]) -> Float32:
-        """Reconstruct images as the data were."""
-        return np.asarray(self.solve(images, self.geometry, shape=shape, **self.how), np.float32)
+        """Return what the volume shows: the body itself, or projected and reconstructed as the data were."""
+        return self.imaging.show(volume).both
 
     def pixel_gain(self, spectra: Spectra) -> Float32 | None:
         """Return by what waves of a projected volume are to be multiplied to be those that a detector's pixels record.
@@ -79,7 +59,7 @@ class Response:
         exp(-k^2 / 24); pixels as wide as a voxel average over their width, sinc(k / 2). (Along the axis voxels and
         pixels are alike.)
         """
-        if self.geometry is None:
+        if not self.projected:
             return None
         z, _, x = spectra.axes()
         k = np.sqrt(z**2 + x**2)

@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from .. import _core
 from ..errors import InputError
+from ._blocks import block_ranges, residual_of_blocks, sigma_of_blocks
 from ._inputs import Float32, Float64, Mask, as_mask
 from ._phases import Levels, blocks_of, find_levels
+from ._student import student
 from .local_threshold import hysteresis, local_threshold
 from .thresholds import otsu
 from .walker import random_walker
@@ -30,13 +32,23 @@ _STRONG = 0.75  # of the contrast: what an object of "hysteresis" has to reach s
 
 
 class Cut(NamedTuple):
-    """A threshold with the levels of the phases, their covariance (3, 3), and the 95 % interval of the threshold."""
+    """A threshold with the levels of the phases, and the 95 % interval of the threshold.
+
+    ``draws`` (3, n): by how much threshold and levels move when parts of the volume are drawn again, the same parts of
+    every volume of one shape; NaN where a draw holds one phase only.
+    """
 
     threshold: float
     levels: Levels
-    covariance: Float64
+    draws: Float64
     interval: tuple[float, float]
     notes: tuple[str, ...]
+
+    def covariance(self, other: Cut | None = None) -> Float64:
+        """Return the covariance (3, 3) of threshold and levels, or of their differences from those of another."""
+        draws = self.draws if other is None else self.draws - other.draws
+        out: Float64 = np.cov(draws[:, np.isfinite(draws).all(axis=0)])
+        return out
 
 
 def fit_cut(
@@ -44,7 +56,8 @@ def fit_cut(
 ) -> Cut:
     """Find threshold and levels, and draw them again from the parts of the volume (bootstrap over blocks).
 
-    Parts are larger than what neighbouring voxels share, so that smooth noise and coarse structure are in the errors.
+    Parts are larger than what neighbouring voxels share, so that smooth noise and coarse structure are in the errors;
+    what still goes on in the next part makes draws wider.
     """
     levels = find_levels(values, valid, threads)
     rng = np.random.default_rng(seed)
@@ -52,20 +65,45 @@ def fit_cut(
     taken = rng.multinomial(blocks, np.full(blocks, 1 / blocks), _DRAWS).astype(np.float64)
     sums = taken @ levels.sums
     whole = (sums[:, 0] > 0) & (sums[:, 2] > 0)  # draws that hold both phases
-    sums, taken = sums[whole], taken[whole]
-    drawn = np.stack([sums[:, 1] / sums[:, 0], sums[:, 3] / sums[:, 2]])
-    notes = [levels.note] if levels.note else []
     # What depth was missing for the levels is an error of theirs that no bootstrap sees.
-    drawn = drawn + np.array(levels.doubt)[:, None] * rng.standard_normal(drawn.shape)
+    doubts = np.array(levels.doubt)[:, None] * rng.standard_normal((2, _DRAWS))[:, whole]
+    sums, taken = sums[whole], taken[whole]
+    found = np.array([[levels.low], [levels.high]])
+    shared = _shared(levels.sums, values.shape)
+    drawn = np.stack([sums[:, 1] / sums[:, 0], sums[:, 3] / sums[:, 2]])
+    drawn = found + shared[:, None] * (drawn - found) + doubts
+    notes = [levels.note] if levels.note else []
     if threshold == "levels":
         at, cuts = levels.middle, drawn.mean(axis=0)
     elif threshold == "otsu":
         at, cuts = _otsu_draws(values, valid, taken)
+        cuts = at + shared.mean() * (cuts - at)
     else:
         at, cuts = float(threshold), np.full(drawn.shape[1], float(threshold))
-    covariance = np.cov(np.stack([cuts - at, *drawn]))  # a number that was given has exactly 0
+    draws = np.full((3, _DRAWS), np.nan)
+    draws[:, whole] = [cuts - at, *drawn]  # a number that was given has exactly 0
     low, high = np.quantile(cuts, (0.025, 0.975))
-    return Cut(at, levels, covariance, (float(low), float(high)), tuple(notes))
+    return Cut(at, levels, draws, (float(low), float(high)), tuple(notes))
+
+
+def _shared(sums: Float64, shape: tuple[int, ...]) -> Float64:
+    """Return by how much both levels are less certain than so many parts that know nothing of each other are.
+
+    Neighbours share noise (Bartlett's weights), and a level may rest on few of the parts (Student's t).
+    """
+    parts = tuple(len(block_ranges(n)) for n in shape)
+    out = np.ones(2)
+    for i in range(2):
+        _, residual = residual_of_blocks(
+            sums[:, 2 * i + 1].reshape(*parts, 1), sums[:, 2 * i].reshape(parts)
+        )
+        alone = float(np.sqrt((residual**2).sum()))
+        if alone > 0:
+            few = sums[:, 2 * i].sum() ** 2 / (sums[:, 2 * i] ** 2).sum()
+            near = float(sigma_of_blocks(residual)[0]) / alone
+            # From two on, as a single part has no scatter to be widened.
+            out[i] = max(1.0, near) * float(student(max(few - 1, 1)))
+    return out
 
 
 def _otsu_draws(values: Float32, valid: Mask, taken: Float64) -> tuple[float, Float64]:

@@ -28,7 +28,8 @@ Kind = Literal["tubes", "sheets"]
 REFERENCE = 0.7  # size of the reference blob over the smallest sought width
 _BINS = 256
 _REACH = 6.0  # rad: of k times the filter's length, beyond which its Gaussian holds nothing
-_VAGUE = 0.5  # px: what tracing may add to a length or, all around, to a radius without any noise
+_VAGUE = 0.5  # px: what tracing may add to a radius, all around, without any noise
+_LEAST = 0.05
 _LOSS = 0.1  # of a filter's response that the coarseness of directions may cost
 
 
@@ -46,7 +47,9 @@ class OrientedBank:
     ----------
     axes : (n, 3) float64
         Directions of tubes or normals of sheets, z, y, x, on the half sphere z >= 0.
-    weight, reference : (nz, ny, nx // 2 + 1) float32
+    weight : (nz, ny, nx // 2 + 1) float32
+    transfer : (nz, ny, nx // 2 + 1) complex64
+        From the specimen to the filtered volume, as if a small blob had the same image wherever it is.
     """
 
     def __init__(
@@ -63,17 +66,12 @@ class OrientedBank:
         self.reference_size = REFERENCE * float(widths[0])
         reference = reference_spectrum(spectra, imaging, self.reference_size)
         self.weight = matched_weight(spectra, reference, power, length)
+        self.bead_terms = (self.weight * reference).astype(np.complex64)
+        self.transfer = self.bead_terms / blob_spectrum(spectra, self.reference_size)
+        self._overlaps: dict[float, Float32] = {}
         self.axes = half_sphere(directions or enough_directions(float(widths[0]), length))
         self.sphere = Sphere(self.axes)
         self._sums(reference, power)
-        k = self.frequencies
-        self._radii = np.linspace(0.0, 8 * length, 257)
-        self._trials = length * np.exp(np.linspace(math.log(0.25), math.log(8), 60))
-        round_ = kind == "sheets"
-        self._extents = np.pi * (self._trials / 2) ** 2 if round_ else self._trials
-        turns = np.outer(self._radii, k)
-        self._waves = bessel(0, turns) if round_ else np.cos(turns)
-        self._spectra = np.stack([extent_spectrum(kind, k, float(e)) for e in self._extents])
 
     def shapes(self, axes: Float64, width: float | Float64) -> Float64:
         """Return (n, 3, 3) A of filters along (n, 3) axes."""
@@ -89,6 +87,23 @@ class OrientedBank:
         """Return (n, 3, 3) A of what a line or plane of beads of ``width`` is made of."""
         size = width**2 - self.reference_size**2
         return np.repeat(size * np.eye(3)[None], len(axes), axis=0)
+
+    def bead_signal(self, field: Float32, width: float) -> Float32:
+        """Return spline coefficients of what a filter for beads of ``width`` makes of a volume, filtered already."""
+        return self._of_beads(self.spectra.forward(field), width, 1)
+
+    def bead_overlap(self, width: float) -> Float32:
+        """Return spline coefficients of what that filter makes of a bead of peak 1 at the first voxel."""
+        if width not in self._overlaps:
+            self._overlaps[width] = self._of_beads(self.bead_terms, width, 2)
+        return self._overlaps[width]
+
+    def _of_beads(self, terms: Complex64, width: float, times: int) -> Float32:
+        factor = self.spectra.gaussian(times * (width**2 - self.reference_size**2))
+        for k in self.spectra.axes():
+            factor *= (3 / (2 + np.cos(k))).astype(np.float32)
+        factor *= np.float32((width / self.reference_size) ** (3 * times))
+        return self.spectra.inverse(terms * factor)
 
     def _sums(self, reference: Float32, power: Float32) -> None:
         n, spectra = self.spectra.voxels, self.spectra
@@ -144,8 +159,14 @@ class OrientedBank:
 
     @property
     def wide_response(self) -> Float64:
-        """Return (n_widths, n_directions) responses to a long tube or wide sheet of amplitude 1."""
-        return self.response(float(self._extents[-1]))
+        """Return (n_widths, n_directions) responses to a long tube or wide sheet of amplitude 1.
+
+        Of a wide sheet in the missing wedge there may be nothing to see, less than nothing where waves are left out: it
+        is taken for a twentieth of the largest, so that amplitudes stay finite.
+        """
+        extent = 8 * self.length if self.kind == "tubes" else np.pi * (4 * self.length) ** 2
+        found = self.response(extent)
+        return np.asarray(np.maximum(found, _LEAST * found.max()))
 
     def response(self, extent: float, offset: float = 0.0) -> Float64:
         """Return (n_widths, n_directions) responses to amplitude 1 at ``offset`` [px] from the middle along it.
@@ -161,21 +182,26 @@ class OrientedBank:
         out: Float64 = self.bead_profiles @ spread / norm
         return out
 
-    def inverted_extent(
-        self, axis: Float64, width: float, measured: float, plateau: float, share: float = 0.5
+    def inverted_area(
+        self, normal: Float64, width: float, measured: float, plateau: float, share: float = 0.5
     ) -> tuple[float, float]:
-        """Return the length or area of what has the extent ``measured`` at a share of its response, and the error."""
-        near = int(np.abs(self.axes @ axis).argmax())
+        """Return the area of the round sheet that is ``measured`` wide at a share of its response, and the error."""
+        near = int(np.abs(self.axes @ normal).argmax())
         at = int(np.abs(self.widths - width).argmin())
-        radius, trial = self._radii, self._trials
-        fall = self._spectra @ (self._waves * self.bead_profiles[at, near]).T
+        radius = np.linspace(0.0, 8 * self.length, 257)
+        trial = self.length * np.exp(np.linspace(math.log(0.25), math.log(8), 60))  # diameters
+        k = self.frequencies
+        spectra = np.stack(
+            [extent_spectrum("sheets", k, float(np.pi * (t / 2) ** 2)) for t in trial]
+        )
+        fall = spectra @ (bessel(0, np.outer(radius, k)) * self.bead_profiles[at, near]).T
         fall /= fall[:, :1]
         first = (fall < share).argmax(axis=1)
         rows = np.arange(len(trial))
         before, after = fall[rows, first - 1], fall[rows, first]
         slope = (before - after) / (radius[1] - radius[0])
         half = radius[first - 1] + (before - share) / slope
-        size = measured if self.kind == "tubes" else 2 * math.sqrt(measured / np.pi)
+        size = 2 * math.sqrt(measured / np.pi)
         wide = np.maximum.accumulate(2 * half) + 1e-6 * rows
         if size >= wide[-1]:
             found, rate, steep = size, 1.0, slope[-1]
@@ -183,9 +209,7 @@ class OrientedBank:
             found = float(np.interp(size, wide, trial))
             rate = float(np.interp(size, wide, np.gradient(trial, wide)))
             steep = float(np.interp(size, wide, slope))
-        end = min(rate, 4.0) / (plateau * steep)  # of one end, or of the radius at one place
-        if self.kind == "tubes":
-            return found, math.sqrt(2 * end**2 + _VAGUE**2)
+        end = min(rate, 4.0) / (plateau * steep)  # of the radius at one place
         rim = math.pi * found
         free = max(rim / (2 * math.sqrt(math.pi) * self.length), 1.0)
         return math.pi * (found / 2) ** 2, rim * math.sqrt(end**2 / free + _VAGUE**2)

@@ -14,7 +14,7 @@ from ._inputs import Float32, Float64
 from ._oriented_bank import OrientedBank, Response
 from ._sphere import frames
 
-__all__ = ["Peaks", "climb", "find_peaks", "turned"]
+__all__ = ["Peaks", "climb", "find_peaks", "newton_step", "turned"]
 
 _STEP, _FAR = 0.5, 1.0  # px: of differences, and the farthest that one round moves
 _HOPE = (0.93, 0.98, 1.0)  # of the level: extrema that are lower after as many rounds are let go
@@ -112,11 +112,11 @@ def climb(
         by = step * size
         return places + np.einsum("nk,nki->ni", by[:, :k], ways), turned(axes, by[:, k:])
 
-    step = _newton_step(lambda s: bank.sample(field, *moved(s), widths), len(places), k + 2)
+    step = newton_step(lambda s: bank.sample(field, *moved(s), widths), len(places), k + 2)
     return moved(np.clip(step, -_FAR / _STEP, _FAR / _STEP))
 
 
-def _newton_step(value: Callable[[Float64], Float64], count: int, dims: int) -> Float64:
+def newton_step(value: Callable[[Float64], Float64], count: int, dims: int) -> Float64:
     """Return (count, dims) steps to the extremum of the quadratic through values at unit distances; where that is none
     or far, along the slope."""
     unit = np.eye(dims)

@@ -18,7 +18,7 @@ from ..metrics import NoisePower
 from ..projection import Geometry
 from ..reconstruct import Halves
 from ._blob_table import NullCheck
-from ._inputs import Float64, Table
+from ._inputs import Float64, Table, unit_of
 from ._oriented_bank import Kind, OrientedBank
 from ._oriented_objects import Traced
 from ._oriented_search import OrientedSearch
@@ -48,13 +48,15 @@ class Known(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A table, its objects in the order of its rows, and what goes with it."""
+    """A table, its objects in the order of its rows, what goes with it, and the middle and pixel [nm or px]."""
 
     table: Table
     objects: list[Traced]
     null: NullCheck
     detectability: OrientedDetectability
     notes: tuple[str, ...]
+    middle: Float64
+    pixel: float
 
 
 def find(
@@ -92,7 +94,8 @@ def find(
             f"null check failed: {null.observed[0]} extrema of noise, {null.expected[0]:.0f} expected; no q-values"
         )
     detectability = oriented_detectability(search, null, len(objects), fdr)
-    return Found(table, objects, null, detectability, tuple(notes))
+    middle, (_, pixel) = (np.array(searched.shape) - 1) / 2, unit_of(pixel_size)
+    return Found(table, objects, null, detectability, tuple(notes), middle, pixel)
 
 
 def _checked(

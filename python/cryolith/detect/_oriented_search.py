@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,10 +16,11 @@ from ._inputs import Float32, Float64
 from ._oriented_bank import OrientedBank, Response
 from ._oriented_links import Index, Ridges, link, ridges_of
 from ._oriented_null import expected_extrema
-from ._oriented_objects import Traced, fitted, shown
+from ._oriented_objects import Traced, fitted, mean_amplitude, seen_at, shown
 from ._oriented_peaks import Peaks, find_peaks
 from ._sheet_patches import trace_sheet
-from ._tube_paths import paths_in, trace_tube
+from ._tube_fit import BeadFields
+from ._tube_paths import paths_in, refitted, trace_tube
 
 __all__ = ["OrientedOutcome", "OrientedSearch"]
 
@@ -33,6 +34,7 @@ _LINK, _ABOVE, _LOWEST = 0.5, 1.5, 3.5
 _NEAR = 4.0  # px: what is left so near to an object is its misfit
 _MISFIT = 0.12  # of an object's significance: so much of it may be left beside it
 _WAIT = 2.5  # filter lengths
+_MADE = 0.3  # of an extremum's height
 _ROUNDS = 3  # of letting go
 _ALONE = 6.0  # filter lengths: farther objects do not see each other
 
@@ -100,6 +102,8 @@ class OrientedSearch:
             residual = self.volume - look.both
         if objects:
             objects, look = self._standing(objects, look)
+            if self.bank.kind == "tubes":
+                objects, look = self._refitted(objects, look)
             residual = self.volume - look.both
             peaks = self.look(residual)[2]
             peaks = self._new(peaks, objects)
@@ -139,6 +143,29 @@ class OrientedSearch:
         kept = [o for o in self._alone(objects, look) if o.peak > self.level]
         return self._fitted(kept) if len(kept) < len(objects) else (kept, look)
 
+    def _refitted(self, objects: list[Traced], look: Shown) -> tuple[list[Traced], Shown]:
+        """Return tubes fitted again, each with all others taken out: their smears and ends move it."""
+        # Where two meet, amplitudes that vary along them would let either have the other's piece.
+        even = [
+            replace(o, amplitudes=np.full_like(o.amplitudes, mean_amplitude(o))) for o in objects
+        ]
+        look, out = shown(self.bank, self.imaging, even), list(objects)
+        for members, field in self._without_others(even, [o.nodes[::4] for o in even], look):
+            beads = BeadFields(self.bank, field)
+            for i in members:
+                out[i] = refitted(beads, objects[i])
+        return self._fitted(out)
+
+    def _without_others(
+        self, objects: list[Traced], spots: list[Float64], look: Shown
+    ) -> Iterator[tuple[list[int], Float32]]:
+        """Yield objects whose spots lie far from each other, and the filtered volume without all others."""
+        bank = self.bank
+        everything = bank.spectra.inverse(bank.filtered(look.both))
+        for members in _far_classes(spots, _ALONE * bank.length):
+            look = shown(bank, self.imaging, [objects[i] for i in members])
+            yield members, self.field - everything + bank.spectra.inverse(bank.filtered(look.both))
+
     def _alone(self, objects: list[Traced], look: Shown) -> list[Traced]:
         """Return objects with the significance that they have with all others taken out.
 
@@ -146,14 +173,10 @@ class OrientedSearch:
         without the others.
         """
         bank, out = self.bank, list(objects)
-        everything = bank.spectra.inverse(bank.filtered(look.both))
-        for members in _far_classes(objects, _ALONE * bank.length):
+        for members, field in self._without_others(objects, [o.place[None] for o in objects], look):
             some = [objects[i] for i in members]
-            own = bank.spectra.inverse(bank.filtered(shown(bank, self.imaging, some).both))
             places, axes = (np.stack([getattr(o, n) for o in some]) for n in ("place", "axis"))
-            left = bank.sample(
-                self.field - everything + own, places, axes, np.array([o.width for o in some])
-            )
+            left = bank.sample(field, places, axes, np.array([o.width for o in some]))
             # Taking others out may also make what is not there: no object is more than the volume itself shows.
             plain = bank.sample(self.field, places, axes, np.array([o.width for o in some]))
             for i, o, *heights in zip(members, some, left, plain, strict=True):
@@ -190,6 +213,7 @@ class OrientedSearch:
         """Return the objects that hold an extremum beyond ``level``, the highest first."""
         bank = self.bank
         found: list[Traced] = []
+        beads = BeadFields(bank, field)
         ridges = ridges_of(bank, response, self.margin, _LOWEST)
         top = np.abs(peaks.heights).max(initial=0.0)
         high = peaks.pick(np.abs(peaks.heights) > max(self.level, _SIDE_LOBE * top))
@@ -200,15 +224,16 @@ class OrientedSearch:
             level = max(_LOWEST, _LINK * (abs(high.heights[i]) - _ABOVE))
             seed = high.pick(np.array([i]))
             near = np.flatnonzero(~taken & (ridges.heights * np.sign(seed.heights[0]) >= level))
-            members, new = self._grow(ridges.pick(near), field, seed, level, first + len(found))
+            members, new = self._grow(ridges.pick(near), beads, seed, level, first + len(found))
             taken[near[members]] = True
             found += new
-            # What is near may be made by this one: it waits for the next search.
+            # What is near, or what its image may have made, waits for the next search.
             free &= _apart(high, new, _WAIT * bank.length)
+            free &= np.abs(seen_at(bank, new, high)) < _MADE * np.abs(high.heights)
         return found
 
     def _grow(
-        self, ridges: Ridges, field: Float32, seed: Peaks, level: float, group: int
+        self, ridges: Ridges, beads: BeadFields, seed: Peaks, level: float, group: int
     ) -> tuple[Index, list[Traced]]:
         """Return the voxels that are linked to one extremum, and the object (or branches of a network) through them."""
         bank = self.bank
@@ -223,7 +248,7 @@ class OrientedSearch:
             sheet = trace_sheet(bank, ridges, members, own, level, group)
             return members, [_with_peak(sheet, seed)]
         paths = paths_in(members, own, ridges, 2 * float(seed.widths[0]) + 1, 1.5 * bank.length)
-        traced = [trace_tube(bank, field, ridges, path, group) for path in paths]
+        traced = [trace_tube(beads, ridges, path, group) for path in paths]
         tubes = [t for t in traced if t is not None]
         if tubes:
             close = [np.linalg.norm(t.nodes - seed.places[0], axis=1).min() for t in tubes]
@@ -258,14 +283,19 @@ def _weaker(one: Traced, objects: Sequence[Traced], reach: float) -> bool:
     )
 
 
-def _far_classes(objects: Sequence[Traced], reach: float) -> list[list[int]]:
-    """Return the objects in classes whose members' most significant points are ``reach`` px apart, the first first."""
+def _far_classes(spots: Sequence[Float64], reach: float) -> list[list[int]]:
+    """Return objects in classes whose members' (n, 3) spots are ``reach`` px apart, the first first."""
     classes: list[list[int]] = []
-    for i, o in enumerate(objects):
+    for i, spot in enumerate(spots):
         for members in classes:
-            if all(np.linalg.norm(o.place - objects[j].place) > reach for j in members):
+            if all(_gap(spot, spots[j]) > reach for j in members):
                 members.append(i)
                 break
         else:
             classes.append([i])
     return classes
+
+
+def _gap(one: Float64, other: Float64) -> float:
+    """Return the least distance between two sets of points."""
+    return min(float(np.linalg.norm(one - point, axis=1).min()) for point in other)

@@ -12,13 +12,14 @@ from ._blob_table import NullCheck, agree
 from ._calls import benjamini_hochberg, decoy_rate
 from ._inputs import Float32, Float64, Table, unit_of
 from ._oriented_bank import Kind, OrientedBank, extent_spectrum
-from ._oriented_objects import Traced
+from ._oriented_objects import Traced, mean_amplitude
 from ._oriented_search import OrientedOutcome, OrientedSearch
 
 __all__ = ["OrientedDetectability", "oriented_detectability", "oriented_null", "oriented_table"]
 
 _NOISE_LEVELS = np.array([1.0, 0.5, 0.25, 0.12, 0.06])  # of the extrema of noise that are counted
 _STRONG = 0.15
+_FREE = 5  # place and direction
 _FWHM = 2 * math.sqrt(2 * math.log(2))
 
 
@@ -54,10 +55,11 @@ class OrientedDetectability:
     def recall(self, amplitude: float, extent: float, width: float | None = None) -> Float64:
         """Return (n,): the chance to find such an object of each direction, away from others.
 
-        Phi(d - level), d = amplitude x unit significance, Phi the normal distribution function. Noise has more than one
-        place to lift an object much longer or wider than the filter: of these more are found.
+        Phi(sqrt(d^2 + 5) - level), d = amplitude x unit significance, Phi the normal distribution function: the search
+        takes the highest over place and direction, and each of these five adds 1 to the square of a significance.
+        Noise has more than one place to lift an object much longer or wider than the filter: of these more are found.
         """
-        d = abs(amplitude) * self.unit_significance(extent, width)
+        d = np.sqrt((amplitude * self.unit_significance(extent, width)) ** 2 + _FREE)
         phi = np.frompyfunc(lambda x: 0.5 * math.erfc(-x / math.sqrt(2)), 1, 1)
         out: Float64 = phi(d - self.level).astype(np.float64)
         return out
@@ -197,7 +199,7 @@ def _row(search: OrientedSearch, o: Traced) -> dict[str, float]:
     one = o.axis[None], np.array([o.width])
     mean = extent_spectrum(bank.kind, bank.frequencies, o.extent) / o.extent
     share = float(bank.at(bank.noise_profiles @ mean**2 / bank.sd**2, *one)[0])
-    amplitude = float(o.sign * np.average(o.amplitudes, weights=o.shares))
+    amplitude = o.sign * mean_amplitude(o)
     row = {
         "extent": o.extent,
         "sigma_extent": o.sigma_extent,

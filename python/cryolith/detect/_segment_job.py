@@ -73,34 +73,50 @@ class Job:
     def anew(self, volumes: Iterable[Volume | npt.ArrayLike]) -> Iterator[Measured]:
         """Measure other reconstructions, each with a threshold of its own."""
         for volume in volumes:
-            part = as_part(volume, "realisations", self.valid.shape)
-            if not np.isfinite(part[self.valid]).all():
-                raise InputError(
-                    "realisations: found NaN where the volume has none, expected finite numbers there"
-                )
-            values = self.prepared(part)
-            cut = self.cut(values)
-            yield self.measured(values, cut.threshold, cut.levels)
+            yield self._alone(volume, "realisations")[0]
+
+    def _alone(self, volume: Volume | npt.ArrayLike, name: str) -> tuple[Measured, Cut]:
+        """Measure another reconstruction with a threshold of its own."""
+        part = as_part(volume, name, self.valid.shape)
+        if not np.isfinite(part[self.valid]).all():
+            raise InputError(
+                f"{name}: found NaN where the volume has none, expected finite numbers there"
+            )
+        values = self.prepared(part)
+        cut = self.cut(values)
+        return self.measured(values, cut.threshold, cut.levels), cut
 
     def imaged(
         self, data: Float32, cut: Cut, imaging: Callable[[Float32], npt.ArrayLike]
-    ) -> dict[str, float]:
-        """Return what imaging does to the numbers: of a body of two levels like the one found, seen and as it is."""
+    ) -> tuple[dict[str, float], Cut]:
+        """Return what imaging does to the numbers: of a body of two levels like the one found, seen and as it is.
+
+        The threshold and levels of the one seen come with it.
+        """
         there = np.isfinite(data)
         bright = smoothed(data * np.float32(self.sign), there, self.smoothing) > cut.threshold
         low, high = (np.float32(self.sign * v) for v in (cut.levels.low, cut.levels.high))
         model: Float32 = np.where(bright & there, high, low)
-        (seen,) = self.anew([np.asarray(imaging(model))])
+        seen, own = self._alone(np.asarray(imaging(model)), "imaging")
         exact = cut.levels._replace(low=0.0, high=1.0, reach=0.0)
         truth = self.measurer(bright.astype(np.float32), bright & self.valid, exact)
-        return {name: seen.totals[name] - truth.totals[name] for name in truth.totals}
+        return {name: seen.totals[name] - truth.totals[name] for name in truth.totals}, own
 
-    def steps(self, values: Float32, cut: Cut, base: Measured, columns: tuple[str, ...]) -> Steps:
+    def steps(
+        self,
+        values: Float32,
+        cut: Cut,
+        base: Measured,
+        columns: tuple[str, ...],
+        imaged: Cut | None,
+    ) -> Steps:
         """Move threshold and levels each by its error, both ways, and add up by their covariance.
 
-        The step is 1 % of the contrast at least: below it, counts of voxels make the slope.
+        The step is 1 % of the contrast at least: below it, counts of voxels make the slope. Totals that are corrected
+        by what imaging does move less: the levels of what it shows of the body move with those of the data.
         """
-        sigmas = np.sqrt(np.diag(cut.covariance))
+        covariance, left = cut.covariance(), cut.covariance(imaged)
+        sigmas = np.sqrt(np.diag(covariance))
         slopes: list[tuple[dict[str, float], Table]] = []
         for k, sigma in enumerate(sigmas):
             step = max(float(sigma), 0.01 * cut.levels.contrast)
@@ -108,11 +124,11 @@ class Job:
             slopes.append(slopes_by(base, columns, pair[0], pair[1], step))
         names = list(base.totals)
         total = np.array([[s[0][n] for n in names] for s in slopes])
-        spread = np.sqrt(np.maximum(np.einsum("in,ij,jn->n", total, cut.covariance, total), 0))
+        spread = np.sqrt(np.maximum(np.einsum("in,ij,jn->n", total, left, total), 0))
         objects: Table = {}
         for name in columns:
             each: Float64 = np.stack([s[1][name] for s in slopes])
-            square = np.einsum("in,ij,jn->n", each, cut.covariance, each)
+            square = np.einsum("in,ij,jn->n", each, covariance, each)
             objects[name] = np.sqrt(np.maximum(square, 0))
         signed = {n: self.sign * v for n, v in slopes[0][0].items()}
         return Steps(

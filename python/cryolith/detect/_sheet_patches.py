@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from ._inputs import Float64
 from ._oriented_bank import OrientedBank
@@ -14,6 +15,7 @@ from ._oriented_objects import Traced
 
 __all__ = ["trace_sheet"]
 
+_JUMP = 3.0  # px: a triangle spans less along each axis
 _PASSES = 3  # of smoothing: each takes the mean over neighbours
 
 
@@ -38,7 +40,7 @@ def trace_sheet(
     shares = 1 / np.maximum(cosine, 0.5)
     width = float(np.median(ridges.widths[members]))
     share = max(0.5, low / plateau)
-    area, sigma = bank.inverted_extent(axes[top], width, float(shares.sum()), plateau, share)
+    area, sigma = bank.inverted_area(axes[top], width, float(shares.sum()), plateau, share)
     gain = float(bank.at(bank.wide_response, axes[[top]], np.array([width]))[0])
     return Traced(
         nodes=nodes,
@@ -54,6 +56,7 @@ def trace_sheet(
         sigma_extent=sigma,
         amplitudes=np.full(len(nodes), plateau / gain),
         group=group,
+        faces=_faces(ridges.voxels[members], np.abs(axes).argmax(axis=1), nodes, normals),
     )
 
 
@@ -66,6 +69,33 @@ def _surface(
     inner = index[edges]
     nodes = ridges.voxels[members] + ridges.offsets[members]
     return _smoothed(nodes, axes, inner[(inner >= 0).all(axis=1)])
+
+
+def _faces(voxels: Index, along: Index, nodes: Float64, normals: Float64) -> npt.NDArray[np.int64]:
+    """Return triangles between nodes of neighbouring columns; where the columns' axis changes there is a seam."""
+    faces = [np.empty((0, 3), np.int64)]
+    for axis in range(3):
+        own = np.flatnonzero(along == axis)
+        if not len(own):
+            continue
+        column = np.delete(voxels[own], axis, axis=1)
+        column = column - column.min(axis=0)
+        index = np.full(column.max(axis=0) + 2, -1, np.int64)
+        index[tuple(column.T)] = own
+        corners = index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]
+        square = np.stack([c.ravel() for c in corners], axis=1)
+        whole, lacks = (square >= 0).all(axis=1), (square < 0).sum(axis=1) == 1
+        faces += [square[whole][:, [0, 1, 2]], square[whole][:, [0, 2, 3]]]
+        three = square[lacks]
+        faces.append(three[three >= 0].reshape(-1, 3))
+    found = np.concatenate(faces)
+    first, second, third = nodes[found].transpose(1, 0, 2)
+    # Counter-clockwise in x, y, z: the cross product of z, y, x has the other sign.
+    turn = -(np.cross(second - first, third - first) * normals[found[:, 0]]).sum(axis=1)
+    # Heights of neighbouring columns differ by little on one surface, by more between two.
+    reach = np.ptp(nodes[found], axis=1).max(axis=1) < _JUMP
+    found[turn < 0] = found[turn < 0][:, ::-1]
+    return np.asarray(found[reach])
 
 
 def _smoothed(nodes: Float64, axes: Float64, edges: Index) -> tuple[Float64, Float64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,14 +15,15 @@ from ._oriented_links import Index, Ridges
 from ._oriented_objects import Traced
 from ._oriented_peaks import climb
 from ._sphere import frames
+from ._tube_fit import BeadFields, Beads, LineFit, best_piece, fit_line
 
-__all__ = ["paths_in", "trace_tube"]
+__all__ = ["paths_in", "refitted", "trace_tube"]
 
 _SMOOTH = 2.0  # px, along a path of voxels
 _BRANCH = 1.5  # filter lengths: shorter branches are no branches
 _BEYOND = 2.5  # filter lengths that a line is followed straight on beyond its last voxel
-_STEP = 0.25  # px, along it
-_CORE = 0.75  # of the height along it
+_STEP, _NODES = 0.25, 0.5  # px, along a path and along a fitted line
+_HOPEFUL = 0.6  # of the best start's log likelihood: others that have as much are tried too
 
 
 def paths_in(
@@ -78,102 +80,75 @@ def _farthest(
     return order[-1], before, order
 
 
-def trace_tube(
-    bank: OrientedBank, field: Float32, ridges: Ridges, path: Index, group: int
-) -> Traced | None:
+def trace_tube(beads: BeadFields, ridges: Ridges, path: Index, group: int) -> Traced | None:
     """Return the centre line along one path, or None where nothing is left of it."""
+    bank, field = beads.bank, beads.field
     sign = int(np.sign(ridges.heights[path].sum()))
     middle = path[np.abs(ridges.heights[path]).argmax()]
     width = float(ridges.widths[middle])
-    places = _spaced(_smoothed((ridges.voxels[path] + ridges.offsets[path]).astype(float)), 1.0)
+    at = (ridges.voxels[path] + ridges.offsets[path]).astype(float)
+    places = _spaced(_smoothed(at), 1.0)
     if len(places) < 3:  # one or two voxels: along the filter that saw them
         places = ridges.voxels[middle] + np.outer(np.arange(-2.0, 2.5), ridges.axes[middle])
     axes = _tangents(places)
-    widths = np.full(len(places), width)
     for _ in range(2):
         ways = np.stack(frames(axes), axis=1)
-        places, axes = climb(bank, field, places, axes, widths, ways)
-    places = _core_of(bank, field, _spaced(_smoothed(places), 1.0), width, sign)
-    if not len(places):
-        return None
-    return _with_ends(bank, field, places, width, sign, group)
+        places, axes = climb(bank, field, places, axes, np.full(len(places), width), ways)
+    fit = _fitted_line(beads.of(width), [_smoothed(places), _chord(at, ridges.axes[middle])], sign)
+    return None if fit is None else as_traced(bank, field, fit, width, sign, group)
 
 
-def _core_of(
-    bank: OrientedBank, field: Float32, places: Float64, width: float, sign: int
-) -> Float64:
-    """Return a line without its ends: what was found by following the highest response, noise and all, is too long.
-
-    Nothing is left of a line along which the response is not of its sign.
-    """
-    heights = sign * bank.sample(field, places, _tangents(places), np.full(len(places), width))
-    high = np.flatnonzero(heights > _CORE * _plateau(heights))
-    if not len(high):
-        return places[:0]
-    low, last = int(high[0]), int(high[-1])
-    if last - low < 2:
-        low, last = max(low - 1, 0), min(last + 1, len(places) - 1)
-    return places[low : last + 1]
+def _fitted_line(beads: Beads, lines: list[Float64], sign: int) -> LineFit | None:
+    """Return the best fit that starts from one of some lines, which are lengthened first."""
+    long = [_spaced(_lengthened(line, _BEYOND * beads.length), _STEP) for line in lines]
+    starts = [best_piece(beads, line, sign) for line in long]
+    top = max(gain for _, gain in starts)
+    fits = [
+        fit_line(beads, piece, sign) for piece, gain in starts if gain > _HOPEFUL * top and top > 0
+    ]
+    return max((f for f in fits if f is not None), key=lambda f: f.gain, default=None)
 
 
-def _plateau(heights: Float64) -> float:
-    """Return how high a response is along an object, less what its highest point owes to noise."""
-    top = float(heights.max())
-    level = float(np.median(heights[heights >= _CORE * top])) if top > 0 else 1.0
-    return min(level, math.sqrt(max(top**2 - 4, 1.0)))
+def _chord(places: Float64, axis: Float64) -> Float64:
+    """Return a straight line through places: what smears link may zigzag."""
+    middle = places.mean(axis=0)
+    way = np.linalg.svd(places - middle)[2][0] if len(places) > 2 else axis
+    along = (places - middle) @ way
+    out: Float64 = middle + np.outer(np.linspace(along.min() - 2, along.max() + 2, 32), way)
+    return out
 
 
-def _with_ends(
-    bank: OrientedBank, field: Float32, places: Float64, width: float, sign: int, group: int
-) -> Traced | None:
-    """Cut or lengthen a line to where its response falls to half."""
-    longer = _lengthened(places, _BEYOND * bank.length)
-    line = _spaced(longer, _STEP)
-    axes = _tangents(line)
-    heights = sign * bank.sample(field, line, axes, np.full(len(line), width))
-    skip = round(_BEYOND * bank.length / _STEP)
-    inside = heights[skip : max(len(heights) - skip, skip + 1)]
-    top = skip + int(inside.argmax())
-    plateau = _plateau(inside)
-    low, high = _crossings(heights, top, plateau / 2)
-    measured = (high - low) * _STEP
-    length, sigma = bank.inverted_extent(axes[top], width, measured, plateau)
-    lost = (measured - length) / 2 / _STEP  # what the filter adds at either end
-    first = max(math.ceil(low + lost), 0)
-    last = min(math.floor(high - lost), len(line) - 1)
-    if last - first < 2:
-        first, last = max(top - 2, 0), min(top + 2, len(line) - 1)
-    kept = slice(first, last + 1, 2)
-    gain = float(bank.at(bank.wide_response, axes[[top]], np.array([width]))[0])
-    n = len(line[kept])
+def as_traced(
+    bank: OrientedBank, field: Float32, fit: LineFit, width: float, sign: int, group: int
+) -> Traced:
+    """Return a fitted line as an object."""
+    nodes, axes, shares = fit.points(_NODES)
+    heights = sign * bank.sample(field, nodes, axes, np.full(len(nodes), width))
+    top = int(heights.argmax())
     return Traced(
-        nodes=line[kept],
-        axes=axes[kept],
-        shares=np.full(n, length / n),
+        nodes=nodes,
+        axes=axes,
+        shares=shares,
         width=width,
-        heights=heights[kept],
+        heights=heights,
         sign=sign,
         peak=float(heights[top]),
-        place=line[top],
+        place=nodes[top],
         axis=axes[top],
-        extent=length,
-        sigma_extent=sigma,
-        amplitudes=np.full(n, max(plateau, 0.0) / gain),
+        extent=fit.length,
+        sigma_extent=fit.sigma_length,
+        amplitudes=np.full(len(nodes), fit.amplitude),
         group=group,
     )
 
 
-def _crossings(heights: Float64, top: int, level: float) -> tuple[float, float]:
-    """Return where ``heights`` first falls to ``level`` on either side of ``top``: fractions of an index."""
-    below = np.flatnonzero(heights < level)
-    out = []
-    for ends, way in ((below[below < top][-1:], 1), (below[below > top][:1], -1)):
-        if not len(ends):
-            out.append(0.0 if way == 1 else len(heights) - 1.0)
-            continue
-        i = int(ends[0])
-        out.append(i + way * (level - heights[i]) / (heights[i + way] - heights[i]))
-    return out[0], out[1]
+def refitted(beads: BeadFields, found: Traced) -> Traced:
+    """Return an object fitted again in another volume; its significance stays."""
+    fit = _fitted_line(beads.of(found.width), [found.nodes], found.sign)
+    if fit is None:
+        return found
+    new = as_traced(beads.bank, beads.field, fit, found.width, found.sign, found.group)
+    return replace(new, peak=found.peak)
 
 
 def _smoothed(places: Float64) -> Float64:

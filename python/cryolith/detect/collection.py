@@ -39,7 +39,7 @@ def collect(
     defects : Defects, optional
         To add to, such as :func:`detect` returns.
     blobs, tubes, sheets : optional
-        Of :func:`blobs`, :func:`tubes`, :func:`sheets`: their tables, and the lines of the tubes.
+        Of :func:`blobs`, :func:`tubes`, :func:`sheets`: their tables, the lines of the tubes, the mesh of the sheets.
     surfaces : mapping of str to Surface, optional
     tables : mapping of str to table, optional
         Further tables by name.
@@ -68,6 +68,7 @@ def collect(
     _, pixel = unit_of(volume.pixel_size)
     middle = (np.array(volume.data.shape) - 1) / 2
     lines = {} if tubes is None else {"tubes": [(line - middle) * pixel for line in tubes.lines]}
+    meshes = {} if sheets is None else {"sheets": sheets.mesh}
     made = base.provenance
     if defects is None:
         made = Provenance(made_by="cryolith.detect.collect", version=__version__)
@@ -75,7 +76,7 @@ def collect(
         base,
         tables={**base.tables, **added, **(tables or {})},
         lines={**base.lines, **lines},
-        surfaces={**base.surfaces, **(surfaces or {})},
+        surfaces={**base.surfaces, **meshes, **(surfaces or {})},
         notes=(*base.notes, *(f"{n}: {note}" for n, part in found.items() for note in part.notes)),
         pixel_size=volume.pixel_size,
         provenance=made,

@@ -148,7 +148,8 @@ def segment(
         with
 
         - ``value``; ``sigma``: root of the sum of squares of the next four, as far as they are known;
-        - ``sigma_threshold``: from the threshold and the levels; ``d_threshold``: change per unit of threshold;
+        - ``sigma_threshold``: from the threshold and the levels, with ``imaging`` as far as it does not move them
+          alike; ``d_threshold``: change per unit of threshold;
         - ``sigma_halves``: from the noise; ``bias_halves``: how far noise as strong once more moves the number, and
           so, about, how far the noise in the data has moved it; ``corrected``: ``value`` less that;
         - ``sigma_alignment`` and ``bias_alignment``: the same from ``realisations``;
@@ -201,7 +202,8 @@ def segment(
     cut = job.cut(values)
     base = job.measured(values, cut.threshold, cut.levels)
     columns = tuple(n for n in base.table if n.startswith(_SIZES) or n in _PLACES)
-    steps = job.steps(values, cut, base, columns)
+    imaged, shown = (None, None) if imaging is None else job.imaged(data, cut, imaging)
+    steps = job.steps(values, cut, base, columns, shown)
     moves: dict[str, Moves | None] = {"halves": None, "alignment": None}
     halved: list[Measured] = []
     if noisy:
@@ -211,7 +213,6 @@ def segment(
         halved = [job.at(2 * half, cut) for half in pair or ()]
     if realisations is not None:
         moves["alignment"] = spread_of(base, columns, job.anew(realisations))
-    imaged = None if imaging is None else job.imaged(data, cut, imaging)
     totals = total_table(base, steps, moves, halved, imaged)
     return _result(job, cut, base, totals, object_table(base, steps, moves, columns), moves)
 
@@ -225,7 +226,7 @@ def _result(
     moves: dict[str, Moves | None],
 ) -> Segmentation:
     low, high = sorted(job.sign * end for end in cut.interval)
-    sigmas = [float(s) for s in np.sqrt(np.diag(cut.covariance))]
+    sigmas = [float(s) for s in np.sqrt(np.diag(cut.covariance()))]
     words = [
         f"sigma_{source}: unknown, as there are no {given}"
         for source, given in (("halves", "halves and no noise"), ("alignment", "realisations"))

@@ -7,15 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from .. import _core
 from ..datamodel import Volume
+from ..files.mesh import Mesh
 from ..metrics import NoisePower
 from ..projection import Geometry
 from ._blob_table import NullCheck
 from ._inputs import Float64, Table
-from ._oriented_run import Known, find
+from ._oriented_run import Found, Known, find
 from ._oriented_table import OrientedDetectability
 from ._search_inputs import HalvesLike
 
@@ -34,6 +36,10 @@ class FoundSheets:
         Points all over the surface of each row: z, y, x [voxel], one for each square pixel of it.
     normals : tuple of (m, 3) float64
         Of the surface at these points.
+    mesh : Mesh
+        All of them as triangles, in nm (px without a pixel size) from the centre of the volume, for
+        :func:`cryolith.files.write_surface`. Fields: ``sheet``, the row, and ``significance`` of each vertex. Where a
+        surface turns from one axis of the volume to another the mesh has a seam.
     null : NullCheck
         Extrema of noise against their expected number; ``spread`` has one number a width.
     detectability : OrientedDetectability
@@ -45,6 +51,7 @@ class FoundSheets:
     table: Table
     surfaces: tuple[Float64, ...]
     normals: tuple[Float64, ...]
+    mesh: Mesh
     null: NullCheck
     detectability: OrientedDetectability
     notes: tuple[str, ...]
@@ -73,25 +80,12 @@ def sheets(
 
     Parameters
     ----------
-    volume : (nz, ny, nx) real, or Volume
-        NaN is refused. With ``halves`` their sum is searched, and this may be None.
-    widths : float or (n_widths,) [px], default 1.5
-        Standard deviations across: Gaussian profiles to look for, ascending, 1 or more; steps of a factor of 1.3 to
-        1.5. With three or more the width of each object is measured.
+    volume, widths, fdr, halves, noise, geometry, image_shape, solve, transfer, directions, margin, seed, pixel_size
+        As for :func:`tubes`.
     length : float [px], optional
         Standard deviation of the filters in the plane of a sheet, default 5 times the largest width: how far data are
         summed up over a sheet that is about flat.
-    fdr : float, default 0.05
-        The share of false objects in the table, on average.
-    halves, noise, geometry, image_shape, solve, transfer
-        As for :func:`blobs`: each thing more that is known makes the answer better.
-    directions : int, optional
-        Of filters on the half sphere; default: as many as lose no more than a tenth of a response.
-    margin : int [voxels], optional
-        Voxels nearer to a face are not looked at; default 4/3 of the length.
-    seed : int, default 0
-        Of planned noise.
-    pixel_size, threads, cancel
+    threads, cancel
         As for :func:`particles`.
 
     Returns
@@ -99,26 +93,18 @@ def sheets(
     FoundSheets
         One row of its table for each sheet, the most significant first:
 
-        - ``z_px``, ``y_px``, ``x_px`` (and ``z_nm``, ... from the centre) with ``sigma_``: the most significant point;
         - ``area_px2`` or ``_nm2``: of the surface where the response is at least half as high, as a flat round sheet of
           that area has it; its error is that of the rim;
         - ``normal_z``, ``_y``, ``_x``: unit vector at that point, and ``sigma_normal_deg`` about either axis in the
           sheet;
-        - ``width_px`` or ``_nm``: standard deviation across, and ``thickness_``, its full width at half maximum; their
-          ``sigma_`` is NaN where fewer than three widths were looked for: the width is then the filter's;
-        - ``amplitude``: mean peak value all over it over the surroundings, negative when dark; ``sign`` 1 or -1;
-        - ``significance``: of the highest point of the filters' response along the object;
-        - ``p_value``: chance that noise alone makes one such extremum or more in the volume; ``q_value``: the
-          false-discovery rate of a table that ends with this row, NaN where the null check failed;
-        - ``coverage``: share of the power of such an object of this direction that the data hold: how well its
-          direction was seen.
+        - ``thickness_px`` or ``_nm``: full width at half maximum, of ``width_``;
+        - place, ``width``, ``amplitude``, ``sign``, ``significance``, ``p_value``, ``q_value`` and ``coverage`` as for
+          :func:`tubes`.
 
     Raises
     ------
-    InputError
-        NaN, shapes that do not fit, an ``fdr`` outside of 0 to 1, widths below 1 px, noise that cannot be fitted.
-    Cancelled
-        ``cancel`` was set.
+    InputError, Cancelled
+        As for :func:`tubes`.
 
     Notes
     -----
@@ -134,7 +120,28 @@ def sheets(
         table=found.table,
         surfaces=tuple(o.nodes for o in found.objects),
         normals=tuple(o.axes for o in found.objects),
+        mesh=_mesh_of(found),
         null=found.null,
         detectability=found.detectability,
         notes=found.notes,
+    )
+
+
+def _mesh_of(found: Found) -> Mesh:
+    """Return all surfaces as one mesh."""
+    objects = found.objects
+    start = np.cumsum([0, *(len(o.nodes) for o in objects)])
+    nodes = np.concatenate([np.empty((0, 3)), *(o.nodes for o in objects)])
+    return Mesh(
+        vertices=(nodes - found.middle) * found.pixel,
+        faces=np.concatenate(
+            [
+                np.empty((0, 3), np.int64),
+                *(o.faces + n for o, n in zip(objects, start, strict=False)),
+            ]
+        ),
+        fields={
+            "sheet": np.repeat(np.arange(len(objects)), np.diff(start)),
+            "significance": np.concatenate([np.empty(0), *(o.heights for o in objects)]),
+        },
     )

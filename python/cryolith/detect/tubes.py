@@ -97,8 +97,8 @@ def tubes(
         One row of its table for each tube or branch, the most significant first:
 
         - ``z_px``, ``y_px``, ``x_px`` (and ``z_nm``, ... from the centre) with ``sigma_``: the most significant point;
-        - ``length_px`` or ``_nm``: of the centre line between the points where the response is half as high, as a
-          straight tube of that length has it; its error is that of the ends;
+        - ``length_px`` or ``_nm``: of the centre line that fits best, with all other objects taken out; its error is
+          that of the fit, ends and bends;
         - ``direction_z``, ``_y``, ``_x``: unit vector at that point, and ``sigma_direction_deg`` about either axis
           across;
         - ``width_px`` or ``_nm``: standard deviation across, and ``diameter_``, its full width at half maximum; their
@@ -123,8 +123,10 @@ def tubes(
     The filter of a direction is T / (P (1 + (k0 / k)^4)): T is the transform of what the reconstruction shows of a
     Gaussian tube of that direction, P the power of the noise, k0 = 0.5 / length. Each is divided by the standard
     deviation of its own noise, so that a direction in the missing wedge makes no more false calls than any other.
-    Extrema over place and direction beyond a level grow along ridges of the highest response over directions; what the
-    reconstruction shows of them is subtracted, and the rest is searched again.
+    Extrema over place and direction beyond a level grow along ridges of the highest response over directions. A spline
+    of as few knots as the data ask for is fitted to each, ends and all: its log likelihood over no line is S^2 / (2 Q),
+    S the sum of the filter's output along it, Q that of what the reconstruction shows of its parts at each other. What
+    the reconstruction shows of all is subtracted, and the rest is searched again.
 
     Noise alone makes E(z) extrema beyond z (expected Euler characteristic over place, direction and width). An object
     counts by its highest point: q is E(z) over the number of objects as high, after Benjamini & Hochberg; with halves

@@ -13,7 +13,7 @@ from .findings import Finding
 from .info import info
 from .labels import Labels, read_labels, write_labels
 from .mdoc import Mdoc, read_mdoc
-from .mesh import Mesh, read_surface, write_lines, write_surface
+from .mesh import Mesh, read_lines, read_surface, write_lines, write_surface
 from .movie import Movie, open_movie, read_bad_pixels, read_gain
 from .particles import read_particles, write_particles
 from .sample import sample_path
@@ -40,6 +40,7 @@ __all__ = [
     "read_gain",
     "read_imod",
     "read_labels",
+    "read_lines",
     "read_mdoc",
     "read_particles",
     "read_surface",

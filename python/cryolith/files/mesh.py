@@ -10,10 +10,10 @@ import base64
 import os
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +25,11 @@ from .atomic import write_bytes, write_text
 from .findings import fail
 from .opening import look, suffix_of
 
-__all__ = ["Mesh", "read_surface", "write_lines", "write_surface"]
+__all__ = ["Mesh", "read_lines", "read_surface", "write_lines", "write_surface"]
 
 Array = npt.NDArray[Any]
 Fields = Mapping[str, npt.ArrayLike]
+T = TypeVar("T")
 
 _PLY = {
     "i1": "char", "u1": "uchar", "i2": "short", "u2": "ushort", "i4": "int", "u4": "uint", "f4": "float",
@@ -274,16 +275,62 @@ def read_surface(path: str | os.PathLike[str]) -> Mesh:
     """
     read = _read_ply if suffix_of(path, _SUFFIXES) == ".ply" else _read_vtp
     look(path, "a PLY file" if read is _read_ply else "an XML file of VTK")
-    try:
-        mesh = read(Path(path).read_bytes())
+
+    def checked(raw: bytes) -> Mesh:
+        mesh = read(raw)
         _check(mesh)
+        return mesh
+
+    return _whole(path, checked, "triangles in binary PLY (little endian) or inline base64 VTP")
+
+
+def read_lines(
+    path: str | os.PathLike[str],
+) -> tuple[list[Array], dict[str, list[Array]]]:
+    """Read lines as :func:`write_lines` writes them.
+
+    Returns
+    -------
+    lines : list of (n_i, 3) array
+        Points (z, y, x).
+    fields : dict of str to list of (n_i,) array
+        Values at the points of each line; ``line`` among them.
+
+    Raises
+    ------
+    InputError
+        Another suffix than ``.vtp``.
+    FileFormatError
+        The file is missing, damaged, or in a variant that this package does not write.
+    """
+    suffix_of(path, (".vtp",))
+    look(path, "an XML file of VTK")
+
+    def read(raw: bytes) -> tuple[list[Array], dict[str, list[Array]]]:
+        piece = _piece(raw)
+        order = _arrays(piece, "Lines")
+        points = _arrays(piece, "Points")["Points"].reshape(-1, 3)[:, ::-1]
+        cuts, at = order["offsets"][:-1], order["connectivity"]
+        return _cut(points[at], cuts), {
+            name: _cut(values[at], cuts) for name, values in _arrays(piece, "PointData").items()
+        }
+
+    return _whole(path, read, "lines in inline base64 VTP")
+
+
+def _cut(values: Array, cuts: Array) -> list[Array]:
+    return [part.copy() for part in np.split(values, cuts)] if len(values) else []
+
+
+def _whole(path: str | os.PathLike[str], read: Callable[[bytes], T], expected: str) -> T:
+    """Return what is in a file, or raise one error that says why not."""
+    try:
+        return read(Path(path).read_bytes())
     except OSError as error:
         fail(path, "file", error.strerror or error, "a readable file", "check its permissions")
-    except (ValueError, KeyError, TypeError, ET.ParseError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, ET.ParseError) as error:
         found = " ".join(str(error).split())[:200] or type(error).__name__
-        expected = "triangles in binary PLY (little endian) or inline base64 VTP"
         fail(path, "content", found, expected, "write it again")
-    return mesh
 
 
 def _read_ply(raw: bytes) -> Mesh:
@@ -313,7 +360,7 @@ def _read_ply(raw: bytes) -> Mesh:
     )
 
 
-def _read_vtp(raw: bytes) -> Mesh:
+def _piece(raw: bytes) -> ET.Element:
     root = ET.fromstring(raw)
     wanted = {"type": "PolyData", "byte_order": "LittleEndian", "header_type": "UInt64"}
     if any(root.get(key) != value for key, value in wanted.items()) or root.get("compressor"):
@@ -321,6 +368,11 @@ def _read_vtp(raw: bytes) -> Mesh:
     piece = root.find("PolyData/Piece")
     if piece is None:
         raise ValueError("no piece")
+    return piece
+
+
+def _read_vtp(raw: bytes) -> Mesh:
+    piece = _piece(raw)
     points = _arrays(piece, "Points")["Points"].reshape(-1, 3)
     polygons = _arrays(piece, "Polys")
     ends = polygons["offsets"]

@@ -105,7 +105,7 @@ class Views:
     @property
     def crosses_y(self) -> bool:
         """False where all rays are perpendicular to the volume's y: what the fast projector needs."""
-        return bool(np.abs(self.rotations()[:, 0, 1]).max() > IN_PLANE)
+        return _cross_y(self.rotations())
 
     def poses(self) -> Float64:
         """Return (n_tilts, 8) for rays perpendicular to the volume's y: what :class:`ProjectionPlan` takes.
@@ -118,12 +118,12 @@ class Views:
         InputError
             Rays that cross y: take :meth:`matrices`.
         """
-        if self.crosses_y:
+        rotations, scale = self.rotations(), self.magnifications
+        if _cross_y(rotations):
             raise InputError(
                 "geometry: found rays that are not perpendicular to the volume's y, expected a common tilt axis "
                 "along it; use matrices()"
             )
-        rotations, scale = self.rotations(), self.magnifications
         out = np.empty((len(self), 8))
         out[:, 0], out[:, 1] = rotations[:, 0, 0], -rotations[:, 0, 2]
         out[:, 2], out[:, 3] = rotations[:, 1, 1], -rotations[:, 2, 1]
@@ -157,3 +157,7 @@ class Views:
         names = ("angles_deg", "shifts_px", "rotations_deg", "x_tilts_deg", "magnifications")
         local = None if self.local is None else self.local.subset(chosen)
         return replace(self, **{name: getattr(self, name)[chosen] for name in names}, local=local)
+
+
+def _cross_y(rotations: Float64) -> bool:
+    return bool(np.abs(rotations[:, 0, 1]).max() > IN_PLANE)

@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Centre lines by likelihood: where a line runs and ends such that what the reconstruction shows of it fits best.
+
+A line is a row of beads, each the same Gaussian. With B(x) the matched filter's output for a bead at x and K(d) the
+filter's response to a bead at a distance d, the log likelihood of a line of the best amplitude over none is
+S^2 / (2 Q), S = sum s_i B(x_i) and Q = sum s_i s_j K(x_i - x_j), s_i the length that a bead stands for.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _core
+from ._inputs import Float32, Float64
+from ._oriented_bank import OrientedBank
+from ._oriented_peaks import newton_step
+
+__all__ = ["BeadFields", "Beads", "LineFit", "best_piece", "fit_line"]
+
+_BEAD = 1.2  # widths between beads: their row ripples by less than 0.1 %
+_FEWEST = 3  # beads
+_MOVE = 0.5  # px: of differences, and twice that the farthest that one round moves
+_TRIAL_ROUNDS, _ROUNDS = 4, 8
+_SETTLED = 0.02  # of log likelihood
+_KNOT = 4.0  # log likelihood that a further knot has to bring: noise alone brings 1 on average
+_APART = 1.5  # filter lengths between knots, at least
+_COUNTS = (2, 3, 4, 6, 8, 11, 15)  # of knots
+
+
+class LineFit(NamedTuple):
+    """A fitted line.
+
+    Attributes
+    ----------
+    knots : (n, 3) float64
+        A natural cubic spline goes through them, evenly spaced in its parameter; the first and last are the ends.
+    length, sigma_length : float
+        [px]
+    amplitude : float
+        Positive.
+    gain : float
+        Log likelihood over no line, less what its knots owe to noise.
+    """
+
+    knots: Float64
+    length: float
+    sigma_length: float
+    amplitude: float
+    gain: float
+
+    def points(self, step: float) -> tuple[Float64, Float64, Float64]:
+        """Return (n, 3) points about ``step`` apart, the unit vectors along the line there, and the length of each."""
+        count = max(3, math.ceil(self.length / step))
+        return spline_points(self.knots, count)
+
+
+def spline_points(knots: Float64, count: int) -> tuple[Float64, Float64, Float64]:
+    """Return the middles of ``count`` equal pieces of a spline's parameter, unit tangents, and their lengths."""
+    value, slope = _basis(len(knots), count)
+    run = slope @ knots
+    norm = np.linalg.norm(run, axis=1)
+    return value @ knots, run / np.maximum(norm, 1e-9)[:, None], norm / count
+
+
+def _basis(knots: int, count: int) -> tuple[Float64, Float64]:
+    """Return (count, knots) values and slopes of natural cubic splines over a parameter from 0 to 1."""
+    t = (np.arange(count) + 0.5) / count * (knots - 1)
+    low = np.minimum(t.astype(int), knots - 2)
+    b = t - low
+    a = 1 - b
+    bend = np.zeros((knots, knots))
+    if knots > 2:
+        inner = knots - 2
+        left = np.eye(inner) * 4 + np.eye(inner, k=1) + np.eye(inner, k=-1)
+        right = 6 * (np.eye(inner, knots) - 2 * np.eye(inner, knots, 1) + np.eye(inner, knots, 2))
+        bend[1:-1] = np.linalg.solve(left, right)
+    one = np.eye(knots)
+    a, b = a[:, None], b[:, None]
+    value: Float64 = a * one[low] + b * one[low + 1]
+    value += ((a**3 - a) * bend[low] + (b**3 - b) * bend[low + 1]) / 6
+    slope = one[low + 1] - one[low]
+    slope = slope + (-(3 * a**2 - 1) * bend[low] + (3 * b**2 - 1) * bend[low + 1]) / 6
+    return value, slope * (knots - 1)
+
+
+class Beads:
+    """A row of beads of one width in one filtered volume: how likely it is."""
+
+    def __init__(self, bank: OrientedBank, field: Float32, width: float) -> None:
+        self.spectra, self.width, self.length = bank.spectra, width, bank.length
+        self.scale = 1 / (math.sqrt(2 * math.pi) * width)
+        self.last = np.array(field.shape) - 1.0
+        self.field, self.kernel = bank.bead_signal(field, width), bank.bead_overlap(width)
+
+    def inside(self, places: Float64) -> npt.NDArray[np.bool_]:
+        """Return which places (..., 3) are in the volume: it repeats beyond its faces."""
+        return np.asarray(((places >= 0) & (places <= self.last)).all(axis=-1))
+
+    def signal(self, places: Float64) -> Float64:
+        """Return the filter's output (n,) for unit lengths of a line of amplitude 1."""
+        return self.scale * self._sampled(self.field, places)
+
+    def overlaps(self, gaps: Float64) -> Float64:
+        """Return the filter's response (n,) between unit lengths at distances (n, 3)."""
+        return self.scale**2 * self._sampled(self.kernel, gaps)
+
+    def _sampled(self, coefficients: Float32, places: Float64) -> Float64:
+        out = np.empty(len(places))
+        _core.spline_samples(
+            coefficients,
+            np.ascontiguousarray(places),
+            out,
+            self.spectra.threads,
+            self.spectra.cancel,
+        )
+        return out
+
+    def gram(self, places: Float64) -> Float64:
+        """Return the (n, n) overlaps of beads."""
+        n = len(places)
+        first, second = np.triu_indices(n)
+        out = np.empty((n, n))
+        out[first, second] = out[second, first] = self.overlaps(places[first] - places[second])
+        return out
+
+    def of(self, knots: Float64, sign: int) -> float:
+        """Return the log likelihood of a line over none; negative where it would be of the other sign."""
+        total, power = self.sums(knots)
+        return sign * total * abs(total) / (2 * power)
+
+    def sums(self, knots: Float64) -> tuple[float, float]:
+        """Return S and Q: their ratio is the amplitude that fits best."""
+        length = float(np.linalg.norm(np.diff(knots, axis=0), axis=1).sum())
+        places, _, shares = spline_points(knots, self.count(length))
+        power = max(float(shares @ self.gram(places) @ shares), 1e-30)
+        return float(shares @ self.signal(places)), power
+
+    def count(self, length: float) -> int:
+        """Return how many make a line of a length."""
+        return max(3, math.ceil(length / (_BEAD * self.width)))
+
+
+class BeadFields:
+    """Rows of beads of all widths in one filtered volume; made when asked for."""
+
+    def __init__(self, bank: OrientedBank, field: Float32) -> None:
+        self.bank, self.field = bank, field
+        self._made: dict[float, Beads] = {}
+
+    def of(self, width: float) -> Beads:
+        """Return those of a width."""
+        if width not in self._made:
+            self._made[width] = Beads(self.bank, self.field, width)
+        return self._made[width]
+
+
+def best_piece(beads: Beads, line: Float64, sign: int) -> tuple[Float64, float]:
+    """Return the piece of a line of evenly spaced points that fits best, and its log likelihood."""
+    step = float(np.linalg.norm(np.diff(line, axis=0), axis=1).mean())
+    skip = max(1, round(_BEAD * beads.width / step))
+    some = line[::skip]
+    some = some[beads.inside(some)]
+    if len(some) < _FEWEST:
+        return some, -math.inf
+    total = np.concatenate([[0.0], np.cumsum(sign * beads.signal(some))])
+    square = np.zeros((len(some) + 1,) * 2)
+    square[1:, 1:] = beads.gram(some).cumsum(axis=0).cumsum(axis=1)
+    low, high = np.triu_indices(len(some) + 1, _FEWEST)
+    signal = total[high] - total[low]
+    power = square[high, high] - square[low, high] - square[high, low] + square[low, low]
+    gain = np.where(signal > 0, signal**2 / (2 * np.maximum(power, 1e-12)), -math.inf)
+    at = int(gain.argmax())
+    return some[low[at] : high[at]], float(gain[at])
+
+
+def fit_line(beads: Beads, line: Float64, sign: int) -> LineFit | None:
+    """Return the spline of the fewest knots that fits, starting from the points of a line.
+
+    None where the best line is of the other sign.
+    """
+    best: tuple[float, Float64] | None = None
+    length = float(np.linalg.norm(np.diff(line, axis=0), axis=1).sum())
+    for count in _COUNTS:
+        if best is not None and length / (count - 1) < _APART * beads.length:
+            break
+        knots, gain = _climbed(beads, _through(line, count), sign, _TRIAL_ROUNDS)
+        gain -= _KNOT * (count - 2)
+        if best is None or gain > best[0]:
+            best = gain, knots
+    assert best is not None
+    knots, gain = _climbed(beads, best[1], sign, _ROUNDS)
+    if gain <= 0:
+        return None
+    return _measured(beads, knots, sign, gain - _KNOT * (len(knots) - 2))
+
+
+def _through(line: Float64, count: int) -> Float64:
+    """Return the knots of the spline nearest to evenly spaced points."""
+    value, _ = _basis(count, len(line))
+    return np.asarray(np.linalg.lstsq(value, line, rcond=None)[0], np.float64)
+
+
+def _moves(knots: Float64) -> Float64:
+    """Return (p, n, 3) unit moves: ends in all directions, knots between them across the line."""
+    n = len(knots)
+    out = []
+    for i in range(n):
+        if i in (0, n - 1):
+            ways = np.eye(3)
+        else:
+            run = knots[i + 1] - knots[i - 1]
+            ways = np.linalg.svd(run[None])[2][1:]
+        for way in ways:
+            move = np.zeros((n, 3))
+            move[i] = way
+            out.append(move)
+    return np.array(out)
+
+
+def _climbed(beads: Beads, knots: Float64, sign: int, rounds: int) -> tuple[Float64, float]:
+    """Return knots and log likelihood after Newton steps uphill."""
+    now = beads.of(knots, sign)
+    for _ in range(rounds):
+        moves = _MOVE * _moves(knots)
+
+        def value(step: Float64, knots: Float64 = knots, moves: Float64 = moves) -> Float64:
+            return np.array([beads.of(knots + np.tensordot(step[0], moves, 1), sign)])
+
+        step = np.clip(newton_step(value, 1, len(moves))[0], -4, 4)
+        for shorter in (1.0, 0.5, 0.2):
+            trial = knots + np.tensordot(shorter * step, moves, 1)
+            then = beads.of(trial, sign) if beads.inside(trial).all() else -math.inf
+            if then > now:
+                break
+        else:
+            break
+        gained, knots, now = then - now, trial, then
+        if gained < _SETTLED:
+            break
+    return knots, now
+
+
+def _measured(beads: Beads, knots: Float64, sign: int, gain: float) -> LineFit:
+    """Return the line with its length and the error of that, from the likelihood's curvature."""
+    moves = _MOVE * _moves(knots)
+    p = len(moves)
+
+    def at(step: Float64) -> float:
+        return beads.of(knots + np.tensordot(step, moves, 1), sign)
+
+    unit = np.eye(p)
+    middle, up, down = at(np.zeros(p)), [at(e) for e in unit], [at(-e) for e in unit]
+    bend = np.empty((p, p))
+    for i in range(p):
+        bend[i, i] = up[i] + down[i] - 2 * middle
+        for j in range(i):
+            bend[i, j] = bend[j, i] = at(unit[i] + unit[j]) - up[i] - up[j] + middle
+    values, vectors = np.linalg.eigh(-bend)
+    values = np.maximum(values, 0.02 * _MOVE**2)  # no move is known worse than to 7 px
+    length = length_of(knots)
+    slope = np.array([(length_of(knots + m) - length_of(knots - m)) / 2 for m in moves])
+    sigma = math.sqrt(float(((vectors.T @ slope) ** 2 / values).sum()))
+    total, power = beads.sums(knots)
+    return LineFit(knots, length, sigma, abs(total) / power, gain)
+
+
+def length_of(knots: Float64) -> float:
+    """Return the length of a spline."""
+    return float(spline_points(knots, 16 * (len(knots) - 1))[2].sum())
