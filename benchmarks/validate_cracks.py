@@ -16,6 +16,7 @@ import functools
 import math
 import sys
 import time
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -96,12 +97,30 @@ def series_of(
     )
 
 
-def look(series: TiltSeries, alignment: Alignment) -> tuple[FoundTubes, FoundSheets]:
+def placed(alignment: Alignment, truth: Alignment) -> Alignment:
+    """Move the specimen of an alignment, which may lie anywhere, to where that of the truth lies."""
+    turn, t = np.deg2rad(alignment.tilt_axis_deg), np.deg2rad(alignment.angles_deg)
+    cosine, sine = np.cos(turn), np.sin(turn)
+    frame = np.array([[cosine, -sine], [sine, cosine]])  # (row, column) to along the axis, across
+    along, across = frame @ (truth.shifts_px - alignment.shifts_px).T
+    basis = np.stack([np.cos(t), np.sin(t)], axis=1)
+    good = alignment.kept
+    moved = basis @ np.linalg.lstsq(basis[good], across[good], rcond=None)[0]
+    shifts = (
+        alignment.shifts_px + (frame.T @ np.stack([np.full(len(t), along[good].mean()), moved])).T
+    )
+    return replace(alignment, shifts_px=shifts, beads=None)
+
+
+def look(
+    series: TiltSeries, alignment: Alignment, truth: Alignment
+) -> tuple[FoundTubes, FoundSheets]:
     """Reconstruct and search."""
     solve = functools.partial(wbp, filter="ramp")
-    geometry = Geometry.from_alignment(alignment)
     if alignment.beads is not None:
         series = align.remove_beads(series, alignment)
+    alignment = placed(alignment, truth)
+    geometry = Geometry.from_alignment(alignment)
     kept = np.asarray(series.images)[alignment.kept]
     kept = kept - np.median(kept, axis=(1, 2), keepdims=True)  # the film has no edge in any image
     halves: Any = solve(kept, geometry, shape=SHAPE, halves="tilts", threads=1)
@@ -113,10 +132,7 @@ def look(series: TiltSeries, alignment: Alignment) -> tuple[FoundTubes, FoundShe
 def measured(
     found: FoundTubes | FoundSheets, planted: Planted, sign: int
 ) -> tuple[float, float] | None:
-    """Return size and stated error of the most significant row of a sign within 12 px and 20 degrees of an object.
-
-    An alignment is free to put the whole volume some pixels off.
-    """
+    """Return size and stated error of the most significant row of a sign within 12 px and 20 degrees of an object."""
     table = found.table
     if isinstance(found, FoundTubes):
         drawn, axis, name = found.lines, "direction", "length_px"
@@ -163,7 +179,7 @@ def main() -> None:
         series, truth = series_of(phantom, a.dose, rng)
         begin = time.process_time()
         alignment = truth if a.true_poses else align.align_tilt_series(series, threads=1)
-        found, open_ = look(series, alignment)
+        found, open_ = look(series, alignment, truth)
         for kind, planted, result, sign in (("rod", rods, found, 1), ("crack", cracks, open_, -1)):
             for name, one in planted.items():
                 sizes, true = rows.setdefault(f"{kind} {name}", ([], []))

@@ -129,13 +129,22 @@ def object_at(
 
 
 def plant(
-    kind: str, n: int, names: list[str], height: float, rng: np.random.Generator
+    kind: str,
+    n: int,
+    names: list[str],
+    height: float,
+    rng: np.random.Generator,
+    apart: bool = False,
 ) -> tuple[np.ndarray, Planted]:
-    """Return a volume of eight objects, tubes bright and sheets dark, each turned by about 6 degrees."""
+    """Return a volume of eight objects, tubes bright and sheets dark, each turned by about 6 degrees.
+
+    ``apart``: two in opposite corners, whose smears do not meet.
+    """
     volume = np.zeros((n, n, n), np.float32)
     places, axes, points = [], [], []
     corners = [n // 4, n - 1 - n // 4]
-    for i, corner in enumerate((z, y, x) for z in corners for y in corners for x in corners):
+    where = [(z, y, x) for z in corners for y in corners for x in corners]
+    for i, corner in enumerate(where[:: len(where) - 1] if apart else where):
         place = np.array(corner) + rng.uniform(-3, 3, 3)
         axis = np.array(ORIENTATIONS[names[i % len(names)]]) + rng.normal(0, math.radians(6), 3)
         axis /= np.linalg.norm(axis)
@@ -225,7 +234,7 @@ def touched(response: np.ndarray, level: float, truth: Planted) -> list[bool]:
     return out
 
 
-def recall(kind: str, series: Series, seeds: range, snr: float) -> None:
+def recall(kind: str, series: Series, seeds: range, snr: float, apart: bool) -> None:
     """Plant one orientation a volume and compare the share found with the prediction, and with plain filters."""
     sign = 1 if kind == "tubes" else -1
     extent = 2 * HALF if kind == "tubes" else math.pi * RADIUS**2
@@ -235,7 +244,7 @@ def recall(kind: str, series: Series, seeds: range, snr: float) -> None:
         plain: dict[str, list[bool]] = {n: [] for n in levels}
         for seed in seeds:
             rng = np.random.default_rng(5000 + seed * 37 + sum(map(ord, name)))
-            volume, truth = plant(kind, series.n, [name], snr * series.noise_sd, rng)
+            volume, truth = plant(kind, series.n, [name], snr * series.noise_sd, rng, apart)
             halves = series.taken(volume, rng)
             result = series.look(kind, halves)
             hits += list(matches(kind, result, truth, sign)[0])
@@ -354,6 +363,9 @@ def main() -> None:
     parser.add_argument(
         "--snr", type=float, help="peak over the voxels' noise; default 0.8 (long: 2) and 0.25"
     )
+    parser.add_argument(
+        "--apart", action="store_true", help="recall: two objects a volume, not eight"
+    )
     a = parser.parse_args()
     seeds = range(a.first, a.first + a.seeds)
     snr = a.snr or (0.8 if a.kind == "tubes" else 0.25)
@@ -371,7 +383,7 @@ def main() -> None:
         if case == "null":
             noise_only(a.kind, series, seeds)
         elif case == "recall":
-            recall(a.kind, series, seeds, snr)
+            recall(a.kind, series, seeds, snr, a.apart)
         else:
             false_rows(a.kind, series, seeds, snr)
 

@@ -93,6 +93,20 @@ def test_a_series_with_beads_is_aligned_on_them(kind: str) -> None:
     assert not found.flags
 
 
+def test_a_tilt_with_one_bead_is_left_out() -> None:
+    """One bead fits any shift exactly, also where it is another one than those of the other tilts."""
+    case = bead_case("particle")
+    images, at = case.images.copy(), 4
+    y, x = np.indices(images[at].shape)
+    row, column = np.unravel_index((images[at] - case.bare[at]).argmax(), images[at].shape)
+    around = np.hypot(y - row, x - column) < DIAMETER
+    noise = np.random.default_rng(5).poisson(case.bare[at])
+    images[at] = np.where(around, images[at], noise)
+    series = TiltSeries(images=images, angles_deg=ANGLES, tilt_axis_deg=AXIS, pixel_size=5.0)
+    found = align_tilt_series(series, settings=AlignSettings(beads="yes"), threads=1)
+    assert dict(found.flags) == {at: "fewer than two beads were found in it"}
+
+
 def test_beads_have_their_places_in_the_volume() -> None:
     case, found = aligned("particle")
     assert found.beads is not None

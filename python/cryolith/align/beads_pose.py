@@ -26,12 +26,13 @@ __all__ = ["BeadPose", "pose_on_beads"]
 Float64 = npt.NDArray[np.float64]
 
 _LEAST_AUTO, _LEAST = 5, 3
+_LEAST_TOGETHER = 2  # in one image
 _LEAST_EDGE = 64
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BeadPose:
-    """What the beads tell, of the tilts that show some (``shown``), in raw pixels."""
+    """What the beads tell, of the tilts that show enough (``shown``), in raw pixels."""
 
     fit: BeadFit
     keep: npt.NDArray[np.int64]
@@ -138,7 +139,8 @@ def pose_on_beads(job: Job, series: TiltSeries) -> tuple[BeadPose | None, list[s
     if start is not None:
         direction = f"the half turn nearest to the given {start:g} deg"
     notes = [f"beads: {fit.notes[0]}", *fit.notes[1:], f"axis direction: {direction}"]
-    shown = fit.bundle.weights.sum(axis=1) > 0
+    # One bead alone fits any shift exactly: nothing would tell that it is another one.
+    shown = (fit.bundle.weights > 0).sum(axis=1) >= _LEAST_TOGETHER
     return BeadPose(fit=fit, keep=job.keep, shown=shown), notes
 
 

@@ -137,7 +137,7 @@ def _on_beads(
 ) -> Alignment:
     """The result of the beads' pose as it is, with the scores that a pose without beads has."""
     for i in np.flatnonzero(~beads.shown):
-        flags[int(job.keep[i])] = "no bead was found in it"
+        flags[int(job.keep[i])] = "fewer than two beads were found in it"
     job, ready = _chosen(job, ready, beads.shown)
     lie, _ = _lie(job, ready, beads.pose, fine)
     job, series, beads = lie.laid(job), _laid(series, lie), beads.laid(lie)
