@@ -126,6 +126,21 @@ TEST(ShearSumCuda, EqualsItsDefinitionAndIsAdjoint) {
   check_pair<Small>(flat, flat.shallow());
 }
 
+// What makes the sum fast: one stream of rows feeds two outputs. A thread reads kRows + 1 rows of two floats and a tap
+// of 16 bytes for kRows x 2 x 2 updates; what design/028-cuda.md counts.
+TEST(ShearSumCuda, ReadsSharedMemoryOnceForTwoOutputs) {
+  const ProjectionPlan plan = make_plan(1, 0, {32, 64, 24});  // one block of threads
+  const Bank& bank = plan.shallow();
+  const std::vector<float> rows = noise(plan.rows() * Default::kColumns, 3);
+  counts();
+  run<Default, false>(backproject_tables(plan, bank, Default::kTile), rows, plan.rows(), bank.across * bank.along, 1);
+  const Counts ran = counts();
+  EXPECT_EQ(ran.blocks, 1);
+  EXPECT_EQ(ran.barriers, 1);
+  EXPECT_EQ(ran.shared_bytes_read, Default::kThreads * ((Default::kRows + 1) * 8 + 16));
+  EXPECT_EQ(ran.global_bytes_written, index_t{4} * 32 * 64 * 24);
+}
+
 TEST(ShearSumCuda, HasTheSameBitsInEverySchedule) {
   const ProjectionPlan plan = make_plan(5, 60, {20, 40, 30});
   const Bank& bank = plan.shallow();
