@@ -130,10 +130,13 @@ void spread_sheared(TapTable table, View2<float> image, const StripGrid& grid, R
   const bool reversed = grid.across.lane < 0;
   const index_t pixels = image.extent[grid.down ? 0 : 1];
   const index_t count = (lines.end - lines.begin + kLanes - 1) / kLanes * kLanes;
-  alignas(64) float patch[kPatch][kSpreadLines + 2 * kLineMargin];
+  // Of kLanes rows of which one may touch the lines the others lie up to kLanes lines further, each with its taps and a
+  // line for what the lines' tilt adds from pixel to pixel.
+  constexpr index_t margin = 2 * kTaps + kLanes;
+  alignas(64) float patch[kPatch][kSpreadLines + 2 * margin];
   for (index_t j = 0; j < pixels; j += kPatch) {
     for (index_t l = 0; l < count; l += kLanes)
-      take_patch(image, grid.down, j, lines.begin + l, kLanes, 0, patch, kLineMargin + l);
+      take_patch(image, grid.down, j, lines.begin + l, kLanes, 0, patch, margin + l);
     for (index_t v = rows.begin; v < rows.end; v += kLanes) {
       LaneTaps taps[kPatch];
       SampleLine across = grid.across;
@@ -147,7 +150,7 @@ void spread_sheared(TapTable table, View2<float> image, const StripGrid& grid, R
           V8 row, sum;
           load8(row, strips + (j + p) * stride + v - rows.begin);
           if (reversed) reverse8(row);
-          float* to = patch[p] + taps[p].first - lines.begin + kLineMargin + k;
+          float* to = patch[p] + taps[p].first - lines.begin + margin + k;
           load8(sum, to);
           sum += taps[p].weight[k] * row;
           store8(to, sum);
@@ -155,7 +158,7 @@ void spread_sheared(TapTable table, View2<float> image, const StripGrid& grid, R
     }
     for (index_t l = 0; l < count; l += kLanes) {
       V8 v[kPatch];
-      for (index_t p = 0; p < kPatch; ++p) load8(v[p], patch[p] + kLineMargin + l);
+      for (index_t p = 0; p < kPatch; ++p) load8(v[p], patch[p] + margin + l);
       const index_t line = lines.begin + l;
       put_patch(image, grid.down, j, smaller(kPatch, pixels - j), line, {line, smaller(lines.end, line + kLanes)}, v);
     }
