@@ -67,6 +67,27 @@ Shape3 volume_shape(const FreePlan& p) { return {p.volume().nz, p.volume().ny, p
 Shape3 images_shape(const ProjectionPlan& p) { return {p.tilts(), p.image().height, p.image().width}; }
 Shape3 images_shape(const FreePlan& p) { return {p.views(), p.image().height, p.image().width}; }
 
+// A plan with its pair on a device, which answers as the plan does.
+class DevicePlan {
+ public:
+  DevicePlan(const ProjectionPlan& plan, const std::string& device)
+      : plan_(plan), pair_(make_device_pair(device, plan)) {}
+  const ProjectionPlan& plan() const { return plan_; }
+  DevicePair& pair() const { return *pair_; }
+
+ private:
+  const ProjectionPlan& plan_;
+  std::unique_ptr<DevicePair> pair_;
+};
+Shape3 volume_shape(const DevicePlan& p) { return volume_shape(p.plan()); }
+Shape3 images_shape(const DevicePlan& p) { return images_shape(p.plan()); }
+void project(const Cpu& cpu, const DevicePlan& p, View3<const float> volume, View3<float> images, bool add) {
+  p.pair().project(cpu, volume, images, add);
+}
+void backproject(const Cpu& cpu, const DevicePlan& p, View3<const float> images, View3<float> volume) {
+  p.pair().backproject(cpu, images, volume);
+}
+
 template <class Plan>
 void project_array(const Plan& plan, const Array<float>& volume, Array<float>& out, int threads,
                    const CancelToken* cancel, bool add) {
@@ -93,7 +114,9 @@ void backproject_array(const Plan& plan, const Array<float>& stack, Array<float>
   if constexpr (std::is_same_v<Plan, ProjectionPlan>) {
     backproject(cpu, plan, s, o, {}, fixed16 ? Precision::fixed16 : Precision::float32);
   } else {
-    require(!fixed16, "precision: found fixed16 for views whose rays cross the volume's rows, expected float32");
+    const char* where =
+        std::is_same_v<Plan, DevicePlan> ? "a device other than the CPU" : "views whose rays cross the volume's rows";
+    require(!fixed16, "precision: found fixed16 for ", where, ", expected float32");
     backproject(cpu, plan, s, o);
   }
 }
@@ -113,38 +136,6 @@ index_t scratch_bytes(const Plan& plan, index_t threads) {
   require(threads >= 1, "threads: found ", threads, ", expected at least 1");
   return std::max(project_scratch_bytes(plan, threads), backproject_scratch_bytes(plan, threads));
 }
-
-// A plan with its pair on a device, which answers as the plan does.
-class DevicePlan {
- public:
-  DevicePlan(const ProjectionPlan& plan, const std::string& device)
-      : plan_(plan), pair_(make_device_pair(device, plan)) {}
-  void project(const Array<float>& volume, Array<float>& out, int threads, const CancelToken* cancel, bool add) {
-    const auto v = read<float, 3>(volume, "volume");
-    const auto o = write<float, 3>(out, "out");
-    require_shape(v, "volume", volume_shape(plan_));
-    require_shape(o, "out", images_shape(plan_));
-    require_disjoint(v, "volume", o, "out");
-    const Cpu cpu = cpu_from(threads, cancel);
-    py::gil_scoped_release no_gil;
-    pair_->project(cpu, v, o, add);
-  }
-  void backproject(const Array<float>& stack, Array<float>& out, int threads, const CancelToken* cancel, bool fixed16) {
-    const auto s = read<float, 3>(stack, "stack");
-    const auto o = write<float, 3>(out, "out");
-    require_shape(s, "stack", images_shape(plan_));
-    require_shape(o, "out", volume_shape(plan_));
-    require_disjoint(s, "stack", o, "out");
-    require(!fixed16, "precision: found fixed16 for a device other than the CPU, expected float32");
-    const Cpu cpu = cpu_from(threads, cancel);
-    py::gil_scoped_release no_gil;
-    pair_->backproject(cpu, s, o);
-  }
-
- private:
-  const ProjectionPlan& plan_;
-  std::unique_ptr<DevicePair> pair_;
-};
 
 index_t count_missing_pixels(const Array<float>& stack, int threads, const CancelToken* cancel) {
   const auto pixels = read_flat(stack, "stack");
@@ -199,10 +190,10 @@ void add_projection(py::module_& m) {
   py::class_<DevicePlan>(m, "DevicePlan", "The projector pair of a plan on a device.")
       .def(py::init<const ProjectionPlan&, const std::string&>(), arg("plan"), arg("device"), py::keep_alive<1, 2>(),
            "device: emulated, cuda, cuda:1 ...")
-      .def("project", &DevicePlan::project, arg("volume").noconvert(), arg("out").noconvert(), arg("threads") = 0,
+      .def("project", &project_array<DevicePlan>, arg("volume").noconvert(), arg("out").noconvert(), arg("threads") = 0,
            arg("cancel") = py::none(), arg("add") = false,
            "Sets out (n_tilts, height, width) to the projections of volume, or adds them to it.")
-      .def("backproject", &DevicePlan::backproject, arg("stack").noconvert(), arg("out").noconvert(),
+      .def("backproject", &backproject_array<DevicePlan>, arg("stack").noconvert(), arg("out").noconvert(),
            arg("threads") = 0, arg("cancel") = py::none(), arg("fixed16") = false,
            "Sets out (nz, ny, nx) to the back-projection of stack.");
   py::class_<FreePlan>(m, "FreePlan", "Views at free poses for one volume shape and one image shape.")

@@ -41,13 +41,12 @@ Seen& seen() {
   return all;
 }
 
-void use_cuda(int number) {
+void require_cuda(int number) {
   std::string why;
   const auto devices = cuda_devices(why);
   if (devices.empty()) throw DeviceError("cuda: " + why);
   if (number >= static_cast<int>(devices.size()))
     throw DeviceError("cuda: found " + std::to_string(devices.size()) + " devices, no cuda:" + std::to_string(number));
-  cuda::use_device(number);
 }
 
 }  // namespace
@@ -61,7 +60,9 @@ void with_device(const std::string& device, const std::function<void()>& self_te
       if (all.process == 0) all.process = getpid();
       if (all.process != getpid())
         throw DeviceError("cuda: this process was forked from one that had used CUDA; start workers by spawn");
-      use_cuda(number);
+      // Devices are looked up until one is known to be there: their properties take longer than a small kernel.
+      if (all.verdicts.find(number) == all.verdicts.end()) require_cuda(number);
+      cuda::use_device(number);
     }
     if (all.verdicts.find(number) == all.verdicts.end()) {
       std::string verdict;

@@ -7,27 +7,17 @@
 #include <string>
 #include <vector>
 
-#include "core/kernel.hpp"
+#include "core/device_array.hpp"
 
 namespace cryolith::emulated {
 namespace {
 
 template <class T>
-struct Held {  // device memory with the values of a vector
-  explicit Held(const std::vector<T>& values) : memory(bytes(values.size())), size(values.size()) {
-    memory.write(0, values.data(), bytes(size));
-  }
-  explicit Held(std::size_t count) : memory(bytes(count)), size(count) {}
-  T* data() const { return static_cast<T*>(memory.data()); }
-  std::vector<T> host() const {
-    std::vector<T> out(size);
-    memory.read(0, out.data(), bytes(size));
-    return out;
-  }
-  static index_t bytes(std::size_t count) { return static_cast<index_t>(count * sizeof(T)); }
-  Memory memory;
-  std::size_t size;
-};
+std::vector<T> host(const DeviceArray<T>& array) {
+  std::vector<T> out(static_cast<std::size_t>(array.size()));
+  array.read(0, out.data(), array.size());
+  return out;
+}
 
 std::vector<float> ramp(int n) {
   std::vector<float> out(static_cast<std::size_t>(n));
@@ -65,18 +55,18 @@ struct SumBlocks {
 };
 
 TEST(Emulation, SumsInEverySchedule) {
-  const Held<float> in(ramp(4 * SumBlocks::kThreads));
+  const DeviceArray<float> in(ramp(4 * SumBlocks::kThreads));
   for (unsigned seed : {0u, 1u, 2u, 3u, 4u}) {
     set_schedule(seed);
-    const Held<float> out(std::size_t{4});
+    const DeviceArray<float> out(index_t{4});
     launch({4}, SumBlocks::kThreads * 4, SumBlocks{in.data(), out.data()});
-    EXPECT_EQ(out.host(), (std::vector<float>{8128, 24512, 40896, 57280})) << "schedule " << seed;
+    EXPECT_EQ(host(out), (std::vector<float>{8128, 24512, 40896, 57280})) << "schedule " << seed;
   }
   set_schedule(0);
 }
 
 TEST(Emulation, NoticesEachWaitThatIsLeftOut) {
-  const Held<float> in(ramp(SumBlocks::kThreads)), out(std::size_t{1});
+  const DeviceArray<float> in(ramp(SumBlocks::kThreads)), out(index_t{1});
   visited_sites();
   launch({1}, SumBlocks::kThreads * 4, SumBlocks{in.data(), out.data()});
   const std::vector<Site> sites = visited_sites();
@@ -143,7 +133,7 @@ TEST(Emulation, NoticesRacesInSharedMemory) {
 }
 
 TEST(Emulation, NoticesRacesInGlobalMemory) {
-  Held<float> word(std::vector<float>{0.0f});
+  DeviceArray<float> word(std::vector<float>{0.0f});
   float* p = word.data();
   EXPECT_NE(fault_of({2}, 1, 0, [=] { store<float>(p, 1.0f); }).find("write-after-write race with block 0"),
             std::string::npos);
@@ -162,25 +152,25 @@ TEST(Emulation, NoticesRacesInGlobalMemory) {
                      })
                 .find("race"),
             std::string::npos);
-  word.memory.write(0, std::vector<float>{0.0f}.data(), 4);
+  word.clear();
   EXPECT_EQ(fault_of({8}, 64, 0, [=] { add_atomic(p, 1.0f); }), "");
-  EXPECT_EQ(word.host()[0], 512.0f);
+  EXPECT_EQ(host(word)[0], 512.0f);
 }
 
 TEST(Emulation, RefusesWrongGlobalAccess) {
-  const Held<float> four(ramp(4)), empty(std::size_t{4});
+  const DeviceArray<float> four(ramp(4)), empty(index_t{4});
   EXPECT_NE(fault_of({1}, 1, 0, [&] { load<float>(four.data() + 4); }).find("out of bounds: bytes 16 to 20 of 16"),
             std::string::npos);
   EXPECT_NE(fault_of({1}, 1, 0, [&] { load<double>(four.data() + 1); }).find("misaligned"), std::string::npos);
   EXPECT_NE(fault_of({1}, 1, 0, [&] { load<float>(empty.data()); }).find("never written"), std::string::npos);
   const float outside = 0.0f;
   EXPECT_NE(fault_of({1}, 1, 0, [&] { load<float>(&outside); }).find("outside of every buffer"), std::string::npos);
-  EXPECT_THROW(empty.host(), Fault);
+  EXPECT_THROW(host(empty), Fault);
 }
 
 // Rows of 128 bytes pass through shared memory, each thread copies 16 bytes.
 std::string copied(int wait, bool barrier, bool commit = true) {
-  const Held<float> in(ramp(32)), out(std::size_t{32});
+  const DeviceArray<float> in(ramp(32)), out(index_t{32});
   const float* from = in.data();
   float* to = out.data();
   return fault_of({1}, 8, 128, [=] {
@@ -230,7 +220,7 @@ TEST(Emulation, NoticesBarriersThatDiverge) {
 }
 
 TEST(Emulation, ShufflesAsAWarpDoes) {
-  const Held<int> out(std::size_t{4 * 32});
+  const DeviceArray<int> out(index_t{4 * 32});
   int* to = out.data();
   EXPECT_EQ(fault_of({1}, 32, 0,
                      [=] {
@@ -241,7 +231,7 @@ TEST(Emulation, ShufflesAsAWarpDoes) {
                        store<int>(to + 96 + t, static_cast<int>(ballot(t == 2 || t == 4)));
                      }),
             "");
-  const std::vector<int> got = out.host();
+  const std::vector<int> got = host(out);
   for (int t = 0; t < 32; ++t) {
     const auto i = static_cast<std::size_t>(t);
     EXPECT_EQ(got[i], 5);

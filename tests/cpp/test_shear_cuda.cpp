@@ -7,6 +7,7 @@
 #include <random>
 #include <vector>
 
+#include "core/device_array.hpp"
 #include "projection/plan.hpp"
 #include "projection/shear_sum_cuda.cuh"
 
@@ -16,20 +17,11 @@ namespace {
 std::size_t at(index_t i) { return static_cast<std::size_t>(i); }
 
 template <class T>
-struct Held {
-  explicit Held(const std::vector<T>& values) : memory(bytes(std::ssize(values))), count(std::ssize(values)) {
-    memory.write(0, values.data(), bytes(count));
-  }
-  T* data() const { return static_cast<T*>(memory.data()); }
-  std::vector<T> host() const {
-    std::vector<T> out(at(count));
-    memory.read(0, out.data(), bytes(count));
-    return out;
-  }
-  static index_t bytes(index_t n) { return n * static_cast<index_t>(sizeof(T)); }
-  Memory memory;
-  index_t count;
-};
+std::vector<T> host(const DeviceArray<T>& array) {
+  std::vector<T> out(static_cast<std::size_t>(array.size()));
+  array.read(0, out.data(), array.size());
+  return out;
+}
 
 std::vector<float> noise(index_t n, unsigned seed) {
   std::mt19937 random(seed);
@@ -52,17 +44,17 @@ ProjectionPlan make_plan(int tilts, double most_degrees, VolumeShape volume) {
 template <class Shape, bool kAdd>
 std::vector<float> run(const ShearTables& t, const std::vector<float>& in, index_t in_rows, index_t out_rows,
                        index_t blocks) {
-  const Held<float> from(in), to(std::vector<float>(at(blocks * out_rows * Shape::kColumns), 0.0f));
-  const Held<ShearWindow> windows(t.windows);
-  const Held<ShearPairTap> taps(t.taps);
-  const Held<ShearOutput> outputs(t.outputs);
+  const DeviceArray<float> from(in), to(std::vector<float>(at(blocks * out_rows * Shape::kColumns), 0.0f));
+  const DeviceArray<ShearWindow> windows(t.windows);
+  const DeviceArray<ShearPairTap> taps(t.taps);
+  const DeviceArray<ShearOutput> outputs(t.outputs);
   const ShearSum<Shape, kAdd> kernel{from.data(), to.data(),      windows.data(),
                                      taps.data(), outputs.data(), in_rows,
                                      out_rows,    t.inputs,       static_cast<int>(t.outputs.size()),
                                      t.first_row, t.window_rows};
   const Dim3 grid{static_cast<unsigned>(t.groups), static_cast<unsigned>(t.row_tiles), static_cast<unsigned>(blocks)};
   launch(grid, Shape::shared_bytes(t.window_rows), kernel);
-  return to.host();
+  return host(to);
 }
 
 // Lines [across][along] of one bank by the plan's own words, rows of `columns`.

@@ -20,7 +20,6 @@ from ._tube_fit import BeadFields, Beads, LineFit, best_piece, fit_line
 __all__ = ["paths_in", "refitted", "trace_tube"]
 
 _SMOOTH = 2.0  # px, along a path of voxels
-_BRANCH = 1.5  # filter lengths: shorter branches are no branches
 _BEYOND = 2.5  # filter lengths that a line is followed straight on beyond its last voxel
 _STEP, _NODES = 0.25, 0.5  # px, along a path and along a fitted line
 _HOPEFUL = 0.6  # of the best start's log likelihood: others that have as much are tried too
