@@ -104,6 +104,50 @@ CRYOLITH_DEVICE_CODE void wait_for_copies() {
 }
 #endif
 
+// Bulk copies: one thread asks for a whole piece of memory, without any thread's registers or addresses. A gate in
+// shared memory opens for the phase in which a thread announced so many bytes and copies of so many have arrived;
+// phases have parity 0, 1, 0 ... Addresses and sizes are multiples of 16 bytes. After make_gate() a sync_block() is
+// due.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+inline constexpr bool kBulkCopies = true;
+#else
+inline constexpr bool kBulkCopies = false;
+#endif
+CRYOLITH_DEVICE_CODE unsigned shared_address(const void* p) {
+  return static_cast<unsigned>(__cvta_generic_to_shared(p));
+}
+template <class T>
+CRYOLITH_DEVICE_CODE void make_gate(Shared<T> gate) {
+  asm volatile(
+      "mbarrier.init.shared::cta.b64 [%0], 1;\n"
+      "fence.mbarrier_init.release.cluster;" ::"r"(shared_address(gate))
+      : "memory");
+}
+template <class T>
+CRYOLITH_DEVICE_CODE void expect_bytes(Shared<T> gate, int bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(gate)), "r"(bytes)
+               : "memory");
+}
+template <class T, class U, class V>
+CRYOLITH_DEVICE_CODE void copy_bulk(Shared<T> gate, Shared<U> to, const V* from, int bytes) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
+                   shared_address(to)),
+               "l"(from), "r"(bytes), "r"(shared_address(gate))
+               : "memory");
+}
+template <class T>
+CRYOLITH_DEVICE_CODE void wait_at_gate(Shared<T> gate, unsigned parity) {
+  asm volatile(
+      "{\n"
+      ".reg .pred open;\n"
+      "again:\n"
+      "mbarrier.try_wait.parity.shared::cta.b64 open, [%0], %1;\n"
+      "@!open bra again;\n"
+      "}" ::"r"(shared_address(gate)),
+      "r"(parity)
+      : "memory");
+}
+
 constexpr unsigned kAll = 0xffffffffu;
 template <class T>
 CRYOLITH_DEVICE_CODE T shuffle(T v, int lane) {
@@ -195,6 +239,24 @@ inline void commit_copies() { copy_commit(); }
 template <int kGroupsLeft>
 void wait_for_copies(Site site = Site::here()) {
   copy_wait_for(kGroupsLeft, site);
+}
+
+inline constexpr bool kBulkCopies = true;
+template <class T>
+void make_gate(Shared<T> gate, Site site = Site::here()) {
+  gate_make(gate.byte, site);
+}
+template <class T>
+void expect_bytes(Shared<T> gate, int bytes, Site site = Site::here()) {
+  gate_expect(gate.byte, bytes, site);
+}
+template <class T, class U, class V>
+void copy_bulk(Shared<T> gate, Shared<U> to, const V* from, int bytes, Site site = Site::here()) {
+  gate_copy(gate.byte, to.byte, from, bytes, site);
+}
+template <class T>
+void wait_at_gate(Shared<T> gate, unsigned parity, Site site = Site::here()) {
+  gate_wait(gate.byte, parity, site);
 }
 
 template <class T>

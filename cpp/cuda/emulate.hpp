@@ -7,7 +7,8 @@
 //   - shared or global memory out of bounds, misaligned, or read before anybody wrote it;
 //   - two threads at one word, one of them writing, with nothing between that orders them (also within a warp, and
 //     between blocks of one launch);
-//   - asynchronous copies read before the wait: they arrive as late as the program allows;
+//   - asynchronous copies read before the wait: they arrive as late as the program allows; bulk copies misaligned, of
+//   other sizes than announced, waited for in vain or by nobody;
 //   - barriers not reached by all threads, or at different lines; warp operations that name lanes that do not take
 //   part;
 //   - launches of shapes that no device takes.
@@ -78,6 +79,10 @@ unsigned char* shared_bytes();
 void copy_async_bytes(index_t to, const void* from, bool valid, Site at);
 void copy_commit();
 void copy_wait_for(index_t groups_left, Site at);
+void gate_make(index_t gate, Site at);
+void gate_expect(index_t gate, index_t bytes, Site at);
+void gate_copy(index_t gate, index_t to, const void* from, index_t bytes, Site at);
+void gate_wait(index_t gate, unsigned parity, Site at);
 std::uint64_t exchange(std::uint64_t value, int lane, Site at);  // the value of that lane; its own where there is none
 unsigned votes(bool yes, Site at);                               // a bit for each lane of the warp
 
@@ -86,6 +91,7 @@ template <class T>
 struct Shared {
   index_t byte = 0;
   Shared operator+(index_t i) const { return {byte + i * static_cast<index_t>(sizeof(T))}; }
+  bool operator==(const Shared&) const = default;
 };
 
 // ---- global memory ----------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@
 namespace cryolith::CRYOLITH_DEVICE {
 
 // 24 rows of two outputs fill 128 registers without a spill; design/028-cuda.md has the bounds of others.
-using PairShape = ShearShape<24, 2, 1, 16, 2, 1>;
+using PairShape = ShearShape<24, 2, 1, 16, 3, 1>;
 inline constexpr int kColumns = PairShape::kColumns;
 
 // The sums over the tilts of one bank, or over chunks of its lines, with their tables on the device.
@@ -40,10 +40,14 @@ class BankSums {
 
  private:
   struct Tables {
-    explicit Tables(const ShearTables& t) : shear(t), windows(t.windows), taps(t.taps), outputs(t.outputs) {}
+    explicit Tables(const ShearTables& t)
+        : shear(t), windows(t.windows), taps(t.taps), outputs(t.outputs), zeros(index_t{t.window_rows} * kColumns) {
+      zeros.clear();
+    }
     template <bool kAdd>
     void run(index_t blocks, const float* in, index_t in_rows, float* out, index_t out_rows) const {
       const ShearSum<PairShape, kAdd> kernel{in,
+                                             zeros.data(),
                                              out,
                                              windows.data(),
                                              taps.data(),
@@ -62,6 +66,7 @@ class BankSums {
     DeviceArray<ShearWindow> windows;
     DeviceArray<ShearPairTap> taps;
     DeviceArray<ShearOutput> outputs;
+    DeviceArray<float> zeros;
   };
   index_t lines_ = 0;
   std::vector<Tables> back_, forward_;

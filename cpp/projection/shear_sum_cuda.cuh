@@ -8,7 +8,8 @@
 // Rows are kColumns consecutive y, so that each access of a warp is whole and a window of rows is one piece of memory;
 // all memory is [block of y][plane][row][kColumns]. A thread owns kRows rows of two neighbouring outputs in registers:
 // both read one stream of rows, from which the second is off by d = k1 - k0, the same for the whole warp. Windows of
-// input rows arrive by asynchronous copies, kStages ahead. Each output has one owner, who sums in a fixed order.
+// input rows arrive ahead of their use, in stages: by bulk copies that one thread asks for where a device has such,
+// else by copies of 16 bytes that all threads share. Each output has one owner, who sums in a fixed order.
 #include "core/kernel.hpp"
 #include "projection/shear_tables.hpp"
 
@@ -20,15 +21,17 @@ struct alignas(4 * kCount) Floats {
 };
 
 // Rows of an output that a thread owns, floats of a row that it owns, warps along the rows and across outputs, stages
-// of copies, blocks that one processor has to hold.
-template <int kRows_, int kFloats_, int kWarpsAlong_, int kWarpsAcross_, int kStages_, int kBlocks_>
+// of copies, blocks that one processor has to hold, whether to copy in bulk where the device can.
+template <int kRows_, int kFloats_, int kWarpsAlong_, int kWarpsAcross_, int kStages_, int kBlocks_, bool kBulk_ = true>
 struct ShearShape {
   static constexpr int kRows = kRows_, kFloats = kFloats_, kWarpsAlong = kWarpsAlong_, kWarpsAcross = kWarpsAcross_;
-  static constexpr int kStages = kStages_, kBlocks = kBlocks_;
+  static constexpr int kStages = kStages_, kBlocks = kBlocks_, kAhead = kStages - 1;
+  static constexpr bool kBulk = kBulk_ && kBulkCopies;
   static constexpr int kColumns = kWarp * kFloats, kThreads = kWarp * kWarpsAlong * kWarpsAcross;
-  static constexpr ShearTile kTile{kRows * kWarpsAlong, 2 * kWarpsAcross};
-  // Floats of a stage: a window of rows, then the taps of the block's pairs of outputs.
-  static CRYOLITH_HD constexpr int stage_floats(int window_rows) { return window_rows * kColumns + 4 * kWarpsAcross; }
+  static constexpr ShearTile kTile{kRows * kWarpsAlong, 2 * kWarpsAcross, kColumns, kAhead};
+  // Floats of a stage: its gate, the window of the input kAhead later, the taps of the block's pairs, a window of rows.
+  static constexpr int kWindowAt = 4, kTapsAt = 8, kRowsAt = kTapsAt + 4 * kWarpsAcross;
+  static CRYOLITH_HD constexpr int stage_floats(int window_rows) { return kRowsAt + window_rows * kColumns; }
   static constexpr index_t shared_bytes(int window_rows) { return index_t{4} * kStages * stage_floats(window_rows); }
 };
 
@@ -36,11 +39,13 @@ template <class Shape, bool kAdd>
 struct ShearSum {
   static constexpr int kThreads = Shape::kThreads, kBlocks = Shape::kBlocks;
   static constexpr int kRows = Shape::kRows, kFloats = Shape::kFloats, kColumns = Shape::kColumns;
+  static constexpr int kAhead = Shape::kAhead, kRowBytes = 4 * kColumns;
   using Row = Floats<kFloats>;
 
   const float* in;
+  const float* zeros;  // window_rows rows
   float* out;
-  const ShearWindow* windows;  // [group of outputs][input]
+  const ShearWindow* windows;  // [group of outputs][input + kAhead]
   const ShearPairTap* taps;    // [group][input][pair]
   const ShearOutput* outputs;  // [output]
   index_t in_rows, out_rows;   // of one block of y
@@ -62,45 +67,62 @@ struct ShearSum {
             first_row + tile * Shape::kTile.rows};
   }
 
-  // Copies window after window, one ahead of the last in registers.
-  struct Filler {
-    static constexpr int kPieces = kColumns / 4, kStep = kThreads / kPieces;  // pieces of 16 bytes; rows between
-    static_assert(kThreads % kPieces == 0 && Shape::kWarpsAcross <= kThreads);
-    const ShearSum& sum;
-    const float* in;
-    const ShearWindow* window;
-    const ShearPairTap* tap;
-    Shared<float> buffer;
-    int thread, row;
-    ShearWindow next = {0, 0, 0, 0};
-    int filled = 0, stage = 0;
+  // Rows from `row` of an input's stored ones on: in up to three pieces, since a copy in bulk fills nothing with zeros.
+  CRYOLITH_DEVICE_CODE void copy_window(Shared<float> stage, const ShearWindow& window, int row) const {
+    const auto within = [&](int r) { return r < 0 ? 0 : r > window.rows ? window.rows : r; };
+    const int begin = within(-row), end = within(window.stored - row), kept = end > begin ? end - begin : 0;
+    const index_t first = index_t{block_index().z} * in_rows + window.base + row + begin;
+    const auto copy = [&](int at, const float* from, int rows) {
+      if (rows > 0) copy_bulk(stage, stage + (Shape::kRowsAt + at * kColumns), from, rows * kRowBytes);
+    };
+    copy(0, zeros, kept > 0 ? begin : window.rows);
+    copy(begin, in + first * kColumns, kept);
+    copy(end, zeros, kept > 0 ? window.rows - end : 0);
+  }
 
-    CRYOLITH_DEVICE_CODE void peek() {
-      if (filled < sum.inputs) next = load_constant<ShearWindow>(window);
-      ++window;
-    }
-    CRYOLITH_DEVICE_CODE void fill() {
-      if (filled < sum.inputs) {
-        const Shared<float> to = buffer + stage * Shape::stage_floats(sum.window_rows);
-        Shared<float> piece = to + thread * 4;
-        int r = row + next.start + thread / kPieces;
-        const float* from = in + ((index_t{next.base} + r) * kColumns + thread % kPieces * 4);
-        CRYOLITH_KEEP_LOOP
-        for (int i = thread / kPieces; i < next.rows; i += kStep) {
-          copy_async(piece, from, static_cast<unsigned>(r) < static_cast<unsigned>(next.stored));
-          r += kStep;
-          from += kThreads * 4;
-          piece = piece + kThreads * 4;
-        }
-        if (thread < Shape::kWarpsAcross) copy_async(to + (sum.window_rows * kColumns + thread * 4), tap, true);
-        tap += Shape::kWarpsAcross;
-        ++filled;
+  // Asks for the window of an input, its taps, and the window of the input kAhead later.
+  CRYOLITH_DEVICE_CODE void fill_in_bulk(const Place& at, Shared<float> stage, const ShearWindow& window,
+                                         int input) const {
+    constexpr int kPairs = Shape::kWarpsAcross, kUnit = 16;
+    if (window.rows == 0) return;
+    expect_bytes(stage, window.rows * kRowBytes + (kPairs + 1) * kUnit);
+    copy_window(stage, window, at.row + window.start);
+    copy_bulk(stage, stage + Shape::kTapsAt, taps + (at.group * inputs + input) * kPairs, kPairs * kUnit);
+    copy_bulk(stage, stage + Shape::kWindowAt, windows + (at.group * (inputs + kAhead) + input + kAhead), kUnit);
+  }
+
+  // The same by all threads, in pieces of 16 bytes.
+  CRYOLITH_DEVICE_CODE void fill_in_pieces(const Place& at, Shared<float> stage, const ShearWindow& window,
+                                           int input) const {
+    constexpr int kPieces = kColumns / 4, kStep = kThreads / kPieces, kPairs = Shape::kWarpsAcross;
+    static_assert(kThreads % kPieces == 0 && kPairs < kThreads);
+    if (window.rows > 0) {
+      const int r = at.thread / kPieces, begin = at.row + window.start;
+      Shared<float> to = stage + (Shape::kRowsAt + at.thread * 4);
+      const index_t first = index_t{block_index().z} * in_rows + window.base + begin + r;
+      const float* from = in + (first * kColumns + at.thread % kPieces * 4);
+      CRYOLITH_KEEP_LOOP
+      for (int row = begin + r; row < begin + window.rows; row += kStep) {
+        copy_async(to, from, static_cast<unsigned>(row) < static_cast<unsigned>(window.stored));
+        from += kThreads * 4;
+        to = to + kThreads * 4;
       }
-      peek();
-      commit_copies();
-      stage = stage + 1 == Shape::kStages ? 0 : stage + 1;
+      if (at.thread < kPairs)
+        copy_async(stage + (Shape::kTapsAt + at.thread * 4), taps + ((at.group * inputs + input) * kPairs + at.thread),
+                   true);
+      else if (at.thread == kPairs)
+        copy_async(stage + Shape::kWindowAt, windows + (at.group * (inputs + kAhead) + input + kAhead), true);
     }
-  };
+    commit_copies();
+  }
+
+  template <class WindowOf>
+  CRYOLITH_DEVICE_CODE void fill(const Place& at, Shared<float> stage, int input, const WindowOf& window_of) const {
+    if constexpr (!Shape::kBulk)
+      fill_in_pieces(at, stage, window_of(), input);
+    else if (at.thread == 0)
+      fill_in_bulk(at, stage, window_of(), input);
+  }
 
   // Rows of the window that feed output 0 (rows 0 to kRows) and output 1 (kD to kRows + kD).
   template <int kD, bool kFirst, bool kSecond>
@@ -123,21 +145,21 @@ struct ShearSum {
     }
   }
 
-  static CRYOLITH_DEVICE_CODE void add_input(float (&sums)[2][kRows][kFloats], Shared<float> window, ShearPairTap tap) {
-    switch (tap.apart) {  // the same for all lanes of a warp
-      case 0:
-        return accumulate<0, true, true>(sums, window, tap.weight, tap.next_weight);
-      case 1:
-        return accumulate<1, true, true>(sums, window, tap.weight, tap.next_weight);
-      case -1:
-        return accumulate<-1, true, true>(sums, window, tap.weight, tap.next_weight);
-      case 2:
-        return accumulate<2, true, true>(sums, window, tap.weight, tap.next_weight);
-      case -2:
-        return accumulate<-2, true, true>(sums, window, tap.weight, tap.next_weight);
+  static CRYOLITH_DEVICE_CODE void add_input(float (&sums)[2][kRows][kFloats], Shared<float> rows, ShearPairTap tap) {
+    switch (tap.second & kCaseBits) {  // the same for all lanes of a warp
+      case kMostTogether:
+        return accumulate<0, true, true>(sums, rows, tap.weight, tap.next_weight);
+      case kMostTogether + 1:
+        return accumulate<1, true, true>(sums, rows, tap.weight, tap.next_weight);
+      case kMostTogether - 1:
+        return accumulate<-1, true, true>(sums, rows, tap.weight, tap.next_weight);
+      case kMostTogether + 2:
+        return accumulate<2, true, true>(sums, rows, tap.weight, tap.next_weight);
+      case kMostTogether - 2:
+        return accumulate<-2, true, true>(sums, rows, tap.weight, tap.next_weight);
       default:  // steep tilts and wide steps: each output from a stream of its own
-        accumulate<0, true, false>(sums, window, tap.weight, tap.next_weight);
-        accumulate<0, false, true>(sums, window + tap.apart * kColumns, tap.weight, tap.next_weight);
+        accumulate<0, true, false>(sums, rows, tap.weight, tap.next_weight);
+        accumulate<0, false, true>(sums, rows + (tap.second - kApart), tap.weight, tap.next_weight);
     }
   }
 
@@ -162,33 +184,50 @@ struct ShearSum {
     }
   }
 
+  // The first stages, with their gates.
+  CRYOLITH_DEVICE_CODE void begin(const Place& at, Shared<float> first, int stage_floats) const {
+    if constexpr (Shape::kBulk) {
+      if (at.thread == 0) {
+        CRYOLITH_KEEP_LOOP
+        for (int s = 0; s < Shape::kStages; ++s) make_gate(first + s * stage_floats);
+      }
+      sync_block();
+    }
+    CRYOLITH_KEEP_LOOP
+    for (int s = 0; s < kAhead; ++s)
+      fill(at, first + s * stage_floats, s,
+           [&] { return load_constant<ShearWindow>(windows + (at.group * (inputs + kAhead) + s)); });
+  }
+
   CRYOLITH_DEVICE_CODE void operator()() const {
     const Place at = place();
-    const Shared<float> buffer = shared_memory<float>();
-    const index_t first = index_t{at.group} * inputs;
-    Filler filler{*this,           in + index_t{block_index().z} * in_rows * kColumns,
-                  windows + first, taps + first * Shape::kWarpsAcross + at.thread,
-                  buffer,          at.thread,
-                  at.row};
+    const int stage_floats = Shape::stage_floats(window_rows);
+    const Shared<float> first = shared_memory<float>(), end = first + Shape::kStages * stage_floats;
+    begin(at, first, stage_floats);
     float sums[2][kRows][kFloats];
     CRYOLITH_UNROLL
     for (int p = 0; p < 2; ++p) CRYOLITH_UNROLL
     for (int r = 0; r < kRows; ++r) CRYOLITH_UNROLL
     for (int y = 0; y < kFloats; ++y) sums[p][r][y] = 0.0f;
 
-    filler.peek();
-    CRYOLITH_KEEP_LOOP
-    for (int s = 0; s < Shape::kStages - 1; ++s) filler.fill();
-    int stage = 0;
+    Shared<float> stage = first;
+    unsigned parity = 0;
     CRYOLITH_KEEP_LOOP
     for (int i = 0; i < inputs; ++i) {
-      wait_for_copies<Shape::kStages - 2>();  // this thread's part of the window has arrived
+      if constexpr (Shape::kBulk)
+        wait_at_gate(stage, parity);
+      else
+        wait_for_copies<kAhead - 1>();  // this thread's part of the window has arrived
       sync_block();  // everybody's has, and everybody is done with the window before, which is filled anew now
-      filler.fill();
-      const Shared<float> window = buffer + stage * Shape::stage_floats(window_rows);
-      const auto tap = load_shared<ShearPairTap>(window + (window_rows * kColumns + at.across * 4));
-      add_input(sums, window + ((tap.offset + at.along * kRows) * kColumns + at.lane * kFloats), tap);
-      stage = stage + 1 == Shape::kStages ? 0 : stage + 1;
+      fill(at, (stage == first ? end : stage) + -stage_floats, i + kAhead,
+           [&] { return load_shared<ShearWindow>(stage + Shape::kWindowAt); });
+      const auto tap = load_shared<ShearPairTap>(stage + (Shape::kTapsAt + at.across * 4));
+      add_input(sums, stage + (Shape::kRowsAt + at.along * kRows * kColumns + at.lane * kFloats + tap.offset), tap);
+      stage = stage + stage_floats;
+      if (stage == end) {
+        stage = first;
+        parity ^= 1u;
+      }
     }
     write(sums, at);
   }
