@@ -15,6 +15,8 @@
 
 namespace cryolith::CRYOLITH_DEVICE {
 
+inline constexpr int kTapFloats = sizeof(ShearPairTap) / sizeof(float);
+
 template <int kCount>
 struct alignas(4 * kCount) Floats {
   float v[kCount];
@@ -30,7 +32,7 @@ struct ShearShape {
   static constexpr int kColumns = kWarp * kFloats, kThreads = kWarp * kWarpsAlong * kWarpsAcross;
   static constexpr ShearTile kTile{kRows * kWarpsAlong, 2 * kWarpsAcross, kColumns, kAhead};
   // Floats of a stage: its gate, the window of the input kAhead later, the taps of the block's pairs, a window of rows.
-  static constexpr int kWindowAt = 4, kTapsAt = 8, kRowsAt = kTapsAt + 4 * kWarpsAcross;
+  static constexpr int kWindowAt = 4, kTapsAt = 8, kRowsAt = kTapsAt + kTapFloats * kWarpsAcross;
   static CRYOLITH_HD constexpr int stage_floats(int window_rows) { return kRowsAt + window_rows * kColumns; }
   static constexpr index_t shared_bytes(int window_rows) { return index_t{4} * kStages * stage_floats(window_rows); }
 };
@@ -83,19 +85,19 @@ struct ShearSum {
   // Asks for the window of an input, its taps, and the window of the input kAhead later.
   CRYOLITH_DEVICE_CODE void fill_in_bulk(const Place& at, Shared<float> stage, const ShearWindow& window,
                                          int input) const {
-    constexpr int kPairs = Shape::kWarpsAcross, kUnit = 16;
+    constexpr int kPairs = Shape::kWarpsAcross, kTapsBytes = 4 * kTapFloats * kPairs, kWindowBytes = 16;
     if (window.rows == 0) return;
-    expect_bytes(stage, window.rows * kRowBytes + (kPairs + 1) * kUnit);
+    expect_bytes(stage, window.rows * kRowBytes + kTapsBytes + kWindowBytes);
     copy_window(stage, window, at.row + window.start);
-    copy_bulk(stage, stage + Shape::kTapsAt, taps + (at.group * inputs + input) * kPairs, kPairs * kUnit);
-    copy_bulk(stage, stage + Shape::kWindowAt, windows + (at.group * (inputs + kAhead) + input + kAhead), kUnit);
+    copy_bulk(stage, stage + Shape::kTapsAt, taps + (at.group * inputs + input) * kPairs, kTapsBytes);
+    copy_bulk(stage, stage + Shape::kWindowAt, windows + (at.group * (inputs + kAhead) + input + kAhead), kWindowBytes);
   }
 
   // The same by all threads, in pieces of 16 bytes.
   CRYOLITH_DEVICE_CODE void fill_in_pieces(const Place& at, Shared<float> stage, const ShearWindow& window,
                                            int input) const {
-    constexpr int kPieces = kColumns / 4, kStep = kThreads / kPieces, kPairs = Shape::kWarpsAcross;
-    static_assert(kThreads % kPieces == 0 && kPairs < kThreads);
+    constexpr int kPieces = kColumns / 4, kStep = kThreads / kPieces, kTapPieces = Shape::kWarpsAcross * kTapFloats / 4;
+    static_assert(kThreads % kPieces == 0 && kTapPieces < kThreads);
     if (window.rows > 0) {
       const int r = at.thread / kPieces, begin = at.row + window.start;
       Shared<float> to = stage + (Shape::kRowsAt + at.thread * 4);
@@ -107,10 +109,10 @@ struct ShearSum {
         from += kThreads * 4;
         to = to + kThreads * 4;
       }
-      if (at.thread < kPairs)
-        copy_async(stage + (Shape::kTapsAt + at.thread * 4), taps + ((at.group * inputs + input) * kPairs + at.thread),
-                   true);
-      else if (at.thread == kPairs)
+      const auto* tap = reinterpret_cast<const float*>(taps + (at.group * inputs + input) * Shape::kWarpsAcross);
+      if (at.thread < kTapPieces)
+        copy_async(stage + (Shape::kTapsAt + at.thread * 4), tap + at.thread * 4, true);
+      else if (at.thread == kTapPieces)
         copy_async(stage + Shape::kWindowAt, windows + (at.group * (inputs + kAhead) + input + kAhead), true);
     }
     commit_copies();
@@ -124,42 +126,57 @@ struct ShearSum {
       fill_in_bulk(at, stage, window_of(), input);
   }
 
+  // What a pair's tap says, as loads take it.
+  struct TapPlace {
+    std::int32_t offset, second;
+  };
+  struct alignas(16) Weights {
+    float here[2], next[2];
+  };
+  static_assert(sizeof(ShearPairTap) == 4 * kTapFloats);
+
   // Rows of the window that feed output 0 (rows 0 to kRows) and output 1 (kD to kRows + kD).
   template <int kD, bool kFirst, bool kSecond>
-  static CRYOLITH_DEVICE_CODE void accumulate(float (&sums)[2][kRows][kFloats], Shared<float> window, float w0,
-                                              float w1) {
+  static CRYOLITH_DEVICE_CODE void accumulate(float (&sums)[2][kRows][kFloats], Shared<float> window,
+                                              const Weights& w) {
     constexpr int kLow = kFirst && kSecond ? (kD < 0 ? kD : 0) : kFirst ? 0 : kD;
     constexpr int kHigh = kFirst && kSecond ? (kD > 0 ? kRows + kD : kRows) : kFirst ? kRows : kRows + kD;
-    const float u0 = 1.0f - w0, u1 = 1.0f - w1;
     CRYOLITH_UNROLL
     for (int r = kLow; r <= kHigh; ++r) {
       const Row q = load_shared<Row>(window + r * kColumns);
       CRYOLITH_UNROLL
       for (int y = 0; y < kFloats; ++y) {
-        if (kFirst && r >= 0 && r < kRows) sums[0][r][y] = multiply_add(u0, q.v[y], sums[0][r][y]);
-        if (kFirst && r >= 1 && r <= kRows) sums[0][r - 1][y] = multiply_add(w0, q.v[y], sums[0][r - 1][y]);
-        if (kSecond && r >= kD && r - kD < kRows) sums[1][r - kD][y] = multiply_add(u1, q.v[y], sums[1][r - kD][y]);
+        if (kFirst && r >= 0 && r < kRows) sums[0][r][y] = multiply_add(w.here[0], q.v[y], sums[0][r][y]);
+        if (kFirst && r >= 1 && r <= kRows) sums[0][r - 1][y] = multiply_add(w.next[0], q.v[y], sums[0][r - 1][y]);
+        if (kSecond && r >= kD && r - kD < kRows)
+          sums[1][r - kD][y] = multiply_add(w.here[1], q.v[y], sums[1][r - kD][y]);
         if (kSecond && r > kD && r - kD <= kRows)
-          sums[1][r - kD - 1][y] = multiply_add(w1, q.v[y], sums[1][r - kD - 1][y]);
+          sums[1][r - kD - 1][y] = multiply_add(w.next[1], q.v[y], sums[1][r - kD - 1][y]);
       }
     }
   }
 
-  static CRYOLITH_DEVICE_CODE void add_input(float (&sums)[2][kRows][kFloats], Shared<float> rows, ShearPairTap tap) {
-    switch (tap.second & kCaseBits) {  // the same for all lanes of a warp
+  // `rows`: where the thread's part of the window begins.
+  static CRYOLITH_DEVICE_CODE void add_input(float (&sums)[2][kRows][kFloats], Shared<float> rows, Shared<float> tap) {
+    const auto place = load_shared<TapPlace>(tap);
+    const auto w = load_shared<Weights>(tap + kTapFloats / 2);
+    rows = rows + place.offset;
+    switch (place.second & kCaseBits) {  // the same for all lanes of a warp
       case kMostTogether:
-        return accumulate<0, true, true>(sums, rows, tap.weight, tap.next_weight);
+        return accumulate<0, true, true>(sums, rows, w);
       case kMostTogether + 1:
-        return accumulate<1, true, true>(sums, rows, tap.weight, tap.next_weight);
+        return accumulate<1, true, true>(sums, rows, w);
       case kMostTogether - 1:
-        return accumulate<-1, true, true>(sums, rows, tap.weight, tap.next_weight);
+        return accumulate<-1, true, true>(sums, rows, w);
       case kMostTogether + 2:
-        return accumulate<2, true, true>(sums, rows, tap.weight, tap.next_weight);
+        return accumulate<2, true, true>(sums, rows, w);
       case kMostTogether - 2:
-        return accumulate<-2, true, true>(sums, rows, tap.weight, tap.next_weight);
+        return accumulate<-2, true, true>(sums, rows, w);
+      case kNothing:
+        return;
       default:  // steep tilts and wide steps: each output from a stream of its own
-        accumulate<0, true, false>(sums, rows, tap.weight, tap.next_weight);
-        accumulate<0, false, true>(sums, rows + (tap.second - kApart), tap.weight, tap.next_weight);
+        accumulate<0, true, false>(sums, rows, w);
+        accumulate<0, false, true>(sums, rows + (place.second - kApart), w);
     }
   }
 
@@ -202,7 +219,7 @@ struct ShearSum {
   CRYOLITH_DEVICE_CODE void operator()() const {
     const Place at = place();
     const int stage_floats = Shape::stage_floats(window_rows);
-    const Shared<float> first = shared_memory<float>(), end = first + Shape::kStages * stage_floats;
+    const Shared<float> first = shared_memory<float>();
     begin(at, first, stage_floats);
     float sums[2][kRows][kFloats];
     CRYOLITH_UNROLL
@@ -210,22 +227,24 @@ struct ShearSum {
     for (int r = 0; r < kRows; ++r) CRYOLITH_UNROLL
     for (int y = 0; y < kFloats; ++y) sums[p][r][y] = 0.0f;
 
-    Shared<float> stage = first;
+    const int stages_floats = Shape::kStages * stage_floats;
+    int stage_at = 0;
     unsigned parity = 0;
     CRYOLITH_KEEP_LOOP
     for (int i = 0; i < inputs; ++i) {
+      const Shared<float> stage = first + stage_at;
       if constexpr (Shape::kBulk)
         wait_at_gate(stage, parity);
       else
         wait_for_copies<kAhead - 1>();  // this thread's part of the window has arrived
       sync_block();  // everybody's has, and everybody is done with the window before, which is filled anew now
-      fill(at, (stage == first ? end : stage) + -stage_floats, i + kAhead,
+      fill(at, first + ((stage_at == 0 ? stages_floats : stage_at) - stage_floats), i + kAhead,
            [&] { return load_shared<ShearWindow>(stage + Shape::kWindowAt); });
-      const auto tap = load_shared<ShearPairTap>(stage + (Shape::kTapsAt + at.across * 4));
-      add_input(sums, stage + (Shape::kRowsAt + at.along * kRows * kColumns + at.lane * kFloats + tap.offset), tap);
-      stage = stage + stage_floats;
-      if (stage == end) {
-        stage = first;
+      add_input(sums, stage + (Shape::kRowsAt + at.along * kRows * kColumns + at.lane * kFloats),
+                stage + (Shape::kTapsAt + at.across * kTapFloats));
+      stage_at += stage_floats;
+      if (stage_at == stages_floats) {
+        stage_at = 0;
         parity ^= 1u;
       }
     }

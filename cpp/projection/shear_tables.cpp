@@ -28,7 +28,11 @@ using StoredOf = std::function<Stored(int input)>;
 ShearPairTap pair_tap(const Step& first, const Step& second, int low, int columns) {
   const std::int32_t apart = second.start - first.start;
   const std::int32_t which = std::abs(apart) <= kMostTogether ? apart + kMostTogether : kApart;
-  return {(first.start - low) * columns, apart * columns + which, first.weight, second.weight};
+  return {(first.start - low) * columns,
+          apart * columns + which,
+          {},
+          {1.0f - first.weight, 1.0f - second.weight},
+          {first.weight, second.weight}};
 }
 
 ShearTables make_tables(int outputs, int inputs, ShearTile tile, const StepOf& step, const StoredOf& stored) {
@@ -48,8 +52,11 @@ ShearTables make_tables(int outputs, int inputs, ShearTile tile, const StepOf& s
       const Stored s = stored(i);
       out.windows.push_back({s.base, s.start + low, high - low + tile.rows + 1, s.rows});
       out.window_rows = std::max(out.window_rows, out.windows.back().rows);
-      for (int o = 0; o < tile.outputs; o += 2)
-        out.taps.push_back(pair_tap(step(kept(g, o), i), step(kept(g, o + 1), i), low, tile.columns));
+      for (int o = 0; o < tile.outputs; o += 2) {
+        const bool some = g * tile.outputs + o < outputs;
+        out.taps.push_back(some ? pair_tap(step(kept(g, o), i), step(kept(g, o + 1), i), low, tile.columns)
+                                : ShearPairTap{0, kNothing, {}, {}, {}});
+      }
     }
     out.windows.resize(out.windows.size() + at(tile.ahead));
   }

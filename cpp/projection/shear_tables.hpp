@@ -17,13 +17,15 @@ struct alignas(16) ShearWindow {
   std::int32_t base, start, rows, stored;
 };
 // Of two neighbouring outputs: floats from the window's begin to the first one's first row, floats from there to the
-// second one's plus, in the lowest bits, which ShearCase it is; weights of each next row.
+// second one's plus, in the lowest bits, which ShearCase it is; weights of each row and of the next, for both outputs.
+// All weights are stored since 1 - w for each thread is what the sum's multiply-adds wait for.
 struct alignas(16) ShearPairTap {
-  std::int32_t offset, second;
-  float weight, next_weight;
+  std::int32_t offset, second, unused[2];
+  float here[2], next[2];
 };
 // Rows that the second output is apart, plus kMostTogether, where both are summed from one stream of rows; else kApart.
-enum ShearCase : std::int32_t { kMostTogether = 2, kApart = 2 * kMostTogether + 1, kCaseBits = 7 };
+// kNothing: there are no such outputs.
+enum ShearCase : std::int32_t { kMostTogether = 2, kApart = 2 * kMostTogether + 1, kNothing, kCaseBits = 7 };
 // Row x of a launch is stored row x + start of `rows` from row `base` on.
 struct alignas(16) ShearOutput {
   std::int32_t base, start, rows, unused;

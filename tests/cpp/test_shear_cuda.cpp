@@ -125,7 +125,7 @@ TEST(ShearSumCuda, EqualsItsDefinitionAndIsAdjoint) {
 }
 
 // What makes the sum fast: one stream of rows feeds two outputs. A thread reads kRows + 1 rows of two floats and a tap
-// of 16 bytes for kRows x 2 x 2 updates, and one of them the next window; what design/028-cuda.md counts.
+// of 24 bytes for kRows x 2 x 2 updates, and one of them the next window; what design/028-cuda.md counts.
 TEST(ShearSumCuda, ReadsSharedMemoryOnceForTwoOutputs) {
   const ProjectionPlan plan = make_plan(1, 0, {32, 64, 24});  // one block of threads
   const Bank& bank = plan.shallow();
@@ -135,7 +135,7 @@ TEST(ShearSumCuda, ReadsSharedMemoryOnceForTwoOutputs) {
   const Counts ran = counts();
   EXPECT_EQ(ran.blocks, 1);
   EXPECT_EQ(ran.barriers, 2);
-  EXPECT_EQ(ran.shared_bytes_read, Default::kThreads * ((Default::kRows + 1) * 8 + 16) + 16);
+  EXPECT_EQ(ran.shared_bytes_read, Default::kThreads * ((Default::kRows + 1) * 8 + 24) + 16);
   EXPECT_EQ(ran.global_bytes_written, index_t{4} * 32 * 64 * 24);
 }
 
