@@ -2,26 +2,22 @@
 """What bounds the sum of the projector pair, counted in its machine code: ``python tools/kernel_bound.py``.
 
 Compiles the kernels, finds the loop over inputs in what nvdisasm prints, follows every path through it and prints the
-updates per second that issue slots, multiply-adds and shared memory allow on each card. Ends with 1 where a card's
-bound is below what docs/gpu.md promises. Needs nvcc and nvdisasm, no GPU; nothing here is a measurement.
+updates per second that issue slots, multiply-adds, shared memory and memory allow on each card. Ends with 1 where a
+card's bound is below what docs/gpu.md promises. Needs nvcc and nvdisasm, no GPU; nothing here is a measurement.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import importlib.util
 import math
-import pathlib
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+from machine_code import ROOT, Block, blocks_of, machine_code, main_loop, opcode, paths
+
+PAIR = ROOT / "cpp/projection/device_pair_cuda.cu"
 KERNEL = re.compile(r"ShearSumINS0_\d+ShearShapeI((?:Li\d+E)+)Lb[01]EEELb([01])E")
 
 
@@ -67,6 +63,15 @@ class Shape:
         return self.along * self.across
 
     @property
+    def outputs(self) -> int:
+        """Of a block."""
+        return 2 * self.across
+
+    def window_bytes(self, rows: float) -> float:
+        """Return bytes that a block copies for one input: rows, taps, the window after."""
+        return 4 * self.columns * rows + 32 * self.across + 16
+
+    @property
     def updates(self) -> int:
         """Of a warp for one input."""
         return self.rows * 2 * self.floats * WARP
@@ -74,7 +79,9 @@ class Shape:
 
 # ---- what real tables ask for -----------------------------------------------------------------------------------
 STEEP = 1.3  # ProjectionPlan::kSteepTangent
-CHUNK = 32  # ProjectionPlan::kChunk
+LINES = 64  # kProjectLines of cpp/projection/shear_tables.hpp
+TOGETHER = 3  # kMostTogether there
+MORE = TOGETHER + 1  # stands for all that are further apart, each summed from a stream of its own
 
 
 @dataclasses.dataclass
@@ -86,16 +93,15 @@ class Mix:
     used: list[float]
 
     def shares(self) -> dict[int, float]:
-        return {d: n / self.apart.total() for d, n in sorted(self.apart.items())}
+        return {d: self.apart[d] / self.apart.total() for d in range(MORE + 1)}
 
 
 def add_group(mix: Mix, starts: list[int], shape: Shape) -> None:
-    """Count one group of outputs of one input, whose first rows are given."""
-    outputs = 2 * shape.across
-    for first in range(0, len(starts), outputs):
-        group = starts[first : first + outputs]
+    """Count the groups of outputs of one input, whose first rows are given."""
+    for first in range(0, len(starts), shape.outputs):
+        group = starts[first : first + shape.outputs]
         pairs = [(a, group[min(2 * i + 1, len(group) - 1)]) for i, a in enumerate(group[::2])]
-        mix.apart.update(abs(b - a) for a, b in pairs)
+        mix.apart.update(min(abs(b - a), MORE) for a, b in pairs)
         mix.rows.append(max(group) - min(group) + shape.rows * shape.along + 1)
         # A block takes as long as its busiest scheduler; warps without outputs wait.
         rounds = math.ceil(len(pairs) / SCHEDULERS) * SCHEDULERS
@@ -107,112 +113,21 @@ def table_mix(direction: str, shape: Shape, tilts: int, degrees: float, lines: i
     mix = Mix(Counter(), [], [])
     angles = [math.radians(-degrees + 2 * degrees * t / (tilts - 1)) for t in range(tilts)]
     shallow = [math.tan(a) for a in angles if abs(math.tan(a)) <= STEEP]
-    steep = [1 / math.tan(a) for a in angles if abs(math.tan(a)) > STEEP]
-    for slopes in (shallow, sorted(steep)):
+    steep = sorted(1 / math.tan(a) for a in angles if abs(math.tan(a)) > STEEP)
+    for slopes in (shallow, steep):
         whole = [[math.floor((z - (lines - 1) / 2) * s) for z in range(lines)] for s in slopes]
         if direction == "backproject":
             for of_tilt in whole:
                 add_group(mix, of_tilt, shape)
             continue
-        for begin in range(0, lines, CHUNK):
-            middle = (begin + min(lines, begin + CHUNK) - 1) // 2
-            for line in range(begin, min(lines, begin + CHUNK)):
+        for begin in range(0, lines, LINES):
+            middle = (begin + min(lines, begin + LINES) - 1) // 2
+            for line in range(begin, min(lines, begin + LINES)):
                 add_group(mix, [of[middle] - of[line] for of in whole], shape)
     return mix
 
 
-# ---- machine code -----------------------------------------------------------------------------------------------
-@dataclasses.dataclass
-class Block:
-    """Instructions without a branch between them, and where they may go on."""
-
-    code: list[str] = dataclasses.field(default_factory=list)
-    next: list[str] = dataclasses.field(default_factory=list)
-
-
-def opcode(instruction: str) -> str:
-    return re.sub(r"^@!?U?P\w+\s+", "", instruction).split()[0]
-
-
-def blocks_of(text: str) -> dict[str, Block]:
-    """Return the blocks of one function by label, from the text of nvdisasm -c."""
-    blocks = {"entry": Block()}
-    here: str | None = "entry"
-    for line in text.splitlines():
-        if label := re.match(r"\s*(\.L\w+):", line):
-            if here is not None:
-                blocks[here].next.append(label[1])
-            here = label[1]
-            blocks[here] = Block()
-            continue
-        found = re.match(r"\s+/\*[0-9a-f]+\*/\s+(.*?)\s*;?\s*(?:\(\*\"(.*)\"\*\))?\s*;?\s*$", line)
-        if found is None or here is None:
-            continue
-        instruction, note = found[1], found[2] or ""
-        block = blocks[here]
-        block.code.append(instruction)
-        code = opcode(instruction)
-        if not code.startswith(("BRA", "BRX", "EXIT", "RET")):
-            continue
-        targets = re.findall(r"\.L\w+", instruction + note)
-        # A warp whose lanes part takes BRA.DIV: here all lanes agree.
-        if not code.startswith("BRA.DIV"):
-            block.next += targets
-        always = not instruction.startswith("@") and re.fullmatch(r"\w+\s+`\(\.L\w+\)", instruction)
-        if always or code == "BRX" or (code == "EXIT" and not instruction.startswith("@")):
-            here = None
-        else:
-            after = f"{here}+"
-            block.next.append(after)
-            here = after
-            blocks[here] = Block()
-    return blocks
-
-
-def reachable(blocks: dict[str, Block], start: str) -> set[str]:
-    seen: set[str] = set()
-    todo = [start]
-    while todo:
-        for label in blocks[todo.pop()].next:
-            if label not in seen and label in blocks:
-                seen.add(label)
-                todo.append(label)
-    return seen
-
-
-def main_loop(blocks: dict[str, Block]) -> tuple[str, set[str]]:
-    """Return the head and the labels of the loop that holds the multiply-adds."""
-    after = {label: reachable(blocks, label) for label in blocks}
-    work = max(blocks, key=lambda label: sum(opcode(i) == "FFMA" for i in blocks[label].code))
-    loop = {label for label in after[work] if work in after[label]}
-    # A wait that has to be repeated is not counted.
-    loop -= {
-        label
-        for label in loop
-        if label in blocks[label].next and any("PHASECHK" in i for i in blocks[label].code)
-    }
-    heads = [
-        label
-        for label in loop
-        if any(label in blocks[b].next for b in blocks if b not in loop and b not in after[work])
-    ]
-    if len(heads) != 1:
-        sys.exit(f"ShearSum: found {len(heads)} heads of its loop, expected 1")
-    return heads[0], loop
-
-
-def paths(blocks: dict[str, Block], head: str, loop: set[str]) -> Iterator[list[str]]:
-    """Yield every way once through the loop, inner loops at most once."""
-    stack = [[head]]
-    while stack:
-        path = stack.pop()
-        for label in blocks[path[-1]].next:
-            if label == head:
-                yield path
-            elif label in loop and label not in path:
-                stack.append([*path, label])
-
-
+# ---- what the code costs ----------------------------------------------------------------------------------------
 @dataclasses.dataclass(frozen=True)
 class Path:
     """Counts of one way through the loop."""
@@ -224,30 +139,30 @@ class Path:
     copies: int
 
 
+def works(block: Block) -> bool:
+    return any(opcode(i) == "FFMA" for i in block.code)
+
+
 def counted(blocks: dict[str, Block], path: list[str], copy_trips: float) -> Path:
     codes = [opcode(i) for label in path for i in blocks[label].code]
     # The loop that copies in pieces runs more than once.
-    again = [
-        label
-        for label in path
-        if label in blocks[label].next and any("LDGSTS" in i for i in blocks[label].code)
-    ]
-    more = sum(len(blocks[label].code) for label in again) * (copy_trips - 1)
-    loads = Counter(c for c in codes if c.startswith("LDS"))
-    work = [b for b in (blocks[label].code for label in path) if any("FFMA" in i for i in b)]
-    rows = sum(opcode(i) == "LDS.64" for code in work for i in code)
+    again = [b for label in path if label in (b := blocks[label]).next]
+    more = sum(len(b.code) for b in again if any("LDGSTS" in i for i in b.code)) * (copy_trips - 1)
+    loads = sum(c.startswith("LDS.") for c in codes)
+    work = [blocks[label] for label in path if works(blocks[label])]
+    rows = sum(opcode(i) == "LDS.64" for block in work for i in block.code)
     return Path(
         instructions=len(codes) + more,
         multiply_adds=sum(c.startswith(("FFMA", "FADD", "FMUL", "IMAD")) for c in codes),
         rows=rows,
-        shared_cycles=2 * rows + loads.total() - rows,  # others: what all lanes read alike
+        shared_cycles=2 * rows + loads - rows,  # others: what all lanes read alike
         copies=sum(c.startswith(("UBLKCP", "LDGSTS")) for c in codes),
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """Of one warp and input."""
+    """Of one warp and input: of most warps, and of the one that copies most."""
 
     least: Path
     most: Path
@@ -259,35 +174,39 @@ class Cost:
 
 
 def costs(text: str, shape: Shape, copy_trips: float) -> dict[int, Cost]:
-    """Return costs by how many rows two outputs are apart; 3: more, each from a stream of its own."""
+    """Return costs by how many rows two outputs are apart."""
     blocks = blocks_of(text)
-    head, loop = main_loop(blocks)
-    by_rows: dict[int, list[Path]] = {}
-    for path in paths(blocks, head, loop):
-        found = counted(blocks, path, copy_trips)
-        by_rows.setdefault(found.rows, []).append(found)
-    apart = {shape.rows + 1 + d: d for d in range(3)} | {2 * (shape.rows + 1): 3}
-    out = {}
-    for rows, d in apart.items():
-        if rows not in by_rows:
-            sys.exit(f"ShearSum: found no path that reads {rows} rows, expected one")
-        ways = by_rows[rows]
-        in_pieces = any(w.copies > 0 for w in ways) and "LDGSTS" in text
-        least = min(
-            (w for w in ways if w.copies > 0 or not in_pieces), key=lambda w: w.instructions
+    by_work: dict[tuple[str, ...], list[Path]] = {}
+    for path in paths(blocks, *main_loop(blocks)):
+        work = tuple(label for label in path if works(blocks[label]))
+        by_work.setdefault(work, []).append(counted(blocks, path, copy_trips))
+    apart = {shape.rows + 1 + d: d for d in range(MORE)} | {2 * (shape.rows + 1): MORE}
+    out: dict[int, Cost] = {}
+    for ways in by_work.values():
+        # In pieces, all warps copy.
+        copying = [w for w in ways if w.copies > 0] if "LDGSTS" in text else ways
+        least, most = (of(w.instructions for w in copying) for of in (min, max))
+        cost = Cost(
+            next(w for w in copying if w.instructions == least),
+            next(w for w in copying if w.instructions == most),
         )
-        out[d] = Cost(least, max(ways, key=lambda w: w.instructions))
+        d = apart.get(cost.least.rows)
+        if d is not None and (
+            d not in out or cost.mean("instructions") > out[d].mean("instructions")
+        ):
+            out[d] = cost
+    if sorted(out) != list(range(MORE + 1)):
+        sys.exit(f"ShearSum: found the cases {sorted(out)} in its code, expected 0 to {MORE}")
     return out
 
 
-# ---- bounds -----------------------------------------------------------------------------------------------------
 def bounds(card: Card, shape: Shape, cost: Cost, window_rows: float) -> dict[str, float]:
     """Return GUPS that each resource allows."""
-    block_bytes = 4 * shape.columns * window_rows + 32 * shape.across + 16
+    copied = shape.window_bytes(window_rows) / SHARED_BYTES / shape.warps
     cycles = {
         "issue": cost.mean("instructions") / SCHEDULERS,
         "multiply-add": cost.mean("multiply_adds") * WARP / card.lanes,
-        "shared memory": cost.mean("shared_cycles") + block_bytes / SHARED_BYTES / shape.warps,
+        "shared memory": cost.mean("shared_cycles") + copied,
     }
     return {
         name: card.processors * card.clock * shape.updates / count for name, count in cycles.items()
@@ -296,47 +215,13 @@ def bounds(card: Card, shape: Shape, cost: Cost, window_rows: float) -> dict[str
 
 def weighted(shares: dict[int, float], rates: dict[int, float]) -> float:
     """Return the rate of a mix: times add, not rates."""
-    return 1 / sum(share / rates[min(d, 3)] for d, share in shares.items())
-
-
-def nvdisasm() -> str:
-    """Return the path of nvdisasm: on PATH, beside nvcc, or of the package index's wheel."""
-    folders = [pathlib.Path(p).resolve().parent for p in [shutil.which("nvcc")] if p]
-    spec = importlib.util.find_spec("nvidia")
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        folders += [p.parent for p in pathlib.Path(place).glob("*/bin/nvdisasm")]
-    found = shutil.which("nvdisasm") or next(
-        (str(f / "nvdisasm") for f in folders if (f / "nvdisasm").is_file()), None
-    )
-    if found is None:
-        sys.exit(
-            "nvdisasm: found none, expected it on PATH, beside nvcc or in this environment; "
-            "pip install nvidia-cuda-nvdisasm"
-        )
-    return found
-
-
-def machine_code(arch: str) -> dict[str, str]:
-    """Return the text of each function of the pair."""
-    if shutil.which("nvcc") is None:
-        sys.exit("nvcc: found none, expected it on PATH; install a CUDA toolkit")
-    with tempfile.TemporaryDirectory() as folder:
-        cubin = pathlib.Path(folder) / "pair.cubin"
-        source = ROOT / "cpp/projection/device_pair_cuda.cu"
-        options = ["-std=c++20", "-O3", f"-I{ROOT / 'cpp'}", f"-arch={arch}", "-diag-suppress=554"]
-        for command in (["nvcc", *options, "-cubin", str(source), "-o", str(cubin)],):
-            subprocess.run(command, check=True)
-        said = subprocess.run(
-            [nvdisasm(), "-c", str(cubin)], capture_output=True, text=True, check=True
-        ).stdout
-    parts = re.split(r"^\.text\.(\S+):$", said, flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
+    return 1 / sum(share / rates[d] for d, share in shares.items())
 
 
 def shear_sums(arch: str) -> dict[str, tuple[Shape, str]]:
     """Return shape and text of the sum, by direction."""
     out = {}
-    for name, text in machine_code(arch).items():
+    for name, text in machine_code(PAIR, arch).items():
         if found := KERNEL.search(name):
             numbers = [int(n) for n in re.findall(r"Li(\d+)E", found[1])]
             out["project" if found[2] == "1" else "backproject"] = (Shape(*numbers[:4]), text)
@@ -346,49 +231,41 @@ def shear_sums(arch: str) -> dict[str, tuple[Shape, str]]:
 
 
 def memory_bytes(direction: str, tilts: int) -> float:
-    """Return bytes of memory for one update where every array passes through it once a launch."""
-    return 4 / tilts if direction == "backproject" else 8 / CHUNK + 4 / tilts
+    """Return bytes of memory for one update: lines of both banks once, projected rows read and written each chunk."""
+    return 8 / tilts + (8 / LINES if direction == "project" else 0)
 
 
-def report(options: argparse.Namespace) -> list[str]:
-    """Print the table; return what falls short."""
+def say(line: str = "") -> None:
+    sys.stdout.write(line + "\n")
+
+
+def report_direction(
+    direction: str, codes: dict[str, tuple[Shape, str]], options: argparse.Namespace
+) -> list[str]:
+    """Print one direction's table; return what falls short. `codes`: shape and text by architecture."""
+    shape = codes["sm_90"][0]
+    mix = table_mix(direction, shape, options.tilts, options.degrees, options.lines)
+    rows, used = (sum(of) / len(of) for of in (mix.rows, mix.used))
+    l2 = shape.window_bytes(rows) / (shape.updates * shape.warps)
+    memory = memory_bytes(direction, options.tilts)
+    apart = ", ".join(f"{d}: {s:.1%}" for d, s in mix.shares().items())
+    say(f"\n{direction}: rows that two outputs are apart {apart} ({MORE}: and more)")
+    say(f"windows of {rows:.1f} rows, at most {max(mix.rows)}; outputs in use {used:.0%}")
+    say(f"bytes of an update: {l2:.3f} from L2, {memory:.3f} of memory")
     short = []
-    sums = {arch: shear_sums(arch) for arch in sorted({c.arch for c in CARDS.values()})}
-    print(
-        f"Tables of {options.tilts} tilts to +-{options.degrees:g} degrees, {options.lines} lines:"
-    )
-    for direction in ("backproject", "project"):
-        shape = sums["sm_90"][direction][0]
-        mix = table_mix(direction, shape, options.tilts, options.degrees, options.lines)
-        rows = sum(mix.rows) / len(mix.rows)
-        bytes_of_window = 4 * shape.columns * rows + 32 * shape.across + 16
-        l2 = bytes_of_window / (shape.updates * shape.warps)
-        memory = memory_bytes(direction, options.tilts)
-        apart = ", ".join(f"{d}: {100 * s:.1f} %" for d, s in mix.shares().items())
-        print(f"\n{direction}: outputs of a pair apart by rows {apart}")
-        print(
-            f"  windows of {rows:.1f} rows, most {max(mix.rows)}; outputs of blocks in use", end=" "
-        )
-        print(
-            f"{100 * sum(mix.used) / len(mix.used):.0f} %; bytes/update: L2 {l2:.2f}, memory {memory:.2f}"
-        )
-        print("  card  apart  instructions  issue  multiply-add  shared memory  GUPS")
-        for name, card in CARDS.items():
-            rates = {}
-            for d, cost in costs(sums[card.arch][direction][1], shape, rows / 32).items():
-                each = bounds(card, shape, cost, rows)
-                rates[d] = min(each.values())
-                numbers = "  ".join(f"{v:8.0f}" for v in each.values())
-                label = "more" if d == 3 else f"{d}"
-                print(
-                    f"  {name}  {label:>5}  {cost.mean('instructions'):12.1f}  {numbers}  {rates[d]:8.0f}"
-                )
-            total = weighted(mix.shares(), rates)
-            print(
-                f"  {name}    mix  {total:.0f} GUPS; memory would allow {card.memory / memory / 1e9:.0f}"
+    for name, card in CARDS.items():
+        rates = {}
+        for d, cost in sorted(costs(codes[card.arch][1], shape, rows / 32).items()):
+            each = bounds(card, shape, cost, rows)
+            rates[d] = min(each.values())
+            numbers = ", ".join(f"{what} {v:.0f}" for what, v in each.items())
+            say(f"  {name}, {d} apart: {cost.mean('instructions'):.1f} instructions; {numbers}")
+        mixed, by_memory = weighted(mix.shares(), rates), card.memory / memory / 1e9
+        say(f"  {name}: the mix {mixed:.0f}, memory {by_memory:.0f} GUPS")
+        if min(mixed, by_memory) < card.wanted:
+            short.append(
+                f"{direction} on {name}: found {min(mixed, by_memory):.0f} GUPS, expected {card.wanted:.0f}"
             )
-            if total < card.wanted:
-                short.append(f"{direction} on {name}: {total:.0f} GUPS, wanted {card.wanted:.0f}")
     return short
 
 
@@ -397,7 +274,13 @@ def main() -> None:
     parser.add_argument("--tilts", type=int, default=41)
     parser.add_argument("--degrees", type=float, default=60.0)
     parser.add_argument("--lines", type=int, default=1024)
-    if short := report(parser.parse_args()):
+    options = parser.parse_args()
+    say(f"{options.tilts} tilts to +-{options.degrees:g} degrees, {options.lines} lines each way")
+    sums = {arch: shear_sums(arch) for arch in sorted({c.arch for c in CARDS.values()})}
+    short = []
+    for direction in ("backproject", "project"):
+        short += report_direction(direction, {a: of[direction] for a, of in sums.items()}, options)
+    if short:
         sys.exit("\n".join(short))
 
 

@@ -163,6 +163,14 @@ CRYOLITH_DEVICE_CODE T shuffle_xor(T v, int lanes) {
 }
 CRYOLITH_DEVICE_CODE unsigned ballot(bool yes) { return __ballot_sync(kAll, yes); }
 
+// Bytes of shared memory that a block may ask for.
+inline index_t most_shared_bytes() {
+  int device = 0, bytes = 0;
+  check(cudaGetDevice(&device), "cudaGetDevice");
+  check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), "cudaDeviceGetAttribute");
+  return bytes;
+}
+
 template <class Kernel>
 __global__ void __launch_bounds__(Kernel::kThreads, Kernel::kBlocks) run(const Kernel kernel) {
   kernel();
@@ -281,6 +289,8 @@ T shuffle_xor(T v, int lanes, Site site = Site::here()) {
   return shuffle_from(v, lane_index() ^ lanes, site);
 }
 inline unsigned ballot(bool yes, Site site = Site::here()) { return votes(yes, site); }
+
+inline index_t most_shared_bytes() { return kMostSharedBytes; }
 
 template <class Kernel>
 void launch(Dim3 grid, index_t shared_bytes, const Kernel& kernel) {

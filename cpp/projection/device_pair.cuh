@@ -25,10 +25,8 @@ class BankSums {
     if (bank.tilts.empty()) return;
     lines_ = bank.across * bank.along;
     back_.emplace_back(backproject_tables(plan, bank, PairShape::kTile));
-    for (index_t line = 0; line < bank.across; line += ProjectionPlan::kChunk) {
-      const Range part{line, std::min(bank.across, line + ProjectionPlan::kChunk)};
-      forward_.emplace_back(project_tables(plan, bank, PairShape::kTile, part));
-    }
+    const int most = PairShape::most_window_rows(most_shared_bytes());
+    for (const ShearTables& t : project_chunks(plan, bank, PairShape::kTile, most)) forward_.emplace_back(t);
   }
   index_t lines() const { return lines_; }  // rows of kColumns that the volume takes; 0 where there are no tilts
   void backproject(index_t blocks, const float* rows, index_t row_count, float* lines) const {

@@ -35,6 +35,10 @@ struct ShearShape {
   static constexpr int kWindowAt = 4, kTapsAt = 8, kRowsAt = kTapsAt + kTapFloats * kWarpsAcross;
   static CRYOLITH_HD constexpr int stage_floats(int window_rows) { return kRowsAt + window_rows * kColumns; }
   static constexpr index_t shared_bytes(int window_rows) { return index_t{4} * kStages * stage_floats(window_rows); }
+  // Rows of the largest window for which so many bytes of shared memory suffice.
+  static constexpr int most_window_rows(index_t bytes) {
+    return static_cast<int>((bytes / (index_t{4} * kStages) - kRowsAt) / kColumns);
+  }
 };
 
 template <class Shape, bool kAdd>
@@ -172,6 +176,10 @@ struct ShearSum {
         return accumulate<2, true, true>(sums, rows, w);
       case kMostTogether - 2:
         return accumulate<-2, true, true>(sums, rows, w);
+      case kMostTogether + 3:
+        return accumulate<3, true, true>(sums, rows, w);
+      case kMostTogether - 3:
+        return accumulate<-3, true, true>(sums, rows, w);
       case kNothing:
         return;
       default:  // steep tilts and wide steps: each output from a stream of its own

@@ -6,6 +6,7 @@
 #include <functional>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "projection/plan.hpp"
 
@@ -120,6 +121,23 @@ ShearTables project_tables(const ProjectionPlan& plan, const Bank& bank, ShearTi
                            static_cast<std::int32_t>(plan.row_count(bank.tilts[at(t)])), 0});
   out.first_row = -high - 1;
   out.row_tiles = (along - low - out.first_row + tile.rows - 1) / tile.rows;
+  return out;
+}
+
+std::vector<ShearTables> project_chunks(const ProjectionPlan& plan, const Bank& bank, ShearTile tile,
+                                        int most_window_rows) {
+  std::vector<ShearTables> out;
+  index_t lines = kProjectLines;
+  for (index_t line = 0; line < bank.across;) {
+    const Range part{line, std::min(bank.across, line + lines)};
+    ShearTables tables = project_tables(plan, bank, tile, part);
+    if (tables.window_rows > most_window_rows && part.end - part.begin > 1) {
+      lines /= 2;
+      continue;
+    }
+    out.push_back(std::move(tables));
+    line = part.end;
+  }
   return out;
 }
 

@@ -25,7 +25,7 @@ struct alignas(16) ShearPairTap {
 };
 // Rows that the second output is apart, plus kMostTogether, where both are summed from one stream of rows; else kApart.
 // kNothing: there are no such outputs.
-enum ShearCase : std::int32_t { kMostTogether = 2, kApart = 2 * kMostTogether + 1, kNothing, kCaseBits = 7 };
+enum ShearCase : std::int32_t { kMostTogether = 3, kApart = 2 * kMostTogether + 1, kNothing, kCaseBits = 15 };
 // Row x of a launch is stored row x + start of `rows` from row `base` on.
 struct alignas(16) ShearOutput {
   std::int32_t base, start, rows, unused;
@@ -49,5 +49,12 @@ struct ShearTables {
 // tilts in order of their shear, so that neighbours are few rows apart in whatever order they were taken.
 ShearTables backproject_tables(const ProjectionPlan& plan, const Bank& bank, ShearTile tile);
 ShearTables project_tables(const ProjectionPlan& plan, const Bank& bank, ShearTile tile, Range lines);
+
+// Projection from all lines: chunks of kProjectLines, or of half as many, a quarter ... where a window would otherwise
+// have more than `most_window_rows` rows. Sums pass through memory once for each chunk; in longer ones neighbouring
+// tilts lie too far apart to share rows (tools/kernel_bound.py).
+inline constexpr index_t kProjectLines = 64;
+std::vector<ShearTables> project_chunks(const ProjectionPlan& plan, const Bank& bank, ShearTile tile,
+                                        int most_window_rows);
 
 }  // namespace cryolith

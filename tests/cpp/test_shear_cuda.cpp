@@ -84,7 +84,7 @@ double dot(const std::vector<float>& a, const std::vector<float>& b) {
 }
 
 template <class Shape>
-void check_pair(const ProjectionPlan& plan, const Bank& bank) {
+void check_pair(const ProjectionPlan& plan, const Bank& bank, index_t shared_bytes = kMostSharedBytes) {
   const index_t blocks = (plan.volume().ny + Shape::kColumns - 1) / Shape::kColumns, lines = bank.across * bank.along;
   const std::vector<float> rows = noise(blocks * plan.rows() * Shape::kColumns, 1);
   const std::vector<float> voxels = noise(blocks * lines * Shape::kColumns, 2);
@@ -95,10 +95,9 @@ void check_pair(const ProjectionPlan& plan, const Bank& bank) {
   for (std::size_t i = 0; i < wanted.size(); ++i) ASSERT_NEAR(back[i], wanted[i], bound) << i;
 
   std::vector<float> projected(rows.size(), 0.0f);
-  for (index_t line = 0; line < bank.across; line += 32) {
-    const Range part{line, std::min(bank.across, line + 32)};
-    const auto sums =
-        run<Shape, true>(project_tables(plan, bank, Shape::kTile, part), voxels, lines, plan.rows(), blocks);
+  for (const ShearTables& t : project_chunks(plan, bank, Shape::kTile, Shape::most_window_rows(shared_bytes))) {
+    EXPECT_LE(Shape::shared_bytes(t.window_rows), shared_bytes);
+    const auto sums = run<Shape, true>(t, voxels, lines, plan.rows(), blocks);
     for (std::size_t i = 0; i < sums.size(); ++i) projected[i] += sums[i];
   }
   const double forth = dot(projected, rows), and_back = dot(back, voxels);
@@ -117,6 +116,7 @@ TEST(ShearSumCuda, EqualsItsDefinitionAndIsAdjoint) {
   check_pair<Default>(one, one.shallow());
   check_pair<Wide>(two, two.shallow());
   check_pair<Wide>(two, two.steep());
+  check_pair<Wide>(two, two.shallow(), 40 * 1024);  // in shorter chunks
   check_pair<Small>(two, two.steep());
   check_pair<DefaultInPieces>(one, one.shallow());
   check_pair<WideInPieces>(two, two.steep());
