@@ -107,14 +107,26 @@ CRYOLITH_DEVICE_CODE void wait_for_copies() {
 // Bulk copies: one thread asks for a whole piece of memory, without any thread's registers or addresses. A gate in
 // shared memory opens for the phase in which a thread announced so many bytes and copies of so many have arrived;
 // phases have parity 0, 1, 0 ... Addresses and sizes are multiples of 16 bytes. After make_gate() a sync_block() is
-// due.
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+// due. elect() is true for one lane of a warp. From compute capability 9.0 on, and not on 12.0, for which nvcc 13.0
+// spills registers around them.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900 && __CUDA_ARCH__ < 1200
 inline constexpr bool kBulkCopies = true;
 #else
 inline constexpr bool kBulkCopies = false;
 #endif
 CRYOLITH_DEVICE_CODE unsigned shared_address(const void* p) {
   return static_cast<unsigned>(__cvta_generic_to_shared(p));
+}
+CRYOLITH_DEVICE_CODE bool elect() {
+  unsigned one;
+  asm volatile(
+      "{\n"
+      ".reg .pred one;\n"
+      "elect.sync _|one, 0xffffffff;\n"
+      "selp.u32 %0, 1, 0, one;\n"
+      "}"
+      : "=r"(one));
+  return one != 0;
 }
 template <class T>
 CRYOLITH_DEVICE_CODE void make_gate(Shared<T> gate) {
@@ -250,6 +262,7 @@ void wait_for_copies(Site site = Site::here()) {
 }
 
 inline constexpr bool kBulkCopies = true;
+inline bool elect() { return lane_index() == 0; }
 template <class T>
 void make_gate(Shared<T> gate, Site site = Site::here()) {
   gate_make(gate.byte, site);

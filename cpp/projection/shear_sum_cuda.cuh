@@ -63,7 +63,7 @@ struct ShearSum {
   };
 
   CRYOLITH_DEVICE_CODE Place place() const {
-    const int thread = static_cast<int>(thread_index().x), warp = thread / kWarp;
+    const int thread = static_cast<int>(thread_index().x), warp = shuffle(thread / kWarp, 0);
     const int along = warp % Shape::kWarpsAlong, tile = static_cast<int>(block_index().y);
     return {thread,
             thread % kWarp,
@@ -126,7 +126,7 @@ struct ShearSum {
   CRYOLITH_DEVICE_CODE void fill(const Place& at, Shared<float> stage, int input, const WindowOf& window_of) const {
     if constexpr (!Shape::kBulk)
       fill_in_pieces(at, stage, window_of(), input);
-    else if (at.thread == 0)
+    else if (at.along == 0 && at.across == 0 && elect())
       fill_in_bulk(at, stage, window_of(), input);
   }
 
