@@ -86,11 +86,12 @@ MORE = TOGETHER + 1  # stands for all that are further apart, each summed from a
 
 @dataclasses.dataclass
 class Mix:
-    """How often neighbouring outputs are so many rows apart, rows of windows, share of a block's outputs in use."""
+    """How often neighbouring outputs are so many rows apart, rows of windows, how much of blocks is in use."""
 
-    apart: Counter[int]
-    rows: list[int]
-    used: list[float]
+    apart: Counter[int] = dataclasses.field(default_factory=Counter)
+    rows: list[int] = dataclasses.field(default_factory=list)
+    outputs: int = 0
+    places: int = 0  # for outputs in the time that blocks take
 
     def shares(self) -> dict[int, float]:
         return {d: self.apart[d] / self.apart.total() for d in range(MORE + 1)}
@@ -105,12 +106,13 @@ def add_group(mix: Mix, starts: list[int], shape: Shape) -> None:
         mix.rows.append(max(group) - min(group) + shape.rows * shape.along + 1)
         # A block takes as long as its busiest scheduler; warps without outputs wait.
         rounds = math.ceil(len(pairs) / SCHEDULERS) * SCHEDULERS
-        mix.used.append(len(group) / (2 * rounds))
+        mix.outputs += len(group)
+        mix.places += 2 * rounds
 
 
 def table_mix(direction: str, shape: Shape, tilts: int, degrees: float, lines: int) -> Mix:
     """Return the mix of tilts at equal steps; what shear_tables.cpp makes of them (test_shear_cuda.cpp compares)."""
-    mix = Mix(Counter(), [], [])
+    mix = Mix()
     angles = [math.radians(-degrees + 2 * degrees * t / (tilts - 1)) for t in range(tilts)]
     shallow = [math.tan(a) for a in angles if abs(math.tan(a)) <= STEEP]
     steep = sorted(1 / math.tan(a) for a in angles if abs(math.tan(a)) > STEEP)
@@ -245,7 +247,7 @@ def report_direction(
     """Print one direction's table; return what falls short. `codes`: shape and text by architecture."""
     shape = codes["sm_90"][0]
     mix = table_mix(direction, shape, options.tilts, options.degrees, options.lines)
-    rows, used = (sum(of) / len(of) for of in (mix.rows, mix.used))
+    rows, used = sum(mix.rows) / len(mix.rows), mix.outputs / mix.places
     l2 = shape.window_bytes(rows) / (shape.updates * shape.warps)
     memory = memory_bytes(direction, options.tilts)
     apart = ", ".join(f"{d}: {s:.1%}" for d, s in mix.shares().items())

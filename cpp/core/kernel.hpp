@@ -262,7 +262,7 @@ void wait_for_copies(Site site = Site::here()) {
 }
 
 inline constexpr bool kBulkCopies = true;
-inline bool elect() { return lane_index() == 0; }
+inline bool elect() { return lane_index() == elected_lane(); }
 template <class T>
 void make_gate(Shared<T> gate, Site site = Site::here()) {
   gate_make(gate.byte, site);

@@ -6,10 +6,7 @@
 #include <random>
 #include <utility>
 
-#include "cuda/fibers.hpp"
-#include "cuda/gates.hpp"
-#include "cuda/global_memory.hpp"
-#include "cuda/shadow.hpp"
+#include "cuda/runner.hpp"
 
 namespace cryolith::emulated {
 namespace {
@@ -25,102 +22,31 @@ struct Session {
 };
 thread_local Session session;
 
-constexpr index_t kCopy = 16;  // bytes of one asynchronous copy
-struct Copy {
-  index_t to;
-  const void* from;  // null: zeros
-};
-
-enum class State { ready, at_block, at_warp, at_gate, ended };
-
-struct Thread {
-  Fiber fiber;
-  int number = 0;
-  Dim3 index;
-  State state = State::ready;
-  Site site{"", 0};         // where it waits
-  std::uint64_t value = 0;  // what it gives to the warp, and then what the warp gave
-  std::vector<Copy> open;   // copies that were not committed
-  std::vector<std::vector<Copy>> groups;
-  index_t gate = 0;  // that it waits at, and for which phase
-  unsigned parity = 0;
-  std::vector<std::uint32_t> tickets;  // of phases that it waited for since the block's last barrier
-};
-
 Dim3 unravel(index_t i, Dim3 shape) {
   return {static_cast<unsigned>(i % shape.x), static_cast<unsigned>(i / shape.x % shape.y),
           static_cast<unsigned>(i / shape.x / shape.y)};
 }
 
-// One block after the other, on the same fibers.
-class Runner {
- public:
-  Runner(Dim3 grid, Dim3 shape, index_t shared_bytes, const std::function<void()>& body)
-      : grid_(grid), shape_(shape), body_(body), shared_size_(shared_bytes), shared_shadow_(shared_bytes) {
-    shared_.resize(at(shared_bytes));
-    for (index_t i = 0; i < shape.size(); ++i) {
-      threads_.push_back(std::make_unique<Thread>());
-      threads_.back()->number = static_cast<int>(i);
-      threads_.back()->index = unravel(i, shape);
-    }
-    given_.resize(threads_.size());
-    warp_epoch_.resize(threads_.size() / kWarp + 1);
-    random_.seed(session.schedule);
-  }
-  void run();
-
-  Thread& current() { return *current_; }
-  Dim3 block() const { return block_; }
-  void wait(State state, Site site);
-  [[noreturn]] void fault(const std::string& what, Site site) const;
-  Visit visit() const {
-    const int n = current_->number;
-    return {launch_,           static_cast<std::int32_t>(number_), n, epoch_, warp_epoch_[at(n / kWarp)], false, 0,
-            &current_->tickets};
-  }
-  void touch_shared(index_t byte, index_t bytes, Access access, Site site);
-  void issue(Copy copy, Site site);
-  void deliver(index_t groups_left, Site site);
-  Gates& gates(index_t gate, Access access, Site site);
-  void in_order(const Gates::Wrong& wrong, Site site) const {
-    if (wrong) fault(*wrong, site);
-  }
-  void issue_bulk(index_t gate, BulkCopy copy, Site site);
-  bool passes(Thread& thread);
-  unsigned char* shared() { return shared_.data(); }
-  // What a lane of the current warp gave; null where there is no such thread.
-  const std::uint64_t* given(int lane) const {
-    const index_t thread = current_->number / kWarp * kWarp + lane;
-    return lane >= 0 && lane < kWarp && thread < std::ssize(given_) ? &given_[at(thread)] : nullptr;
-  }
-
- private:
-  void run_block();
-  bool run_ready();
-  bool release_warps();
-  bool release_gates();
-  void release_block();
-  std::vector<index_t> order(index_t n);
-
-  Dim3 grid_, shape_, block_;
-  const std::function<void()>& body_;
-  index_t shared_size_;
-  Shadow shared_shadow_;
-  Gates gates_;
-  std::vector<unsigned char> shared_;
-  std::vector<std::unique_ptr<Thread>> threads_;
-  std::vector<std::uint64_t> given_;
-  std::vector<std::uint32_t> warp_epoch_;
-  Thread* current_ = nullptr;
-  index_t number_ = 0;
-  std::uint32_t launch_ = next_launch(), epoch_ = 1;
-  std::mt19937 random_;
-};
 thread_local Runner* running = nullptr;
 
 Runner& runner() {
   if (running == nullptr) throw Fault("a kernel's word was used outside of a launch");
   return *running;
+}
+
+}  // namespace
+
+Runner::Runner(Dim3 grid, Dim3 shape, index_t shared_bytes, const std::function<void()>& body)
+    : grid_(grid), shape_(shape), body_(body), shared_size_(shared_bytes), shared_shadow_(shared_bytes) {
+  shared_.resize(at(shared_bytes));
+  for (index_t i = 0; i < shape.size(); ++i) {
+    threads_.push_back(std::make_unique<Thread>());
+    threads_.back()->number = static_cast<int>(i);
+    threads_.back()->index = unravel(i, shape);
+  }
+  given_.resize(threads_.size());
+  warp_epoch_.resize(threads_.size() / kWarp + 1);
+  random_.seed(session.schedule);
 }
 
 void Runner::fault(const std::string& what, Site site) const {
@@ -316,6 +242,8 @@ bool Runner::passes(Thread& thread) {
   return true;
 }
 
+namespace {
+
 // Whether a wait counts; remembers it.
 bool counts_here(Site site) {
   auto& seen = session.visited;
@@ -358,6 +286,7 @@ void launch_body(Dim3 grid, Dim3 block, index_t shared_bytes, const std::functio
 Dim3 thread_index() { return runner().current().index; }
 Dim3 block_index() { return runner().block(); }
 int lane_index() { return runner().current().number % kWarp; }
+int elected_lane() { return static_cast<int>(session.schedule % kWarp); }
 void sync_block(Site site) {
   if (counts_here(site)) runner().wait(State::at_block, site);
 }

@@ -68,7 +68,8 @@ void launch_body(Dim3 grid, Dim3 block, index_t shared_bytes, const std::functio
 // ---- what a kernel asks -----------------------------------------------------------------------------------------
 Dim3 thread_index();
 Dim3 block_index();
-int lane_index();  // of the thread in its warp
+int lane_index();    // of the thread in its warp
+int elected_lane();  // any, the same during a schedule
 void sync_block(Site at = Site::here());
 void sync_warp(Site at = Site::here());
 
