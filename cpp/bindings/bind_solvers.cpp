@@ -133,8 +133,8 @@ Sums conjugate_step(In descent, float factor, Out direction, int threads) {
 }
 
 index_t walk_step(In direction, float step, float lower, float upper, Out volume, int threads) {
-  const auto v = write_flat(volume, "volume");
-  const auto p = in(direction, "direction", v.extent[0]);
+  const auto v = write<float, 3>(volume, "volume");
+  const auto p = in(direction, "direction", v);
   require_disjoint(p, "direction", v, "volume");
   const Cpu cpu = pass(threads);
   return run([&] { return walk_volume(cpu, p, step, {lower, upper}, v); });

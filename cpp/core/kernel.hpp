@@ -27,6 +27,7 @@
 namespace cryolith::cuda {
 
 using Dim3 = dim3;
+using GlobalMemory = PlainMemory;
 inline constexpr int kWarp = 32;
 template <class T>
 using Shared = T*;
@@ -181,6 +182,17 @@ void store(T* p, const V& v, Site site = Site::here()) {
   touch_global(p, sizeof(V), Access::write, site);
   std::memcpy(static_cast<void*>(p), &v, sizeof v);
 }
+// In place of PlainMemory.
+struct GlobalMemory {
+  template <class T>
+  static T read(const T* p, Site site = Site::here()) {
+    return load<T>(p, site);
+  }
+  template <class T>
+  static void write(T* p, T v, Site site = Site::here()) {
+    store<T>(p, v, site);
+  }
+};
 inline void add_atomic(float* p, float v, Site site = Site::here()) {
   touch_global(p, sizeof v, Access::atomic, site);
   *p += v;

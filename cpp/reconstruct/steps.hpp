@@ -3,6 +3,7 @@
 #include "core/exact_sum.hpp"
 #include "core/parallel.hpp"
 #include "core/view.hpp"
+#include "reconstruct/steps.kernel.hpp"
 
 namespace cryolith {
 
@@ -12,11 +13,6 @@ namespace cryolith {
 
 struct ResidualSums {
   ExactSum residual, data;  // sum of W (b - Ax)^2 and of W b^2
-};
-
-// A voxel may move within [lower, upper].
-struct Bounds {
-  float lower, upper;
 };
 
 // projected <- gain W (b - projected), with `projected` = Ax before; an empty `gain` is 1.
@@ -59,7 +55,7 @@ struct DirectionSums {
 DirectionSums conjugate_direction(const Cpu& cpu, View3<const float> descent, float factor, View3<float> direction);
 
 // x <- min(upper, max(lower, x + step direction)) where direction is not 0; returns how many voxels a bound stopped.
-index_t walk_volume(const Cpu& cpu, View1<const float> direction, float step, Bounds bounds, View1<float> volume);
+index_t walk_volume(const Cpu& cpu, View3<const float> direction, float step, Bounds bounds, View3<float> volume);
 
 // sums <- 1 / max(sums, 1) where sums > 1/2, else 0: a ray (voxel) that meets less than half a voxel (ray) says
 // nothing.

@@ -3,19 +3,9 @@
 #include "core/parallel.hpp"
 #include "core/view.hpp"
 #include "reconstruct/steps.hpp"
+#include "reconstruct/variation.kernel.hpp"
 
 namespace cryolith {
-
-// Total variation in 3D: the sum over voxels of |D x|, D x = (a_z d_z x, a_y d_y x, a_x d_x x) the forward differences
-// times a weight an axis; a difference across the volume's face is 0. The proximal map in the metric diag(1 / metric),
-//   min over x of 1/2 |x - z|^2_metric + strength sum h(|D x|),   lower <= x <= upper,
-// is found from its dual: x = clamp(z - metric D'q), |q| <= strength (Beck & Teboulle 2009, eq. 4.9, there with metric
-// 1). h is the norm, or Huber's function: quadratic below `huber`. Voxels whose metric is 0 keep their value.
-struct Variation {
-  float axis[3];   // a_z, a_y, a_x
-  float strength;  // above 0
-  float huber;     // 0: total variation itself
-};
 
 // One projected ascent of the dual (3, nz, ny, nx): q <- proj(q + s D x), with the steps that its own voxels' metrics
 // allow.

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+#include <memory>
+#include <string>
+
+#include "reconstruct/steps.hpp"
+#include "reconstruct/variation.hpp"
+
+namespace cryolith {
+
+// The steps of steps.hpp and variation.hpp on arrays in the memory of a device: to the bit what the CPU makes of them,
+// for they round every operation as it does. Their sums too: those of rows are the CPU's, and are added to 2^-100.
+class DeviceSteps {
+ public:
+  virtual ~DeviceSteps() = default;
+  virtual ResidualSums weigh_residual(View3<const float> measured, View3<const float> weights, View3<const float> gain,
+                                      View3<float> projected) = 0;
+  virtual ResidualSums extrapolate_residual(View3<const float> measured, View3<const float> weights,
+                                            View3<const float> projected, float momentum, View3<float> earlier) = 0;
+  virtual ResidualSums poisson_ratio(View3<const float> measured, View3<const float> weights, float least,
+                                     View3<float> projected) = 0;
+  virtual ExactSum weighted_square(View3<const float> weights, View3<const float> values) = 0;
+  virtual ExactSum subtract_projection(View3<const float> weights, float step, View3<float> residual,
+                                       View3<float> projected) = 0;
+  virtual void update_volume(View1<const float> correction, View1<const float> voxel_weights, float step, Bounds bounds,
+                             View1<float> volume) = 0;
+  virtual void multiply_volume(View1<const float> correction, View1<const float> voxel_weights, Bounds bounds,
+                               View1<float> volume) = 0;
+  virtual ExactSum free_descent(View3<const float> volume, double damping, Bounds bounds, View3<float> descent) = 0;
+  virtual DirectionSums conjugate_direction(View3<const float> descent, float factor, View3<float> direction) = 0;
+  virtual index_t walk_volume(View3<const float> direction, float step, Bounds bounds, View3<float> volume) = 0;
+  virtual void invert_sums(View1<float> sums) = 0;
+  virtual void ascend_dual(const Variation& variation, View3<const float> metric, View3<const float> volume,
+                           View<float, 4> dual) = 0;
+  virtual void primal_from_dual(const Variation& variation, View3<const float> metric, View3<const float> z,
+                                View<const float, 4> dual, Bounds bounds, View3<float> volume) = 0;
+  virtual void gradient_step(View1<const float> ahead, View1<const float> metric, View1<float> z) = 0;
+  virtual ExactSum uphill(View3<const float> ahead, View3<const float> volume, View3<const float> earlier) = 0;
+  virtual void move_ahead(float momentum, View1<const float> volume, View1<float> earlier, View1<float> ahead) = 0;
+  virtual ExactSum add_roughness(double factor, View3<const float> volume, View3<float> descent) = 0;
+};
+
+// Of this thread's device.
+namespace emulated {
+std::unique_ptr<DeviceSteps> make_device_steps();
+}
+namespace cuda {
+std::unique_ptr<DeviceSteps> make_device_steps();
+}
+
+}  // namespace cryolith
