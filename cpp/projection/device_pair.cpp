@@ -75,8 +75,9 @@ class NamedPair : public DevicePair {
   void project(const Cpu& cpu, View3<const float> volume, View3<float> images, bool add) override {
     on_device([&] { pair_->project(cpu, volume, images, add); });
   }
-  void backproject(const Cpu& cpu, View3<const float> images, View3<float> volume) override {
-    on_device([&] { pair_->backproject(cpu, images, volume); });
+  void backproject(const Cpu& cpu, View3<const float> images, View3<float> volume,
+                   const DeviceRowStage& stage) override {
+    on_device([&] { pair_->backproject(cpu, images, volume, stage); });
   }
 
  private:

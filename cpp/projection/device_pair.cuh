@@ -14,10 +14,6 @@
 
 namespace cryolith::CRYOLITH_DEVICE {
 
-// 24 rows of two outputs fill 128 registers without a spill; design/028-cuda.md has the bounds of others.
-using PairShape = ShearShape<24, 2, 1, 16, 2, 1>;
-inline constexpr int kColumns = PairShape::kColumns;
-
 // The sums over the tilts of one bank, or over chunks of its lines, with their tables on the device.
 class BankSums {
  public:
@@ -87,7 +83,7 @@ class StraightPair : public DevicePair {
               plan.rows()};
   }
 
-  void backproject(const Cpu&, View3<const float> images, View3<float> volume) override {
+  void backproject(const Cpu&, View3<const float> images, View3<float> volume, const DeviceRowStage& stage) override {
     const DeviceArray<float> in = upload(images);
     DeviceArray<float> rows(blocks_ * plan_.rows() * kColumns), out(volume.size());
     {
@@ -97,6 +93,7 @@ class StraightPair : public DevicePair {
       launch({tiles(most_rows()), unsigned_of(plan_.tilts()), unsigned_of(blocks_)}, 0,
              StretchRows<kColumns>{shape_, strips.data(), rows.data()});
     }
+    if (stage) stage(rows.data());
     const DeviceArray<float> x(lines(shallow_)), z(lines(steep_));
     shallow_.backproject(blocks_, rows.data(), plan_.rows(), x.data());
     steep_.backproject(blocks_, rows.data(), plan_.rows(), z.data());
@@ -173,9 +170,10 @@ class StraightPair : public DevicePair {
 class TurnedPair : public DevicePair {
  public:
   explicit TurnedPair(const ProjectionPlan& plan) : plan_(plan), inner_(*plan.turned()) {}
-  void backproject(const Cpu& cpu, View3<const float> images, View3<float> volume) override {
+  void backproject(const Cpu& cpu, View3<const float> images, View3<float> volume,
+                   const DeviceRowStage& stage) override {
     Buffer<float> turned = turned_images(cpu, plan_, images);
-    inner_.backproject(cpu, turned_view(plan_, turned.data()), volume);
+    inner_.backproject(cpu, turned_view(plan_, turned.data()), volume, stage);
   }
   void project(const Cpu& cpu, View3<const float> volume, View3<float> images, bool add) override {
     Buffer<float> turned(turned_view(plan_, nullptr).size());
