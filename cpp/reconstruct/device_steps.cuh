@@ -56,6 +56,17 @@ class StepsHere : public DeviceSteps {
     return static_cast<index_t>(stopped[0].value());
   }
   void invert_sums(View1<float> sums) override { each(sums, InvertSums{sums.data}); }
+  void fill(float value, View1<float> out) override { each(out, Fill{value, out.data}); }
+  void copy(View1<const float> from, View1<float> out) override { each(out, Copy{from.data, out.data}); }
+  void multiply(View1<const float> by, View1<float> out) override { each(out, Multiply{by.data, out.data}); }
+  void divide(float divisor, View1<float> out) override { each(out, Divide{divisor, out.data}); }
+  void raise_to(View1<const float> least, View1<float> out) override { each(out, RaiseTo{least.data, out.data}); }
+  void take(View1<const index_t> places, View1<const float> from, View1<float> values) override {
+    each(values, Take{places.data, from.data, values.data});
+  }
+  void put(View1<const index_t> places, View1<const float> values, View1<float> out) override {
+    each(values, Put{places.data, values.data, out.data});
+  }
   void ascend_dual(const Variation& variation, View3<const float> metric, View3<const float> volume,
                    View<float, 4> dual) override {
     each_voxel(volume, AscendDual{variation, metric.data, volume.data, dual.data});
@@ -84,7 +95,7 @@ class StepsHere : public DeviceSteps {
   static unsigned blocks(index_t n, index_t each) { return static_cast<unsigned>((n + each - 1) / each); }
 
   template <class Body>
-  static void each(const View1<float>& of, const Body& body) {
+  static void each(const View1<const float>& of, const Body& body) {
     if (of.size() > 0) launch({blocks(of.size(), EachElement<Body>::kPart)}, 0, EachElement<Body>{body, of.size()});
   }
   template <class Body>

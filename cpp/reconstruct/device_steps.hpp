@@ -30,6 +30,13 @@ class DeviceSteps {
   virtual DirectionSums conjugate_direction(View3<const float> descent, float factor, View3<float> direction) = 0;
   virtual index_t walk_volume(View3<const float> direction, float step, Bounds bounds, View3<float> volume) = 0;
   virtual void invert_sums(View1<float> sums) = 0;
+  virtual void fill(float value, View1<float> out) = 0;
+  virtual void copy(View1<const float> from, View1<float> out) = 0;
+  virtual void multiply(View1<const float> by, View1<float> out) = 0;
+  virtual void divide(float divisor, View1<float> out) = 0;
+  virtual void raise_to(View1<const float> least, View1<float> out) = 0;
+  virtual void take(View1<const index_t> places, View1<const float> from, View1<float> values) = 0;
+  virtual void put(View1<const index_t> places, View1<const float> values, View1<float> out) = 0;
   virtual void ascend_dual(const Variation& variation, View3<const float> metric, View3<const float> volume,
                            View<float, 4> dual) = 0;
   virtual void primal_from_dual(const Variation& variation, View3<const float> metric, View3<const float> z,

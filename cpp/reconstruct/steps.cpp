@@ -66,4 +66,30 @@ index_t walk_volume(const Cpu& cpu, View3<const float> direction, float step, Bo
 
 void invert_sums(const Cpu& cpu, View1<float> sums) { for_elements(cpu, sums.extent[0], InvertSums{sums.data}); }
 
+void fill(const Cpu& cpu, float value, View1<float> out) { for_elements(cpu, out.extent[0], Fill{value, out.data}); }
+
+void copy(const Cpu& cpu, View1<const float> from, View1<float> out) {
+  for_elements(cpu, out.extent[0], Copy{from.data, out.data});
+}
+
+void multiply(const Cpu& cpu, View1<const float> by, View1<float> out) {
+  for_elements(cpu, out.extent[0], Multiply{by.data, out.data});
+}
+
+void divide(const Cpu& cpu, float divisor, View1<float> out) {
+  for_elements(cpu, out.extent[0], Divide{divisor, out.data});
+}
+
+void raise_to(const Cpu& cpu, View1<const float> least, View1<float> out) {
+  for_elements(cpu, out.extent[0], RaiseTo{least.data, out.data});
+}
+
+void take(const Cpu& cpu, View1<const index_t> places, View1<const float> from, View1<float> values) {
+  for_elements(cpu, places.extent[0], Take{places.data, from.data, values.data});
+}
+
+void put(const Cpu& cpu, View1<const index_t> places, View1<const float> values, View1<float> out) {
+  for_elements(cpu, places.extent[0], Put{places.data, values.data, out.data});
+}
+
 }  // namespace cryolith

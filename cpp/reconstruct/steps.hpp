@@ -61,4 +61,15 @@ index_t walk_volume(const Cpu& cpu, View3<const float> direction, float step, Bo
 // nothing.
 void invert_sums(const Cpu& cpu, View1<float> sums);
 
+// out <- value; out <- from; out <- out by; out <- out / divisor; out <- max(out, least).
+void fill(const Cpu& cpu, float value, View1<float> out);
+void copy(const Cpu& cpu, View1<const float> from, View1<float> out);
+void multiply(const Cpu& cpu, View1<const float> by, View1<float> out);
+void divide(const Cpu& cpu, float divisor, View1<float> out);
+void raise_to(const Cpu& cpu, View1<const float> least, View1<float> out);
+
+// values <- the elements of `from` at `places`; the elements of `out` at `places`, all different, <- values.
+void take(const Cpu& cpu, View1<const index_t> places, View1<const float> from, View1<float> values);
+void put(const Cpu& cpu, View1<const index_t> places, View1<const float> values, View1<float> out);
+
 }  // namespace cryolith

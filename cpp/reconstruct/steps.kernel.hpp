@@ -170,4 +170,83 @@ struct InvertSums {
   }
 };
 
+struct Fill {
+  static constexpr int kSums = 0;
+  float value;
+  float* out;
+  template <class Memory>
+  CRYOLITH_HD Terms<0> at(index_t i) const {
+    Memory::write(out + i, value);
+    return {};
+  }
+};
+
+struct Copy {
+  static constexpr int kSums = 0;
+  const float* from;
+  float* out;
+  template <class Memory>
+  CRYOLITH_HD Terms<0> at(index_t i) const {
+    Memory::write(out + i, Memory::read(from + i));
+    return {};
+  }
+};
+
+struct Multiply {
+  static constexpr int kSums = 0;
+  const float* by;
+  float* out;
+  template <class Memory>
+  CRYOLITH_HD Terms<0> at(index_t i) const {
+    Memory::write(out + i, Memory::read(out + i) * Memory::read(by + i));
+    return {};
+  }
+};
+
+struct Divide {
+  static constexpr int kSums = 0;
+  float divisor;
+  float* out;
+  template <class Memory>
+  CRYOLITH_HD Terms<0> at(index_t i) const {
+    Memory::write(out + i, Memory::read(out + i) / divisor);
+    return {};
+  }
+};
+
+struct RaiseTo {
+  static constexpr int kSums = 0;
+  const float* least;
+  float* out;
+  template <class Memory>
+  CRYOLITH_HD Terms<0> at(index_t i) const {
+    Memory::write(out + i, larger(Memory::read(out + i), Memory::read(least + i)));
+    return {};
+  }
+};
+
+// The elements at some indices.
+struct Take {
+  static constexpr int kSums = 0;
+  const index_t* places;
+  const float* from;
+  float* values;
+  template <class Memory>
+  CRYOLITH_HD Terms<0> at(index_t i) const {
+    Memory::write(values + i, Memory::read(from + Memory::read(places + i)));
+    return {};
+  }
+};
+struct Put {
+  static constexpr int kSums = 0;
+  const index_t* places;
+  const float* values;
+  float* out;
+  template <class Memory>
+  CRYOLITH_HD Terms<0> at(index_t i) const {
+    Memory::write(out + Memory::read(places + i), Memory::read(values + i));
+    return {};
+  }
+};
+
 }  // namespace cryolith

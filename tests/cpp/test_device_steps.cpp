@@ -81,6 +81,11 @@ struct CpuSteps {
   CRYOLITH_STEP(conjugate_direction)
   CRYOLITH_STEP(walk_volume)
   CRYOLITH_STEP(invert_sums)
+  CRYOLITH_STEP(fill)
+  CRYOLITH_STEP(copy)
+  CRYOLITH_STEP(multiply)
+  CRYOLITH_STEP(divide)
+  CRYOLITH_STEP(raise_to)
   CRYOLITH_STEP(ascend_dual)
   CRYOLITH_STEP(primal_from_dual)
   CRYOLITH_STEP(gradient_step)
@@ -119,6 +124,11 @@ Sums run_all(Steps& s, Arrays<Held>& t) {
   put(out, s.poisson_ratio(t.in(t.a), t.in(t.w), 0.1f, t.out(t.d)));
   s.multiply_volume(t.flat(t.d), t.flat(t.w), bounds, t.flat_out(t.c));
   s.invert_sums(t.flat_out(t.d));
+  s.multiply(t.flat(t.w), t.flat_out(t.a));
+  s.divide(3.0f, t.flat_out(t.a));
+  s.raise_to(t.flat(t.c), t.flat_out(t.a));
+  s.copy(t.flat(t.d), t.flat_out(t.b));
+  s.fill(0.1f, t.flat_out(t.d));
   return out;
 }
 
@@ -132,11 +142,22 @@ TEST(DeviceSteps, AreTheCpusToTheBitInEverySchedule) {
     Arrays<OnDevice> found = on_device(on_cpu());
     EXPECT_EQ(run_all(*steps, found), wanted_sums) << "schedule " << schedule;
     EXPECT_EQ(contents(found.a), wanted.a);
+    EXPECT_EQ(contents(found.b), wanted.b);
     EXPECT_EQ(contents(found.c), wanted.c);
     EXPECT_EQ(contents(found.d), wanted.d);
     EXPECT_EQ(contents(found.q), wanted.q);
   }
   emulated::set_schedule(0);
+}
+
+TEST(DeviceSteps, TakeAndPutSomeElements) {
+  const auto steps = emulated::make_device_steps();
+  const emulated::DeviceArray<index_t> places(std::vector<index_t>{4, 0, 3});
+  const OnDevice all(Floats{0, 1, 2, 3, 4}), some(Floats{7, 8, 9}), found(index_t{3});
+  steps->take({places.data(), {3}}, {all.data(), {5}}, {found.data(), {3}});
+  EXPECT_EQ(contents(found), (Floats{4, 0, 3}));
+  steps->put({places.data(), {3}}, {some.data(), {3}}, {all.data(), {5}});
+  EXPECT_EQ(contents(all), (Floats{8, 1, 2, 9, 7}));
 }
 
 TEST(DeviceSteps, SumWhatPlainAdditionWouldLose) {
