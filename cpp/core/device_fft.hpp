@@ -19,10 +19,10 @@ class DeviceFft {
  public:
   DeviceFft(const std::vector<index_t>& shape, index_t batch) : plan_(shape, batch) {}
   void forward(DeviceArray<float>& in, DeviceArray<float>& spectra) const {
-    plan_.forward(in.data(), spectra.data(), nullptr);
+    plan_.forward(in.data(), spectra.data(), current_stream());
   }
   void inverse(DeviceArray<float>& spectra, DeviceArray<float>& out) const {
-    plan_.inverse(spectra.data(), out.data(), nullptr);
+    plan_.inverse(spectra.data(), out.data(), current_stream());
   }
 
  private:

@@ -79,6 +79,13 @@ class NamedPair : public DevicePair {
                    const DeviceRowStage& stage) override {
     on_device([&] { pair_->backproject(cpu, images, volume, stage); });
   }
+  void project_there(const Cpu& cpu, View3<const float> volume, View3<float> images, bool add) override {
+    on_device([&] { pair_->project_there(cpu, volume, images, add); });
+  }
+  void backproject_there(const Cpu& cpu, View3<const float> images, View3<float> volume,
+                         const DeviceRowStage& stage) override {
+    on_device([&] { pair_->backproject_there(cpu, images, volume, stage); });
+  }
 
  private:
   void on_device(const std::function<void()>& body) {

@@ -23,6 +23,10 @@ class DevicePair {
   virtual void project(const Cpu& cpu, View3<const float> volume, View3<float> images, bool add) = 0;
   virtual void backproject(const Cpu& cpu, View3<const float> images, View3<float> volume,
                            const DeviceRowStage& stage = {}) = 0;
+  // The same for arrays in the memory of the device.
+  virtual void project_there(const Cpu& cpu, View3<const float> volume, View3<float> images, bool add) = 0;
+  virtual void backproject_there(const Cpu& cpu, View3<const float> images, View3<float> volume,
+                                 const DeviceRowStage& stage = {}) = 0;
 };
 
 // device: "emulated", "cuda", "cuda:1" ... The plan has to outlive the pair. The first pair of a device is made after

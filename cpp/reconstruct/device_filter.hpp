@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "core/view.hpp"
@@ -25,5 +26,11 @@ namespace cuda {
 std::unique_ptr<DeviceFilter> make_device_filter(const ProjectionPlan& plan, const std::vector<index_t>& lengths,
                                                  View2<const float> gains);
 }
+
+// The same for a device by its name: "emulated", "cuda", "cuda:1" ... The first of each device is made after it has
+// filtered and back-projected small images as the CPU does; DeviceError where it does not, where there is no such
+// device, or no FFT library for it.
+std::unique_ptr<DeviceFilter> make_device_filter(const std::string& device, const ProjectionPlan& plan,
+                                                 const std::vector<index_t>& lengths, View2<const float> gains);
 
 }  // namespace cryolith

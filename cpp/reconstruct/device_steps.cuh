@@ -29,6 +29,9 @@ class StepsHere : public DeviceSteps {
                              View3<float> projected) override {
     return residual(sums(projected, PoissonRatio{measured.data, weights.data, least, projected.data}));
   }
+  ExactSum weighted_sum(View3<const float> weights, View3<const float> values) override {
+    return sums(values, WeightedSum{weights.data, values.data})[0];
+  }
   ExactSum weighted_square(View3<const float> weights, View3<const float> values) override {
     return sums(values, WeightedSquare{weights.data, values.data})[0];
   }
@@ -61,6 +64,11 @@ class StepsHere : public DeviceSteps {
   void multiply(View1<const float> by, View1<float> out) override { each(out, Multiply{by.data, out.data}); }
   void divide(float divisor, View1<float> out) override { each(out, Divide{divisor, out.data}); }
   void raise_to(View1<const float> least, View1<float> out) override { each(out, RaiseTo{least.data, out.data}); }
+  void graze(View1<const float> sums, float least, View1<float> weights) override {
+    each(weights, Graze{sums.data, least, weights.data});
+  }
+  void scale(float factor, float upper, View1<float> out) override { each(out, Scale{factor, upper, out.data}); }
+  void reciprocal(float least, View1<float> out) override { each(out, Reciprocal{least, out.data}); }
   void take(View1<const index_t> places, View1<const float> from, View1<float> values) override {
     each(values, Take{places.data, from.data, values.data});
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -19,6 +20,7 @@ class DeviceSteps {
                                             View3<const float> projected, float momentum, View3<float> earlier) = 0;
   virtual ResidualSums poisson_ratio(View3<const float> measured, View3<const float> weights, float least,
                                      View3<float> projected) = 0;
+  virtual ExactSum weighted_sum(View3<const float> weights, View3<const float> values) = 0;
   virtual ExactSum weighted_square(View3<const float> weights, View3<const float> values) = 0;
   virtual ExactSum subtract_projection(View3<const float> weights, float step, View3<float> residual,
                                        View3<float> projected) = 0;
@@ -35,6 +37,10 @@ class DeviceSteps {
   virtual void multiply(View1<const float> by, View1<float> out) = 0;
   virtual void divide(float divisor, View1<float> out) = 0;
   virtual void raise_to(View1<const float> least, View1<float> out) = 0;
+  virtual void graze(View1<const float> sums, float least, View1<float> weights) = 0;
+  virtual void scale(float factor, float upper, View1<float> out) = 0;
+  virtual void reciprocal(float least, View1<float> out) = 0;
+  // values <- the elements of `from` at `places`; the elements of `out` at `places`, all different, <- values.
   virtual void take(View1<const index_t> places, View1<const float> from, View1<float> values) = 0;
   virtual void put(View1<const index_t> places, View1<const float> values, View1<float> out) = 0;
   virtual void ascend_dual(const Variation& variation, View3<const float> metric, View3<const float> volume,
@@ -54,5 +60,19 @@ std::unique_ptr<DeviceSteps> make_device_steps();
 namespace cuda {
 std::unique_ptr<DeviceSteps> make_device_steps();
 }
+
+// The steps of a device by its name: "emulated", "cuda", "cuda:1" ... The first of each device are made after a few
+// have been seen to compute what the CPU does; DeviceError where they do not, or where there is no such device.
+class NamedSteps {
+ public:
+  explicit NamedSteps(const std::string& device);
+  const std::string& device() const { return device_; }
+  // Runs `body` with the device as this thread's.
+  void run(const std::function<void(DeviceSteps&)>& body);
+
+ private:
+  std::string device_;
+  std::unique_ptr<DeviceSteps> steps_;
+};
 
 }  // namespace cryolith

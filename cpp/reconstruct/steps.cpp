@@ -30,6 +30,10 @@ ResidualSums poisson_ratio(const Cpu& cpu, View3<const float> measured, View3<co
       sum_elements(cpu, projected.extent, PoissonRatio{measured.data, weights.data, least, projected.data}));
 }
 
+ExactSum weighted_sum(const Cpu& cpu, View3<const float> weights, View3<const float> values) {
+  return sum_elements(cpu, values.extent, WeightedSum{weights.data, values.data})[0];
+}
+
 ExactSum weighted_square(const Cpu& cpu, View3<const float> weights, View3<const float> values) {
   return sum_elements(cpu, values.extent, WeightedSquare{weights.data, values.data})[0];
 }
@@ -84,12 +88,16 @@ void raise_to(const Cpu& cpu, View1<const float> least, View1<float> out) {
   for_elements(cpu, out.extent[0], RaiseTo{least.data, out.data});
 }
 
-void take(const Cpu& cpu, View1<const index_t> places, View1<const float> from, View1<float> values) {
-  for_elements(cpu, places.extent[0], Take{places.data, from.data, values.data});
+void graze(const Cpu& cpu, View1<const float> sums, float least, View1<float> weights) {
+  for_elements(cpu, weights.extent[0], Graze{sums.data, least, weights.data});
 }
 
-void put(const Cpu& cpu, View1<const index_t> places, View1<const float> values, View1<float> out) {
-  for_elements(cpu, places.extent[0], Put{places.data, values.data, out.data});
+void scale(const Cpu& cpu, float factor, float upper, View1<float> out) {
+  for_elements(cpu, out.extent[0], Scale{factor, upper, out.data});
+}
+
+void reciprocal(const Cpu& cpu, float least, View1<float> out) {
+  for_elements(cpu, out.extent[0], Reciprocal{least, out.data});
 }
 
 }  // namespace cryolith

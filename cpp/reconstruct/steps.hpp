@@ -29,7 +29,8 @@ ResidualSums extrapolate_residual(const Cpu& cpu, View3<const float> measured, V
 ResidualSums poisson_ratio(const Cpu& cpu, View3<const float> measured, View3<const float> weights, float least,
                            View3<float> projected);
 
-// Sum of W v^2.
+// Sum of W v, and of W v^2.
+ExactSum weighted_sum(const Cpu& cpu, View3<const float> weights, View3<const float> values);
 ExactSum weighted_square(const Cpu& cpu, View3<const float> weights, View3<const float> values);
 
 // residual <- residual - step projected, then projected <- W residual; returns the sum of W residual^2.
@@ -67,9 +68,9 @@ void copy(const Cpu& cpu, View1<const float> from, View1<float> out);
 void multiply(const Cpu& cpu, View1<const float> by, View1<float> out);
 void divide(const Cpu& cpu, float divisor, View1<float> out);
 void raise_to(const Cpu& cpu, View1<const float> least, View1<float> out);
-
-// values <- the elements of `from` at `places`; the elements of `out` at `places`, all different, <- values.
-void take(const Cpu& cpu, View1<const index_t> places, View1<const float> from, View1<float> values);
-void put(const Cpu& cpu, View1<const index_t> places, View1<const float> values, View1<float> out);
+// weights <- 0 where sums < least; out <- min(upper, factor out); out <- 1 / max(out, least).
+void graze(const Cpu& cpu, View1<const float> sums, float least, View1<float> weights);
+void scale(const Cpu& cpu, float factor, float upper, View1<float> out);
+void reciprocal(const Cpu& cpu, float least, View1<float> out);
 
 }  // namespace cryolith

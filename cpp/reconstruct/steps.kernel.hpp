@@ -225,6 +225,50 @@ struct RaiseTo {
   }
 };
 
+// Rays that meet too little have no weight.
+struct Graze {
+  static constexpr int kSums = 0;
+  const float* sums;
+  float least;
+  float* weights;
+  template <class Memory>
+  CRYOLITH_HD Terms<0> at(index_t i) const {
+    Memory::write(weights + i, Memory::read(sums + i) >= least ? Memory::read(weights + i) : 0.0f);
+    return {};
+  }
+};
+
+struct Scale {
+  static constexpr int kSums = 0;
+  float factor, upper;
+  float* out;
+  template <class Memory>
+  CRYOLITH_HD Terms<0> at(index_t i) const {
+    Memory::write(out + i, lesser(upper, factor * Memory::read(out + i)));
+    return {};
+  }
+};
+
+struct Reciprocal {
+  static constexpr int kSums = 0;
+  float least;
+  float* out;
+  template <class Memory>
+  CRYOLITH_HD Terms<0> at(index_t i) const {
+    Memory::write(out + i, 1.0f / larger(least, Memory::read(out + i)));
+    return {};
+  }
+};
+
+struct WeightedSum {
+  static constexpr int kSums = 1;
+  const float *weights, *values;
+  template <class Memory>
+  CRYOLITH_HD Terms<1> at(index_t i) const {
+    return {{exact_product(Memory::read(weights + i), Memory::read(values + i))}};
+  }
+};
+
 // The elements at some indices.
 struct Take {
   static constexpr int kSums = 0;

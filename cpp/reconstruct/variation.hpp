@@ -1,11 +1,23 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
+#include "core/error.hpp"
 #include "core/parallel.hpp"
 #include "core/view.hpp"
 #include "reconstruct/steps.hpp"
 #include "reconstruct/variation.kernel.hpp"
 
 namespace cryolith {
+
+// The dual of a volume that is held in one array of three times as many planes.
+inline View<float, 4> dual_view(View3<float> planes, const View3<float>& volume) {
+  require(planes.extent[0] == 3 * volume.extent[0] && planes.size() == 3 * volume.size(), "dual: found ",
+          planes.extent[0], " planes, expected ", 3 * volume.extent[0], " of the volume's");
+  View<float, 4> out;
+  out.data = planes.data;
+  out.extent[0] = 3;
+  for (int i = 0; i < 3; ++i) out.extent[i + 1] = volume.extent[i];
+  return out;
+}
 
 // One projected ascent of the dual (3, nz, ny, nx): q <- proj(q + s D x), with the steps that its own voxels' metrics
 // allow.

@@ -86,6 +86,10 @@ struct CpuSteps {
   CRYOLITH_STEP(multiply)
   CRYOLITH_STEP(divide)
   CRYOLITH_STEP(raise_to)
+  CRYOLITH_STEP(graze)
+  CRYOLITH_STEP(scale)
+  CRYOLITH_STEP(reciprocal)
+  CRYOLITH_STEP(weighted_sum)
   CRYOLITH_STEP(ascend_dual)
   CRYOLITH_STEP(primal_from_dual)
   CRYOLITH_STEP(gradient_step)
@@ -129,6 +133,10 @@ Sums run_all(Steps& s, Arrays<Held>& t) {
   s.raise_to(t.flat(t.c), t.flat_out(t.a));
   s.copy(t.flat(t.d), t.flat_out(t.b));
   s.fill(0.1f, t.flat_out(t.d));
+  s.graze(t.flat(t.b), 0.4f, t.flat_out(t.w));
+  s.reciprocal(0.2f, t.flat_out(t.a));
+  s.scale(0.6f, 0.9f, t.flat_out(t.a));
+  put(out, s.weighted_sum(t.in(t.w), t.in(t.a)));
   return out;
 }
 
