@@ -104,7 +104,7 @@ class Part:
 
     def cut_from(self, space: Float32) -> Float32:
         """Return as much of an array for the largest slab as this one needs."""
-        if space.shape == self.shape:
+        if tuple(space.shape) == self.shape:
             return space
         nz, ny, nx = self.shape
         return space.reshape(-1)[: nz * ny * nx].reshape(self.shape)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import _core
 from .._arrays import as_core, as_output
 from .._fields import Field, MemoryField, Shape3, fresh
 from ..errors import InputError

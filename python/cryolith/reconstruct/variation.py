@@ -195,6 +195,8 @@ class _Fista:
             (part,) = self.pair.parts
             dual, volume = part.rows_of(self.dual), part.rows_of(self.setup.volume)
             self._proximal_map((0, part.last, 0, part.shape[2]), dual, volume)
+            part.put_rows(self.dual, dual)
+            part.put_rows(self.setup.volume, volume)
             return
         kept: Float32 | None = None
         for part in self.pair.parts:

@@ -75,8 +75,8 @@ def wbp(
     precision : {"float32", "fixed16"}, default "float32"
         As in :func:`cryolith.projection.backproject`.
     device : str, default "cpu"
-        "cuda", "cuda:1" ..., "emulated", or "auto": a card where there is one that takes these views. Equal to the CPU's
-        result to rounding.
+        "cuda", "cuda:1" ..., "emulated", or "auto": a card where there is one that takes these views. Equal to the
+        CPU's result to rounding.
     cut : Cut, default all
         What is in memory at once (:func:`plan` says it); the bytes of the result do not depend on it.
     threads, cancel
