@@ -80,7 +80,8 @@ def test_results_callbacks_and_halves_are_arrays_in_memory():
     )
     assert np.shares_memory(found, out)
     assert (found.stopped, found.iterations) == ("callback", 1)
-    assert np.array_equal(found, seen[0]) and found.any()
+    assert np.array_equal(found, seen[0])
+    assert found.any()
     halves = reconstruct.sirt(
         stack, geometry, shape=SHAPE, n_iter=1, halves="tilts", device="emulated"
     )
