@@ -27,6 +27,7 @@
 namespace cryolith::cuda {
 
 using Dim3 = dim3;
+using GlobalMemory = PlainMemory;
 inline constexpr int kWarp = 32;
 template <class T>
 using Shared = T*;
@@ -195,7 +196,7 @@ void launch(Dim3 grid, index_t shared_bytes, const Kernel& kernel) {
     check(
         cudaFuncSetAttribute(run<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)),
         "asking for shared memory");
-  run<Kernel><<<grid, Kernel::kThreads, static_cast<std::size_t>(shared_bytes)>>>(kernel);
+  run<Kernel><<<grid, Kernel::kThreads, static_cast<std::size_t>(shared_bytes), current_stream()>>>(kernel);
   check(cudaGetLastError(), "launch");
 }
 
@@ -245,6 +246,17 @@ void store(T* p, const V& v, Site site = Site::here()) {
   touch_global(p, sizeof(V), Access::write, site);
   std::memcpy(static_cast<void*>(p), &v, sizeof v);
 }
+// In place of PlainMemory.
+struct GlobalMemory {
+  template <class T>
+  static T read(const T* p, Site site = Site::here()) {
+    return load<T>(p, site);
+  }
+  template <class T>
+  static void write(T* p, T v, Site site = Site::here()) {
+    store<T>(p, v, site);
+  }
+};
 inline void add_atomic(float* p, float v, Site site = Site::here()) {
   touch_global(p, sizeof v, Access::atomic, site);
   *p += v;
@@ -307,7 +319,7 @@ inline index_t most_shared_bytes() { return kMostSharedBytes; }
 
 template <class Kernel>
 void launch(Dim3 grid, index_t shared_bytes, const Kernel& kernel) {
-  launch_body(grid, {Kernel::kThreads}, shared_bytes, [&kernel] { kernel(); });
+  enqueue([=] { launch_body(grid, {Kernel::kThreads}, shared_bytes, [&kernel] { kernel(); }); });
 }
 
 }  // namespace cryolith::emulated
