@@ -33,8 +33,8 @@ int device_number(const std::string& device) {
 // not asked again.
 struct Seen {
   std::mutex mutex;
-  std::map<int, std::string> verdicts;  // empty: healthy
-  pid_t process = 0;                    // that used CUDA first
+  std::map<std::pair<int, std::string>, std::string> verdicts;  // of a device and a self-test; empty: healthy
+  pid_t process = 0;                                            // that used CUDA first
 };
 Seen& seen() {
   static Seen all;
@@ -51,8 +51,9 @@ void require_cuda(int number) {
 
 }  // namespace
 
-void with_device(const std::string& device, const std::function<void()>& self_test, const std::function<void()>& body) {
+void with_device(const std::string& device, const SelfTest& self_test, const std::function<void()>& body) {
   const int number = device_number(device);
+  const std::pair<int, std::string> tested{number, self_test.of};
   Seen& all = seen();
   {
     const std::lock_guard<std::mutex> lock(all.mutex);
@@ -61,20 +62,20 @@ void with_device(const std::string& device, const std::function<void()>& self_te
       if (all.process != getpid())
         throw DeviceError("cuda: this process was forked from one that had used CUDA; start workers by spawn");
       // Devices are looked up until one is known to be there: their properties take longer than a small kernel.
-      if (all.verdicts.find(number) == all.verdicts.end()) require_cuda(number);
+      if (all.verdicts.find(tested) == all.verdicts.end()) require_cuda(number);
       cuda::use_device(number);
     }
-    if (all.verdicts.find(number) == all.verdicts.end()) {
+    if (all.verdicts.find(tested) == all.verdicts.end()) {
       std::string verdict;
       try {
-        self_test();
+        self_test.run();
       } catch (const std::exception& error) {
         verdict = error.what();
       }
-      all.verdicts[number] = verdict;
+      all.verdicts[tested] = verdict;
     }
-    if (!all.verdicts[number].empty())
-      throw DeviceError(device + " failed its self-test and is not used: " + all.verdicts[number]);
+    if (!all.verdicts[tested].empty())
+      throw DeviceError(device + " failed its self-test and is not used: " + all.verdicts[tested]);
   }
   body();
 }

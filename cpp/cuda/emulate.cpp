@@ -13,6 +13,7 @@
 namespace cryolith::emulated {
 namespace {
 
+bool reads(Access access) { return access == Access::read || access == Access::atomic_read; }
 std::size_t at(index_t i) { return static_cast<std::size_t>(i); }
 
 // What tests set and ask; of each thread of the process, as launches are.
@@ -74,6 +75,10 @@ class Runner {
     return {launch_, static_cast<std::int32_t>(number_), n, epoch_, warp_epoch_[at(n / kWarp)], false};
   }
   void touch_shared(index_t byte, index_t bytes, Access access, Site site);
+  // Lets others go first at what they may all do at once.
+  void take_turns(Access access) {
+    if (session.schedule > 1 && (access == Access::atomic || access == Access::atomic_read)) current_->fiber.stop();
+  }
   void issue(Copy copy, Site site);
   void deliver(index_t groups_left, Site site);
   unsigned char* shared() { return shared_.data(); }
@@ -225,7 +230,7 @@ void Runner::touch_shared(index_t byte, index_t bytes, Access access, Site site)
           site);
   if (byte % bytes != 0) fault("misaligned access to " + std::to_string(bytes) + " bytes of shared memory", site);
   if (auto wrong = shared_shadow_.touch(byte, bytes, access, visit())) fault("shared memory: " + *wrong, site);
-  if (access == Access::read) session.counts.shared_bytes_read += bytes;
+  if (reads(access)) session.counts.shared_bytes_read += bytes;
 }
 
 // A copy may arrive from now on, but nobody may count on it before the wait.
@@ -300,11 +305,13 @@ void sync_warp(Site site) {
 }
 
 void touch_shared(index_t byte, index_t bytes, Access access, Site site) {
+  runner().take_turns(access);
   runner().touch_shared(byte, bytes, access, site);
 }
 void touch_global(const void* p, index_t bytes, Access access, Site site) {
+  runner().take_turns(access);
   if (auto wrong = touch_memory(p, bytes, access, runner().visit())) runner().fault("global memory: " + *wrong, site);
-  (access == Access::read ? session.counts.global_bytes_read : session.counts.global_bytes_written) += bytes;
+  (reads(access) ? session.counts.global_bytes_read : session.counts.global_bytes_written) += bytes;
 }
 unsigned char* shared_bytes() { return runner().shared(); }
 

@@ -81,7 +81,7 @@ class NamedPair : public DevicePair {
 
  private:
   void on_device(const std::function<void()>& body) {
-    with_device(device_, [&] { test_pair(device_); }, body);
+    with_device(device_, {"projector pair", [&] { test_pair(device_); }}, body);
   }
   std::string device_;
   std::unique_ptr<DevicePair> pair_;
