@@ -108,7 +108,7 @@ def label(
 
 
 def _foreground(
-    image: npt.ArrayLike, connectivity: int, above: float | None, below: float | None
+    image: npt.ArrayLike, connectivity: Connectivity, above: float | None, below: float | None
 ) -> npt.NDArray[np.uint8]:
     """Return as a mask what :class:`Components` takes for foreground."""
     shape = np.shape(image)
