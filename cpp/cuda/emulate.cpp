@@ -14,6 +14,7 @@
 namespace cryolith::emulated {
 namespace {
 
+bool reads(Access access) { return access == Access::read || access == Access::atomic_read; }
 std::size_t at(index_t i) { return static_cast<std::size_t>(i); }
 
 // What tests set and ask; of each thread of the process, as launches are.
@@ -79,6 +80,10 @@ class Runner {
             &current_->tickets};
   }
   void touch_shared(index_t byte, index_t bytes, Access access, Site site);
+  // Lets others go first at what they may all do at once.
+  void take_turns(Access access) {
+    if (session.schedule > 1 && (access == Access::atomic || access == Access::atomic_read)) current_->fiber.stop();
+  }
   void issue(Copy copy, Site site);
   void deliver(index_t groups_left, Site site);
   Gates& gates(index_t gate, Access access, Site site);
@@ -366,12 +371,14 @@ void sync_warp(Site site) {
 }
 
 void touch_shared(index_t byte, index_t bytes, Access access, Site site) {
+  runner().take_turns(access);
   runner().touch_shared(byte, bytes, access, site);
-  if (access == Access::read) session.counts.shared_bytes_read += bytes;
+  if (reads(access)) session.counts.shared_bytes_read += bytes;
 }
 void touch_global(const void* p, index_t bytes, Access access, Site site) {
+  runner().take_turns(access);
   if (auto wrong = touch_memory(p, bytes, access, runner().visit())) runner().fault("global memory: " + *wrong, site);
-  (access == Access::read ? session.counts.global_bytes_read : session.counts.global_bytes_written) += bytes;
+  (reads(access) ? session.counts.global_bytes_read : session.counts.global_bytes_written) += bytes;
 }
 unsigned char* shared_bytes() { return runner().shared(); }
 

@@ -49,7 +49,8 @@ struct Dim3 {
 inline constexpr int kWarp = 32;
 inline constexpr index_t kMostThreads = 1024, kMostSharedBytes = 227 * 1024;  // of a block on compute capability 9.0
 
-// 0: ascending; 1: descending; any other: a random order for each launch, drawn anew after every wait.
+// 0: ascending; 1: descending; any other: a random order for each launch, drawn anew after every wait, in which the
+// threads of a block also take turns at each atomic access.
 void set_schedule(unsigned seed);
 
 // For tests of the tests: every barrier and wait that ran since the last call, and one that is left out from now on
@@ -73,7 +74,7 @@ int lane_index();  // of the thread in its warp
 void sync_block(Site at = Site::here());
 void sync_warp(Site at = Site::here());
 
-enum class Access { read, write, atomic };
+enum class Access { read, write, atomic, atomic_read };
 void touch_shared(index_t byte, index_t bytes, Access access, Site at);
 void touch_global(const void* p, index_t bytes, Access access, Site at);
 unsigned char* shared_bytes();
