@@ -37,10 +37,10 @@ def kernel_name(mangled: str) -> str:
 
 
 def resident_warps(registers: int, threads: int) -> int:
-    """Return how many warps of whole blocks the registers of one processor hold: 65,536, given out by 256 a warp."""
+    """Return how many warps one processor holds: of 64, in up to 32 blocks, 256 of 65,536 registers at a time."""
     of_warp = -(-registers * 32 // 256) * 256
     of_block = -(-threads // 32)
-    return min(65536 // of_warp, 64) // of_block * of_block
+    return min(min(65536 // of_warp, 64) // of_block, 32) * of_block
 
 
 def report(source: pathlib.Path, arch: str) -> list[dict[str, str | int]]:

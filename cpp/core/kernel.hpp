@@ -27,6 +27,7 @@
 namespace cryolith::cuda {
 
 using Dim3 = dim3;
+using GlobalMemory = PlainMemory;
 inline constexpr int kWarp = 32;
 template <class T>
 using Shared = T*;
@@ -77,7 +78,19 @@ CRYOLITH_DEVICE_CODE void store(T* p, const V& v) {
   *reinterpret_cast<V*>(p) = v;
 }
 CRYOLITH_DEVICE_CODE void add_atomic(float* p, float v) { atomicAdd(p, v); }
+// Numbers that several threads change during a launch. Each access is whole; nothing else is ordered by it. min_atomic
+// returns what was there.
+CRYOLITH_DEVICE_CODE int load_atomic(const int* p) { return *reinterpret_cast<const volatile int*>(p); }
+CRYOLITH_DEVICE_CODE int min_atomic(int* p, int v) { return atomicMin(p, v); }
+CRYOLITH_DEVICE_CODE int load_shared_atomic(Shared<int> p) { return *reinterpret_cast<const volatile int*>(p); }
+CRYOLITH_DEVICE_CODE int min_shared_atomic(Shared<int> p, int v) { return atomicMin(p, v); }
 CRYOLITH_DEVICE_CODE float multiply_add(float a, float b, float c) { return __fmaf_rn(a, b, c); }
+// Never part of a fused operation.
+CRYOLITH_DEVICE_CODE float add(float a, float b) { return __fadd_rn(a, b); }
+CRYOLITH_DEVICE_CODE float square_root(float a) { return __fsqrt_rn(a); }
+// Of a word that is not 0.
+CRYOLITH_DEVICE_CODE int lowest_bit(unsigned word) { return __ffs(static_cast<int>(word)) - 1; }
+CRYOLITH_DEVICE_CODE int highest_bit(unsigned word) { return 31 - __clz(static_cast<int>(word)); }
 
 // 16 bytes from global to shared memory past the registers; zeros where not valid (nothing is read there). Compute
 // capability 7.5 has no such copies: there they go through registers, at once.
@@ -195,7 +208,7 @@ void launch(Dim3 grid, index_t shared_bytes, const Kernel& kernel) {
     check(
         cudaFuncSetAttribute(run<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)),
         "asking for shared memory");
-  run<Kernel><<<grid, Kernel::kThreads, static_cast<std::size_t>(shared_bytes)>>>(kernel);
+  run<Kernel><<<grid, Kernel::kThreads, static_cast<std::size_t>(shared_bytes), current_stream()>>>(kernel);
   check(cudaGetLastError(), "launch");
 }
 
@@ -245,11 +258,49 @@ void store(T* p, const V& v, Site site = Site::here()) {
   touch_global(p, sizeof(V), Access::write, site);
   std::memcpy(static_cast<void*>(p), &v, sizeof v);
 }
+// In place of PlainMemory.
+struct GlobalMemory {
+  template <class T>
+  static T read(const T* p, Site site = Site::here()) {
+    return load<T>(p, site);
+  }
+  template <class T>
+  static void write(T* p, T v, Site site = Site::here()) {
+    store<T>(p, v, site);
+  }
+};
 inline void add_atomic(float* p, float v, Site site = Site::here()) {
   touch_global(p, sizeof v, Access::atomic, site);
   *p += v;
 }
+inline int load_atomic(const int* p, Site site = Site::here()) {
+  touch_global(p, sizeof *p, Access::atomic_read, site);
+  return *p;
+}
+inline int min_atomic(int* p, int v, Site site = Site::here()) {
+  touch_global(p, sizeof v, Access::atomic, site);
+  const int was = *p;
+  *p = v < was ? v : was;
+  return was;
+}
+inline int load_shared_atomic(Shared<int> p, Site site = Site::here()) {
+  touch_shared(p.byte, sizeof(int), Access::atomic_read, site);
+  int v;
+  std::memcpy(&v, shared_bytes() + p.byte, sizeof v);
+  return v;
+}
+inline int min_shared_atomic(Shared<int> p, int v, Site site = Site::here()) {
+  touch_shared(p.byte, sizeof v, Access::atomic, site);
+  int was;
+  std::memcpy(&was, shared_bytes() + p.byte, sizeof was);
+  std::memcpy(shared_bytes() + p.byte, v < was ? &v : &was, sizeof v);
+  return was;
+}
 inline float multiply_add(float a, float b, float c) { return std::fma(a, b, c); }
+inline float add(float a, float b) { return a + b; }
+inline float square_root(float a) { return std::sqrt(a); }
+inline int lowest_bit(unsigned word) { return __builtin_ctz(word); }
+inline int highest_bit(unsigned word) { return 31 - __builtin_clz(word); }
 
 template <class T, class U>
 void copy_async(Shared<T> to, const U* from, bool valid, Site site = Site::here()) {
@@ -307,7 +358,7 @@ inline index_t most_shared_bytes() { return kMostSharedBytes; }
 
 template <class Kernel>
 void launch(Dim3 grid, index_t shared_bytes, const Kernel& kernel) {
-  launch_body(grid, {Kernel::kThreads}, shared_bytes, [&kernel] { kernel(); });
+  enqueue([=] { launch_body(grid, {Kernel::kThreads}, shared_bytes, [&kernel] { kernel(); }); });
 }
 
 }  // namespace cryolith::emulated

@@ -11,6 +11,7 @@
 namespace cryolith::emulated {
 namespace {
 
+bool reads(Access access) { return access == Access::read || access == Access::atomic_read; }
 std::size_t at(index_t i) { return static_cast<std::size_t>(i); }
 
 // What tests set and ask; of each thread of the process, as launches are.
@@ -179,6 +180,10 @@ void Runner::wait(State state, Site site) {
   current_->fiber.stop();
 }
 
+void Runner::take_turns(Access access) {
+  if (session.schedule > 1 && (access == Access::atomic || access == Access::atomic_read)) current_->fiber.stop();
+}
+
 void Runner::touch_shared(index_t byte, index_t bytes, Access access, Site site) {
   if (byte < 0 || byte + bytes > shared_size_)
     fault("shared memory out of bounds: bytes " + std::to_string(byte) + " to " + std::to_string(byte + bytes) +
@@ -295,12 +300,14 @@ void sync_warp(Site site) {
 }
 
 void touch_shared(index_t byte, index_t bytes, Access access, Site site) {
+  runner().take_turns(access);
   runner().touch_shared(byte, bytes, access, site);
-  if (access == Access::read) session.counts.shared_bytes_read += bytes;
+  if (reads(access)) session.counts.shared_bytes_read += bytes;
 }
 void touch_global(const void* p, index_t bytes, Access access, Site site) {
+  runner().take_turns(access);
   if (auto wrong = touch_memory(p, bytes, access, runner().visit())) runner().fault("global memory: " + *wrong, site);
-  (access == Access::read ? session.counts.global_bytes_read : session.counts.global_bytes_written) += bytes;
+  (reads(access) ? session.counts.global_bytes_read : session.counts.global_bytes_written) += bytes;
 }
 unsigned char* shared_bytes() { return runner().shared(); }
 

@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "core/view.hpp"
+#include "cuda/emulated_devices.hpp"
 
 namespace cryolith::emulated {
 
@@ -48,7 +49,8 @@ struct Dim3 {
 inline constexpr int kWarp = 32;
 inline constexpr index_t kMostThreads = 1024, kMostSharedBytes = 227 * 1024;  // of a block on compute capability 9.0
 
-// 0: ascending; 1: descending; any other: a random order for each launch, drawn anew after every wait.
+// 0: ascending; 1: descending; any other: a random order for each launch, drawn anew after every wait, in which the
+// threads of a block also take turns at each atomic access.
 void set_schedule(unsigned seed);
 
 // For tests of the tests: every barrier and wait that ran since the last call, and one that is left out from now on
@@ -73,7 +75,7 @@ int elected_lane();  // any, the same during a schedule
 void sync_block(Site at = Site::here());
 void sync_warp(Site at = Site::here());
 
-enum class Access { read, write, atomic };
+enum class Access { read, write, atomic, atomic_read };
 void touch_shared(index_t byte, index_t bytes, Access access, Site at);
 void touch_global(const void* p, index_t bytes, Access access, Site at);
 unsigned char* shared_bytes();
@@ -96,22 +98,39 @@ struct Shared {
 };
 
 // ---- global memory ----------------------------------------------------------------------------------------------
-// 256-byte aligned memory that kernels may use; what nobody wrote is NaN and may not be read.
+// Memory of this thread's device, 256-byte aligned, that its kernels may use; what nobody wrote is NaN and may not be
+// read.
 class Memory {
  public:
   explicit Memory(index_t bytes);
-  ~Memory();
-  Memory(Memory&&) noexcept;
-  Memory& operator=(Memory&&) = delete;
-  void* data() const;
+  // Memory that somebody else owns, and has written.
+  Memory(void* data, index_t bytes);
+  void* data() const { return data_; }
   void write(index_t offset, const void* from, index_t bytes);
   void read(index_t offset, void* to, index_t bytes) const;  // Fault where nobody wrote
-  void clear();                                              // to zeros
+  // Into this thread's stream; done when that was waited for. The host's bytes stay as they are until then.
+  void begin_write(index_t offset, const void* from, index_t bytes);
+  void begin_read(index_t offset, void* to, index_t bytes) const;
+  void clear();           // to zeros
+  void hand_out() const;  // to others, who see what they like: Fault where nobody wrote
 
   struct State;
 
  private:
-  std::unique_ptr<State> state_;
+  index_t at(index_t offset, index_t bytes) const;  // in the state
+  std::shared_ptr<State> state_;
+  unsigned char* data_;
+  index_t bytes_;
+};
+
+// Host memory that copies pass while kernels run; NaN at first.
+class PinnedMemory {
+ public:
+  explicit PinnedMemory(index_t bytes) : bytes_(static_cast<std::size_t>(bytes), static_cast<unsigned char>(0xff)) {}
+  void* data() { return bytes_.data(); }
+
+ private:
+  std::vector<unsigned char> bytes_;
 };
 
 }  // namespace cryolith::emulated

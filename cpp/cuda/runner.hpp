@@ -58,6 +58,7 @@ class Runner {
             &current_->tickets};
   }
   void touch_shared(index_t byte, index_t bytes, Access access, Site site);
+  void take_turns(Access access);  // lets others go first at what they may all do at once
   void issue(Copy copy, Site site);
   void deliver(index_t groups_left, Site site);
   Gates& gates(index_t gate, Access access, Site site);

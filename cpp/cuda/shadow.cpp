@@ -24,29 +24,28 @@ std::string who(const Visit& other, const Visit& now) {
                                   : "block " + number(other.block) + " thread " + number(other.thread);
 }
 
+// `now` after `before`, as one visit: the last one where they are ordered, else several.
+Visit together(const Visit& before, const Visit& now) {
+  if (ordered(before, now)) return now;
+  Visit out = now;
+  out.atomic = before.atomic && now.atomic;
+  (before.block != now.block ? out.block : out.thread) = kSeveral;
+  return out;
+}
+
 }  // namespace
 
-std::optional<std::string> Shadow::touch_word(Word& word, Access access, const Visit& now) {
-  const bool both_atomic = access == Access::atomic && word.writer.atomic;
-  if (!both_atomic && !ordered(word.writer, now))
-    return std::string(access == Access::read ? "read-after-write" : "write-after-write") + " race with " +
-           who(word.writer, now);
-  if (access != Access::read && !ordered(word.reader, now))
+std::optional<std::string> Shadow::touch_word(Word& word, Access access, Visit now) {
+  const bool reads = access == Access::read || access == Access::atomic_read;
+  now.atomic = access == Access::atomic || access == Access::atomic_read;
+  if (!(now.atomic && word.writer.atomic) && !ordered(word.writer, now))
+    return std::string(reads ? "read-after-write" : "write-after-write") + " race with " + who(word.writer, now);
+  if (!reads && !(now.atomic && word.reader.atomic) && !ordered(word.reader, now))
     return "write-after-read race with " + who(word.reader, now);
   if (access != Access::write && !word.written) return "read of memory that was never written";
-  if (access != Access::read) {
-    word.writer = now;
-    word.writer.atomic = access == Access::atomic;
-    word.written = true;
-    return {};
-  }
-  const Visit before = word.reader;
-  word.reader = now;
-  if (before.launch != now.launch) return {};
-  if (before.block != now.block)
-    word.reader.block = kSeveral;
-  else if (before.epoch == now.epoch && before.thread != now.thread && !ordered(before, now))
-    word.reader.thread = kSeveral;
+  Visit& last = reads ? word.reader : word.writer;
+  last = together(last, now);
+  word.written = true;
   return {};
 }
 

@@ -38,7 +38,7 @@ class Shadow {
     Visit writer, reader;  // launch 0: nobody
     bool written = false;
   };
-  static std::optional<std::string> touch_word(Word& word, Access access, const Visit& now);
+  static std::optional<std::string> touch_word(Word& word, Access access, Visit now);
 
   std::vector<Word> words_;
 };

@@ -13,7 +13,7 @@ namespace cryolith {
 namespace {
 
 std::unique_ptr<DevicePair> make(const std::string& device, const ProjectionPlan& plan) {
-  return device == "emulated" ? emulated::make_device_pair(plan) : cuda::make_device_pair(plan);
+  return is_emulated(device) ? emulated::make_device_pair(plan) : cuda::make_device_pair(plan);
 }
 
 // Values in [-0.5, 0.5) without a pattern, the same everywhere.
@@ -75,13 +75,21 @@ class NamedPair : public DevicePair {
   void project(const Cpu& cpu, View3<const float> volume, View3<float> images, bool add) override {
     on_device([&] { pair_->project(cpu, volume, images, add); });
   }
-  void backproject(const Cpu& cpu, View3<const float> images, View3<float> volume) override {
-    on_device([&] { pair_->backproject(cpu, images, volume); });
+  void backproject(const Cpu& cpu, View3<const float> images, View3<float> volume,
+                   const DeviceRowStage& stage) override {
+    on_device([&] { pair_->backproject(cpu, images, volume, stage); });
+  }
+  void project_there(const Cpu& cpu, View3<const float> volume, View3<float> images, bool add) override {
+    on_device([&] { pair_->project_there(cpu, volume, images, add); });
+  }
+  void backproject_there(const Cpu& cpu, View3<const float> images, View3<float> volume,
+                         const DeviceRowStage& stage) override {
+    on_device([&] { pair_->backproject_there(cpu, images, volume, stage); });
   }
 
  private:
   void on_device(const std::function<void()>& body) {
-    with_device(device_, [&] { test_pair(device_); }, body);
+    with_device(device_, {"projector pair", [&] { test_pair(device_); }}, body);
   }
   std::string device_;
   std::unique_ptr<DevicePair> pair_;

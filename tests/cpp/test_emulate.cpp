@@ -157,6 +157,58 @@ TEST(Emulation, NoticesRacesInGlobalMemory) {
   EXPECT_EQ(host(word)[0], 512.0f);
 }
 
+TEST(Emulation, TellsAtomicFromPlainAccess) {
+  DeviceArray<int> word(std::vector<int>{100});
+  int* p = word.data();
+  const auto number = [] { return static_cast<int>(thread_index().x + 64 * block_index().x); };
+  const auto lower = [=] { min_atomic(p, load_atomic(p) - number()); };
+  EXPECT_EQ(fault_of({3}, 64, 0, lower), "");
+  const auto one_of = [=](auto first, auto others) {
+    return fault_of({1}, 64, 0, [=] { thread_index().x == 0 ? first() : others(); });
+  };
+  EXPECT_NE(one_of([=] { store<int>(p, 1); }, lower).find("race with thread 0"), std::string::npos);
+  EXPECT_NE(one_of([=] { load<int>(p); }, lower).find("write-after-read race"), std::string::npos);
+  // The last one to write was the thread itself, but not the only one.
+  EXPECT_NE(fault_of({1}, 2, 0,
+                     [=] {
+                       min_atomic(p, number());
+                       if (number() == 1) load<int>(p);
+                     })
+                .find("read-after-write race with thread several"),
+            std::string::npos);
+  EXPECT_EQ(fault_of({1}, 2, 0,
+                     [=] {
+                       min_atomic(p, number());
+                       sync_block();
+                       load<int>(p);
+                     }),
+            "");
+  EXPECT_NE(fault_of({1}, 2, 16,
+                     [=] {
+                       const Shared<int> q = shared_memory<int>();
+                       if (number() == 0) store_shared<int>(q, 5);
+                       load_shared_atomic(q);
+                     })
+                .find("race with thread 0"),
+            std::string::npos);
+}
+
+// Reading, then writing what was read: only where threads take turns in between does it show.
+TEST(Emulation, LetsOthersGoFirstAtAtomics) {
+  const auto lowest = [](unsigned schedule) {
+    DeviceArray<int> word(std::vector<int>{100});
+    int* p = word.data();
+    set_schedule(schedule);
+    EXPECT_EQ(fault_of({1}, 64, 0, [=] { min_atomic(p, load_atomic(p) - 1); }), "");
+    set_schedule(0);
+    int out = 0;
+    word.read(0, &out, 1);
+    return out;
+  };
+  EXPECT_EQ(lowest(0), 36);
+  EXPECT_GT(lowest(2), 36);
+}
+
 TEST(Emulation, RefusesWrongGlobalAccess) {
   const DeviceArray<float> four(ramp(4)), empty(index_t{4});
   EXPECT_NE(fault_of({1}, 1, 0, [&] { load<float>(four.data() + 4); }).find("out of bounds: bytes 16 to 20 of 16"),
