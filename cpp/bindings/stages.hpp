@@ -4,12 +4,14 @@
 
 namespace cryolith::bind {
 void add_core(pybind11::module_& m);
+void add_device(pybind11::module_& m);
 void add_fft(pybind11::module_& m);
 void add_projection(pybind11::module_& m);
 void add_align(pybind11::module_& m);
 void add_transforms(pybind11::module_& m);
 void add_reconstruct(pybind11::module_& m);
 void add_solvers(pybind11::module_& m);
+void add_device_steps(pybind11::module_& m);
 void add_detect(pybind11::module_& m);
 void add_components(pybind11::module_& m);
 void add_distance(pybind11::module_& m);

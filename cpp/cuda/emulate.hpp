@@ -7,7 +7,8 @@
 //   - shared or global memory out of bounds, misaligned, or read before anybody wrote it;
 //   - two threads at one word, one of them writing, with nothing between that orders them (also within a warp, and
 //     between blocks of one launch);
-//   - asynchronous copies read before the wait: they arrive as late as the program allows;
+//   - asynchronous copies read before the wait: they arrive as late as the program allows; bulk copies misaligned, of
+//   other sizes than announced, waited for in vain or by nobody;
 //   - barriers not reached by all threads, or at different lines; warp operations that name lanes that do not take
 //   part;
 //   - launches of shapes that no device takes.
@@ -24,6 +25,7 @@
 #include <vector>
 
 #include "core/view.hpp"
+#include "cuda/emulated_devices.hpp"
 
 namespace cryolith::emulated {
 
@@ -79,6 +81,10 @@ unsigned char* shared_bytes();
 void copy_async_bytes(index_t to, const void* from, bool valid, Site at);
 void copy_commit();
 void copy_wait_for(index_t groups_left, Site at);
+void gate_make(index_t gate, Site at);
+void gate_expect(index_t gate, index_t bytes, Site at);
+void gate_copy(index_t gate, index_t to, const void* from, index_t bytes, Site at);
+void gate_wait(index_t gate, unsigned parity, Site at);
 std::uint64_t exchange(std::uint64_t value, int lane, Site at);  // the value of that lane; its own where there is none
 unsigned votes(bool yes, Site at);                               // a bit for each lane of the warp
 
@@ -87,25 +93,43 @@ template <class T>
 struct Shared {
   index_t byte = 0;
   Shared operator+(index_t i) const { return {byte + i * static_cast<index_t>(sizeof(T))}; }
+  bool operator==(const Shared&) const = default;
 };
 
 // ---- global memory ----------------------------------------------------------------------------------------------
-// 256-byte aligned memory that kernels may use; what nobody wrote is NaN and may not be read.
+// Memory of this thread's device, 256-byte aligned, that its kernels may use; what nobody wrote is NaN and may not be
+// read.
 class Memory {
  public:
   explicit Memory(index_t bytes);
-  ~Memory();
-  Memory(Memory&&) noexcept;
-  Memory& operator=(Memory&&) = delete;
-  void* data() const;
+  // Memory that somebody else owns, and has written.
+  Memory(void* data, index_t bytes);
+  void* data() const { return data_; }
   void write(index_t offset, const void* from, index_t bytes);
   void read(index_t offset, void* to, index_t bytes) const;  // Fault where nobody wrote
-  void clear();                                              // to zeros
+  // Into this thread's stream; done when that was waited for. The host's bytes stay as they are until then.
+  void begin_write(index_t offset, const void* from, index_t bytes);
+  void begin_read(index_t offset, void* to, index_t bytes) const;
+  void clear();           // to zeros
+  void hand_out() const;  // to others, who see what they like: Fault where nobody wrote
 
   struct State;
 
  private:
-  std::unique_ptr<State> state_;
+  index_t at(index_t offset, index_t bytes) const;  // in the state
+  std::shared_ptr<State> state_;
+  unsigned char* data_;
+  index_t bytes_;
+};
+
+// Host memory that copies pass while kernels run; NaN at first.
+class PinnedMemory {
+ public:
+  explicit PinnedMemory(index_t bytes) : bytes_(static_cast<std::size_t>(bytes), static_cast<unsigned char>(0xff)) {}
+  void* data() { return bytes_.data(); }
+
+ private:
+  std::vector<unsigned char> bytes_;
 };
 
 }  // namespace cryolith::emulated

@@ -11,12 +11,15 @@ constexpr std::int32_t kSeveral = -1;  // threads of a block, or blocks
 bool ordered(const Visit& before, const Visit& now) {
   if (before.launch != now.launch) return true;  // launches of one queue follow each other; 0 is nobody
   if (before.block != now.block) return false;
+  if (before.ticket != 0)
+    return before.epoch != now.epoch || std::find(now.seen->begin(), now.seen->end(), before.ticket) != now.seen->end();
   if (before.thread == now.thread || before.epoch != now.epoch) return true;
   return before.thread / kWarp == now.thread / kWarp && before.thread != kSeveral && before.warp_epoch < now.warp_epoch;
 }
 
 std::string who(const Visit& other, const Visit& now) {
   const auto number = [](std::int32_t n) { return n == kSeveral ? std::string("several") : std::to_string(n); };
+  if (other.ticket != 0) return "a bulk copy that this thread did not wait for";
   return other.block == now.block ? "thread " + number(other.thread)
                                   : "block " + number(other.block) + " thread " + number(other.thread);
 }
@@ -55,6 +58,13 @@ std::optional<std::string> Shadow::touch(index_t byte, index_t bytes, Access acc
 void Shadow::set_written(index_t byte, index_t bytes, bool written) {
   for (index_t w = byte / kWord; w < (byte + bytes + kWord - 1) / kWord; ++w)
     words_[static_cast<std::size_t>(w)].written = written;
+}
+
+void Shadow::arrive(index_t byte, index_t bytes, const Visit& copy) {
+  for (index_t w = byte / kWord; w < (byte + bytes + kWord - 1) / kWord; ++w) {
+    words_[static_cast<std::size_t>(w)].writer = copy;
+    words_[static_cast<std::size_t>(w)].written = true;
+  }
 }
 
 bool Shadow::written(index_t byte, index_t bytes) const {

@@ -13,7 +13,7 @@ namespace cryolith {
 namespace {
 
 std::unique_ptr<DeviceComponents> make(const std::string& device, View3<const std::uint8_t> mask, int connectivity) {
-  return device == "emulated" ? emulated::make_device_components(mask, connectivity)
+  return is_emulated(device) ? emulated::make_device_components(mask, connectivity)
                               : cuda::make_device_components(mask, connectivity);
 }
 

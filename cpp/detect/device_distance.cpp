@@ -14,7 +14,7 @@ template <class Value>
 void measure(const std::string& device, View3<const Value> values, const detect::DistanceOptions& options,
              View3<float> out) {
   const detect::DistancePlan plan = detect::distance_plan<Value>(values.extent, options);
-  if (device == "emulated")
+  if (is_emulated(device))
     emulated::device_distance(values, plan, out);
   else
     cuda::device_distance(values, plan, out);

@@ -13,7 +13,7 @@ namespace cryolith {
 namespace {
 
 std::unique_ptr<DevicePair> make(const std::string& device, const ProjectionPlan& plan) {
-  return device == "emulated" ? emulated::make_device_pair(plan) : cuda::make_device_pair(plan);
+  return is_emulated(device) ? emulated::make_device_pair(plan) : cuda::make_device_pair(plan);
 }
 
 // Values in [-0.5, 0.5) without a pattern, the same everywhere.
@@ -75,8 +75,16 @@ class NamedPair : public DevicePair {
   void project(const Cpu& cpu, View3<const float> volume, View3<float> images, bool add) override {
     on_device([&] { pair_->project(cpu, volume, images, add); });
   }
-  void backproject(const Cpu& cpu, View3<const float> images, View3<float> volume) override {
-    on_device([&] { pair_->backproject(cpu, images, volume); });
+  void backproject(const Cpu& cpu, View3<const float> images, View3<float> volume,
+                   const DeviceRowStage& stage) override {
+    on_device([&] { pair_->backproject(cpu, images, volume, stage); });
+  }
+  void project_there(const Cpu& cpu, View3<const float> volume, View3<float> images, bool add) override {
+    on_device([&] { pair_->project_there(cpu, volume, images, add); });
+  }
+  void backproject_there(const Cpu& cpu, View3<const float> images, View3<float> volume,
+                         const DeviceRowStage& stage) override {
+    on_device([&] { pair_->backproject_there(cpu, images, volume, stage); });
   }
 
  private:

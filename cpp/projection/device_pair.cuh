@@ -14,10 +14,6 @@
 
 namespace cryolith::CRYOLITH_DEVICE {
 
-// 24 rows of two outputs fill 128 registers without a spill; design/028-cuda.md has the bounds of others.
-using PairShape = ShearShape<24, 2, 1, 16, 2, 1>;
-inline constexpr int kColumns = PairShape::kColumns;
-
 // The sums over the tilts of one bank, or over chunks of its lines, with their tables on the device.
 class BankSums {
  public:
@@ -25,10 +21,8 @@ class BankSums {
     if (bank.tilts.empty()) return;
     lines_ = bank.across * bank.along;
     back_.emplace_back(backproject_tables(plan, bank, PairShape::kTile));
-    for (index_t line = 0; line < bank.across; line += ProjectionPlan::kChunk) {
-      const Range part{line, std::min(bank.across, line + ProjectionPlan::kChunk)};
-      forward_.emplace_back(project_tables(plan, bank, PairShape::kTile, part));
-    }
+    const int most = PairShape::most_window_rows(most_shared_bytes());
+    for (const ShearTables& t : project_chunks(plan, bank, PairShape::kTile, most)) forward_.emplace_back(t);
   }
   index_t lines() const { return lines_; }  // rows of kColumns that the volume takes; 0 where there are no tilts
   void backproject(index_t blocks, const float* rows, index_t row_count, float* lines) const {
@@ -40,10 +34,14 @@ class BankSums {
 
  private:
   struct Tables {
-    explicit Tables(const ShearTables& t) : shear(t), windows(t.windows), taps(t.taps), outputs(t.outputs) {}
+    explicit Tables(const ShearTables& t)
+        : shear(t), windows(t.windows), taps(t.taps), outputs(t.outputs), zeros(index_t{t.window_rows} * kColumns) {
+      zeros.clear();
+    }
     template <bool kAdd>
     void run(index_t blocks, const float* in, index_t in_rows, float* out, index_t out_rows) const {
       const ShearSum<PairShape, kAdd> kernel{in,
+                                             zeros.data(),
                                              out,
                                              windows.data(),
                                              taps.data(),
@@ -62,6 +60,7 @@ class BankSums {
     DeviceArray<ShearWindow> windows;
     DeviceArray<ShearPairTap> taps;
     DeviceArray<ShearOutput> outputs;
+    DeviceArray<float> zeros;
   };
   index_t lines_ = 0;
   std::vector<Tables> back_, forward_;
@@ -87,43 +86,53 @@ class StraightPair : public DevicePair {
               plan.rows()};
   }
 
-  void backproject(const Cpu&, View3<const float> images, View3<float> volume) override {
-    const DeviceArray<float> in = upload(images);
-    DeviceArray<float> rows(blocks_ * plan_.rows() * kColumns), out(volume.size());
-    {
-      DeviceArray<float> strips(strip_floats());
-      launch({tiles(shape_.pixels), tiles(blocks_ * kColumns), unsigned_of(plan_.tilts())}, kTileBytes,
-             LoadStrips<kColumns>{shape_, in.data(), strips.data()});
-      launch({tiles(most_rows()), unsigned_of(plan_.tilts()), unsigned_of(blocks_)}, 0,
-             StretchRows<kColumns>{shape_, strips.data(), rows.data()});
-    }
-    const DeviceArray<float> x(lines(shallow_)), z(lines(steep_));
-    shallow_.backproject(blocks_, rows.data(), plan_.rows(), x.data());
-    steep_.backproject(blocks_, rows.data(), plan_.rows(), z.data());
-    launch(volume_grid(), kTileBytes, UnpackVolume<kColumns>{layout(), some(x), some(z), out.data()});
+  void backproject(const Cpu& cpu, View3<const float> images, View3<float> volume,
+                   const DeviceRowStage& stage) override {
+    const DeviceArray<float> in = upload(images), out(volume.size());
+    backproject_there(cpu, there(in, images), there(out, volume), stage);
     out.read(0, volume.data, volume.size());
   }
 
-  void project(const Cpu&, View3<const float> volume, View3<float> images, bool add) override {
+  void backproject_there(const Cpu&, View3<const float> images, View3<float> volume,
+                         const DeviceRowStage& stage) override {
+    DeviceArray<float> rows(blocks_ * plan_.rows() * kColumns);
+    {
+      DeviceArray<float> strips(strip_floats());
+      launch({tiles(shape_.pixels), tiles(blocks_ * kColumns), unsigned_of(plan_.tilts())}, kTileBytes,
+             LoadStrips<kColumns>{shape_, images.data, strips.data()});
+      launch({tiles(most_rows()), unsigned_of(plan_.tilts()), unsigned_of(blocks_)}, 0,
+             StretchRows<kColumns>{shape_, strips.data(), rows.data()});
+    }
+    if (stage) stage(rows.data());
+    const DeviceArray<float> x(lines(shallow_)), z(lines(steep_));
+    shallow_.backproject(blocks_, rows.data(), plan_.rows(), x.data());
+    steep_.backproject(blocks_, rows.data(), plan_.rows(), z.data());
+    launch(volume_grid(), kTileBytes, UnpackVolume<kColumns>{layout(), some(x), some(z), volume.data});
+  }
+
+  void project(const Cpu& cpu, View3<const float> volume, View3<float> images, bool add) override {
     const DeviceArray<float> in = upload(volume);
-    DeviceArray<float> rows(blocks_ * plan_.rows() * kColumns), out(images.size());
+    DeviceArray<float> out(images.size());
+    if (add) out.write(0, images.data, images.size());
+    project_there(cpu, there(in, volume), there(out, images), add);
+    out.read(0, images.data, images.size());
+  }
+
+  void project_there(const Cpu&, View3<const float> volume, View3<float> images, bool add) override {
+    DeviceArray<float> rows(blocks_ * plan_.rows() * kColumns);
     rows.clear();
     {
       const DeviceArray<float> x(lines(shallow_)), z(lines(steep_));
-      launch(volume_grid(), kTileBytes, PackVolume<kColumns>{layout(), in.data(), some(x), some(z)});
+      launch(volume_grid(), kTileBytes, PackVolume<kColumns>{layout(), volume.data, some(x), some(z)});
       shallow_.project(blocks_, x.data(), rows.data(), plan_.rows());
       steep_.project(blocks_, z.data(), rows.data(), plan_.rows());
     }
-    if (add)
-      out.write(0, images.data, images.size());
-    else
-      out.clear();
+    if (!add) Memory(images.data, images.size() * index_t{sizeof(float)}).clear();
     const DeviceArray<float> strips(strip_floats());
     launch({tiles(shape_.pixels), unsigned_of(plan_.tilts()), unsigned_of(blocks_)}, 0,
            CollectRows<kColumns>{shape_, rows.data(), strips.data()});
     launch({tiles(shape_.pixels), tiles(shape_.pixels), unsigned_of(plan_.tilts())}, 0,
-           SpreadStrips<kColumns>{shape_, strips.data(), out.data()});
-    out.read(0, images.data, images.size());
+           SpreadStrips<kColumns>{shape_, strips.data(), images.data});
   }
 
  private:
@@ -135,6 +144,12 @@ class StraightPair : public DevicePair {
     DeviceArray<float> out(host.size());
     out.write(0, host.data, host.size());
     return out;
+  }
+  // An array of the shape of one in the host's memory.
+  template <class T>
+  static View3<T> there(const DeviceArray<float>& a, View3<T> host) {
+    host.data = a.data();
+    return host;
   }
   static std::vector<DeviceTilt> tilts_of(const ProjectionPlan& plan) {
     std::vector<DeviceTilt> out;
@@ -173,9 +188,10 @@ class StraightPair : public DevicePair {
 class TurnedPair : public DevicePair {
  public:
   explicit TurnedPair(const ProjectionPlan& plan) : plan_(plan), inner_(*plan.turned()) {}
-  void backproject(const Cpu& cpu, View3<const float> images, View3<float> volume) override {
+  void backproject(const Cpu& cpu, View3<const float> images, View3<float> volume,
+                   const DeviceRowStage& stage) override {
     Buffer<float> turned = turned_images(cpu, plan_, images);
-    inner_.backproject(cpu, turned_view(plan_, turned.data()), volume);
+    inner_.backproject(cpu, turned_view(plan_, turned.data()), volume, stage);
   }
   void project(const Cpu& cpu, View3<const float> volume, View3<float> images, bool add) override {
     Buffer<float> turned(turned_view(plan_, nullptr).size());
@@ -183,8 +199,35 @@ class TurnedPair : public DevicePair {
     if (!add) std::fill_n(images.data, images.size(), 0.0f);
     turn_images_back(cpu, plan_, turned.data(), images);
   }
+  void backproject_there(const Cpu& cpu, View3<const float> images, View3<float> volume,
+                         const DeviceRowStage& stage) override {
+    Buffer<float> here(images.size());
+    Memory(const_cast<float*>(images.data), bytes(images)).read(0, here.data(), bytes(images));
+    images.data = here.data();
+    const Buffer<float> turned = turned_images(cpu, plan_, images);
+    const View3<float> view = turned_view(plan_, nullptr);
+    const DeviceArray<float> in(view.size());
+    Memory(in.data(), bytes(view)).write(0, turned.data(), bytes(view));
+    inner_.backproject_there(cpu, {in.data(), {view.extent[0], view.extent[1], view.extent[2]}}, volume, stage);
+  }
+  void project_there(const Cpu& cpu, View3<const float> volume, View3<float> images, bool add) override {
+    const View3<float> view = turned_view(plan_, nullptr);
+    const DeviceArray<float> out(view.size());
+    inner_.project_there(cpu, volume, {out.data(), {view.extent[0], view.extent[1], view.extent[2]}}, false);
+    Buffer<float> turned(view.size()), here(images.size());
+    out.read(0, turned.data(), view.size());
+    Memory there(images.data, bytes(images));
+    if (add)
+      there.read(0, here.data(), bytes(images));
+    else
+      std::fill_n(here.data(), images.size(), 0.0f);
+    images.data = here.data();
+    turn_images_back(cpu, plan_, turned.data(), images);
+    there.write(0, here.data(), bytes(images));
+  }
 
  private:
+  static index_t bytes(const View3<const float>& v) { return v.size() * index_t{sizeof(float)}; }
   const ProjectionPlan& plan_;
   StraightPair inner_;
 };

@@ -108,7 +108,7 @@ TEST(DevicePairWaits, AreAllNeeded) {
   emulated::visited_sites();
   both();
   const auto sites = emulated::visited_sites();
-  EXPECT_EQ(sites.size(), 5u);  // of strips, of each way of packing, and the sum's copies and barrier
+  EXPECT_EQ(sites.size(), 6u);  // of strips, of each way of packing, and the sum's gates, copies and barrier
   for (emulated::Site site : sites) {
     emulated::leave_out(site);
     EXPECT_THROW(both(), emulated::Fault) << site.file << ":" << site.line;

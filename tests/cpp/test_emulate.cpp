@@ -245,6 +245,92 @@ TEST(Emulation, DeliversCopiesAtTheWait) {
   EXPECT_NE(copied(-1, true, false).find("never"), std::string::npos);
 }
 
+// Two phases of a gate bring 64 bytes each to all threads.
+struct BulkTrial {
+  int announced = 64, asked = 64, shift = 0;
+  bool wait = true, order = true, make = true, all_wait = true;
+
+  std::string fault() const {
+    const DeviceArray<float> in(ramp(32)), out(index_t{64});
+    const float* from = in.data();
+    float* to = out.data();
+    return fault_of({1}, 64, 256, [=, *this] {
+      const auto gate = shared_memory<float>(), buffer = gate + 4 + shift;
+      const int t = static_cast<int>(thread_index().x);
+      if (t == 0 && make) make_gate(gate);
+      if (order) sync_block();
+      for (int phase = 0; phase < 2; ++phase) {
+        if (t == 0) {
+          expect_bytes(gate, announced);
+          copy_bulk(gate, buffer + phase * 16, from + phase * 16, asked);
+        }
+        if (wait && (all_wait || t < 32)) wait_at_gate(gate, static_cast<unsigned>(phase));
+        store<float>(to + t, load_shared<float>(buffer + (phase * 16 + t % 16)));
+        sync_block();
+      }
+    });
+  }
+};
+
+TEST(Emulation, OpensGatesWhenBulkCopiesAreThere) {
+  for (unsigned seed : {0u, 1u, 2u, 3u}) {
+    set_schedule(seed);
+    EXPECT_EQ(BulkTrial{}.fault(), "");
+  }
+  set_schedule(0);
+}
+
+TEST(Emulation, NoticesWrongBulkCopies) {
+  const auto expect = [](BulkTrial trial, const std::string& what) {
+    const std::string said = trial.fault();
+    EXPECT_NE(said.find(what), std::string::npos) << "found: " << said << ", expected: " << what;
+  };
+  expect({.announced = 48}, "stays shut: 64 bytes were asked for and 48 announced");
+  expect({.announced = 0}, "cannot count 0 bytes");
+  expect({.asked = 40}, "expected a multiple of 16");
+  expect({.shift = 2}, "misaligned bulk copy");
+  expect({.asked = 4096}, "out of bounds");
+  expect({.wait = false}, "never written");
+  expect({.order = false}, "race with thread 0");
+  expect({.make = false}, "never written");
+  expect({.all_wait = false}, "race with a bulk copy that this thread did not wait for");
+}
+
+TEST(Emulation, NoticesGatesUsedTwice) {
+  const DeviceArray<float> in(ramp(32));
+  const float* from = in.data();
+  const auto said = [&](auto body) {
+    return fault_of({1}, 1, 256, [=] {
+      const auto gate = shared_memory<float>();
+      make_gate(gate);
+      body(gate, from);
+    });
+  };
+  const auto bulk = [](auto gate, const float* p) {
+    expect_bytes(gate, 16);
+    copy_bulk(gate, gate + 4, p, 16);
+  };
+  EXPECT_NE(said([](auto gate, const float*) { make_gate(gate); }).find("made anew"), std::string::npos);
+  EXPECT_NE(said([=](auto gate, const float* p) { bulk(gate, p), bulk(gate, p); }).find("announced twice"),
+            std::string::npos);
+  EXPECT_NE(said(bulk).find("nobody waited for"), std::string::npos);
+  EXPECT_NE(said([](auto gate, const float*) { wait_at_gate(gate + 2, 0); }).find("never written"), std::string::npos);
+  // Written again while it is still read.
+  EXPECT_NE(fault_of({1}, 64, 256,
+                     [=] {
+                       const auto gate = shared_memory<float>();
+                       const int t = static_cast<int>(thread_index().x);
+                       if (t == 0) make_gate(gate);
+                       sync_block();
+                       if (t == 40) store_shared<float>(gate + 4, 1.0f);
+                       if (t == 40) load_shared<float>(gate + 4);
+                       if (t == 0) bulk(gate, from);
+                       wait_at_gate(gate, 0);
+                     })
+                .find("write-after-write race with a bulk copy"),
+            std::string::npos);
+}
+
 TEST(Emulation, NoticesBarriersThatDiverge) {
   // Outside of the macros, which would put every line at one.
   const std::string some = fault_of({1}, 64, 0, [] {
