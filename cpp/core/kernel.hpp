@@ -87,6 +87,7 @@ CRYOLITH_DEVICE_CODE int min_shared_atomic(Shared<int> p, int v) { return atomic
 CRYOLITH_DEVICE_CODE float multiply_add(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 // Never part of a fused operation.
 CRYOLITH_DEVICE_CODE float add(float a, float b) { return __fadd_rn(a, b); }
+CRYOLITH_DEVICE_CODE float smaller(float a, float b) { return fminf(a, b); }
 CRYOLITH_DEVICE_CODE float square_root(float a) { return __fsqrt_rn(a); }
 // Of a word that is not 0.
 CRYOLITH_DEVICE_CODE int lowest_bit(unsigned word) { return __ffs(static_cast<int>(word)) - 1; }
@@ -298,6 +299,7 @@ inline int min_shared_atomic(Shared<int> p, int v, Site site = Site::here()) {
 }
 inline float multiply_add(float a, float b, float c) { return std::fma(a, b, c); }
 inline float add(float a, float b) { return a + b; }
+inline float smaller(float a, float b) { return a < b ? a : b; }
 inline float square_root(float a) { return std::sqrt(a); }
 inline int lowest_bit(unsigned word) { return __builtin_ctz(word); }
 inline int highest_bit(unsigned word) { return 31 - __builtin_clz(word); }

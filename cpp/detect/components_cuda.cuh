@@ -65,6 +65,18 @@ CRYOLITH_DEVICE_CODE Contacts contacts_of(unsigned own, unsigned other, int reac
   return {met & ~(met << 1), own & ~(own << 1) & (other << 1) & ~other, own & ~(own >> 1) & (other >> 1) & ~other};
 }
 
+// Joins the runs of two words of which the first bits are the voxels `first` and `other_first`.
+template <class Parents>
+CRYOLITH_DEVICE_CODE void join_words(const Parents& parents, unsigned own, int first, unsigned other, int other_first,
+                                     int reach) {
+  const Contacts all = contacts_of(own, other, reach);
+  for (int dx = -1; dx <= 1; ++dx)
+    for (unsigned rest = dx == 0 ? all.straight : dx < 0 ? all.before : all.behind; rest != 0; rest &= rest - 1) {
+      const int x = lowest_bit(rest);
+      unite(parents, first + start_of(own, x), other_first + start_of(other, x + dx));
+    }
+}
+
 struct MaskShape {
   int nz, ny, nx, words, connectivity;  // words of a row
   CRYOLITH_DEVICE_CODE int rows() const { return nz * ny; }
@@ -103,24 +115,17 @@ struct LabelTiles {
     }
   }
 
+  // One row and one of the rows before it for each thread: a warp for each row would spend its time on rows that have
+  // nothing to join.
   CRYOLITH_DEVICE_CODE void join(const Place& at) const {
-    const SharedParents all{at.parents};
-    for (int z = 0; z < kTileDepth; ++z) {
-      const int r = z * kTileRows + at.y;
-      const auto own = load_shared<unsigned>(at.rows + r);
-      for (int s = 0; s < detect::kRowsBefore; ++s) {
-        const auto [dz, dy] = detect::row_before(s);
-        const int reach = detect::row_reach(shape.connectivity, (dz != 0) + (dy != 0));
-        if (reach < 0 || z + dz < 0 || static_cast<unsigned>(at.y + dy) >= kTileRows) continue;
-        const int q = r + dz * kTileRows + dy;
-        const auto other = load_shared<unsigned>(at.rows + q);
-        const Contacts meet = contacts_of(own, other, reach);
-        const int start = own >> at.lane & 1 ? r * kWarp + start_of(own, at.lane) : 0;
-        if (meet.straight >> at.lane & 1) unite(all, start, q * kWarp + start_of(other, at.lane));
-        if (meet.before >> at.lane & 1) unite(all, start, q * kWarp + start_of(other, at.lane - 1));
-        if (meet.behind >> at.lane & 1) unite(all, start, q * kWarp + at.lane + 1);
-      }
-    }
+    static_assert(kThreads == kTileDepth * kTileRows * detect::kRowsBefore);
+    const int thread = at.y * kWarp + at.lane, r = thread / detect::kRowsBefore, z = r / kTileRows, y = r % kTileRows;
+    const auto [dz, dy] = detect::row_before(thread % detect::kRowsBefore);
+    const int reach = detect::row_reach(shape.connectivity, (dz != 0) + (dy != 0));
+    if (reach < 0 || z + dz < 0 || static_cast<unsigned>(y + dy) >= kTileRows) return;
+    const int q = r + dz * kTileRows + dy;
+    join_words(SharedParents{at.parents}, load_shared<unsigned>(at.rows + r), r * kWarp,
+               load_shared<unsigned>(at.rows + q), q * kWarp, reach);
   }
 
   CRYOLITH_DEVICE_CODE void write(const Place& at) const {
@@ -162,7 +167,9 @@ struct WordOf {
 CRYOLITH_DEVICE_CODE WordOf word_of(const MaskShape& shape, const unsigned* bits, index_t word) {
   if (word >= shape.word(shape.rows(), 0)) return {0, 0, 0, 0};
   const auto own = load<unsigned>(bits + word);
-  return {static_cast<int>(word / shape.words), static_cast<int>(word % shape.words), own, starts_of(own)};
+  // 32 bits hold it, and divide in a third of the instructions of 64.
+  const auto number = static_cast<unsigned>(word), words = static_cast<unsigned>(shape.words);
+  return {static_cast<int>(number / words), static_cast<int>(number % words), own, starts_of(own)};
 }
 CRYOLITH_DEVICE_CODE index_t word_index() {
   return index_t{block_index().x} * kWordThreads + static_cast<index_t>(thread_index().x);
@@ -181,16 +188,6 @@ struct JoinTiles {
   CRYOLITH_DEVICE_CODE void meet(const WordOf& at, int x, int row, int w, unsigned other, int other_x) const {
     unite(GlobalParents{parents}, shape.voxel(at.row, at.w, start_of(at.own, x)),
           shape.voxel(row, w, start_of(other, other_x)));
-  }
-
-  // All contacts with the word beside it in another row.
-  CRYOLITH_DEVICE_CODE void meet_word(const WordOf& at, int row, unsigned other, int reach) const {
-    const Contacts all = contacts_of(at.own, other, reach);
-    for (int dx = -1; dx <= 1; ++dx)
-      for (unsigned rest = dx == 0 ? all.straight : dx < 0 ? all.before : all.behind; rest != 0; rest &= rest - 1) {
-        const int x = lowest_bit(rest);
-        meet(at, x, row, at.w, other, x + dx);
-      }
   }
 
   // Of the words before and behind that one: left out where the word beside it or the own row joins the same runs.
@@ -214,7 +211,9 @@ struct JoinTiles {
       const int row = z2 * shape.ny + y2;
       const unsigned other = bits_of(row, at.w);
       const bool apart = z2 / kTileDepth != z / kTileDepth || y2 / kTileRows != y / kTileRows;
-      if (apart) meet_word(at, row, other, reach);
+      if (apart)
+        join_words(GlobalParents{parents}, at.own, shape.voxel(at.row, at.w, 0), other, shape.voxel(row, at.w, 0),
+                   reach);
       if (reach > 0) meet_corners(at, row, other);
     }
   }

@@ -36,9 +36,9 @@ CRYOLITH_HD std::uint16_t run_beyond(bool border, V value) {
 }
 
 // `square`: of an edge. Whole numbers below 2^24 are exact.
+CRYOLITH_HD float square_of_steps(float steps, float square) { return square * (steps * steps); }
 CRYOLITH_HD float square_of_run(std::uint16_t run, float square) {
-  const float r = static_cast<float>(static_cast<std::int32_t>(run));
-  return run == kNoEnd ? __builtin_inff() : square * (r * r);
+  return run == kNoEnd ? __builtin_inff() : square_of_steps(static_cast<float>(static_cast<std::int32_t>(run)), square);
 }
 
 }  // namespace cryolith::detect

@@ -63,7 +63,41 @@ struct SearchLines {
   const float* in;
   float* out;
 
-  // One side of a voxel, up to its end: the line's or, with labels, the run's.
+  // Voxel i of the line's n; `at` in memory.
+  struct Place {
+    index_t at, step;
+    int i, n;
+  };
+
+  // Of a mask: a background voxel ends a search by itself, as what it knows is 0. Both sides at once as far as they go.
+  CRYOLITH_DEVICE_CODE float search_mask(const Place& p, float d) const {
+    const int below = p.i, above = p.n - 1 - p.i, both = below < above ? below : above;
+    if (shape.border) d = smaller(d, detect::square_of_steps(static_cast<float>(both + 1), shape.square[kAxis]));
+    const float *low = in + p.at, *high = low;
+    float steps = 1.0f, square = shape.square[kAxis];
+    CRYOLITH_KEEP_LOOP
+    for (int r = 0; r < both; ++r) {
+      if (!(square < d)) return d;
+      low -= p.step;
+      high += p.step;
+      d = smaller(d, add(smaller(load<float>(low), load<float>(high)), square));
+      steps += 1.0f;
+      square = detect::square_of_steps(steps, shape.square[kAxis]);
+    }
+    const index_t step = below < above ? p.step : -p.step;
+    const float* side = below < above ? high : low;
+    CRYOLITH_KEEP_LOOP
+    for (int r = both; r < p.n - 1 - both; ++r) {
+      if (!(square < d)) return d;
+      side += step;
+      d = smaller(d, add(load<float>(side), square));
+      steps += 1.0f;
+      square = detect::square_of_steps(steps, shape.square[kAxis]);
+    }
+    return d;
+  }
+
+  // One side of a voxel, up to the end of its run: what lies behind is nearer to others.
   struct Side {
     index_t at, step;
     int left;  // voxels before the end of the line
@@ -74,19 +108,26 @@ struct SearchLines {
     if (!side.open) return d;
     if (side.left == 0) {
       side.open = false;
-      const bool ends = detect::run_beyond<kKind>(shape.border, own) == 0;
-      return ends && square < d ? square : d;
+      return detect::run_beyond<kKind>(shape.border, own) == 0 ? smaller(square, d) : d;
     }
     --side.left;
     side.at += side.step;
-    float found;
-    if (kLabels && load<Value>(values + side.at) != own) {
-      side.open = false;
-      found = square;
-    } else {
-      found = add(load<float>(in + side.at), square);
+    side.open = load<Value>(values + side.at) == own;
+    return smaller(side.open ? add(load<float>(in + side.at), square) : square, d);
+  }
+
+  CRYOLITH_DEVICE_CODE float search_labels(const Place& p, Value own, float d) const {
+    Side low{p.at, -p.step, p.i}, high{p.at, p.step, p.n - 1 - p.i};
+    float steps = 1.0f;
+    CRYOLITH_KEEP_LOOP
+    while (low.open || high.open) {
+      const float square = detect::square_of_steps(steps, shape.square[kAxis]);
+      if (!(square < d)) break;
+      d = look(low, own, square, d);
+      d = look(high, own, square, d);
+      steps += 1.0f;
     }
-    return found < d ? found : d;
+    return d;
   }
 
   CRYOLITH_DEVICE_CODE void operator()() const {
@@ -95,18 +136,16 @@ struct SearchLines {
     const int y = static_cast<int>(block_index().y) * kAlongY + thread / kAlongX;
     if (x >= shape.nx || y >= shape.ny) return;
     const index_t at = index_t{block_index().z} * shape.plane() + index_t{y} * shape.nx + x;
-    const int i = kAxis == 1 ? y : x, n = kAxis == 1 ? shape.ny : shape.nx;
-    const index_t step = kAxis == 1 ? shape.nx : 1;
-    const auto own = kLabels ? load<Value>(values + at) : Value{1};
+    const Place place{at, kAxis == 1 ? shape.nx : 1, kAxis == 1 ? y : x, kAxis == 1 ? shape.ny : shape.nx};
+    auto own = Value{1};
     float d = load<float>(in + at);
-    Side low{at, -step, i}, high{at, step, n - 1 - i};
-    for (int r = 1; low.open || high.open; ++r) {
-      const float square = detect::square_of_run(static_cast<std::uint16_t>(r), shape.square[kAxis]);
-      if (!(square < d)) break;
-      d = look(low, own, square, d);
-      d = look(high, own, square, d);
+    if constexpr (kLabels) {
+      own = load<Value>(values + at);
+      d = search_labels(place, own, d);
+    } else {
+      d = search_mask(place, d);
     }
-    if constexpr (kAxis == 2) {
+    if (kAxis == 2) {
       d = shape.unit * square_root(d);
       if (kKind == Kind::all_labels && own == 0) d = -d;
     }

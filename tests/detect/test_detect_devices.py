@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from on_devices import CARDS, on_devices
 
 import cryolith
 from cryolith import detect
-
-CARDS = [d.name for d in cryolith.devices() if d.usable and d.name.startswith("cuda")]
-DEVICES = ["emulated", *CARDS]
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +16,8 @@ def volume():
     return np.random.default_rng(1).random((19, 22, 71)).astype(np.float32)
 
 
-@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("connectivity", [6, 18, 26])
+@on_devices
 def test_labels_equal_those_of_the_cpu(volume, device, connectivity):
     volume = volume.copy()
     volume[3, 4, 5:50] = np.nan
@@ -36,8 +34,8 @@ def test_labels_equal_those_of_the_cpu(volume, device, connectivity):
     np.testing.assert_array_equal(out, detect.label(mask, connectivity)[0])
 
 
-@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("spacing", [None, (2, 1, 1), (1.3, 0.7, 0.45)])
+@on_devices
 def test_distances_equal_those_of_the_cpu(volume, device, spacing):
     for values in (volume > 0.02, (volume[:, :, ::2] * 1.4 + 0.5).astype(np.int64)):
         for options in ({}, {"signed": True}, {"border": True}):
