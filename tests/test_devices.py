@@ -46,3 +46,30 @@ def test_threads_follow_the_affinity_and_the_isa_can_be_lowered():
         timeout=60,
     )
     assert out.stdout.split() == ["1", "baseline"]
+
+
+def test_the_fft_library_of_the_extra_is_found_below_the_package_nvidia(tmp_path, monkeypatch):
+    from cryolith import _devices
+
+    monkeypatch.delitem(sys.modules, "nvidia", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    loaded = []
+    monkeypatch.setattr(_devices.ctypes, "CDLL", loaded.append)
+    _devices.load_fft_library("emulated")
+    library = tmp_path / "nvidia" / "cu13" / "lib" / "libcufft.so.12"
+    library.parent.mkdir(parents=True)
+    library.touch()
+    _devices.load_fft_library("cuda:0")
+    assert loaded == [str(library)]
+
+
+def test_the_fft_library_is_there_or_says_what_to_do():
+    from cryolith import _core
+
+    try:
+        version = _core.cufft_version()
+    except cryolith.errors.DeviceError as error:
+        advice = str(error)
+        assert "cryolith[cuda]" in advice
+    else:
+        assert version >= 11000

@@ -9,6 +9,7 @@
 
 #include "bindings/numpy_view.hpp"
 #include "bindings/stages.hpp"
+#include "core/cufft.hpp"
 #include "cuda/devices.hpp"
 #include "cuda/dlpack.hpp"
 #include "cuda/emulated_devices.hpp"
@@ -121,6 +122,7 @@ void add_device(py::module_& m) {
         return py::make_tuple(devices, why);
       },
       "The CUDA devices that can be used and, where there are none, why.");
+  m.def("cufft_version", &cuda::cufft_version, "Version of cuFFT, 12001 for 12.0.1; DeviceError where there is none.");
   m.def("device_name", &device_name, arg("device"), "emulated:0 for emulated, cuda:0 for cuda.");
   py::class_<DeviceTensor>(m, "DeviceTensor", "An array in a device's memory.")
       .def_property_readonly("device", &DeviceTensor::device)

@@ -64,7 +64,8 @@ struct InVolume {
 // neighbouring floats are what memory hands out at once. sums: (kSums, rows). grid: groups of kRows rows.
 template <class Where, int kSums>
 struct SumRows {
-  static constexpr int kThreads = 256, kBlocks = 4, kParts = 8, kRows = kThreads / kParts;
+  // Three blocks: with four, the 64 registers left a thread spill on compute capability 8.0.
+  static constexpr int kThreads = 256, kBlocks = 3, kParts = 8, kRows = kThreads / kParts;
   Where where;
   index_t rows, length;
   double* sums;

@@ -3,9 +3,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import importlib.util
 from dataclasses import dataclass
+from pathlib import Path
 
-__all__ = ["Device", "devices"]
+__all__ = ["Device", "devices", "load_fft_library"]
+
+# Where NVIDIA's wheels lay cuFFT, below the folder of the package "nvidia".
+FFT_LIBRARIES = ("cu13/lib/libcufft.so.12", "cufft/lib/libcufft.so.12", "cufft/lib/libcufft.so.11")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,3 +82,18 @@ def _emulated() -> Device:
         usable=True,
         description="the GPU's code on the CPU, slow and checked, for tests",
     )
+
+
+def load_fft_library(device: str) -> None:
+    """Load the cuFFT that the extra ``cuda`` brings, if it is there: the core, which asks for it by name, then has it.
+
+    Where it is not, the core finds the system's, or says what is missing.
+    """
+    if not device.startswith("cuda"):
+        return
+    found = importlib.util.find_spec("nvidia")
+    for folder in (found and found.submodule_search_locations) or ():
+        for name in FFT_LIBRARIES:
+            if (Path(folder) / name).exists():
+                ctypes.CDLL(str(Path(folder) / name))
+                return

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from on_devices import CARDS, on_devices
 
 import cryolith
 from cryolith import reconstruct
 from cryolith.projection import Geometry, project
 
-CARDS = [d.name for d in cryolith.devices() if d.usable and d.name.startswith("cuda")]
-DEVICES = ["emulated", *CARDS]
 SHAPE = (8, 18, 20)
 
 # Each with the options that lead through all of its steps.
@@ -55,10 +54,10 @@ def solved(name: str, device: str, axis: float) -> np.ndarray:
     return solve(stack, geometry, shape=SHAPE, device=device, **options)
 
 
-@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(
     ("name", "axis"), [*((name, 0.0) for name in SOLVERS), ("wbp", 31.0), ("cgls", 31.0)]
 )
+@on_devices
 def test_solvers_find_what_they_find_on_the_cpu(device, name, axis):
     wanted, found = solved(name, "cpu", axis), solved(name, device, axis)
     assert np.linalg.norm(found - wanted) < BOUNDS[name] * np.linalg.norm(wanted)
@@ -67,7 +66,8 @@ def test_solvers_find_what_they_find_on_the_cpu(device, name, axis):
         assert found.stopped == "iterations"
 
 
-def test_results_callbacks_and_halves_are_arrays_in_memory():
+@on_devices
+def test_results_callbacks_and_halves_are_arrays_in_memory(device):
     stack, geometry = series(0.0)
     out, seen = np.empty(SHAPE, np.float32), []
 
@@ -75,16 +75,12 @@ def test_results_callbacks_and_halves_are_arrays_in_memory():
         seen.append(state.volume.copy())
         return iteration == 1
 
-    found = reconstruct.sirt(
-        stack, geometry, shape=SHAPE, out=out, device="emulated", callback=look
-    )
+    found = reconstruct.sirt(stack, geometry, shape=SHAPE, out=out, device=device, callback=look)
     assert np.shares_memory(found, out)
     assert (found.stopped, found.iterations) == ("callback", 1)
     assert np.array_equal(found, seen[0])
     assert found.any()
-    halves = reconstruct.sirt(
-        stack, geometry, shape=SHAPE, n_iter=1, halves="tilts", device="emulated"
-    )
+    halves = reconstruct.sirt(stack, geometry, shape=SHAPE, n_iter=1, halves="tilts", device=device)
     wanted = reconstruct.sirt(stack, geometry, shape=SHAPE, n_iter=1, halves="tilts")
     for name in ("first", "second", "full"):
         on_device, here = getattr(halves, name), getattr(wanted, name)

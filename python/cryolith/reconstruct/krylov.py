@@ -125,8 +125,10 @@ class _Gradients:
     """
 
     def __init__(self, setup: Setup, damping: float, roughness: float) -> None:
+        self.damping, self.roughness, self.setup = damping, roughness, setup
+        self.data = self._square(setup.measured)  # before gaps have a weight
         self.gaps = open_gaps(setup)
-        self.setup, self.damping, self.roughness = setup.moved(), damping, roughness
+        self.setup = setup.moved()
         self.bounded = math.isfinite(setup.lower) or math.isfinite(setup.upper)
         if roughness and setup.cut.on_disk:
             raise InputError(
@@ -141,12 +143,11 @@ class _Gradients:
         self.residual = setup.cut.stack(setup.measured.shape)
         self.descent = setup.cut.volume(setup.volume.shape)
         self.direction = setup.cut.volume(setup.volume.shape)
-        data = self._square(setup.measured)
         self.filled, self.filling = self.gaps.start, np.zeros_like(self.gaps.start)
         misfit = self._fresh_residual(started=setup.started)
         steepness = 0.0  # of the descent that the direction follows; 0 starts anew
         while True:
-            yield misfit - self._misfit_of_gaps(), data
+            yield misfit - self._misfit_of_gaps(), self.data
             found = self._descend()
             square, slope = self._direct(found / steepness if steepness else 0.0)
             if slope <= 0.0:  # a bound has turned the direction uphill

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
+from .._devices import load_fft_library
 from .._fields import Field, fresh
 from ..errors import InputError
 from ..projection import Geometry
@@ -198,6 +199,7 @@ def _backproject(
         factor = 1.0 if plan.detector is None else plan.detector.factor
         images = plan.seen(images, threads, cancel)
     gains, lengths = row_gains(inner, views, problem.shape, window, factor)
+    load_fft_library(device)
     where = inner if device == "cpu" else _core.DevicePlan(inner, device)
     _core.wbp(where, images, gains, lengths, target, threads, cancel, fixed16)
 
