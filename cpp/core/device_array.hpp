@@ -21,11 +21,29 @@ class DeviceArray {
   index_t size() const { return count_; }
   void write(index_t first, const T* from, index_t count) { memory_.write(first * kSize, from, count * kSize); }
   void read(index_t first, T* to, index_t count) const { memory_.read(first * kSize, to, count * kSize); }
+  // Into this thread's stream: done when that was waited for.
+  void begin_write(index_t first, const T* from, index_t count) {
+    memory_.begin_write(first * kSize, from, count * kSize);
+  }
+  void begin_read(index_t first, T* to, index_t count) const { memory_.begin_read(first * kSize, to, count * kSize); }
   void clear() { memory_.clear(); }
 
  private:
   static constexpr index_t kSize = sizeof(T);
   Memory memory_;
+  index_t count_;
+};
+
+// Elements in host memory that copies pass while kernels run.
+template <class T>
+class PinnedArray {
+ public:
+  explicit PinnedArray(index_t count) : memory_(count * index_t{sizeof(T)}), count_(count) {}
+  T* data() { return static_cast<T*>(memory_.data()); }
+  index_t size() const { return count_; }
+
+ private:
+  PinnedMemory memory_;
   index_t count_;
 };
 

@@ -11,6 +11,12 @@ struct ArgumentError : std::invalid_argument {
 struct DeviceError : std::runtime_error {
   using runtime_error::runtime_error;
 };  // -> cryolith.DeviceError
+struct DeviceOutOfMemory : DeviceError {
+  using DeviceError::DeviceError;
+};
+struct DeviceLost : DeviceError {
+  using DeviceError::DeviceError;
+};  // nothing more can be done on it in this process
 struct Cancelled : std::runtime_error {
   Cancelled() : runtime_error("cancelled by the caller") {}
 };  // -> cryolith.Cancelled

@@ -132,7 +132,7 @@ void launch(Dim3 grid, index_t shared_bytes, const Kernel& kernel) {
     check(
         cudaFuncSetAttribute(run<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)),
         "asking for shared memory");
-  run<Kernel><<<grid, Kernel::kThreads, static_cast<std::size_t>(shared_bytes)>>>(kernel);
+  run<Kernel><<<grid, Kernel::kThreads, static_cast<std::size_t>(shared_bytes), current_stream()>>>(kernel);
   check(cudaGetLastError(), "launch");
 }
 
@@ -234,7 +234,7 @@ inline unsigned ballot(bool yes, Site site = Site::here()) { return votes(yes, s
 
 template <class Kernel>
 void launch(Dim3 grid, index_t shared_bytes, const Kernel& kernel) {
-  launch_body(grid, {Kernel::kThreads}, shared_bytes, [&kernel] { kernel(); });
+  enqueue([=] { launch_body(grid, {Kernel::kThreads}, shared_bytes, [&kernel] { kernel(); }); });
 }
 
 }  // namespace cryolith::emulated

@@ -18,13 +18,27 @@ struct CudaDevice {
 // The CUDA devices that can be used; where there are none, `why` says why. Starts no context.
 std::vector<CudaDevice> cuda_devices(std::string& why);
 
-// Runs `body` with the device of that name, "emulated", "cuda" or "cuda:1", as this thread's. DeviceError where there
-// is none, where the process was forked after CUDA had started, or where `self_test` failed once on it; that runs at
-// the first use of each device and throws where results are wrong.
-void with_device(const std::string& device, const std::function<void()>& self_test, const std::function<void()>& body);
+// "emulated:0" for "emulated", "cuda:0" for "cuda"; ArgumentError where it is none of "emulated", "emulated:1", "cuda",
+// "cuda:1" ...
+std::string device_name(const std::string& device);
+bool is_emulated(const std::string& device);
+
+// Computes something small on this thread's device and throws where it is wrong; `of` names the code that it tests.
+struct SelfTest {
+  std::string of;
+  std::function<void()> run;
+};
+
+// Runs `body` with the device of that name as this thread's; the one before is the thread's again afterwards.
+// DeviceError where there is no such device, where the process was forked after CUDA had started, or where the device
+// was lost or has failed a self-test: it is refused for as long as the process lives.
+void with_device(const std::string& device, const std::function<void()>& body);
+// The same for code that has to prove itself on each device first.
+void with_device(const std::string& device, const SelfTest& self_test, const std::function<void()>& body);
 
 namespace cuda {
-void use_device(int number);  // sets it for this thread
-}
+int current_device();  // of this thread
+void use_device(int number);
+}  // namespace cuda
 
 }  // namespace cryolith

@@ -23,6 +23,11 @@ std::vector<CudaDevice> cuda_devices(std::string& why) {
 }
 
 namespace cuda {
+int current_device() {
+  int number = 0;
+  check(cudaGetDevice(&number), "cudaGetDevice");
+  return number;
+}
 void use_device(int number) { check(cudaSetDevice(number), "cudaSetDevice"); }
 }  // namespace cuda
 

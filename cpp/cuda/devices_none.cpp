@@ -11,6 +11,7 @@ std::vector<CudaDevice> cuda_devices(std::string& why) {
 }
 
 namespace cuda {
+int current_device() { return 0; }
 void use_device(int) { throw DeviceError("cuda: this build of cryolith has no CUDA code"); }
 }  // namespace cuda
 

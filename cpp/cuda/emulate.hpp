@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "core/view.hpp"
+#include "cuda/emulated_devices.hpp"
 
 namespace cryolith::emulated {
 
@@ -89,22 +90,39 @@ struct Shared {
 };
 
 // ---- global memory ----------------------------------------------------------------------------------------------
-// 256-byte aligned memory that kernels may use; what nobody wrote is NaN and may not be read.
+// Memory of this thread's device, 256-byte aligned, that its kernels may use; what nobody wrote is NaN and may not be
+// read.
 class Memory {
  public:
   explicit Memory(index_t bytes);
-  ~Memory();
-  Memory(Memory&&) noexcept;
-  Memory& operator=(Memory&&) = delete;
-  void* data() const;
+  // Memory that somebody else owns, and has written.
+  Memory(void* data, index_t bytes);
+  void* data() const { return data_; }
   void write(index_t offset, const void* from, index_t bytes);
   void read(index_t offset, void* to, index_t bytes) const;  // Fault where nobody wrote
-  void clear();                                              // to zeros
+  // Into this thread's stream; done when that was waited for. The host's bytes stay as they are until then.
+  void begin_write(index_t offset, const void* from, index_t bytes);
+  void begin_read(index_t offset, void* to, index_t bytes) const;
+  void clear();           // to zeros
+  void hand_out() const;  // to others, who see what they like: Fault where nobody wrote
 
   struct State;
 
  private:
-  std::unique_ptr<State> state_;
+  index_t at(index_t offset, index_t bytes) const;  // in the state
+  std::shared_ptr<State> state_;
+  unsigned char* data_;
+  index_t bytes_;
+};
+
+// Host memory that copies pass while kernels run; NaN at first.
+class PinnedMemory {
+ public:
+  explicit PinnedMemory(index_t bytes) : bytes_(static_cast<std::size_t>(bytes), static_cast<unsigned char>(0xff)) {}
+  void* data() { return bytes_.data(); }
+
+ private:
+  std::vector<unsigned char> bytes_;
 };
 
 }  // namespace cryolith::emulated

@@ -13,7 +13,7 @@ namespace cryolith {
 namespace {
 
 std::unique_ptr<DevicePair> make(const std::string& device, const ProjectionPlan& plan) {
-  return device == "emulated" ? emulated::make_device_pair(plan) : cuda::make_device_pair(plan);
+  return is_emulated(device) ? emulated::make_device_pair(plan) : cuda::make_device_pair(plan);
 }
 
 // Values in [-0.5, 0.5) without a pattern, the same everywhere.
@@ -82,7 +82,7 @@ class NamedPair : public DevicePair {
 
  private:
   void on_device(const std::function<void()>& body) {
-    with_device(device_, [&] { test_pair(device_); }, body);
+    with_device(device_, {"projector pair", [&] { test_pair(device_); }}, body);
   }
   std::string device_;
   std::unique_ptr<DevicePair> pair_;

@@ -14,6 +14,7 @@ from ._version import __version__
 if TYPE_CHECKING:
     from . import adapters, align, detect, files, metrics, projection, reconstruct, report, simulate
     from ._core import CancelToken
+    from ._device_arrays import DeviceArray, from_dlpack, to_device
     from ._devices import devices
     from .datamodel import (
         Alignment,
@@ -45,6 +46,7 @@ __all__ = [
     "CryolithError",
     "CryolithWarning",
     "Defects",
+    "DeviceArray",
     "DeviceError",
     "FileFormatError",
     "InputError",
@@ -59,6 +61,7 @@ __all__ = [
     "detect",
     "devices",
     "files",
+    "from_dlpack",
     "metrics",
     "plan",
     "projection",
@@ -66,6 +69,7 @@ __all__ = [
     "report",
     "run",
     "simulate",
+    "to_device",
 ]
 
 _STAGES = (
@@ -98,6 +102,7 @@ _HOME = {
         "errors",
     ),
     "CancelToken": "_core",
+    **dict.fromkeys(("DeviceArray", "from_dlpack", "to_device"), "_device_arrays"),
     # Not devices.py: importing a submodule of that name would put the module in the function's place.
     "devices": "_devices",
     "plan": "pipeline",

@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'Components', 'CudaDevice', 'DevicePlan', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'count_missing', 'cuda_devices', 'descent_step', 'despike', 'displacement_sums', 'distance', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'gaussian_samples', 'geodesic', 'gradient_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'segment_step', 'smooth_step', 'spectrum_sums', 'spline_samples', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'thin', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp']
+__all__: list[str] = ['CancelToken', 'Components', 'CudaDevice', 'DevicePlan', 'DeviceTensor', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'count_missing', 'cuda_devices', 'descent_step', 'despike', 'device_name', 'displacement_sums', 'distance', 'emulated_memory', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'from_dlpack', 'gaussian_samples', 'geodesic', 'gradient_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'lose_emulated_after', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'segment_step', 'smooth_step', 'spectrum_sums', 'spline_samples', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'thin', 'to_device', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -42,6 +42,32 @@ class CudaDevice:
         ...
     @property
     def processors(self) -> int:
+        ...
+class DeviceTensor:
+    """
+    An array in a device's memory.
+    """
+    def dlpack(self, versioned: bool) -> typing.Any:
+        """
+        A capsule, when all work on the array is done.
+        """
+    def dlpack_device(self) -> tuple[int, int]:
+        ...
+    def numpy(self) -> numpy.ndarray:
+        """
+        A copy of it.
+        """
+    @property
+    def device(self) -> str:
+        ...
+    @property
+    def dtype(self) -> str:
+        ...
+    @property
+    def read_only(self) -> bool:
+        ...
+    @property
+    def shape(self) -> list[int]:
         ...
 class FftPlan:
     """
@@ -365,6 +391,10 @@ def despike(images: numpy.typing.NDArray[numpy.float32], replaced: numpy.typing.
     """
     Replace hot pixels by the median of their neighbours, in place.
     """
+def device_name(device: str) -> str:
+    """
+    emulated:0 for emulated, cuda:0 for cuda.
+    """
 def displacement_sums(a: numpy.typing.NDArray[numpy.float32], b: numpy.typing.NDArray[numpy.float32], axes: numpy.typing.NDArray[numpy.float64], out: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """
     Slopes and bends of a correlation under affine displacements.
@@ -378,6 +408,10 @@ def distance(values: numpy.typing.NDArray[numpy.uint8], spacing: typing.Annotate
 def distance(values: numpy.typing.NDArray[numpy.int32], spacing: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], border: bool, all_labels: bool, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
     """
     Distance of each voxel of values (nz, ny, nx) to the nearest one of another value, to out float32.
+    """
+def emulated_memory(device: typing.SupportsInt | typing.SupportsIndex, bytes: typing.SupportsInt | typing.SupportsIndex) -> None:
+    """
+    For tests: the memory of emulated:device from now on.
     """
 def extrapolate_step(measured: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], projected: numpy.typing.NDArray[numpy.float32], momentum: typing.SupportsFloat | typing.SupportsIndex, earlier: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[ExactSum, ExactSum]:
     """
@@ -411,6 +445,10 @@ def free_step(labels: numpy.typing.NDArray[numpy.uint8], chance: typing.Supports
     """
     free <- 1 at the borders of the labels and at voxels drawn by chance, else 0.
     """
+def from_dlpack(capsule: typing.Any) -> DeviceTensor:
+    """
+    The array of a DLPack capsule, where it lies.
+    """
 def gaussian_samples(field: numpy.typing.NDArray[numpy.float32], nx: typing.SupportsInt | typing.SupportsIndex, places: numpy.typing.NDArray[numpy.float64], widths: numpy.typing.NDArray[numpy.float64], samples: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
     """
     Smooth field (nz, ny, nx or more) by a Gaussian at each place: value, slopes and second derivatives into samples (n, 7).
@@ -442,6 +480,10 @@ def local_thickness(distances: numpy.typing.NDArray[numpy.float32], spacing: typ
 def log_polar(power: numpy.typing.NDArray[numpy.float32], nx: typing.SupportsInt | typing.SupportsIndex, low: typing.SupportsFloat | typing.SupportsIndex, high: typing.SupportsFloat | typing.SupportsIndex, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """
     Sample a half spectrum along half a turn at radii in geometric progression.
+    """
+def lose_emulated_after(device: typing.SupportsInt | typing.SupportsIndex, operations: typing.SupportsInt | typing.SupportsIndex) -> None:
+    """
+    For tests: emulated:device is lost, for good, after that many launches, copies and allocations.
     """
 def multiply_step(correction: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
@@ -541,6 +583,10 @@ def subtract_step(weights: numpy.typing.NDArray[numpy.float32], step: typing.Sup
 def thin(distances: numpy.typing.NDArray[numpy.float32], spacing: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], mask: numpy.typing.NDArray[numpy.uint8], cancel: CancelToken | None = None) -> None:
     """
     Thin mask (nz, ny, nx; 0 and 1) to lines in place, in the order of distances, keeping its topology.
+    """
+def to_device(array: numpy.ndarray, device: str) -> DeviceTensor:
+    """
+    A copy on a device.
     """
 def trace_branches(skeleton: numpy.typing.NDArray[numpy.uint8]) -> tuple[numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int64]]:
     """
