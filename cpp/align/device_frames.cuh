@@ -22,14 +22,14 @@ class FrameSumHere : public DeviceFrameSum {
     total_.clear();
   }
 
-  void add(View2<const float> frame, const Vec2& shift) override {
+  void add(const Cpu&, View2<const float> frame, const Vec2& shift) override {
     const Frame seen = look(frame, 0);  // what is missing is filled
     pixels_.write(0, seen.image.data, pixels_.size());
     transform_.forward(pixels_, spectrum_);
     add_moved(spectrum_, shift, 1.0f, total_);
   }
 
-  void write(View2<float> out) override {
+  void write(const Cpu&, View2<float> out) override {
     spectrum_.clear();
     add_moved(total_, {}, 1.0f / static_cast<float>(pixels_.size()), spectrum_);
     transform_.inverse(spectrum_, pixels_);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "align/band.hpp"
+#include "core/parallel.hpp"
 #include "core/view.hpp"
 
 namespace cryolith {
@@ -12,8 +13,8 @@ namespace cryolith {
 class DeviceFrameSum {
  public:
   virtual ~DeviceFrameSum() = default;
-  virtual void add(View2<const float> frame, const Vec2& shift) = 0;
-  virtual void write(View2<float> out) = 0;
+  virtual void add(const Cpu& cpu, View2<const float> frame, const Vec2& shift) = 0;
+  virtual void write(const Cpu& cpu, View2<float> out) = 0;
 };
 
 // For frames (ny, nx). device: "emulated", "cuda:1" ...

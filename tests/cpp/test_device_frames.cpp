@@ -35,7 +35,7 @@ struct Movie {
   }
   std::vector<float> on_device() const {
     const auto total = emulated::make_device_frame_sum(ny, nx);
-    return sum([&](View2<const float> f, const Vec2& s) { total->add(f, s); }, [&](View2<float> o) { total->write(o); });
+    return sum([&](View2<const float> f, const Vec2& s) { total->add(Cpu{1}, f, s); }, [&](View2<float> o) { total->write(Cpu{1}, o); });
   }
   index_t ny, nx;
   std::vector<float> frames[kFrames];
@@ -74,11 +74,11 @@ TEST(DeviceFrames, AreTheSameInEverySchedule) {
 TEST(DeviceFrames, CanBeWrittenTwice) {
   const Movie movie(20, 30);
   const auto total = emulated::make_device_frame_sum(20, 30);
-  const auto add = [&](View2<const float> f, const Vec2& s) { total->add(f, s); };
+  const auto add = [&](View2<const float> f, const Vec2& s) { total->add(Cpu{1}, f, s); };
   std::vector<float> first(600);
   const auto second = movie.sum(add, [&](View2<float> o) {
-    total->write({first.data(), {20, 30}});
-    total->write(o);
+    total->write(Cpu{1}, {first.data(), {20, 30}});
+    total->write(Cpu{1}, o);
   });
   EXPECT_EQ(first, second);
 }
