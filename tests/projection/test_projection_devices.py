@@ -3,24 +3,15 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
+from on_devices import CARDS, on_devices
 
 import cryolith
 from cryolith.projection import Geometry, backproject, project
 
-CARDS = [d.name for d in cryolith.devices() if d.usable and d.name.startswith("cuda")]
-DEVICES = ["emulated", *CARDS]
 
-
-def test_a_card_is_there_where_one_is_demanded():
-    if os.environ.get("CRYOLITH_REQUIRE_CUDA"):
-        assert CARDS, [d.description for d in cryolith.devices()]
-
-
-@pytest.mark.parametrize("device", DEVICES)
+@on_devices
 @pytest.mark.parametrize("axis", [0.0, 4.0, 31.0, 90.0])
 def test_the_pair_equals_that_of_the_cpu(device, axis):
     rng = np.random.default_rng(int(axis))
