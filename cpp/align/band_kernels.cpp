@@ -2,6 +2,8 @@
 // Sums run in kLanes partial sums of a fixed order, so that the compiler may use vectors without reordering anything.
 #include "align/band_kernels.hpp"
 
+#include "align/band.kernel.hpp"
+
 namespace cryolith::CRYOLITH_VARIANT {
 namespace {
 
@@ -77,10 +79,9 @@ RowSums phase_sums(const ConstPlanarRow& c, const RowPhase& e, const float* fx, 
 
 void add_moved(const ConstPlanarRow& f, const RowPhase& e, float sign, index_t n, const PlanarRow& to) {
   for (index_t i = 0; i < n; ++i) {
-    const float u = sign * (e.cx[i] * e.cy - e.sx[i] * e.sy), v = sign * (e.cx[i] * e.sy + e.sx[i] * e.cy);
-    const float a = f.re[i], b = f.im[i];
-    to.re[i] += a * u - b * v;
-    to.im[i] += a * v + b * u;
+    const Wave moved = moved_wave({f.re[i], f.im[i]}, {e.cx[i], e.sx[i]}, {e.cy, e.sy}, sign);
+    to.re[i] += moved.re;
+    to.im[i] += moved.im;
   }
 }
 

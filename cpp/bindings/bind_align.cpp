@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "align/device_frames.hpp"
 #include "align/prepare.hpp"
 #include "align/register.hpp"
 #include "align/stack.hpp"
@@ -87,7 +88,8 @@ void stack_refine(const FrameStack& stack, Array<double> out, int threads, const
   stack.refine(cpu, to);
 }
 
-void sum_add(FrameSum& sum, const Array<float>& frame, double row, double column, int threads,
+template <class Sum>
+void sum_add(Sum& sum, const Array<float>& frame, double row, double column, int threads,
              const CancelToken* cancel) {
   const auto in = read<float, 2>(frame, "frame");
   const Cpu cpu = cpu_from(threads, cancel);
@@ -95,11 +97,20 @@ void sum_add(FrameSum& sum, const Array<float>& frame, double row, double column
   sum.add(cpu, in, {row, column});
 }
 
-void sum_write(FrameSum& sum, Array<float> out, int threads, const CancelToken* cancel) {
+template <class Sum>
+void sum_write(Sum& sum, Array<float> out, int threads, const CancelToken* cancel) {
   const auto to = write<float, 2>(out, "out");
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
   sum.write(cpu, to);
+}
+
+template <class Sum>
+void add_sum(py::class_<Sum>& sum) {
+  sum.def("add", &sum_add<Sum>, "Add a frame.", py::arg("frame").noconvert(), py::arg("row"), py::arg("column"),
+          py::arg("threads"), py::arg("cancel") = nullptr)
+      .def("write", &sum_write<Sum>, "Write the sum.", py::arg("out").noconvert(), py::arg("threads"),
+           py::arg("cancel") = nullptr);
 }
 
 void add_stack(py::module_& m) {
@@ -115,12 +126,12 @@ void add_stack(py::module_& m) {
            py::arg("cancel") = nullptr)
       .def("refine", &stack_refine, "Each frame against the sum of all others, until none moves.",
            py::arg("out").noconvert(), py::arg("threads"), py::arg("cancel") = nullptr);
-  py::class_<FrameSum>(m, "FrameSum", "Sum of frames moved back by their shifts, in Fourier space.")
-      .def(py::init<index_t, index_t>(), py::arg("ny"), py::arg("nx"))
-      .def("add", &sum_add, "Add a frame.", py::arg("frame").noconvert(), py::arg("row"), py::arg("column"),
-           py::arg("threads"), py::arg("cancel") = nullptr)
-      .def("write", &sum_write, "Write the sum.", py::arg("out").noconvert(), py::arg("threads"),
-           py::arg("cancel") = nullptr);
+  py::class_<FrameSum> sum(m, "FrameSum", "Sum of frames moved back by their shifts, in Fourier space.");
+  sum.def(py::init<index_t, index_t>(), py::arg("ny"), py::arg("nx"));
+  add_sum(sum);
+  py::class_<DeviceFrameSum> on_device(m, "DeviceFrameSum", "The same in the memory of a device.");
+  on_device.def(py::init(&make_device_frame_sum), py::arg("device"), py::arg("ny"), py::arg("nx"));
+  add_sum(on_device);
 }
 
 }  // namespace

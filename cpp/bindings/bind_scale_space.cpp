@@ -2,16 +2,26 @@
 #include <pybind11/stl.h>
 
 #include <complex>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "bindings/numpy_view.hpp"
 #include "bindings/stages.hpp"
+#include "detect/device_scale_space.hpp"
 #include "detect/gaussian_samples.hpp"
 #include "detect/scale_space.hpp"
 
 namespace cryolith::bind {
 namespace {
+
+Array<double> table_of(const std::vector<detect::Peak>& found) {
+  Array<double> peaks({static_cast<py::ssize_t>(found.size()), py::ssize_t{5}});
+  double* row = peaks.mutable_data();
+  for (const detect::Peak& peak : found)
+    for (const double v : {peak.height, peak.scale, peak.z, peak.y, peak.x}) *row++ = v;
+  return peaks;
+}
 
 std::pair<Array<double>, Array<double>> scale_space_maxima(const Array<std::complex<float>>& base, index_t nx,
                                                            const Array<double>& decays, const Array<double>& gains,
@@ -28,11 +38,28 @@ std::pair<Array<double>, Array<double>> scale_space_maxima(const Array<std::comp
     py::gil_scoped_release no_gil;
     found = detect::scale_space_maxima(cpu, space, margin, threshold, middle, to);
   }
-  Array<double> peaks({static_cast<py::ssize_t>(found.size()), py::ssize_t{5}});
-  double* row = peaks.mutable_data();
-  for (const detect::Peak& peak : found)
-    for (const double v : {peak.height, peak.scale, peak.z, peak.y, peak.x}) *row++ = v;
-  return {peaks, share};
+  return {table_of(found), share};
+}
+
+std::pair<Array<double>, Array<double>> scale_space_maxima_on(const std::string& device,
+                                                              const Array<std::complex<float>>& base, index_t nx,
+                                                              const Array<double>& decays, const Array<double>& gains,
+                                                              index_t margin, float threshold, float middle) {
+  const DeviceScaleSpace space{read<std::complex<float>, 3>(base, "base"),
+                               nx,
+                               read<double, 1>(decays, "decays"),
+                               read<double, 1>(gains, "gains"),
+                               margin,
+                               threshold,
+                               middle};
+  Array<double> share(decays.size());
+  const auto to = write<double, 1>(share, "share");
+  std::vector<detect::Peak> found;
+  {
+    py::gil_scoped_release no_gil;
+    found = cryolith::scale_space_maxima(device, space, to);
+  }
+  return {table_of(found), share};
 }
 
 void spectrum_sums(const Array<float>& weight, index_t nx, Array<double>& sums, int threads,
@@ -79,6 +106,9 @@ void add_scale_space(py::module_& m) {
       arg("threads") = 0, arg("cancel") = nullptr,
       "Extrema over place and scale of a half spectrum times Gaussians: (n, 5) height, scale index, z, y, x; and the "
       "share of voxels within `middle` of 0 at each scale. Scratch: fields (up to 3 scales, nz, ny, 2 (nx // 2 + 1)).");
+  m.def("scale_space_maxima_on", &scale_space_maxima_on, arg("device"), arg("base").noconvert(), arg("nx"),
+        arg("decays").noconvert(), arg("gains").noconvert(), arg("margin"), arg("threshold"), arg("middle"),
+        "The same on a device.");
   m.def("spectrum_sums", &spectrum_sums, arg("weight").noconvert(), arg("nx"), arg("sums").noconvert(),
         arg("threads") = 0, arg("cancel") = nullptr,
         "Sum weight (nz, ny, nx / 2 + 1), alone and times products of k, in bins of |k| into sums (bins, 7).");

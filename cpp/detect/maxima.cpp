@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "detect/maxima.kernel.hpp"
 #include "detect/scale_kernels.hpp"
 
 namespace cryolith::detect {
@@ -44,30 +45,13 @@ bool solve(Matrix4 a, Vector4 b, std::size_t first, Vector4& x) {
 class Finder {
  public:
   Finder(const Scales& scales, const index_t (&extent)[3], double index)
-      : fields_{scales.below, scales.here, scales.above},
+      : cells_{scales.below, scales.here, scales.above, extent[1] * scales.row, scales.row},
+        fields_{scales.below, scales.here, scales.above},
         step_{0, extent[1] * scales.row, scales.row, 1},
         index_(index),
         inner_(scales.below && scales.above) {}
 
-  // Whether no neighbour is higher (`sign` +1) or lower (-1) than voxel `at`; a tie goes to the earlier one.
-  bool dominates(index_t at, float sign) const {
-    const float own = sign * fields_[1][at];
-    // On the slope of a bright object one of these is higher.
-    for (int axis = 3; axis > 0; --axis)
-      if (sign * fields_[1][at + step_[axis]] > own || sign * fields_[1][at - step_[axis]] > own) return false;
-    for (int s = 0; s < 3; ++s) {
-      if (!fields_[s]) continue;
-      for (index_t z = -1; z <= 1; ++z)
-        for (index_t y = -1; y <= 1; ++y)
-          for (index_t x = -1; x <= 1; ++x) {
-            const index_t offset = z * step_[1] + y * step_[2] + x;
-            const float other = sign * fields_[s][at + offset];
-            const bool earlier = s < 1 || (s == 1 && offset < 0);
-            if (other > own || (other == own && earlier)) return false;
-          }
-    }
-    return true;
-  }
+  bool dominates(index_t at, float sign) const { return cells_.dominates<PlainMemory>(at, sign); }
 
   Peak refine(index_t at, index_t z, index_t y, index_t x) const {
     const std::size_t first = inner_ ? 0 : 1;
@@ -105,6 +89,7 @@ class Finder {
     return j == 0 ? value(at, sj, si * step_[i]) : value(at, 0, si * step_[i] + sj * step_[j]);
   }
 
+  ScaleCells cells_;
   const float* fields_[3];
   index_t step_[4];
   double index_;
@@ -112,6 +97,12 @@ class Finder {
 };
 
 }  // namespace
+
+Peak refined_peak(const PeakCells& cells, bool below, bool above, double scale, index_t z, index_t y, index_t x) {
+  constexpr index_t extent[3] = {3, 3, 3};
+  const Scales scales{below ? cells.of[0] : nullptr, cells.of[1], above ? cells.of[2] : nullptr, 3};
+  return Finder(scales, extent, scale).refine(kCells / 2, z, y, x);
+}
 
 index_t scale_maxima(const Cpu& cpu, const Scales& scales, const index_t (&extent)[3], index_t margin, double index,
                      float threshold, float middle, std::vector<Peak>& peaks) {

@@ -19,6 +19,14 @@ struct Scales {
   index_t row;
 };
 
+// The 3^3 neighbours of a voxel at each of three scales, or what of them there is.
+inline constexpr index_t kCells = 27;
+struct PeakCells {
+  float of[3][kCells];
+};
+// The peak at voxel (z, y, x) of scale `scale`, of whose neighbours those `below` or `above` in scale may be missing.
+Peak refined_peak(const PeakCells& cells, bool below, bool above, double scale, index_t z, index_t y, index_t x);
+
 // Appends to `peaks` the maxima of the field above `threshold` and the minima below its negative, among all neighbours
 // (26 at the same scale, 27 at each other); of equal neighbours the first in raster order counts. Voxels nearer than
 // `margin` >= 1 to a face are compared with but are no peaks. Height and place are those of the quadratic through the

@@ -20,15 +20,10 @@ std::vector<double> frequencies(index_t n, index_t terms) {
   return k;
 }
 
-std::vector<float> gaussian(index_t n, index_t terms, double decay) {
-  std::vector<float> g;
-  for (const double k : frequencies(n, terms)) g.push_back(static_cast<float>(std::exp(-0.5 * decay * k * k)));
-  return g;
-}
-
 void blur(const Cpu& cpu, const ScaleSpace& space, double decay, float* out) {
   const index_t nz = space.base.extent[0], ny = space.base.extent[1], terms = space.base.extent[2];
-  const auto gz = gaussian(nz, nz, decay), gy = gaussian(ny, ny, decay), gx = gaussian(space.nx, terms, decay);
+  const auto gz = axis_gaussian(nz, nz, decay), gy = axis_gaussian(ny, ny, decay);
+  const auto gx = axis_gaussian(space.nx, terms, decay);
   const auto scale = CRYOLITH_SELECT(scale_row);
   parallel_for(cpu, nz, [&](index_t z, int) {
     for (index_t y = 0; y < ny; ++y) {
@@ -40,6 +35,12 @@ void blur(const Cpu& cpu, const ScaleSpace& space, double decay, float* out) {
 }
 
 }  // namespace
+
+std::vector<float> axis_gaussian(index_t n, index_t terms, double decay) {
+  std::vector<float> g;
+  for (const double k : frequencies(n, terms)) g.push_back(static_cast<float>(std::exp(-0.5 * decay * k * k)));
+  return g;
+}
 
 std::vector<Peak> scale_space_maxima(const Cpu& cpu, const ScaleSpace& space, index_t margin, float threshold,
                                      float middle, View1<double> share) {

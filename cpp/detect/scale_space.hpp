@@ -19,6 +19,9 @@ struct ScaleSpace {
   View<float, 4> fields;  // scratch (up to 3 scales, nz, ny, 2 (nx / 2 + 1)): fresh pages took a third of the time
 };
 
+// exp(-decay k^2 / 2) of the first `terms` terms of an axis of n voxels, in the order of the transform.
+std::vector<float> axis_gaussian(index_t n, index_t terms, double decay);
+
 // The extrema beyond `threshold` over place and scale, as scale_maxima says, scale after scale. Three scales are in
 // memory at once. share[i] is the part of the voxels inside the margin where scale i lies within `middle` of 0.
 // O(scales n log n).

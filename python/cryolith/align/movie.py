@@ -93,6 +93,7 @@ def align_movie(
     gain: npt.ArrayLike | None = None,
     defects: npt.ArrayLike | None = None,
     max_shift: float | None = None,
+    device: str = "cpu",
     threads: int = 0,
     progress: Callable[[float], None] | None = None,
     cancel: _core.CancelToken | None = None,
@@ -110,6 +111,8 @@ def align_movie(
         True for pixels to replace by the mean of those around.
     max_shift : float, optional [px]
         Between any two frames; an eighth of the shorter edge when not given.
+    device : str, default "cpu"
+        Where frames are moved and added up (:func:`cryolith.devices`): equal to the CPU's sums to rounding.
     threads : int, default 0
     progress : callable, optional
         Called with the part done, 0 to 1.
@@ -125,6 +128,8 @@ def align_movie(
         Fewer than two frames, different shapes, smaller than 4 x 4 pixels, or a frame without a finite pixel.
     Cancelled
         ``cancel`` was set.
+    DeviceError
+        There is no such device, it has too little memory, or failed its self-test.
 
     Notes
     -----
@@ -155,7 +160,7 @@ def align_movie(
     farthest = min(source.shape) / 8 if max_shift is None else max_shift
     found = register_frames(one_by_one, n, source.shape, farthest, threads, cancel)
     even, odd, unaligned, means = _sums(
-        one_by_one(), found.shifts_px, source.shape, threads, cancel
+        one_by_one(), found.shifts_px, source.shape, device, threads, cancel
     )
     if progress is not None:
         progress(1.0)
@@ -176,11 +181,15 @@ def _sums(
     frames: Iterator[tuple[int, Float32]],
     shifts: Float64,
     shape: tuple[int, int],
+    device: str,
     threads: int,
     cancel: _core.CancelToken | None,
 ) -> tuple[Float32, Float32, Float32, Float64]:
     """Add up the even frames and the odd ones moved back, all where they lie; and the mean of each."""
-    sums = [_core.FrameSum(*shape) for _ in range(2)]
+    sums = [
+        _core.FrameSum(*shape) if device == "cpu" else _core.DeviceFrameSum(device, *shape)
+        for _ in range(2)
+    ]
     unaligned, means = np.zeros(shape, np.float32), np.zeros(len(shifts))
     for i, frame in frames:
         row, column = shifts[i]

@@ -186,18 +186,16 @@ class FilterBank:
 
         ``base`` is a spectrum times ``weight``. The sd is 1 where the noise is as expected.
         """
-        peaks, share = _core.scale_space_maxima(
-            base,
-            self.spectra.shape[2],
-            self.decays,
-            1 / self.sd,
-            self._fields,
-            margin,
-            FLOOR - _SLACK,
-            _MIDDLE,
-            self.spectra.threads,
-            self.spectra.cancel,
-        )
+        spectra, gains = self.spectra, 1 / self.sd
+        search = (margin, FLOOR - _SLACK, _MIDDLE)
+        if spectra.device == "cpu":
+            peaks, share = _core.scale_space_maxima(
+                base, spectra.shape[2], self.decays, gains, self._fields, *search, spectra.threads, spectra.cancel
+            )
+        else:
+            peaks, share = _core.scale_space_maxima_on(
+                spectra.device, base, spectra.shape[2], self.decays, gains, *search
+            )
         peaks = peaks[np.abs(peaks[:, 0]) > FLOOR]
         peaks[:, 1] = self._log_size_at(peaks[:, 1])
         # Near 0 the share within m is proportional to 1 / sd.

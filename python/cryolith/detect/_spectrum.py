@@ -42,9 +42,13 @@ class Spectra:
     """Transforms of volumes of one shape."""
 
     def __init__(
-        self, shape: tuple[int, int, int], threads: int, cancel: _core.CancelToken | None
+        self,
+        shape: tuple[int, int, int],
+        threads: int,
+        cancel: _core.CancelToken | None,
+        device: str = "cpu",
     ) -> None:
-        self.shape, self.threads, self.cancel = shape, threads, cancel
+        self.shape, self.threads, self.cancel, self.device = shape, threads, cancel, device
         self.plan = _core.FftPlan(list(shape), 3)
         self.terms: tuple[int, int, int] = (shape[0], shape[1], shape[2] // 2 + 1)
         self.voxels = math.prod(shape)

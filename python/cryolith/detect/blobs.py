@@ -79,6 +79,7 @@ def blobs(
     injections: int = 300,
     seed: int = 0,
     pixel_size: float | None = None,
+    device: str = "cpu",
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
 ) -> FoundBlobs:
@@ -117,6 +118,9 @@ def blobs(
         closed form only.
     seed : int, default 0
         Of the places of injected blobs and of planned noise.
+    device : str, default "cpu"
+        Where the filters of all sizes and the search for their extrema run (:func:`cryolith.devices`): five transforms
+        and three passes a size. Rows equal the CPU's to rounding.
     pixel_size, threads, cancel
         As for :func:`particles`.
 
@@ -139,6 +143,8 @@ def blobs(
         NaN, shapes that do not fit, an ``fdr`` outside of 0 to 1, fewer than two sizes, noise that cannot be fitted.
     Cancelled
         ``cancel`` was set.
+    DeviceError
+        There is no such device, it has too little memory, or failed its self-test.
 
     Notes
     -----
@@ -159,7 +165,7 @@ def blobs(
     """
     scales = _checked(sizes, fdr, method, injections)
     searched, difference, pixel_size = searched_volumes(volume, halves, pixel_size)
-    spectra = Spectra(searched.shape, threads, cancel)
+    spectra = Spectra(searched.shape, threads, cancel, device)
     notes: list[str] = []
     split = halves.split if isinstance(halves, Halves) else None
     imaging = imaging_of(spectra, geometry, image_shape, solve, transfer, split)
