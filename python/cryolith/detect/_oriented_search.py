@@ -247,9 +247,10 @@ class OrientedSearch:
         if bank.kind == "sheets":
             sheet = trace_sheet(bank, ridges, members, own, level, group)
             return members, [_with_peak(sheet, seed)]
-        paths = paths_in(members, own, ridges, 2 * float(seed.widths[0]) + 1, 1.5 * bank.length)
+        reach = 2 * float(seed.widths[0]) + 1
+        paths = paths_in(members, own, ridges, reach, 1.5 * bank.length)
         traced = [trace_tube(beads, ridges, path, group) for path in paths]
-        tubes = [t for t in traced if t is not None]
+        tubes = _distinct([t for t in traced if t is not None], reach)
         if tubes:
             close = [np.linalg.norm(t.nodes - seed.places[0], axis=1).min() for t in tubes]
             at = int(np.argmin(close))
@@ -263,6 +264,22 @@ def _with_peak(found: Traced, seed: Peaks) -> Traced:
     if height <= found.peak:
         return found
     return replace(found, peak=height, place=seed.places[0], axis=seed.axes[0])
+
+
+def _distinct(tubes: list[Traced], reach: float) -> list[Traced]:
+    """Return tubes less those that lie, for more than a half, within ``reach`` px of a longer one.
+
+    The fits of several paths through the smear of one tube end on that tube.
+    """
+    kept: list[Traced] = []
+    for tube in sorted(tubes, key=lambda t: -t.extent):
+        beside = np.zeros(len(tube.nodes), bool)
+        for other in kept:
+            gap = np.linalg.norm(tube.nodes[:, None] - other.nodes[None], axis=2)
+            beside |= gap.min(axis=1) < reach
+        if beside.mean() <= 0.5:
+            kept.append(tube)
+    return kept
 
 
 def _apart(peaks: Peaks, objects: Sequence[Traced], reach: float) -> npt.NDArray[np.bool_]:
