@@ -15,7 +15,7 @@ from ._oriented_links import Index, Ridges
 from ._oriented_objects import Traced
 from ._oriented_peaks import climb
 from ._sphere import frames
-from ._tube_fit import BeadFields, LineFit, best_piece, fit_line
+from ._tube_fit import BeadFields, LineFit, best_piece, fit_line, likeliest
 from ._tube_starts import chord, hopeful, lengthened, spaced, swung_piece, worst_way
 
 __all__ = ["paths_in", "refitted", "trace_tube"]
@@ -106,8 +106,7 @@ def _fitted_line(
     way = worst_way(beads.bank.metric_at(axis, width)[0], axis)
     starts = [best_piece(row, lengthened(line, row.length), sign) for line in lines]
     starts.append(swung_piece(row, straight, way, sign))
-    fits = [fit_line(row, piece, sign) for piece in hopeful(starts)]
-    return max((f for f in fits if f is not None), key=lambda f: f.gain, default=None)
+    return likeliest([fit_line(row, piece, sign) for piece in hopeful(starts)])
 
 
 def as_traced(
