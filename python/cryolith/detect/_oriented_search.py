@@ -245,7 +245,7 @@ class OrientedSearch:
         members = np.flatnonzero(component == component[start])
         own = edges[component[edges[:, 0]] == component[start]]
         if bank.kind == "sheets":
-            sheet = trace_sheet(bank, ridges, members, own, level, group)
+            sheet = trace_sheet(beads, ridges, members, own, level, group)
             return members, [_with_peak(sheet, seed)]
         paths = paths_in(members, own, ridges, _beside(seed.widths[0]), 1.5 * bank.length)
         traced = [trace_tube(beads, ridges, path, group) for path in paths]

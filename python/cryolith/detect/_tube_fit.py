@@ -97,7 +97,7 @@ class Beads:
 
     def __init__(self, bank: OrientedBank, field: Float32, width: float) -> None:
         self.spectra, self.width, self.length = bank.spectra, width, bank.length
-        self.scale = 1 / (math.sqrt(2 * math.pi) * width)
+        self.scale = (math.sqrt(2 * math.pi) * width) ** (-1 if bank.kind == "tubes" else -2)
         self.last = np.array(field.shape) - 1.0
         self.field, self.kernel = bank.bead_signal(field, width), bank.bead_overlap(width)
 
@@ -106,11 +106,11 @@ class Beads:
         return np.asarray(((places >= 0) & (places <= self.last)).all(axis=-1))
 
     def signal(self, places: Float64) -> Float64:
-        """Return the filter's output (n,) for unit lengths of a line of amplitude 1."""
+        """Return the filter's output (n,) for unit lengths of a line, or areas of a sheet, of amplitude 1."""
         return self.scale * self._sampled(self.field, places)
 
     def overlaps(self, gaps: Float64) -> Float64:
-        """Return the filter's response (n,) between unit lengths at distances (n, 3)."""
+        """Return the filter's response (n,) between unit lengths or areas at distances (n, 3)."""
         return self.scale**2 * self._sampled(self.kernel, gaps)
 
     def _sampled(self, coefficients: Float32, places: Float64) -> Float64:
