@@ -39,7 +39,11 @@ _HARMONICS, _MORE = (
     4,
 )  # of outlines: of all, and of those to which more bring as much as this log likelihood
 _WAVE = 8.0
-_ROUGH = 1.5  # px: traced sheets that lie farther from a quadric are none
+_OFF = 3.0  # px: traced nodes that lie farther from a quadric are none of its,
+_SHARE, _TRIMS = (
+    0.7,
+    4,
+)  # but of their squared significances as much has to be; rounds of leaving out
 _STEEP = 0.5  # cosine between a normal and that of the mean plane, at least,
 _FEW = 0.1  # but for so many
 _KNOWN = 0.02  # log likelihood: no move of the outline is known worse than to 5 px
@@ -77,9 +81,8 @@ class _Grid:
         self.step = step
         self.middle = np.average(nodes, axis=0, weights=weights)
         away = nodes - self.middle
-        self.frame = np.linalg.eigh((away * weights[:, None]).T @ away)[
-            1
-        ].T  # the normal is the first
+        moments = (away * weights[:, None]).T @ away
+        self.frame = np.linalg.eigh(moments)[1].T  # the normal is the first
         self.scale = reach
         height, *flat = self.frame @ away.T
         root = np.sqrt(weights)
@@ -87,10 +90,7 @@ class _Grid:
         # In terms that are of 1 px and independent over the traced nodes: Newton steps then go straight.
         upper = np.linalg.qr(terms * root[:, None])[1]
         self.basis = np.linalg.inv(upper) * math.sqrt(float(weights.sum()))
-        terms = terms @ self.basis
-        self.bend = (weights * height) @ terms / weights.sum()
-        left = (height - terms @ self.bend) ** 2
-        self.rough = math.sqrt(float(np.average(left, weights=weights)))
+        self.bend = (weights * height) @ terms @ self.basis / weights.sum()
         self.traced = np.array(flat)
         n = math.ceil(reach / step)
         ticks = step * np.arange(-n, n + 1)
@@ -101,6 +101,11 @@ class _Grid:
     def _powers(self, flat: Float64) -> Float64:
         u, v = flat / self.scale
         return np.stack([np.ones_like(u), u, v, u * u, u * v, v * v], axis=1)
+
+    def off(self, nodes: Float64) -> Float64:
+        """Return how far (n,) nodes lie above the quadric."""
+        height, *flat = self.frame @ (nodes - self.middle).T
+        return np.asarray(height - self._powers(np.array(flat)) @ self.basis @ self.bend)
 
     def places(self, bend: Float64) -> Float64:
         """Return (n, 3) places of the beads."""
@@ -137,11 +142,15 @@ def fit_patch(
     """
     reach = 1.3 * float(np.linalg.norm(nodes - nodes.mean(axis=0), axis=1).max()) + beads.width
     step = max(1.0, math.sqrt(math.pi * reach**2 / _MOST))
-    if len(nodes) < _FEWEST or step > _BEAD * beads.width:
+    if step > _BEAD * beads.width:
         return None
-    grid = _Grid(nodes, heights**2, step, reach)
-    steep = np.abs(normals @ grid.frame[0]) < _STEEP
-    if grid.rough > _ROUGH or steep.mean() > _FEW:
+    weights, near = heights**2, np.ones(len(nodes), bool)
+    for _ in range(_TRIMS):
+        if near.sum() < _FEWEST or weights[near].sum() < _SHARE * weights.sum():
+            return None
+        grid = _Grid(nodes[near], weights[near], step, reach)
+        near = np.abs(grid.off(nodes)) < _OFF
+    if (np.abs(normals[near] @ grid.frame[0]) < _STEEP).mean() > _FEW:
         return None
     outline = _traced_outline(grid)
     for turn in range(_TURNS):
