@@ -4,157 +4,40 @@
     python benchmarks/validate_tubes.py null recall false --kind tubes     # 80^3 from 61 tilts, +-60 degrees
     python benchmarks/validate_tubes.py null recall false --kind sheets
     python benchmarks/validate_tubes.py long                               # 128^3 from 66 tilts, +-65 degrees
+    python benchmarks/validate_tubes.py areas --kind sheets                # 80^3
     python benchmarks/validate_tubes.py speed                              # 128^3
 
 ``null`` counts extrema of noise and of decoys against their expectation, and volumes with a call. ``recall`` plants
 eight objects of one orientation a volume (turned by 6 degrees at random) and compares the share found at fdr 0.05 with
 the prediction for each object's own direction. ``false`` plants objects of all orientations and counts rows that lie on
-none of them. ``long`` measures the length of straight and curved tubes at +-65 degrees. Intervals are 95 %.
+none of them. ``long`` measures the length of straight and curved tubes at +-65 degrees, ``areas`` discs far from each
+other. Intervals are 95 %.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 import importlib.util
 import math
 import sys
 import time
 import warnings
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from planted_tubes import HALF, ORIENTATIONS, RADIUS, WIDTH, Found, Planted, Series, plant
 from tables import share_of
 
 from cryolith import _core
-from cryolith.detect import FoundSheets, FoundTubes, ridges, sheets, tubes
+from cryolith.detect import FoundTubes, ridges
 from cryolith.detect._gaussian_blobs import gaussian_blobs
-from cryolith.projection import Geometry, project
-from cryolith.reconstruct import Halves, wbp
-
-DOSE, THICKNESS_OVER_PATH = 100.0, 0.5  # electrons a pixel; slab over mean free path
-WIDTH, LENGTH = 1.2, 6.0
-HALF, RADIUS = 13.0, 10.0  # of planted tubes and discs, px
-R = math.sqrt(0.5)
-ORIENTATIONS = {  # z, y, x; y is the tilt axis
-    "x": (0.0, 0.0, 1.0),
-    "y": (0.0, 1.0, 0.0),
-    "z": (1.0, 0.0, 0.0),
-    "xy45": (0.0, R, R),
-    "xz45": (R, 0.0, R),
-    "xz60": (math.sin(math.pi / 3), 0.0, 0.5),
-}
-Found = FoundTubes | FoundSheets
+from cryolith.reconstruct import Halves
 
 
 def say(line: str) -> None:
     """Write a line now."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
-
-
-class Planted(NamedTuple):
-    """Middles, directions and points all over of objects."""
-
-    places: np.ndarray
-    axes: np.ndarray
-    points: list[np.ndarray]
-
-
-class Series:
-    """A tilt series of counted electrons and its reconstruction in halves."""
-
-    def __init__(self, n: int, tilt: float) -> None:
-        self.n = n
-        self.angles = np.arange(-tilt, tilt + 1e-6, 2.0)
-        self.geometry = Geometry.single_axis(self.angles)
-        self.image_shape = (n, math.ceil(1.42 * n) + 4)
-        self.solve = functools.partial(wbp, filter="ramp")
-        self.electrons = DOSE * np.exp(-THICKNESS_OVER_PATH / np.cos(np.deg2rad(self.angles)))
-        self.noise_sd = float(np.std(self.whole(self.taken(None, np.random.default_rng(12345)))))
-
-    @staticmethod
-    def whole(halves: Halves) -> np.ndarray:
-        """Return the sum of the halves."""
-        return np.asarray(halves.first) + np.asarray(halves.second)
-
-    def taken(self, volume: np.ndarray | None, rng: np.random.Generator) -> Halves:
-        """Count electrons and reconstruct, even and odd tilts."""
-        lines = np.zeros((len(self.angles), *self.image_shape), np.float32)
-        if volume is not None:
-            project(volume, self.geometry, self.image_shape, out=lines, threads=1)
-        mean = self.electrons[:, None, None]
-        counts = rng.poisson(mean * np.exp(-lines))
-        stack = (-np.log((counts + 0.5) / mean)).astype(np.float32)
-        found: Any = self.solve(
-            stack, self.geometry, shape=(self.n,) * 3, halves="tilts", threads=1
-        )
-        return found
-
-    def look(self, kind: str, halves: Halves, **options: Any) -> Found:
-        """Look for objects with all that is known."""
-        how: dict[str, Any] = {
-            "widths": WIDTH,
-            "length": LENGTH,
-            "halves": halves,
-            "geometry": self.geometry,
-            "image_shape": self.image_shape,
-            "solve": self.solve,
-            "margin": 8,
-            "threads": 1,
-        }
-        return (tubes if kind == "tubes" else sheets)(None, **(how | options))
-
-
-def object_at(
-    kind: str, n: int, place: np.ndarray, axis: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return a tube or disc of peak 1 with soft ends, and points all over it."""
-    z, y, x = (np.arange(n) - c for c in place)
-    t = axis[0] * z[:, None, None] + axis[1] * y[:, None] + axis[2] * x
-    across = np.maximum(z[:, None, None] ** 2 + y[:, None] ** 2 + x**2 - t * t, 0.0)
-    if kind == "tubes":
-        profile, rim = across, np.abs(t) - HALF
-        s = np.arange(-HALF, HALF + 0.1, 1.0)
-        points = place + s[:, None] * axis
-    else:
-        profile, rim = t * t, np.sqrt(across) - RADIUS
-        first = np.cross(axis, np.eye(3)[np.abs(axis).argmin()])
-        first /= np.linalg.norm(first)
-        a, b = np.meshgrid(np.arange(-RADIUS, RADIUS + 1), np.arange(-RADIUS, RADIUS + 1))
-        inside = np.hypot(a, b) <= RADIUS
-        points = place + a[inside][:, None] * first + b[inside][:, None] * np.cross(axis, first)
-    soft = 1 / (1 + np.exp(np.clip(rim / 0.35, -50, 50)))
-    return (np.exp(-0.5 * profile / WIDTH**2) * soft).astype(np.float32), points
-
-
-def plant(
-    kind: str,
-    n: int,
-    names: list[str],
-    height: float,
-    rng: np.random.Generator,
-    apart: bool = False,
-) -> tuple[np.ndarray, Planted]:
-    """Return a volume of eight objects, tubes bright and sheets dark, each turned by about 6 degrees.
-
-    ``apart``: two in opposite corners, whose smears do not meet.
-    """
-    volume = np.zeros((n, n, n), np.float32)
-    places, axes, points = [], [], []
-    corners = [n // 4, n - 1 - n // 4]
-    where = [(z, y, x) for z in corners for y in corners for x in corners]
-    for i, corner in enumerate(where[:: len(where) - 1] if apart else where):
-        place = np.array(corner) + rng.uniform(-3, 3, 3)
-        axis = np.array(ORIENTATIONS[names[i % len(names)]]) + rng.normal(0, math.radians(6), 3)
-        axis /= np.linalg.norm(axis)
-        one, over = object_at(kind, n, place, axis)
-        volume += one
-        places.append(place)
-        axes.append(axis)
-        points.append(over)
-    sign = 1.0 if kind == "tubes" else -1.0
-    return volume * np.float32(sign * height), Planted(np.array(places), np.array(axes), points)
 
 
 def matches(kind: str, found: Found, truth: Planted, sign: int) -> tuple[np.ndarray, np.ndarray]:
@@ -260,15 +143,24 @@ def recall(kind: str, series: Series, seeds: range, snr: float, apart: bool) -> 
             f"coverage {np.mean(coverage):.2f}; {others}")  # fmt: skip
 
 
-def lengths_of(rows: np.ndarray, length: float, wanted: int) -> str:
-    """Return what measured lengths and their stated errors are like."""
-    if not len(rows):
+def extents_of(rows: list[Any], extent: float, height: float, wanted: int) -> str:
+    """Return what measured lengths or areas and amplitudes, and their stated errors, are like."""
+    if not rows:
         return "never found"
-    error = rows[:, 0] - length
+    value, sigma, amplitude, sigma_amplitude = np.array(rows).T
+    error, other = value - extent, amplitude - height
     return (
-        f"found in {len(rows)} of {wanted}; error of length {100 * error.mean() / length:+.1f} % on average, "
-        f"{100 * np.abs(error).max() / length:.1f} % at most; rms over stated "
-        f"{math.sqrt(((error / rows[:, 1]) ** 2).mean()):.2f}"
+        f"found {share_of(len(rows), wanted)}; error {100 * error.mean() / extent:+.1f} % on average, "
+        f"{100 * np.abs(error).max() / extent:.1f} % at most, {over(error, sigma)}; "
+        f"of amplitude {100 * other.mean() / height:+.1f} %, {over(other, sigma_amplitude)}"
+    )
+
+
+def over(error: np.ndarray, stated: np.ndarray) -> str:
+    """Return how large errors are by those stated, and how many these hold."""
+    held = int((np.abs(error) < 1.96 * stated).sum())
+    return (
+        f"rms over stated {math.sqrt(((error / stated) ** 2).mean()):.2f}, 1.96 of it hold {held}"
     )
 
 
@@ -286,8 +178,8 @@ def long_tubes(series: Series, seeds: range, snr: float) -> None:
             np.stack([0 * t + 98, 64 + 45 * np.sin(1.745 * t), 68 + 45 * np.cos(1.745 * t)], 1),
         ),
     }
-    rows: dict[str, list[tuple[float, float]]] = {name: [] for name in lines}
-    extra = []
+    rows: dict[str, list[tuple[float, ...]]] = {name: [] for name in lines}
+    extra, cpu = [], 0.0
     for seed in seeds:
         rng = np.random.default_rng(3000 + seed)
         shift = rng.uniform(-2, 2, (len(lines), 3))
@@ -296,20 +188,50 @@ def long_tubes(series: Series, seeds: range, snr: float) -> None:
             share = length / len(line) / (math.sqrt(2 * math.pi) * WIDTH)
             heights = np.full(len(line), snr * series.noise_sd * share)
             volume += gaussian_blobs(volume.shape, line + by, np.full(len(line), WIDTH), heights)
-        found = series.look("tubes", series.taken(volume, rng))
+        halves, begin = series.taken(volume, rng), time.process_time()
+        found = series.look("tubes", halves)
+        cpu += time.process_time() - begin
         own = set()
         for (name, (_, line)), by in zip(lines.items(), shift, strict=True):
-            gaps = [np.linalg.norm(nodes - line[160] - by, axis=1).min() for nodes in found.lines]
-            if gaps and min(gaps) < 4:
-                row = int(np.argmin(gaps))
-                own.add(row)
-                rows[name].append(
-                    (found.table["length_px"][row], found.table["sigma_length_px"][row])
-                )
+            own |= measured_at(found, found.lines, line[160] + by, "length_px", rows[name])
         extra.append(len(found.lines) - len(own))
     for name, (length, _) in lines.items():
-        say(f"  {name}: {lengths_of(np.array(rows[name]).reshape(-1, 2), length, len(seeds))}")
+        say(f"  {name}: {extents_of(rows[name], length, snr * series.noise_sd, len(seeds))}")
+    say(f"  other rows a volume: {np.mean(extra):.2f}; {cpu / len(seeds):.1f} CPU s each")
+
+
+def disc_areas(series: Series, seeds: range, snr: float) -> None:
+    """Plant two discs a volume, in opposite corners; compare areas."""
+    names = [n for n in ORIENTATIONS if n not in ("z", "xz60")]  # those are all but hidden
+    rows: dict[str, list[tuple[float, ...]]] = {name: [] for name in names}
+    planted, extra = dict.fromkeys(names, 0), []
+    for seed in seeds:
+        rng = np.random.default_rng(4000 + seed)
+        chosen = [names[seed % 4], names[(seed + seed // 4 + 1) % 4]]
+        volume, truth = plant("sheets", series.n, chosen, snr * series.noise_sd, rng, apart=True)
+        found = series.look("sheets", series.taken(volume, rng))
+        own = set()
+        for name, place in zip(chosen, truth.places, strict=True):
+            planted[name] += 1
+            own |= measured_at(found, found.surfaces, place, "area_px2", rows[name])
+        extra.append(len(found.surfaces) - len(own))
+    for name, wanted in planted.items():
+        height = -snr * series.noise_sd
+        say(f"  {name}: {extents_of(rows[name], math.pi * RADIUS**2, height, wanted)}")
     say(f"  other rows a volume: {np.mean(extra):.2f}")
+
+
+def measured_at(
+    found: Found, drawn: tuple[np.ndarray, ...], place: np.ndarray, extent: str, rows: list[Any]
+) -> set[int]:
+    """Add what is measured of the object that passes within 4 px of a place; return its row."""
+    gaps = [np.linalg.norm(nodes - place, axis=1).min() for nodes in drawn]
+    if min(gaps, default=math.inf) >= 4:
+        return set()
+    row = int(np.argmin(gaps))
+    columns = (extent, f"sigma_{extent}", "amplitude", "sigma_amplitude")
+    rows.append(tuple(found.table[c][row] for c in columns))
+    return {row}
 
 
 def false_rows(kind: str, series: Series, seeds: range, snr: float) -> None:
@@ -354,14 +276,18 @@ def speed(kind: str) -> None:
 def main() -> None:
     """Run the cases that are named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("cases", nargs="+", choices=["null", "recall", "false", "long", "speed"])
+    parser.add_argument(
+        "cases", nargs="+", choices=["null", "recall", "false", "long", "areas", "speed"]
+    )
     parser.add_argument("--kind", choices=["tubes", "sheets"], default="tubes")
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--first", type=int, default=300)
     parser.add_argument("--n", type=int, default=80)
     parser.add_argument("--tilt", type=float, default=60.0)
     parser.add_argument(
-        "--snr", type=float, help="peak over the voxels' noise; default 0.8 (long: 2) and 0.25"
+        "--snr",
+        type=float,
+        help="peak over the voxels' noise; default 0.8 (long: 2) and 0.25 (areas: 0.5)",
     )
     parser.add_argument(
         "--apart", action="store_true", help="recall: two objects a volume, not eight"
@@ -382,6 +308,8 @@ def main() -> None:
         series = Series(a.n, a.tilt)
         if case == "null":
             noise_only(a.kind, series, seeds)
+        elif case == "areas":
+            disc_areas(series, seeds, a.snr or 0.5)
         elif case == "recall":
             recall(a.kind, series, seeds, snr, a.apart)
         else:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ from ._inputs import Float64
 from ._oriented_bank import OrientedBank
 from ._oriented_links import Index, Ridges
 from ._oriented_objects import Traced
+from ._sheet_rim import Patch, fit_patch
+from ._tube_fit import BeadFields
 
 __all__ = ["trace_sheet"]
 
@@ -20,12 +23,48 @@ _PASSES = 3  # of smoothing: each takes the mean over neighbours
 
 
 def trace_sheet(
-    bank: OrientedBank, ridges: Ridges, members: Index, edges: Index, low: float, group: int
+    beads: BeadFields, ridges: Ridges, members: Index, edges: Index, low: float, group: int
 ) -> Traced:
     """Return the surface through one component.
 
+    Where it is about flat its rim is the likeliest. Else that is where the response falls to half (or to the linking
+    level ``low`` where that is more).
+    """
+    found = _traced(beads.bank, ridges, members, edges, low, group)
+    row = beads.of(found.width)
+    patch = fit_patch(row, found.nodes, found.axes, found.heights, found.sign)
+    return found if patch is None else _of_patch(beads, found, patch)
+
+
+def _of_patch(beads: BeadFields, found: Traced, patch: Patch) -> Traced:
+    """Return a traced sheet with the place and rim of a fitted one."""
+    width = np.full(len(patch.nodes), found.width)
+    heights = found.sign * beads.bank.sample(beads.field, patch.nodes, patch.normals, width)
+    top = int(heights.argmax())
+    halves = patch.squares[:, [0, 1, 2]], patch.squares[:, [0, 2, 3]]
+    return replace(
+        found,
+        nodes=patch.nodes,
+        axes=patch.normals,
+        shares=patch.shares,
+        heights=heights,
+        peak=float(heights[top]),
+        place=patch.nodes[top],
+        axis=patch.normals[top],
+        extent=patch.area,
+        sigma_extent=patch.sigma_area,
+        amplitudes=np.full(len(patch.nodes), patch.amplitude),
+        faces=_turned(np.concatenate(halves), patch.nodes, patch.normals),
+    )
+
+
+def _traced(
+    bank: OrientedBank, ridges: Ridges, members: Index, edges: Index, low: float, group: int
+) -> Traced:
+    """Return the surface through the voxels of one component that are at least half as high as its top.
+
     Each column of voxels along the axis nearest to the normal holds one, which stands for 1 / cos of the angle between
-    both. The rim is where the response falls to half (or to the linking level ``low`` where that is more).
+    both.
     """
     heights = np.abs(ridges.heights[members])
     top = int(heights.argmax())
@@ -88,14 +127,19 @@ def _faces(voxels: Index, along: Index, nodes: Float64, normals: Float64) -> npt
         faces += [square[whole][:, [0, 1, 2]], square[whole][:, [0, 2, 3]]]
         three = square[lacks]
         faces.append(three[three >= 0].reshape(-1, 3))
-    found = np.concatenate(faces)
-    first, second, third = nodes[found].transpose(1, 0, 2)
-    # Counter-clockwise in x, y, z: the cross product of z, y, x has the other sign.
-    turn = -(np.cross(second - first, third - first) * normals[found[:, 0]]).sum(axis=1)
+    found = _turned(np.concatenate(faces), nodes, normals)
     # Heights of neighbouring columns differ by little on one surface, by more between two.
-    reach = np.ptp(nodes[found], axis=1).max(axis=1) < _JUMP
-    found[turn < 0] = found[turn < 0][:, ::-1]
-    return np.asarray(found[reach])
+    return np.asarray(found[np.ptp(nodes[found], axis=1).max(axis=1) < _JUMP])
+
+
+def _turned(
+    faces: npt.NDArray[np.int64], nodes: Float64, normals: Float64
+) -> npt.NDArray[np.int64]:
+    """Return triangles in the order in which they are counter-clockwise as seen from where their normals point to."""
+    first, second, third = nodes[faces].transpose(1, 0, 2)
+    # Counter-clockwise in x, y, z: the cross product of z, y, x has the other sign.
+    turn = -(np.cross(second - first, third - first) * normals[faces[:, 0]]).sum(axis=1)
+    return np.where(turn[:, None] < 0, faces[:, ::-1], faces)
 
 
 def _smoothed(nodes: Float64, axes: Float64, edges: Index) -> tuple[Float64, Float64]:

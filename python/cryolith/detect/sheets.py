@@ -33,13 +33,13 @@ class FoundSheets:
     table : dict of str to (n,) array
         Its columns are those of :func:`sheets`.
     surfaces : tuple of (m, 3) float64
-        Points all over the surface of each row: z, y, x [voxel], one for each square pixel of it.
+        Points all over the surface of each row: z, y, x [voxel], about one for each square pixel of it.
     normals : tuple of (m, 3) float64
         Of the surface at these points.
     mesh : Mesh
         All of them as triangles, in nm (px without a pixel size) from the centre of the volume, for
         :func:`cryolith.files.write_surface`. Fields: ``sheet``, the row, and ``significance`` of each vertex. Where a
-        surface turns from one axis of the volume to another the mesh has a seam.
+        surface that is no quadric turns from one axis of the volume to another the mesh has a seam.
     null : NullCheck
         Extrema of noise against their expected number; ``spread`` has one number a width.
     detectability : OrientedDetectability
@@ -93,8 +93,9 @@ def sheets(
     FoundSheets
         One row of its table for each sheet, the most significant first:
 
-        - ``area_px2`` or ``_nm2``: of the surface where the response is at least half as high, as a flat round sheet of
-          that area has it; its error is that of the rim;
+        - ``area_px2`` or ``_nm2``: within the outline that fits best, and the error of that. Of a sheet that is no
+          quadric over its mean plane, or is 50 widths across or more: of where the response is at least half as high,
+          as a flat round sheet of that area has it, and the error of that rim;
         - ``normal_z``, ``_y``, ``_x``: unit vector at that point, and ``sigma_normal_deg`` about either axis in the
           sheet;
         - ``thickness_px`` or ``_nm``: full width at half maximum, of ``width_``;
@@ -108,7 +109,9 @@ def sheets(
 
     Notes
     -----
-    As for :func:`tubes`, with filters that are wide in two directions.
+    As for :func:`tubes`, with filters that are wide in two directions. A sheet is fitted as a line is, where it is
+    found: beads on a quadric, within an outline that is a Fourier series of the angle, up to twice (or four times)
+    around.
 
     References
     ----------
