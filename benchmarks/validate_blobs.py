@@ -149,7 +149,7 @@ class Series:
             return (-np.log((counts + 0.5) / mean)).astype(np.float32)
 
         cube = (self.n,) * 3
-        how: dict[str, Any] = {"shape": cube, "halves": self.split, "threads": 1}
+        how: dict[str, Any] = {"shape": cube, "halves": self.split, "whole": False, "threads": 1}
         stack: Any = counted(1.0) if self.split == "tilts" else (counted(0.5) / 2, counted(0.5) / 2)
         found: Halves = self.solve(stack, self.geometry, **how)
         return found

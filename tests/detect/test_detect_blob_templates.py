@@ -15,9 +15,11 @@ from cryolith.detect._filter_bank import blob_reference, make_bank
 from cryolith.detect._gaussian_blobs import Blobs, gaussian_blobs
 from cryolith.detect._imaging import Plain, Projected
 from cryolith.detect._rarity import Rarity
+from cryolith.detect._sections import rows_alike
 from cryolith.detect._spectrum import Spectra, measured_noise
 from cryolith.projection import Geometry, project
-from cryolith.reconstruct import ReconstructSettings, reconstruct, wbp
+from cryolith.reconstruct import ReconstructSettings, reconstruct, sirt, wbp
+from cryolith.reconstruct.halves import Split
 
 N, MARGIN = 64, 6
 SIZES = np.array([1.6, 2.0, 2.5, 3.1, 3.9])
@@ -54,6 +56,54 @@ def test_a_template_is_as_strong_as_what_is_shown_of_a_blob_anywhere() -> None:
     # The template of the middle voxel was 2 % too strong: 1.10 times the extrema that noise makes beyond 4.
     assert abs(np.mean(ratio) - 1) < 0.01
     assert np.std(ratio) < 0.03
+
+
+@pytest.mark.parametrize(
+    ("solve", "split"),
+    [
+        (functools.partial(wbp, filter="ramp"), "tilts"),
+        (functools.partial(sirt, n_iter=4, lower=-np.inf), "tilts"),
+        (functools.partial(sirt, n_iter=4, lower=-np.inf), "frames"),
+    ],
+)
+def test_one_row_for_each_blob_draws_what_all_rows_would(
+    solve: functools.partial[np.ndarray], split: Split, rng: np.random.Generator
+) -> None:
+    spectra = Spectra((40, 30, 36), 1, None)
+    some = Blobs(
+        places=rng.uniform(-2, 38, (9, 3)),  # some beyond the faces
+        sizes=rng.uniform(1.2, 4, 9),
+        heights=rng.normal(size=9),
+    )
+    volume = gaussian_blobs(spectra.shape, some.places, some.sizes, some.heights, 1)
+    # With a row more in the images, rows of volume and images no longer go together: all of them are drawn.
+    for height in (30, 31):
+        imaging = Projected(spectra, Geometry.single_axis(ANGLES), (height, 60), solve, split)
+        out = spectra.padded()
+        imaging.draw(some, out)
+        whole, apart = imaging.show(volume), imaging.difference(some)
+        scale = np.abs(whole.both).max()
+        assert_near(out[..., :36], whole.both, scale)
+        assert (apart is None) == (whole.difference is None)
+        if apart is not None and whole.difference is not None:
+            assert_near(apart, whole.difference, scale)
+
+
+def assert_near(found: np.ndarray, wanted: np.ndarray, scale: float) -> None:
+    # Sums over 31 views, five times with iterations, in float32.
+    bound = 5 * len(ANGLES) * np.finfo("f4").eps * scale
+    assert np.abs(found - wanted).max() < bound
+
+
+def test_rows_are_not_alike_where_geometry_or_options_differ_by_row() -> None:
+    straight = Geometry.single_axis(ANGLES)
+    shifts = np.zeros((len(ANGLES), 2))
+    assert rows_alike(straight, wbp)
+    assert rows_alike(Geometry.single_axis(ANGLES, shifts_px=shifts + np.array([0, 3.5])), sirt)
+    assert not rows_alike(Geometry.single_axis(ANGLES, shifts_px=shifts + np.array([0.5, 0])), sirt)
+    assert not rows_alike(Geometry.single_axis(ANGLES, tilt_axis_deg=1.0), sirt)
+    assert not rows_alike(straight, functools.partial(sirt, mask=np.ones((4, 4, 4))))
+    assert not rows_alike(straight, lambda *_, **__: None)
 
 
 def test_noise_makes_as_many_extrema_at_each_size_as_expected() -> None:
