@@ -148,8 +148,10 @@ def measured_noise(spectra: Spectra, noise: Float32, fade: float = 0) -> Float32
     full = np.concatenate(
         [section, np.roll(section[::-1], 1, axis=0)[:, 1 : nx - nx // 2][:, ::-1]], axis=1
     )
-    near = [np.roll(full, (i, j), axis=(0, 1)) for i in (-1, 0, 1) for j in (-1, 0, 1)]
-    section = np.mean(near, axis=0)[:, : spectra.terms[2]]
+    even = _near_mean(full)
+    # The mean fills what is hollow (wedge, low frequencies) from beside it: what it does to its own result is undone.
+    even *= _near_mean(full / np.maximum(even, np.finfo(np.float64).tiny))
+    section = even[:, : spectra.terms[2]]
     counts = np.full(spectra.terms[2], 2.0)
     counts[0] = 1.0
     if nx % 2 == 0:
@@ -159,6 +161,11 @@ def measured_noise(spectra: Spectra, noise: Float32, fade: float = 0) -> Float32
     along = np.average([np.roll(along, i) for i in range(-2, 3)], axis=0, weights=[1, 2, 3, 2, 1])
     out: Float32 = (section[:, None, :] * along[None, :, None]).astype(np.float32)
     return out
+
+
+def _near_mean(section: Float64) -> Float64:
+    near = [np.roll(section, (i, j), axis=(0, 1)) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    return np.asarray(np.mean(near, axis=0))
 
 
 def floored(power: Float32) -> Float32:
