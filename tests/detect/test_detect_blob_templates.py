@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from cryolith.datamodel import Alignment, TiltSeries
 from cryolith.detect import DetectSettings, blobs, detect
 from cryolith.detect._blob_fit import BlobFit
+from cryolith.detect._blob_search import Search
 from cryolith.detect._filter_bank import blob_reference, make_bank
 from cryolith.detect._gaussian_blobs import Blobs, gaussian_blobs
 from cryolith.detect._imaging import Plain, Projected
@@ -210,3 +212,84 @@ def test_detect_looks_for_what_the_job_shows_of_a_blob() -> None:
             found, asked, halves=found.halves, **known, reconstruction=other, threads=1
         ).notes
         assert any(note.startswith(f"blobs: templates are {said}") for note in notes)
+
+
+def test_smoothing_a_spectrum_does_not_fill_its_hollows() -> None:
+    spectra = Spectra((N, N, N), 1, None)
+    kz, _, kx = spectra.axes()
+    ramp = (np.abs(kx) * (np.abs(kz) < 1.7 * np.abs(kx)) + 1e-3).astype(
+        np.float32
+    )  # of a WBP, with a wedge
+    low = np.exp(-8.0 * spectra.squared_frequency())  # what a blob of 2.8 px is looked for with
+    ratio = []
+    for seed in range(6):
+        white = np.random.default_rng(seed).standard_normal((N, N, N), dtype=np.float32)
+        noise = spectra.inverse(spectra.forward(white) * np.sqrt(ramp))
+        ratio.append(float((measured_noise(spectra, noise) * low).sum() / (ramp * low).sum()))
+    # The mean over neighbours alone is 8 % too strong.
+    assert abs(np.mean(ratio) - 1) < 0.03
+
+
+def test_differences_of_blobs_are_those_of_templates() -> None:
+    spectra = Spectra((N, N, N), 1, None)
+    imaging = tilted(spectra)
+    reference = blob_reference(spectra, imaging, SIZES, "matched")
+    power = measured_noise(spectra, imaging.planned_noise((N, N, N), 3))
+    bank = make_bank(spectra, reference, SIZES, power, "matched")
+    fit = BlobFit(bank, imaging, np.zeros((N, N, N), np.float32))
+    truth = Blobs(places=np.array([[25.0, 30.0, 38.0]]), sizes=np.array([2.5]), heights=np.ones(1))
+    moved = Blobs(places=truth.places + 0.4, sizes=truth.sizes * 1.1, heights=truth.heights * 0.9)
+    both = moved.joined(truth.negative())
+    exact = fit.without(fit.base, both).copy()
+    quick = fit.by_templates().without(fit.base, both)
+    assert np.linalg.norm(quick - exact) < 0.1 * np.linalg.norm(exact)
+    plain = BlobFit(bank, Plain(spectra, None), np.zeros((N, N, N), np.float32))
+    assert plain.by_templates() is plain
+
+
+def test_two_that_may_be_noise_do_not_lift_each_other() -> None:
+    spectra = Spectra((N, N, N), 1, None)
+    power = np.ones(spectra.terms, np.float32)
+    reference = blob_reference(spectra, Plain(spectra, None), SIZES, "matched")
+    bank = make_bank(spectra, reference, SIZES, power, "matched")
+    sizes = np.full(4, 2.5)
+    unit = 1 / bank.response(bank.sizes, sizes[:1]).max()
+    # Bright and dark side by side, one alone, and one beyond doubt beside a weak one.
+    blobs_ = Blobs(
+        places=np.array([[20.0, 20, 20], [20, 20, 24], [40, 40, 40], [24, 46, 20]]),
+        sizes=sizes,
+        heights=np.array([6.0, -5.5, 5.0, 12.0]) * unit,
+    )
+    fit_volume = gaussian_blobs((N, N, N), blobs_.places, blobs_.sizes, blobs_.heights, 1)
+    search = Search(bank, Plain(spectra, None), fit_volume, None, MARGIN)
+    z = search.fit.step(blobs_, search.fit.without(search.fit.base, blobs_)).z
+    np.testing.assert_allclose(z, [6.0, -5.5, 5.0, 12.0], rtol=0.02)
+    overlap = np.exp(-(4.0**2) / (4 * 2.5**2))  # of two equal Gaussians 4 px apart
+    expected = [6.0 - 5.5 * overlap, -(5.5 - 6.0 * overlap), 5.0, 12.0]
+    # Slow waves, which the filter leaves out, are 2 % of the overlap.
+    np.testing.assert_allclose(
+        search._unlifted(blobs_, z), expected, atol=0.03 * 6.0 * overlap + 0.05
+    )
+
+
+def test_the_bias_is_that_of_blobs_which_are_surely_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cryolith.detect import _injection
+
+    rng = np.random.default_rng(3)
+    z = np.concatenate([np.full(60, 5.0), np.full(60, 9.0)])
+    sigma = 1 / z[:, None] * np.ones(5)
+    error = rng.normal(0, 0.01, (120, 5)) * sigma
+    error[:60, 3] += 0.2  # weak ones wander
+    error[60:, 3] -= 2.0 * sigma[60:, 3] ** 2
+    rows = np.column_stack([error, sigma, z])
+    one = Blobs(places=np.zeros((1, 3)), sizes=np.ones(1), heights=np.ones(1))
+    monkeypatch.setattr(_injection, "_measured", lambda *_: rows)
+    monkeypatch.setattr(_injection, "_placed", lambda *_: one)
+    search = SimpleNamespace(
+        fit=SimpleNamespace(without=lambda *_: np.zeros(1), base=None), stand_out=None
+    )
+    outcome = SimpleNamespace(blobs=one)
+    found = _injection.calibrate(search, outcome, 120, 0)  # type: ignore[arg-type]
+    assert found is not None
+    assert found.bias[0] == pytest.approx(-2.0, abs=0.05)
+    assert found.count == 120

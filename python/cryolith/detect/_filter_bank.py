@@ -17,7 +17,7 @@ from .. import _core
 from ._gaussian_blobs import Blobs
 from ._imaging import Imaging, Plain
 from ._inputs import Float32, Float64
-from ._spectrum import Complex64, Spectra, bin_centres, floored, radial_sums
+from ._spectrum import Complex64, Spectra, bin_centres, floored, own_share, radial_sums
 
 __all__ = [
     "FLOOR",
@@ -181,12 +181,14 @@ class FilterBank:
     def settle(self, noise: Float32, margin: int) -> None:
         """Take the noise for as strong as that of a volume is inside a margin, behind the finest filter.
 
-        A spectrum is that of the whole volume: 2 % of the noise's sd are a quarter of its extrema beyond 4.
+        ``noise`` is what the spectrum was measured from. That is one of the whole volume: 2 % of the noise's sd are a
+        quarter of its extrema beyond 4.
         """
         # The mean magnitude: what is no noise moves it less than the mean square.
         factor = math.sqrt(math.pi / 2) * float(
             np.abs(self.finest(noise, margin)).mean(dtype=np.float64)
         )
+        factor *= 1 + own_share(noise.shape)
         self.noise_sums *= factor**2
         self.sd *= factor
 
