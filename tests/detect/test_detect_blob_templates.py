@@ -18,7 +18,7 @@ from cryolith.detect._gaussian_blobs import Blobs, gaussian_blobs
 from cryolith.detect._imaging import Plain, Projected
 from cryolith.detect._rarity import Rarity
 from cryolith.detect._sections import rows_alike
-from cryolith.detect._spectrum import Spectra, measured_noise
+from cryolith.detect._spectrum import Spectra, measured_noise, own_share
 from cryolith.projection import Geometry, project
 from cryolith.reconstruct import ReconstructSettings, reconstruct, sirt, wbp
 from cryolith.reconstruct.halves import Split
@@ -228,6 +228,20 @@ def test_smoothing_a_spectrum_does_not_fill_its_hollows() -> None:
         ratio.append(float((measured_noise(spectra, noise) * low).sum() / (ramp * low).sum()))
     # The mean over neighbours alone is 8 % too strong.
     assert abs(np.mean(ratio) - 1) < 0.03
+
+
+def test_noise_is_weaker_behind_a_filter_made_of_its_own_spectrum() -> None:
+    spectra = Spectra((N, N, N), 1, None)
+    ratio = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        mine, other = (rng.standard_normal((N, N, N), dtype=np.float32) for _ in range(2))
+        power = measured_noise(spectra, mine)
+        behind, beside = (np.linalg.norm(spectra.forward(v) / power) for v in (mine, other))
+        ratio.append(behind / beside)
+    # Each is known to 0.3 %, from 131072 terms.
+    assert np.mean(ratio) == pytest.approx(1 - own_share(spectra.shape), abs=0.004)
+    assert own_share(spectra.shape) == pytest.approx(0.01, abs=0.001)
 
 
 def test_differences_of_blobs_are_those_of_templates() -> None:
