@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,13 +12,16 @@ import pytest
 from cryolith.datamodel import Alignment, TiltSeries
 from cryolith.detect import DetectSettings, blobs, detect
 from cryolith.detect._blob_fit import BlobFit
+from cryolith.detect._blob_search import Search
 from cryolith.detect._filter_bank import blob_reference, make_bank
 from cryolith.detect._gaussian_blobs import Blobs, gaussian_blobs
 from cryolith.detect._imaging import Plain, Projected
 from cryolith.detect._rarity import Rarity
-from cryolith.detect._spectrum import Spectra, measured_noise
+from cryolith.detect._sections import rows_alike
+from cryolith.detect._spectrum import Spectra, measured_noise, own_share
 from cryolith.projection import Geometry, project
-from cryolith.reconstruct import ReconstructSettings, reconstruct, wbp
+from cryolith.reconstruct import ReconstructSettings, reconstruct, sirt, wbp
+from cryolith.reconstruct.halves import Split
 
 N, MARGIN = 64, 6
 SIZES = np.array([1.6, 2.0, 2.5, 3.1, 3.9])
@@ -54,6 +58,54 @@ def test_a_template_is_as_strong_as_what_is_shown_of_a_blob_anywhere() -> None:
     # The template of the middle voxel was 2 % too strong: 1.10 times the extrema that noise makes beyond 4.
     assert abs(np.mean(ratio) - 1) < 0.01
     assert np.std(ratio) < 0.03
+
+
+@pytest.mark.parametrize(
+    ("solve", "split"),
+    [
+        (functools.partial(wbp, filter="ramp"), "tilts"),
+        (functools.partial(sirt, n_iter=4, lower=-np.inf), "tilts"),
+        (functools.partial(sirt, n_iter=4, lower=-np.inf), "frames"),
+    ],
+)
+def test_one_row_for_each_blob_draws_what_all_rows_would(
+    solve: functools.partial[np.ndarray], split: Split, rng: np.random.Generator
+) -> None:
+    spectra = Spectra((40, 30, 36), 1, None)
+    some = Blobs(
+        places=rng.uniform(-2, 38, (9, 3)),  # some beyond the faces
+        sizes=rng.uniform(1.2, 4, 9),
+        heights=rng.normal(size=9),
+    )
+    volume = gaussian_blobs(spectra.shape, some.places, some.sizes, some.heights, 1)
+    # With a row more in the images, rows of volume and images no longer go together: all of them are drawn.
+    for height in (30, 31):
+        imaging = Projected(spectra, Geometry.single_axis(ANGLES), (height, 60), solve, split)
+        out = spectra.padded()
+        imaging.draw(some, out)
+        whole, apart = imaging.show(volume), imaging.difference(some)
+        scale = np.abs(whole.both).max()
+        assert_near(out[..., :36], whole.both, scale)
+        assert (apart is None) == (whole.difference is None)
+        if apart is not None and whole.difference is not None:
+            assert_near(apart, whole.difference, scale)
+
+
+def assert_near(found: np.ndarray, wanted: np.ndarray, scale: float) -> None:
+    # Sums over 31 views, five times with iterations, in float32.
+    bound = 5 * len(ANGLES) * np.finfo("f4").eps * scale
+    assert np.abs(found - wanted).max() < bound
+
+
+def test_rows_are_not_alike_where_geometry_or_options_differ_by_row() -> None:
+    straight = Geometry.single_axis(ANGLES)
+    shifts = np.zeros((len(ANGLES), 2))
+    assert rows_alike(straight, wbp)
+    assert rows_alike(Geometry.single_axis(ANGLES, shifts_px=shifts + np.array([0, 3.5])), sirt)
+    assert not rows_alike(Geometry.single_axis(ANGLES, shifts_px=shifts + np.array([0.5, 0])), sirt)
+    assert not rows_alike(Geometry.single_axis(ANGLES, tilt_axis_deg=1.0), sirt)
+    assert not rows_alike(straight, functools.partial(sirt, mask=np.ones((4, 4, 4))))
+    assert not rows_alike(straight, lambda *_, **__: None)
 
 
 def test_noise_makes_as_many_extrema_at_each_size_as_expected() -> None:
@@ -160,3 +212,98 @@ def test_detect_looks_for_what_the_job_shows_of_a_blob() -> None:
             found, asked, halves=found.halves, **known, reconstruction=other, threads=1
         ).notes
         assert any(note.startswith(f"blobs: templates are {said}") for note in notes)
+
+
+def test_smoothing_a_spectrum_does_not_fill_its_hollows() -> None:
+    spectra = Spectra((N, N, N), 1, None)
+    kz, _, kx = spectra.axes()
+    ramp = (np.abs(kx) * (np.abs(kz) < 1.7 * np.abs(kx)) + 1e-3).astype(
+        np.float32
+    )  # of a WBP, with a wedge
+    low = np.exp(-8.0 * spectra.squared_frequency())  # what a blob of 2.8 px is looked for with
+    ratio = []
+    for seed in range(6):
+        white = np.random.default_rng(seed).standard_normal((N, N, N), dtype=np.float32)
+        noise = spectra.inverse(spectra.forward(white) * np.sqrt(ramp))
+        ratio.append(float((measured_noise(spectra, noise) * low).sum() / (ramp * low).sum()))
+    # The mean over neighbours alone is 8 % too strong.
+    assert abs(np.mean(ratio) - 1) < 0.03
+
+
+def test_noise_is_weaker_behind_a_filter_made_of_its_own_spectrum() -> None:
+    spectra = Spectra((N, N, N), 1, None)
+    ratio = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        mine, other = (rng.standard_normal((N, N, N), dtype=np.float32) for _ in range(2))
+        power = measured_noise(spectra, mine)
+        behind, beside = (np.linalg.norm(spectra.forward(v) / power) for v in (mine, other))
+        ratio.append(behind / beside)
+    # Each is known to 0.3 %, from 131072 terms.
+    assert np.mean(ratio) == pytest.approx(1 - own_share(spectra.shape), abs=0.004)
+    assert own_share(spectra.shape) == pytest.approx(0.01, abs=0.001)
+
+
+def test_differences_of_blobs_are_those_of_templates() -> None:
+    spectra = Spectra((N, N, N), 1, None)
+    imaging = tilted(spectra)
+    reference = blob_reference(spectra, imaging, SIZES, "matched")
+    power = measured_noise(spectra, imaging.planned_noise((N, N, N), 3))
+    bank = make_bank(spectra, reference, SIZES, power, "matched")
+    fit = BlobFit(bank, imaging, np.zeros((N, N, N), np.float32))
+    truth = Blobs(places=np.array([[25.0, 30.0, 38.0]]), sizes=np.array([2.5]), heights=np.ones(1))
+    moved = Blobs(places=truth.places + 0.4, sizes=truth.sizes * 1.1, heights=truth.heights * 0.9)
+    both = moved.joined(truth.negative())
+    exact = fit.without(fit.base, both).copy()
+    quick = fit.by_templates().without(fit.base, both)
+    assert np.linalg.norm(quick - exact) < 0.1 * np.linalg.norm(exact)
+    plain = BlobFit(bank, Plain(spectra, None), np.zeros((N, N, N), np.float32))
+    assert plain.by_templates() is plain
+
+
+def test_two_that_may_be_noise_do_not_lift_each_other() -> None:
+    spectra = Spectra((N, N, N), 1, None)
+    power = np.ones(spectra.terms, np.float32)
+    reference = blob_reference(spectra, Plain(spectra, None), SIZES, "matched")
+    bank = make_bank(spectra, reference, SIZES, power, "matched")
+    sizes = np.full(4, 2.5)
+    unit = 1 / bank.response(bank.sizes, sizes[:1]).max()
+    # Bright and dark side by side, one alone, and one beyond doubt beside a weak one.
+    blobs_ = Blobs(
+        places=np.array([[20.0, 20, 20], [20, 20, 24], [40, 40, 40], [24, 46, 20]]),
+        sizes=sizes,
+        heights=np.array([6.0, -5.5, 5.0, 12.0]) * unit,
+    )
+    fit_volume = gaussian_blobs((N, N, N), blobs_.places, blobs_.sizes, blobs_.heights, 1)
+    search = Search(bank, Plain(spectra, None), fit_volume, None, MARGIN)
+    z = search.fit.step(blobs_, search.fit.without(search.fit.base, blobs_)).z
+    np.testing.assert_allclose(z, [6.0, -5.5, 5.0, 12.0], rtol=0.02)
+    overlap = np.exp(-(4.0**2) / (4 * 2.5**2))  # of two equal Gaussians 4 px apart
+    expected = [6.0 - 5.5 * overlap, -(5.5 - 6.0 * overlap), 5.0, 12.0]
+    # Slow waves, which the filter leaves out, are 2 % of the overlap.
+    np.testing.assert_allclose(
+        search._unlifted(blobs_, z), expected, atol=0.03 * 6.0 * overlap + 0.05
+    )
+
+
+def test_the_bias_is_that_of_blobs_which_are_surely_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cryolith.detect import _injection
+
+    rng = np.random.default_rng(3)
+    z = np.concatenate([np.full(60, 5.0), np.full(60, 9.0)])
+    sigma = 1 / z[:, None] * np.ones(5)
+    error = rng.normal(0, 0.01, (120, 5)) * sigma
+    error[:60, 3] += 0.2  # weak ones wander
+    error[60:, 3] -= 2.0 * sigma[60:, 3] ** 2
+    rows = np.column_stack([error, sigma, z])
+    one = Blobs(places=np.zeros((1, 3)), sizes=np.ones(1), heights=np.ones(1))
+    monkeypatch.setattr(_injection, "_measured", lambda *_: rows)
+    monkeypatch.setattr(_injection, "_placed", lambda *_: one)
+    search = SimpleNamespace(
+        fit=SimpleNamespace(without=lambda *_: np.zeros(1), base=None), stand_out=None
+    )
+    outcome = SimpleNamespace(blobs=one)
+    found = _injection.calibrate(search, outcome, 120, 0)  # type: ignore[arg-type]
+    assert found is not None
+    assert found.bias[0] == pytest.approx(-2.0, abs=0.05)
+    assert found.count == 120

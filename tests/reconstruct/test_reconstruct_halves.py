@@ -184,10 +184,21 @@ def test_a_cancelled_half_is_none(frames):
         sirt(frames[0], TILTS, shape=SHAPE, halves="tilts", n_iter=9, progress=stop, cancel=token)
 
 
+def test_without_the_whole_its_place_is_taken_by_the_sum(frames):
+    how = {"shape": SHAPE, "halves": "tilts", "n_iter": 3}
+    fractions = []
+    found = sirt(frames[0], TILTS, whole=False, progress=fractions.append, **how)
+    both = sirt(frames[0], TILTS, **how)
+    assert np.array_equal(found.first, both.first)
+    assert np.array_equal(found.full, found.first + found.second)
+    assert not np.array_equal(found.full, both.full)
+    assert fractions[-1] == 1.0
+
+
 def test_signatures_say_what_is_taken():
     for solve in (wbp, sirt):
         names = list(inspect.signature(solve).parameters)
-        assert {"halves", "dose"} < set(names)
+        assert {"halves", "dose", "whole"} < set(names)
     assert names[-1] == "options"
 
 
@@ -202,6 +213,7 @@ def test_signatures_say_what_is_taken():
         (lambda s: wbp(s[:1], TILTS[:1], halves="tilts"), "angles_deg: found 1 tilt"),
         (lambda s: sirt(s, TILTS, halves="frame"), "halves: found 'frame'"),
         (lambda s: sirt(s, TILTS, dose=TILTS), "dose: found without halves"),
+        (lambda s: sirt(s, TILTS, whole=False), "whole: found False without halves"),
     ],
 )
 def test_what_cannot_be_halved_is_refused(frames, call, word):

@@ -16,7 +16,9 @@ from ._inputs import Float32, Float64
 from ._rarity import Rarity
 from ._spectrum import Complex64
 
-__all__ = ["Outcome", "Search"]
+__all__ = ["SURE", "Outcome", "Search"]
+
+SURE = 8.0  # significance of what is no noise whatever lies beside it
 
 # Extrema are fitted and subtracted down to the rarity at which noise alone makes this many.
 _NOISE_FITTED = 5.0
@@ -39,7 +41,7 @@ class Outcome:
     ----------
     blobs : Blobs
     z : (n,) float64
-        Signed significance of each.
+        Signed significance of each, the lower of that beside all others and beside the sure ones.
     rest : (m, 2) float64
         Heights and log sizes of the extrema beyond ``FLOOR`` that are left, away from the blobs.
     decoys : (d, 2) float64 or None
@@ -105,7 +107,8 @@ class Search:
             now = self._merged(self.fit.refit(now.blobs, _LAST))
         blobs = now.blobs
         decoys = self._decoys(self.fit.imaging.difference(blobs))
-        return Outcome(blobs=blobs, z=now.z, rest=peaks[:, :2], decoys=decoys, spread=spread)
+        z = self._unlifted(blobs, now.z)
+        return Outcome(blobs=blobs, z=z, rest=peaks[:, :2], decoys=decoys, spread=spread)
 
     def look(self) -> Outcome:
         """Search once and take each extremum for a blob."""
@@ -116,6 +119,21 @@ class Search:
         return Outcome(
             blobs=blobs, z=peaks[:, 0], rest=np.empty((0, 2)), decoys=decoys, spread=spread
         )
+
+    def _unlifted(self, blobs: Blobs, z: Float64) -> Float64:
+        """Return significances that do not rest on what may be noise itself.
+
+        Two extrema of noise of opposite sign, each in the other's streak, lift each other once both are taken for
+        blobs: 4.5 and -4.3 became 6.1 and -5.2. A significance is the lower of those with all others taken out and
+        with only the sure ones out.
+        """
+        sure = np.abs(z) > SURE
+        if sure.all():
+            return z
+        out, sign = z.copy(), np.sign(z[~sure])
+        alone = sign * self.fit.beside(blobs.pick(sure), blobs.pick(~sure))
+        out[~sure] = sign * np.clip(alone, 0, np.abs(z[~sure]))
+        return out
 
     def _decoys(self, leak: Float32 | None) -> Float64 | None:
         """Return the extrema of the halves' difference without ``leak``, what the blobs themselves left in it."""

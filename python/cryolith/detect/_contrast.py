@@ -26,7 +26,10 @@ _MOST_PATCHES = 200
 
 
 def learned_contrast(grid: Grid, well: Mask) -> Prior:
-    """Return the contrast of greatest likelihood and its jackknife error over groups of neighbouring patches.
+    """Return the contrast of greatest likelihood and its jackknife error over ten groups of patches.
+
+    Patches are numbered in a random order (``patches_of``), so a group lies all over the layer: what neighbours share,
+    beyond the noise that each has of its own, is not in the error.
 
     Thin layers hold only contrast times thickness, and the thickness that each patch would choose for itself pulls the
     contrast up (Neyman & Scott, Econometrica 16 (1948) 1). So thicknesses are taken as drawn from one normal

@@ -17,7 +17,7 @@ from .. import _core
 from ._gaussian_blobs import Blobs
 from ._imaging import Imaging, Plain
 from ._inputs import Float32, Float64
-from ._spectrum import Complex64, Spectra, bin_centres, floored, radial_sums
+from ._spectrum import Complex64, Spectra, bin_centres, floored, own_share, radial_sums
 
 __all__ = [
     "FLOOR",
@@ -63,6 +63,7 @@ class FilterBank:
         method: Method,
     ) -> None:
         self.spectra, self.sizes, self.weight, self.method = spectra, sizes, weight, method
+        self.reference = reference
         self.reference_size = _REFERENCE * float(sizes[0])
         n = spectra.voxels
         self.k2 = bin_centres() ** 2
@@ -78,6 +79,14 @@ class FilterBank:
         self.fine = np.exp(np.arange(math.log(0.85 * sizes[0]), math.log(1.3 * sizes[-1]), _FINE))
         self._roughness, self._change = self._null()
         self._fields = np.empty((min(3, len(sizes)), *spectra.padded().shape), np.float32)
+
+    def held(self) -> Float32:
+        """Return the share of each Fourier term of a blob that the reconstruction shows, the mean over places."""
+        whole = blob_spectrum(self.spectra, self.reference_size)
+        out: Float32 = (self.reference / np.maximum(whole, np.finfo(np.float32).tiny)).astype(
+            np.float32
+        )
+        return out
 
     def decay_of(self, sizes: Float64) -> Float64:
         """Return the Gaussian factor's decay for filters of ``sizes``."""
@@ -172,12 +181,14 @@ class FilterBank:
     def settle(self, noise: Float32, margin: int) -> None:
         """Take the noise for as strong as that of a volume is inside a margin, behind the finest filter.
 
-        A spectrum is that of the whole volume: 2 % of the noise's sd are a quarter of its extrema beyond 4.
+        ``noise`` is what the spectrum was measured from. That is one of the whole volume: 2 % of the noise's sd are a
+        quarter of its extrema beyond 4.
         """
         # The mean magnitude: what is no noise moves it less than the mean square.
         factor = math.sqrt(math.pi / 2) * float(
             np.abs(self.finest(noise, margin)).mean(dtype=np.float64)
         )
+        factor *= 1 + own_share(noise.shape)
         self.noise_sums *= factor**2
         self.sd *= factor
 
@@ -298,11 +309,11 @@ def _mean_response(spectra: Spectra, imaging: Imaging, size: float) -> Float32:
     nz, ny, nx = spectra.shape
     gap = math.ceil(_ROW_GAP * size)
     count = min(_PLACES, ny // gap) if imaging.rows_apart() else 1
-    # A golden spiral: places of equal areas of the ellipse.
+    # A golden lattice: as many places in any part of the section, its corners too, as its area says.
     turn = np.arange(count)
-    radius, angle = _SPREAD * np.sqrt((turn + 0.5) / count), turn * math.pi * (3 - math.sqrt(5))
-    z = np.rint(nz // 2 + nz * radius * np.cos(angle)).astype(np.intp)
-    x = np.rint(nx // 2 + nx * radius * np.sin(angle)).astype(np.intp)
+    across, along = (turn + 0.5) / count - 0.5, (turn + 0.5) * (math.sqrt(5) - 1) / 2 % 1 - 0.5
+    z = np.rint(nz // 2 + 2 * _SPREAD * nz * across).astype(np.intp)
+    x = np.rint(nx // 2 + 2 * _SPREAD * nx * along).astype(np.intp)
     y = (ny - gap * count + gap) // 2 + gap * turn if count > 1 else np.array([ny // 2])
     places = np.stack([z, y, x], axis=1).astype(np.float64)
     shown = spectra.padded()

@@ -12,6 +12,7 @@ from ..projection import Geometry, project
 from ..reconstruct.halves import Halves, Split
 from ._gaussian_blobs import Blobs, add_blobs, gaussian_blobs
 from ._inputs import Float32
+from ._sections import blob_sections, rows_alike, spread_rows
 from ._spectrum import Spectra
 
 __all__ = ["Imaging", "Plain", "Projected", "Shown"]
@@ -97,14 +98,38 @@ class Projected:
         self.spectra, self.geometry, self.image_shape = spectra, geometry, image_shape
         self.solve, self.split = solve, split
         self.how: dict[str, Any] = {"threads": spectra.threads, "cancel": spectra.cancel}
+        self._alike = rows_alike(geometry, solve) and image_shape[0] == spectra.shape[1]
 
     def draw(self, blobs: Blobs, out: Float32) -> None:
         """Draw what the reconstruction shows."""
-        out[..., : self.spectra.shape[2]] = self.show(self._volume(blobs)).both
+        nx = self.spectra.shape[2]
+        if self._by_section(blobs):
+            out.fill(0)
+            spread_rows(self._sections(blobs).both, blobs, out[..., :nx])
+        else:
+            out[..., :nx] = self.show(self._volume(blobs)).both
 
     def difference(self, blobs: Blobs) -> Float32 | None:
         """Return what one half shows and the other does not."""
-        return self.show(self._volume(blobs)).difference if len(blobs) else None
+        if not len(blobs):
+            return None
+        if not self._by_section(blobs):
+            return self.show(self._volume(blobs)).difference
+        seen = self._sections(blobs).difference
+        if seen is None:
+            return None
+        out = np.zeros(self.spectra.shape, np.float32)
+        spread_rows(seen, blobs, out)
+        return out
+
+    def _by_section(self, blobs: Blobs) -> bool:
+        """Return whether one row for each blob is less work than all rows of the volume."""
+        return self._alike and 0 < len(blobs) < self.spectra.shape[1]
+
+    def _sections(self, blobs: Blobs) -> Shown:
+        """Return what is shown of each blob's section (z, x), one blob a row."""
+        nz, _, nx = self.spectra.shape
+        return self._seen(blob_sections(blobs, nz, nx), (len(blobs), self.image_shape[1]))
 
     def _volume(self, blobs: Blobs) -> Float32:
         spectra = self.spectra
@@ -114,7 +139,10 @@ class Projected:
 
     def show(self, volume: Float32) -> Shown:
         """Project and reconstruct."""
-        images = project(volume, self.geometry, self.image_shape, **self.how)
+        return self._seen(volume, self.image_shape)
+
+    def _seen(self, volume: Float32, image_shape: tuple[int, int]) -> Shown:
+        images = project(volume, self.geometry, image_shape, **self.how)
         return self.reconstruct(images, volume.shape)
 
     def reconstruct(self, images: Float32, shape: tuple[int, ...]) -> Shown:
@@ -123,7 +151,7 @@ class Projected:
             found = self.solve(images, self.geometry, shape=shape, **self.how)
             return Shown(np.asarray(found), None)
         halves: Halves = self.solve(
-            images, self.geometry, shape=shape, halves=self.split, **self.how
+            images, self.geometry, shape=shape, halves=self.split, whole=False, **self.how
         )
         first, second = np.asarray(halves.first), np.asarray(halves.second)
         return Shown(first + second, first - second)

@@ -25,6 +25,7 @@ __all__ = [
     "floored",
     "measured_noise",
     "noise_scale",
+    "own_share",
     "radial_sums",
 ]
 
@@ -35,6 +36,9 @@ BINS = 2048  # of |k|: 2.7e-3 rad/px wide, 1e-5 of a Gaussian of 8 px at its ste
 _FLOOR = 1e-3
 # |k| s beyond which a blob of sd s has exp(-9) of its power.
 _SEEN_BY_NOTHING = 3.0
+# Weight of each neighbour in smoothed spectra, on either side. Iterative solvers leave fine spokes: with even weights
+# over 3 x 3 neighbours blobs through sirt were 1.5 % (1.4 px) to 4 % (4.7 px) less significant.
+_BESIDE = 1 / 6
 _WHITE = 0.02  # deviations of the radial spectrum below this are called white
 
 
@@ -138,8 +142,8 @@ def fading(n: int, reach: float) -> Float64:
 def measured_noise(spectra: Spectra, noise: Float32, fade: float = 0) -> Float32:
     """Return the power spectrum (variance per voxel) of one volume of noise, as P(kz, kx) q(ky).
 
-    A single term has a relative error of 1; the mean over ky and over 3 x 3 neighbours has 3 % for 128 voxels. The form
-    is that of a single tilt axis along y. Within ``fade`` voxels of the faces along z and x the noise is faded out: it
+    A single term has a relative error of 1; the mean over ky and near neighbours has 6 % for 128 voxels. The form is
+    that of a single tilt axis along y. Within ``fade`` voxels of the faces along z and x the noise is faded out: it
     does not go on from one face to the other, and that jump is power at low frequencies and in the wedge.
     """
     if fade:
@@ -152,8 +156,10 @@ def measured_noise(spectra: Spectra, noise: Float32, fade: float = 0) -> Float32
     full = np.concatenate(
         [section, np.roll(section[::-1], 1, axis=0)[:, 1 : nx - nx // 2][:, ::-1]], axis=1
     )
-    near = [np.roll(full, (i, j), axis=(0, 1)) for i in (-1, 0, 1) for j in (-1, 0, 1)]
-    section = np.mean(near, axis=0)[:, : spectra.terms[2]]
+    even = _near_mean(full)
+    # The mean fills what is hollow (wedge, between views) from beside it: what it does to its own result is undone.
+    even *= _near_mean(full / np.maximum(even, np.finfo(np.float64).tiny))
+    section = even[:, : spectra.terms[2]]
     counts = np.full(spectra.terms[2], 2.0)
     counts[0] = 1.0
     if nx % 2 == 0:
@@ -163,6 +169,23 @@ def measured_noise(spectra: Spectra, noise: Float32, fade: float = 0) -> Float32
     along = np.average([np.roll(along, i) for i in range(-2, 3)], axis=0, weights=[1, 2, 3, 2, 1])
     out: Float32 = (section[:, None, :] * along[None, :, None]).astype(np.float32)
     return out
+
+
+def _near_mean(section: Float64) -> Float64:
+    for axis in (0, 1):
+        beside = np.roll(section, 1, axis) + np.roll(section, -1, axis)
+        section = (1 - 2 * _BESIDE) * section + _BESIDE * beside
+    return section
+
+
+def own_share(shape: tuple[int, ...]) -> float:
+    """Return the share that each term of a volume's transform has in what :func:`measured_noise` says of it.
+
+    Behind a filter that divides by that, the volume is weaker by as much, in standard deviations, than other noise of
+    the same kind: a term that happens to be strong gets less weight.
+    """
+    once, twice = (1 - 2 * _BESIDE) ** 2, ((1 - 2 * _BESIDE) ** 2 + 2 * _BESIDE**2) ** 2
+    return (2 * once - twice) / shape[1]
 
 
 def floored(power: Float32) -> Float32:

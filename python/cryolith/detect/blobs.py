@@ -132,7 +132,8 @@ def blobs(
         - ``z_px``, ``y_px``, ``x_px`` (and ``z_nm``, ... from the centre) with ``sigma_``: the centre;
         - ``size_px`` or ``_nm``: the Gaussian's standard deviation; ``diameter_``: its full width at half maximum;
         - ``amplitude``: peak over the surroundings, negative when dark; ``sign`` 1 or -1;
-        - ``significance``: amplitude over noise with all other blobs taken out;
+        - ``significance``: amplitude over noise with all other blobs taken out, or with only those beyond 8 taken out,
+          whichever is lower;
         - ``p_value``: chance that noise alone makes one such peak or more in the volume; ``q_value``: the
           false-discovery rate of a table that ends with this row, NaN where the null check failed;
         - ``coverage``: share of the power of a blob of this size that the data hold.

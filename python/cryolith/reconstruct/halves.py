@@ -53,7 +53,7 @@ class Halves:
         From an iterative solver they are :class:`Reconstruction`, with the residuals.
     full : (nz, ny, nx) float32
         The volume of all data, in the units of density: of ``wbp`` it is ``first + second``, to the bit; of an
-        iterative solver what it gives without ``halves``.
+        iterative solver what it gives without ``halves``, or with ``whole=False`` the sum.
     split : {"tilts", "frames", "dose"}
         How the data were divided.
     index : ((n_first,), (n_second,)) int64
@@ -80,6 +80,7 @@ class Solver(Protocol[P, V]):
         *,
         halves: Split,
         dose: npt.ArrayLike | None = None,
+        whole: bool = True,
         **options: Any,
     ) -> Halves: ...
 
@@ -306,7 +307,7 @@ def _scale(field: Field, factor: float, cut: Cut) -> None:
 
 
 def with_halves(*, linear: bool = False) -> Callable[[Callable[P, V]], Solver[P, V]]:
-    """Give a solver the keywords ``halves`` and ``dose``.
+    """Give a solver the keywords ``halves``, ``dose`` and ``whole``.
 
     ``linear``: the halves of its volume add up, if each image has the weight that it has among all; the whole is then
     not solved again.
@@ -316,13 +317,17 @@ def with_halves(*, linear: bool = False) -> Callable[[Callable[P, V]], Solver[P,
         @functools.wraps(solve)
         def solver(stack: Any, angles_deg: Any = None, **options: Any) -> Any:
             split, dose = options.pop("halves", None), options.pop("dose", None)
+            whole = options.pop("whole", True)
             if split is None:
                 if dose is not None:
                     raise InputError("dose: found without halves, expected halves='dose' with it")
+                if not whole:
+                    raise InputError("whole: found False without halves, expected halves= with it")
                 return cast("Callable[..., V]", solve)(stack, angles_deg, **options)
             which = {k: options.pop(k, None) for k in ("thickness", "shape", "background")}
             data = halved(stack, angles_deg, split, dose, **which)
-            return _solve_all(cast("Callable[..., Float32]", solve), data, options, linear)
+            each = cast("Callable[..., Float32]", solve)
+            return _solve_all(each, data, options, summed=linear or not whole, linear=linear)
 
         solver.__signature__ = _signature(solve)  # type: ignore[attr-defined]
         return cast("Solver[P, V]", solver)
@@ -331,14 +336,19 @@ def with_halves(*, linear: bool = False) -> Callable[[Callable[P, V]], Solver[P,
 
 
 def _solve_all(
-    solve: Callable[..., Float32], data: Halved, options: dict[str, Any], linear: bool
+    solve: Callable[..., Float32],
+    data: Halved,
+    options: dict[str, Any],
+    *,
+    summed: bool,
+    linear: bool,
 ) -> Halves:
-    """Return the halves, and their sum (of a linear solver) or the solve of all data."""
+    """Return the halves, and their sum or the solve of all data."""
     out, cut = options.pop("out", None), options.get("cut", WHOLE)
     progress = options.pop("progress", None)
-    shares = [] if linear else [float(len(data.whole.index))]
+    shares = [] if summed else [float(len(data.whole.index))]
     tell = in_turn(progress, [*shares, *(float(len(half.index)) for half in data.halves)])
-    full = None if linear else _solved(solve, data.whole, {**options, "out": out}, tell[0])
+    full = None if summed else _solved(solve, data.whole, {**options, "out": out}, tell[0])
     (a, first), (b, second) = _half_fields(solve, data, options, linear, tell[-2:])
     if full is None:
         full = _sum(a, b, volume_target(out, data.whole.shape, cut), cut)
@@ -374,13 +384,14 @@ def in_turn(
 
 
 def _signature(solve: Callable[..., Any]) -> inspect.Signature:
-    """Return the signature of a solver that also takes ``halves`` and ``dose``."""
+    """Return the signature of a solver that also takes ``halves``, ``dose`` and ``whole``."""
     signature = inspect.signature(solve)
     given = list(signature.parameters.values())
     keyword = inspect.Parameter.KEYWORD_ONLY
     more = [
         inspect.Parameter("halves", keyword, default=None, annotation="Split | None"),
         inspect.Parameter("dose", keyword, default=None, annotation="npt.ArrayLike | None"),
+        inspect.Parameter("whole", keyword, default=True, annotation="bool"),
     ]
     rest = [p for p in given if p.kind is inspect.Parameter.VAR_KEYWORD]
     return signature.replace(parameters=[*given[: len(given) - len(rest)], *more, *rest])

@@ -27,6 +27,7 @@ class Options(TypedDict, total=False):
     Each also takes ``halves`` ({"tilts", "frames", "dose"}) and ``dose``, as :func:`wbp` does, and then returns
     :class:`Halves`: the volume of all data and those of two halves, each solved by itself and of half the density. That
     costs two reconstructions, with ``frames`` (a pair of stacks) three; options hold at the density of the whole.
+    ``whole=False`` leaves out that of all data and gives the sum of the halves in its place.
 
     Attributes
     ----------
