@@ -5,6 +5,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <vector>
 
@@ -67,17 +68,17 @@ Shape3 volume_shape(const FreePlan& p) { return {p.volume().nz, p.volume().ny, p
 Shape3 images_shape(const ProjectionPlan& p) { return {p.tilts(), p.image().height, p.image().width}; }
 Shape3 images_shape(const FreePlan& p) { return {p.views(), p.image().height, p.image().width}; }
 
-// A plan with its pair on a device, which answers as the plan does.
+// A plan with its pair on devices, which answers as the plan does.
 class DevicePlan {
  public:
-  DevicePlan(const ProjectionPlan& plan, const std::string& device)
-      : plan_(plan), pair_(make_device_pair(device, plan)) {}
+  DevicePlan(const ProjectionPlan& plan, const std::vector<std::string>& devices, index_t max_memory)
+      : plan_(plan), pair_(devices, plan, max_memory) {}
   const ProjectionPlan& plan() const { return plan_; }
-  DevicePair& pair() const { return *pair_; }
+  const DevicesPair& pair() const { return pair_; }
 
  private:
   const ProjectionPlan& plan_;
-  std::unique_ptr<DevicePair> pair_;
+  DevicesPair pair_;
 };
 Shape3 volume_shape(const DevicePlan& p) { return volume_shape(p.plan()); }
 Shape3 images_shape(const DevicePlan& p) { return images_shape(p.plan()); }
@@ -86,6 +87,26 @@ void project(const Cpu& cpu, const DevicePlan& p, View3<const float> volume, Vie
 }
 void backproject(const Cpu& cpu, const DevicePlan& p, View3<const float> images, View3<float> volume) {
   p.pair().backproject(cpu, images, volume);
+}
+
+std::unique_ptr<DevicePlan> make_device_plan(const ProjectionPlan& plan, const std::vector<std::string>& devices,
+                                             index_t max_memory) {
+  py::gil_scoped_release no_gil;
+  return std::make_unique<DevicePlan>(plan, devices, max_memory);
+}
+
+void project_tensor(const DevicePlan& plan, const DeviceTensor& volume, const DeviceTensor& out, int threads,
+                    const CancelToken* cancel, bool add) {
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  plan.pair().project(cpu, volume, out, add);
+}
+
+void backproject_tensor(const DevicePlan& plan, const DeviceTensor& stack, const DeviceTensor& out, int threads,
+                        const CancelToken* cancel) {
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  plan.pair().backproject(cpu, stack, out);
 }
 
 template <class Plan>
@@ -187,15 +208,26 @@ void add_projection(py::module_& m) {
       .def_property_readonly_static(
           "slab_rows", [](const py::object&) { return ProjectionPlan::kSlabRows; }, "Slabs begin at multiples of it.")
       .def("spacing", &ProjectionPlan::spacing, arg("tilt"), "Spacing of the samples of one tilt's rows [px].");
-  py::class_<DevicePlan>(m, "DevicePlan", "The projector pair of a plan on a device.")
-      .def(py::init<const ProjectionPlan&, const std::string&>(), arg("plan"), arg("device"), py::keep_alive<1, 2>(),
-           "device: emulated, cuda, cuda:1 ...")
+  py::class_<SlabCut>(m, "SlabCut", "How host arrays go through devices.")
+      .def_readonly("rows", &SlabCut::rows)
+      .def_readonly("slabs", &SlabCut::slabs)
+      .def_readonly("slots", &SlabCut::slots)
+      .def_readonly("device_bytes", &SlabCut::device_bytes)
+      .def_readonly("pinned_bytes", &SlabCut::pinned_bytes);
+  py::class_<DevicePlan>(m, "DevicePlan", "The projector pair of a plan on devices.")
+      .def(py::init(&make_device_plan), arg("plan"), arg("devices"), arg("max_memory") = 0, py::keep_alive<1, 2>(),
+           "devices: emulated, cuda, cuda:1 ...; max_memory: bytes of each that slabs take, 0: what is free.")
       .def("project", &project_array<DevicePlan>, arg("volume").noconvert(), arg("out").noconvert(), arg("threads") = 0,
            arg("cancel") = py::none(), arg("add") = false,
            "Sets out (n_tilts, height, width) to the projections of volume, or adds them to it.")
       .def("backproject", &backproject_array<DevicePlan>, arg("stack").noconvert(), arg("out").noconvert(),
            arg("threads") = 0, arg("cancel") = py::none(), arg("fixed16") = false,
-           "Sets out (nz, ny, nx) to the back-projection of stack.");
+           "Sets out (nz, ny, nx) to the back-projection of stack.")
+      .def("project_there", &project_tensor, arg("volume"), arg("out"), arg("threads") = 0, arg("cancel") = py::none(),
+           arg("add") = false, "project for arrays on the first device.")
+      .def("backproject_there", &backproject_tensor, arg("stack"), arg("out"), arg("threads") = 0,
+           arg("cancel") = py::none(), "backproject for arrays on the first device.")
+      .def("slabs", [](const DevicePlan& p) { return p.pair().slabs(); }, "The slabs of host arrays, as things stand.");
   py::class_<FreePlan>(m, "FreePlan", "Views at free poses for one volume shape and one image shape.")
       .def(py::init(&make_free_plan), arg("poses").noconvert(), arg("volume_shape"), arg("image_shape"),
            "poses: (n_views, 2, 4), (row, column) from the image's centre [px] = pose (z, y, x, 1), voxels from the "

@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'Components', 'CudaDevice', 'DevicePlan', 'DeviceTensor', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'count_missing', 'cuda_devices', 'descent_step', 'despike', 'device_name', 'displacement_sums', 'distance', 'emulated_memory', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'from_dlpack', 'gaussian_samples', 'geodesic', 'gradient_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'lose_emulated_after', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'segment_step', 'smooth_step', 'spectrum_sums', 'spline_samples', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'thin', 'to_device', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp']
+__all__: list[str] = ['CancelToken', 'Components', 'CudaDevice', 'DevicePlan', 'DeviceTensor', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'SlabCut', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'count_missing', 'cuda_devices', 'descent_step', 'despike', 'device_name', 'displacement_sums', 'distance', 'empty_on', 'emulated_memory', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'from_dlpack', 'gaussian_samples', 'geodesic', 'gradient_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'lose_emulated_after', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'segment_step', 'smooth_step', 'spectrum_sums', 'spline_samples', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'thin', 'to_device', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -180,21 +180,52 @@ class ProjectionPlan:
         """
         First row, last row, first column, last column of the pixels that it takes.
         """
+class SlabCut:
+    """
+    How host arrays go through devices.
+    """
+    @property
+    def device_bytes(self) -> int:
+        ...
+    @property
+    def pinned_bytes(self) -> int:
+        ...
+    @property
+    def rows(self) -> int:
+        ...
+    @property
+    def slabs(self) -> int:
+        ...
+    @property
+    def slots(self) -> int:
+        ...
 class DevicePlan:
     """
-    The projector pair of a plan on a device.
+    The projector pair of a plan on devices.
     """
-    def __init__(self, plan: ProjectionPlan, device: str) -> None:
+    def __init__(self, plan: ProjectionPlan, devices: collections.abc.Sequence[str], max_memory: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
         """
-        device: emulated, cuda, cuda:1 ...
+        devices: emulated, cuda, cuda:1 ...; max_memory: bytes of each that slabs take, 0: what is free.
         """
     def backproject(self, stack: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, fixed16: bool = False) -> None:
         """
         Sets out (nz, ny, nx) to the back-projection of stack.
         """
+    def backproject_there(self, stack: DeviceTensor, out: DeviceTensor, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+        """
+        backproject for arrays on the first device.
+        """
     def project(self, volume: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, add: bool = False) -> None:
         """
         Sets out (n_tilts, height, width) to the projections of volume, or adds them to it.
+        """
+    def project_there(self, volume: DeviceTensor, out: DeviceTensor, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, add: bool = False) -> None:
+        """
+        project for arrays on the first device.
+        """
+    def slabs(self) -> SlabCut:
+        """
+        The slabs of host arrays, as things stand.
         """
 class FreePlan:
     """
@@ -409,9 +440,13 @@ def distance(values: numpy.typing.NDArray[numpy.int32], spacing: typing.Annotate
     """
     Distance of each voxel of values (nz, ny, nx) to the nearest one of another value, to out float32.
     """
-def emulated_memory(device: typing.SupportsInt | typing.SupportsIndex, bytes: typing.SupportsInt | typing.SupportsIndex) -> None:
+def empty_on(device: str, shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> DeviceTensor:
     """
-    For tests: the memory of emulated:device from now on.
+    A float32 array that nobody has written yet.
+    """
+def emulated_memory(device: typing.SupportsInt | typing.SupportsIndex, bytes: typing.SupportsInt | typing.SupportsIndex, largest: typing.SupportsInt | typing.SupportsIndex = 1099511627776) -> None:
+    """
+    For tests: the memory of emulated:device from now on, and the largest piece of it.
     """
 def extrapolate_step(measured: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], projected: numpy.typing.NDArray[numpy.float32], momentum: typing.SupportsFloat | typing.SupportsIndex, earlier: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[ExactSum, ExactSum]:
     """
