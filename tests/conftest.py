@@ -15,6 +15,7 @@ from typing import Any
 import mrcfile
 import numpy as np
 import pytest
+from on_devices import CARDS, EveryTestOnEveryCard, cuda_demanded
 
 from cryolith import _core, files, simulate
 
@@ -47,6 +48,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     config.option.loadscopereorder = False
     return LoadFileScheduling(config, log)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if cuda_demanded():
+        config.pluginmanager.register(EveryTestOnEveryCard(CARDS))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

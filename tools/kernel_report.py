@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Registers, shared memory and spills of every CUDA kernel, from ptxas: ``python tools/kernel_report.py``.
+"""Registers, warps and spills of every CUDA kernel, from ptxas: ``python tools/kernel_report.py``.
+
+Warps: what registers and the most threads leave room for on one processor, of 64 (shared memory aside).
 
 Ends with 1 where a kernel spills registers or has a stack frame. Needs nvcc, no GPU.
 """
@@ -9,12 +11,12 @@ from __future__ import annotations
 import argparse
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+from machine_code import ROOT, compile_kernels
+
 # One kernel in what ptxas says.
 ENTRY = re.compile(
     r"Compiling entry function '(?P<name>\S+)' for '(?P<arch>\S+)'"
@@ -34,26 +36,33 @@ def kernel_name(mangled: str) -> str:
     return re.sub(r"cryolith::cuda::|\(int\)|\(bool\)", "", name)
 
 
+def resident_warps(registers: int, threads: int) -> int:
+    """Return how many warps of whole blocks the registers of one processor hold: 65,536, given out by 256 a warp."""
+    of_warp = -(-registers * 32 // 256) * 256
+    of_block = -(-threads // 32)
+    return min(65536 // of_warp, 64) // of_block * of_block
+
+
 def report(source: pathlib.Path, arch: str) -> list[dict[str, str | int]]:
     """Return a row for each kernel of a source file."""
-    with tempfile.TemporaryDirectory() as folder:
-        options = ["-std=c++20", "-O3", f"-I{ROOT / 'cpp'}", f"-arch={arch}", "-diag-suppress=554"]
-        out = pathlib.Path(folder) / "out.o"
-        said = subprocess.run(
-            ["nvcc", *options, "-Xptxas", "-v", "-c", str(source), "-o", str(out)],
-            capture_output=True,
-            text=True,
-        )
-    if said.returncode:
-        sys.exit(said.stderr)
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        keep = ("-Xptxas", "-v", "--keep", "--keep-dir", name)
+        said = compile_kernels(source, arch, folder / "kernels.cubin", *keep)
+        ptx = "".join(p.read_text() for p in folder.glob("*.ptx"))
+    threads = dict(re.findall(r"\.entry (\w+)\([^)]*\)\s*\.maxntid (\d+)", ptx))
     rows = []
-    for entry in ENTRY.finditer(said.stderr):
+    for entry in ENTRY.finditer(said):
+        registers = int(entry["registers"])
         shared = re.search(r"(\d+) bytes smem", entry["rest"])
+        of_block = int(threads[entry["name"]])
         rows.append(
             {
                 "kernel": kernel_name(entry["name"]),
                 "arch": entry["arch"],
-                "registers": int(entry["registers"]),
+                "threads": of_block,
+                "registers": registers,
+                "warps": resident_warps(registers, of_block),
                 "static shared": int(shared.group(1)) if shared else 0,
                 "stack": int(entry["stack"]),
                 "spilled": int(entry["stores"]) + int(entry["loads"]),
@@ -66,8 +75,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--arch", nargs="+", default=["sm_80", "sm_90"])
     options = parser.parse_args()
-    if shutil.which("nvcc") is None:
-        sys.exit("nvcc: found none, expected it on PATH; install a CUDA toolkit")
     rows = [
         row
         for source in sorted((ROOT / "cpp").rglob("*_cuda.cu"))

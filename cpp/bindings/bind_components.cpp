@@ -7,6 +7,7 @@
 #include "bindings/numpy_view.hpp"
 #include "bindings/stages.hpp"
 #include "detect/components.hpp"
+#include "detect/device_components.hpp"
 #include "detect/region_sums.hpp"
 
 namespace cryolith::bind {
@@ -63,6 +64,19 @@ PairArrays as_arrays(const detect::Contacts& contacts) {
     count = std::copy(pair.count.begin(), pair.count.end(), count);
   }
   return {labels, counts};
+}
+
+std::unique_ptr<DeviceComponents> label_on_device(const Array<std::uint8_t>& mask, int connectivity,
+                                                  const std::string& device) {
+  const auto in = read<std::uint8_t, 3>(mask, "mask");
+  py::gil_scoped_release no_gil;
+  return make_device_components(device, in, connectivity);
+}
+
+void write_device_labels(const DeviceComponents& self, Array<std::int32_t>& labels) {
+  const auto out = write<std::int32_t, 3>(labels, "labels");
+  py::gil_scoped_release no_gil;
+  self.write(out);
 }
 
 // A Components that Python may not use from two threads at once: the GIL is free while it works.
@@ -220,6 +234,11 @@ void add_components(py::module_& m) {
       .def("contacts", &contacts, arg("threads") = 0, arg("cancel") = nullptr,
            "Return the pairs of components that meet (n, 2) and how often in each of 13 directions (n, 13).")
       .def("nesting", &nesting, arg("enclosing").noconvert(), arg("holes").noconvert());
+  py::class_<DeviceComponents>(m, "DeviceComponents", "Connected components of a mask on a device.")
+      .def(py::init(&label_on_device), arg("mask").noconvert(), arg("connectivity"), arg("device"),
+           "device: emulated, cuda, cuda:1 ...")
+      .def("count", &DeviceComponents::count)
+      .def("write", &write_device_labels, arg("labels").noconvert());
   add_integer<std::uint8_t>(m, components);
   add_integer<std::uint16_t>(m, components);
   add_integer<std::int32_t>(m, components);

@@ -7,6 +7,7 @@
 
 #include "bindings/numpy_view.hpp"
 #include "bindings/stages.hpp"
+#include "detect/device_distance.hpp"
 #include "detect/distance.hpp"
 #include "detect/local_thickness.hpp"
 
@@ -28,6 +29,16 @@ void distance(const Array<Value>& values, const Edges& spacing, bool border, boo
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
   detect::distance(cpu, in, options_of(spacing, border, all_labels), to);
+}
+
+template <class Value>
+void distance_on_device(const Array<Value>& values, const Edges& spacing, bool border, bool all_labels,
+                        Array<float>& out, const std::string& device) {
+  const auto in = read<Value, 3>(values, "values");
+  const auto to = write<float, 3>(out, "out");
+  require_disjoint(in, "values", to, "out");
+  py::gil_scoped_release no_gil;
+  device_distance(device, in, options_of(spacing, border, all_labels), to);
 }
 
 void local_thickness(const Array<float>& distances, const Edges& spacing, Array<float>& out, int threads,
@@ -82,6 +93,10 @@ void add_distance(py::module_& m) {
         arg("all_labels"), arg("out").noconvert(), arg("threads") = 0, arg("cancel") = nullptr, text);
   m.def("distance", &distance<std::int32_t>, arg("values").noconvert(), arg("spacing"), arg("border"),
         arg("all_labels"), arg("out").noconvert(), arg("threads") = 0, arg("cancel") = nullptr, text);
+  m.def("device_distance", &distance_on_device<std::uint8_t>, arg("values").noconvert(), arg("spacing"), arg("border"),
+        arg("all_labels"), arg("out").noconvert(), arg("device"), "The same on a device: emulated, cuda, cuda:1 ...");
+  m.def("device_distance", &distance_on_device<std::int32_t>, arg("values").noconvert(), arg("spacing"), arg("border"),
+        arg("all_labels"), arg("out").noconvert(), arg("device"), "The same on a device: emulated, cuda, cuda:1 ...");
   m.def("local_thickness", &local_thickness, arg("distances").noconvert(), arg("spacing"), arg("out").noconvert(),
         arg("threads") = 0, arg("cancel") = nullptr,
         "Diameter of the largest ball inside the phase that holds each voxel, from distances (nz, ny, nx).");

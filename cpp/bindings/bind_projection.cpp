@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "bindings/device_plan.hpp"
 #include "bindings/numpy_view.hpp"
 #include "bindings/stages.hpp"
 #include "projection/backproject.hpp"
@@ -68,45 +69,19 @@ Shape3 volume_shape(const FreePlan& p) { return {p.volume().nz, p.volume().ny, p
 Shape3 images_shape(const ProjectionPlan& p) { return {p.tilts(), p.image().height, p.image().width}; }
 Shape3 images_shape(const FreePlan& p) { return {p.views(), p.image().height, p.image().width}; }
 
-// A plan with its pair on devices, which answers as the plan does.
-class DevicePlan {
- public:
-  DevicePlan(const ProjectionPlan& plan, const std::vector<std::string>& devices, index_t max_memory)
-      : plan_(plan), pair_(devices, plan, max_memory) {}
-  const ProjectionPlan& plan() const { return plan_; }
-  const DevicesPair& pair() const { return pair_; }
-
- private:
-  const ProjectionPlan& plan_;
-  DevicesPair pair_;
-};
 Shape3 volume_shape(const DevicePlan& p) { return volume_shape(p.plan()); }
 Shape3 images_shape(const DevicePlan& p) { return images_shape(p.plan()); }
 void project(const Cpu& cpu, const DevicePlan& p, View3<const float> volume, View3<float> images, bool add) {
-  p.pair().project(cpu, volume, images, add);
+  p.pairs().project(cpu, volume, images, add);
 }
 void backproject(const Cpu& cpu, const DevicePlan& p, View3<const float> images, View3<float> volume) {
-  p.pair().backproject(cpu, images, volume);
+  p.pairs().backproject(cpu, images, volume);
 }
 
 std::unique_ptr<DevicePlan> make_device_plan(const ProjectionPlan& plan, const std::vector<std::string>& devices,
                                              index_t max_memory) {
   py::gil_scoped_release no_gil;
   return std::make_unique<DevicePlan>(plan, devices, max_memory);
-}
-
-void project_tensor(const DevicePlan& plan, const DeviceTensor& volume, const DeviceTensor& out, int threads,
-                    const CancelToken* cancel, bool add) {
-  const Cpu cpu = cpu_from(threads, cancel);
-  py::gil_scoped_release no_gil;
-  plan.pair().project(cpu, volume, out, add);
-}
-
-void backproject_tensor(const DevicePlan& plan, const DeviceTensor& stack, const DeviceTensor& out, int threads,
-                        const CancelToken* cancel) {
-  const Cpu cpu = cpu_from(threads, cancel);
-  py::gil_scoped_release no_gil;
-  plan.pair().backproject(cpu, stack, out);
 }
 
 template <class Plan>
@@ -140,6 +115,30 @@ void backproject_array(const Plan& plan, const Array<float>& stack, Array<float>
     require(!fixed16, "precision: found fixed16 for ", where, ", expected float32");
     backproject(cpu, plan, s, o);
   }
+}
+
+// The same for arrays that lie on the device.
+void project_there(const DevicePlan& plan, const DeviceTensor& volume, const DeviceTensor& out, int threads,
+                   const CancelToken* cancel, bool add) {
+  const auto v = plan.view<const float>(volume, "volume");
+  const auto o = plan.view<float>(out, "out");
+  require_shape(v, "volume", volume_shape(plan));
+  require_shape(o, "out", images_shape(plan));
+  require_disjoint(v, "volume", o, "out");
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  plan.pair().project_there(cpu, v, o, add);
+}
+void backproject_there(const DevicePlan& plan, const DeviceTensor& stack, const DeviceTensor& out, int threads,
+                       const CancelToken* cancel) {
+  const auto s = plan.view<const float>(stack, "stack");
+  const auto o = plan.view<float>(out, "out");
+  require_shape(s, "stack", images_shape(plan));
+  require_shape(o, "out", volume_shape(plan));
+  require_disjoint(s, "stack", o, "out");
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  plan.pair().backproject_there(cpu, s, o);
 }
 
 std::unique_ptr<ProjectionPlan> make_slab(const ProjectionPlan& plan, index_t first, index_t last) {
@@ -217,17 +216,18 @@ void add_projection(py::module_& m) {
   py::class_<DevicePlan>(m, "DevicePlan", "The projector pair of a plan on devices.")
       .def(py::init(&make_device_plan), arg("plan"), arg("devices"), arg("max_memory") = 0, py::keep_alive<1, 2>(),
            "devices: emulated, cuda, cuda:1 ...; max_memory: bytes of each that slabs take, 0: what is free.")
+      .def(
+          "slabs", [](const DevicePlan& p) { return p.pairs().slabs(); }, "The slabs of host arrays, as things stand.")
       .def("project", &project_array<DevicePlan>, arg("volume").noconvert(), arg("out").noconvert(), arg("threads") = 0,
            arg("cancel") = py::none(), arg("add") = false,
            "Sets out (n_tilts, height, width) to the projections of volume, or adds them to it.")
       .def("backproject", &backproject_array<DevicePlan>, arg("stack").noconvert(), arg("out").noconvert(),
            arg("threads") = 0, arg("cancel") = py::none(), arg("fixed16") = false,
            "Sets out (nz, ny, nx) to the back-projection of stack.")
-      .def("project_there", &project_tensor, arg("volume"), arg("out"), arg("threads") = 0, arg("cancel") = py::none(),
-           arg("add") = false, "project for arrays on the first device.")
-      .def("backproject_there", &backproject_tensor, arg("stack"), arg("out"), arg("threads") = 0,
-           arg("cancel") = py::none(), "backproject for arrays on the first device.")
-      .def("slabs", [](const DevicePlan& p) { return p.pair().slabs(); }, "The slabs of host arrays, as things stand.");
+      .def("project", &project_there, arg("volume"), arg("out"), arg("threads") = 0, arg("cancel") = py::none(),
+           arg("add") = false, "The same for arrays on the device.")
+      .def("backproject", &backproject_there, arg("stack"), arg("out"), arg("threads") = 0, arg("cancel") = py::none(),
+           "The same for arrays on the device.");
   py::class_<FreePlan>(m, "FreePlan", "Views at free poses for one volume shape and one image shape.")
       .def(py::init(&make_free_plan), arg("poses").noconvert(), arg("volume_shape"), arg("image_shape"),
            "poses: (n_views, 2, 4), (row, column) from the image's centre [px] = pose (z, y, x, 1), voxels from the "

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 
+#include "bindings/device_plan.hpp"
 #include "bindings/numpy_view.hpp"
 #include "bindings/stages.hpp"
+#include "reconstruct/device_filter.hpp"
 #include "reconstruct/filter.hpp"
 #include "reconstruct/overlap.hpp"
 
@@ -31,24 +33,46 @@ void filter_stack(const Array<float>& stack, const Array<float>& gains, index_t 
   filter_images(cpu, filter, s, o);
 }
 
-void wbp_stack(const ProjectionPlan& plan, const Array<float>& stack, const Array<float>& gains,
-               const std::vector<index_t>& lengths, Array<float>& out, int threads, const CancelToken* cancel,
-               bool fixed16) {
-  const auto s = read<float, 3>(stack, "stack");
-  const auto g = read<float, 2>(gains, "gains");
-  const auto o = write<float, 3>(out, "out");
+void require_fit(const ProjectionPlan& plan, View3<const float> s, const std::vector<index_t>& lengths,
+                 View3<float> o) {
   require(static_cast<index_t>(lengths.size()) == plan.tilts(), "lengths: found ", lengths.size(), ", expected ",
           plan.tilts());
   require(s.extent[0] == plan.tilts() && s.extent[1] == plan.image().height && s.extent[2] == plan.image().width,
           "stack: its shape differs from the plan's images");
   require(o.extent[0] == plan.volume().nz && o.extent[1] == plan.volume().ny && o.extent[2] == plan.volume().nx,
           "out: its shape differs from the plan's volume");
+}
+
+void wbp_stack(const ProjectionPlan& plan, const Array<float>& stack, const Array<float>& gains,
+               const std::vector<index_t>& lengths, Array<float>& out, int threads, const CancelToken* cancel,
+               bool fixed16) {
+  const auto s = read<float, 3>(stack, "stack");
+  const auto g = read<float, 2>(gains, "gains");
+  const auto o = write<float, 3>(out, "out");
+  require_fit(plan, s, lengths, o);
   require_disjoint(s, "stack", o, "out");
   require_disjoint(g, "gains", o, "out");
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
   RowFilter filter(lengths, g, resolve_threads(cpu));
   filtered_backproject(cpu, plan, filter, s, o, fixed16 ? Precision::fixed16 : Precision::float32);
+}
+
+// The same on a device.
+void wbp_there(const DevicePlan& plan, const Array<float>& stack, const Array<float>& gains,
+               const std::vector<index_t>& lengths, Array<float>& out, int threads, const CancelToken* cancel,
+               bool fixed16) {
+  require(!fixed16, "precision: found fixed16 for a device other than the CPU, expected float32");
+  const auto s = read<float, 3>(stack, "stack");
+  const auto g = read<float, 2>(gains, "gains");
+  const auto o = write<float, 3>(out, "out");
+  require_fit(plan.plan(), s, lengths, o);
+  require_disjoint(s, "stack", o, "out");
+  require_disjoint(g, "gains", o, "out");
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  const auto filter = make_device_filter(plan.device(), plan.plan(), lengths, g);
+  plan.pair().backproject(cpu, s, o, [&](float* rows) { filter->apply(rows); });
 }
 
 void overlap_array(const Array<double>& slope, const Array<double>& length, index_t columns, Array<float>& out,
@@ -73,6 +97,9 @@ void add_reconstruct(py::module_& m) {
   m.def("wbp", &wbp_stack, arg("plan"), arg("stack").noconvert(), arg("gains").noconvert(), arg("lengths"),
         arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(), arg("fixed16") = false,
         "Filtered back-projection.");
+  m.def("wbp", &wbp_there, arg("plan"), arg("stack").noconvert(), arg("gains").noconvert(), arg("lengths"),
+        arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(), arg("fixed16") = false,
+        "Filtered back-projection on a device.");
   m.def("overlap_weights", &overlap_array, arg("slope").noconvert(), arg("length").noconvert(), arg("columns"),
         arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(),
         "How much views measure at the frequencies (rows, columns/2 + 1) of one view's section.");

@@ -83,11 +83,13 @@ Sums extrapolate_step(In measured, In weights, In projected, float momentum, Out
   return pair(run([&] { return extrapolate_residual(cpu, b, w, p, momentum, e); }));
 }
 
-ExactSum square_step(In weights, In values, int threads) {
+// square_step and weighted_sum.
+template <ExactSum (*Sum)(const Cpu&, View3<const float>, View3<const float>)>
+ExactSum sum_of(In weights, In values, int threads) {
   const auto v = read<float, 3>(values, "values");
   const auto w = same_shape(read<float, 3>(weights, "weights"), v, "weights");
   const Cpu cpu = pass(threads);
-  return run([&] { return weighted_square(cpu, w, v); });
+  return run([&] { return Sum(cpu, w, v); });
 }
 
 ExactSum subtract_step(In weights, float step, Out residual, Out projected, int threads) {
@@ -133,8 +135,8 @@ Sums conjugate_step(In descent, float factor, Out direction, int threads) {
 }
 
 index_t walk_step(In direction, float step, float lower, float upper, Out volume, int threads) {
-  const auto v = write_flat(volume, "volume");
-  const auto p = in(direction, "direction", v.extent[0]);
+  const auto v = write<float, 3>(volume, "volume");
+  const auto p = in(direction, "direction", v);
   require_disjoint(p, "direction", v, "volume");
   const Cpu cpu = pass(threads);
   return run([&] { return walk_volume(cpu, p, step, {lower, upper}, v); });
@@ -168,8 +170,7 @@ void variation_step(std::array<float, 3> axis, float strength, float huber, In m
   const auto v = write<float, 3>(volume, "volume");
   const auto m = same_shape(read<float, 3>(metric, "metric"), v, "metric");
   const auto target = same_shape(read<float, 3>(z, "z"), v, "z");
-  const auto q = write<float, 4>(dual, "dual");
-  require(q.extent[0] == 3 && q.size() == 3 * v.size(), "dual: its shape is not three times the volume's");
+  const auto q = dual_view(write<float, 3>(dual, "dual"), v);
   require(strength > 0.0f && huber >= 0.0f, "strength: found ", strength, ", expected a positive number");
   require_disjoint(m, "metric", v, "volume");
   require_disjoint(target, "z", v, "volume");
@@ -197,6 +198,48 @@ void ahead_step(float momentum, In volume, Out earlier, Out ahead, int threads) 
   const auto e = out(earlier, "earlier", v.extent[0]), a = out(ahead, "ahead", v.extent[0]);
   const Cpu cpu = pass(threads);
   run([&] { move_ahead(cpu, momentum, v, e, a); });
+}
+
+void fill_step(float value, Out array, int threads) {
+  const auto v = write_flat(array, "array");
+  const Cpu cpu = pass(threads);
+  run([&] { fill(cpu, value, v); });
+}
+
+void divide_step(float divisor, Out array, int threads) {
+  const auto v = write_flat(array, "array");
+  const Cpu cpu = pass(threads);
+  run([&] { divide(cpu, divisor, v); });
+}
+
+// copy_step, factor_step and raise_step: array <- what Step makes of it and the other.
+template <void (*Step)(const Cpu&, View1<const float>, View1<float>)>
+void change_step(In other, Out array, int threads) {
+  const auto v = write_flat(array, "array");
+  const auto o = in(other, "other", v.extent[0]);
+  require_disjoint(o, "other", v, "array");
+  const Cpu cpu = pass(threads);
+  run([&] { Step(cpu, o, v); });
+}
+
+void graze_step(In sums, float least, Out weights, int threads) {
+  const auto w = write_flat(weights, "weights");
+  const auto s = in(sums, "sums", w.extent[0]);
+  require_disjoint(s, "sums", w, "weights");
+  const Cpu cpu = pass(threads);
+  run([&] { graze(cpu, s, least, w); });
+}
+
+void scale_step(float factor, float upper, Out array, int threads) {
+  const auto v = write_flat(array, "array");
+  const Cpu cpu = pass(threads);
+  run([&] { scale(cpu, factor, upper, v); });
+}
+
+void reciprocal_step(float least, Out array, int threads) {
+  const auto v = write_flat(array, "array");
+  const Cpu cpu = pass(threads);
+  run([&] { reciprocal(cpu, least, v); });
 }
 
 void segment_step(In volume, In thresholds, Array<std::uint8_t>& labels, int threads) {
@@ -252,8 +295,10 @@ void add_ray_steps(py::module_& m) {
         arg("projected").noconvert(), arg("momentum"), arg("earlier").noconvert(), arg("threads") = 0,
         "earlier <- W (b - projected - momentum (projected - earlier)); returns the sums of W (b - projected)^2 and W "
         "b^2.");
-  m.def("square_step", &square_step, arg("weights").noconvert(), arg("values").noconvert(), arg("threads") = 0,
-        "Returns the sum of W v^2.");
+  m.def("weighted_sum", &sum_of<weighted_sum>, arg("weights").noconvert(), arg("values").noconvert(),
+        arg("threads") = 0, "Returns the sum of W v.");
+  m.def("square_step", &sum_of<weighted_square>, arg("weights").noconvert(), arg("values").noconvert(),
+        arg("threads") = 0, "Returns the sum of W v^2.");
   m.def("subtract_step", &subtract_step, arg("weights").noconvert(), arg("step"), arg("residual").noconvert(),
         arg("projected").noconvert(), arg("threads") = 0,
         "residual <- residual - step projected, projected <- W residual; returns the sum of W residual^2.");
@@ -280,6 +325,25 @@ void add_volume_steps(py::module_& m) {
         "volume <- clamp(volume + step direction); returns how many voxels a bound stopped.");
   m.def("roughness_step", &roughness_step, arg("factor"), arg("volume").noconvert(), arg("descent").noconvert(),
         arg("threads") = 0, "descent <- descent - factor D'D volume; returns |D volume|^2.");
+}
+
+void add_array_steps(py::module_& m) {
+  using py::arg;
+  m.def("fill_step", &fill_step, arg("value"), arg("array").noconvert(), arg("threads") = 0, "array <- value.");
+  m.def("divide_step", &divide_step, arg("divisor"), arg("array").noconvert(), arg("threads") = 0,
+        "array <- array / divisor.");
+  m.def("copy_step", &change_step<copy>, arg("other").noconvert(), arg("array").noconvert(), arg("threads") = 0,
+        "array <- other.");
+  m.def("factor_step", &change_step<multiply>, arg("other").noconvert(), arg("array").noconvert(), arg("threads") = 0,
+        "array <- array other.");
+  m.def("raise_step", &change_step<raise_to>, arg("other").noconvert(), arg("array").noconvert(), arg("threads") = 0,
+        "array <- max(array, other).");
+  m.def("graze_step", &graze_step, arg("sums").noconvert(), arg("least"), arg("weights").noconvert(),
+        arg("threads") = 0, "weights <- 0 where sums < least.");
+  m.def("scale_step", &scale_step, arg("factor"), arg("upper"), arg("array").noconvert(), arg("threads") = 0,
+        "array <- min(upper, factor array).");
+  m.def("reciprocal_step", &reciprocal_step, arg("least"), arg("array").noconvert(), arg("threads") = 0,
+        "array <- 1 / max(array, least).");
 }
 
 void add_variation_steps(py::module_& m) {
@@ -314,7 +378,9 @@ void add_solvers(py::module_& m) {
   add_exact_sum(m);
   add_ray_steps(m);
   add_volume_steps(m);
+  add_array_steps(m);
   add_variation_steps(m);
+  add_device_steps(m);
   add_segment_steps(m);
 }
 

@@ -11,6 +11,7 @@ void add_align(pybind11::module_& m);
 void add_transforms(pybind11::module_& m);
 void add_reconstruct(pybind11::module_& m);
 void add_solvers(pybind11::module_& m);
+void add_device_steps(pybind11::module_& m);
 void add_detect(pybind11::module_& m);
 void add_components(pybind11::module_& m);
 void add_distance(pybind11::module_& m);

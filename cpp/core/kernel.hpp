@@ -27,6 +27,7 @@
 namespace cryolith::cuda {
 
 using Dim3 = dim3;
+using GlobalMemory = PlainMemory;
 inline constexpr int kWarp = 32;
 template <class T>
 using Shared = T*;
@@ -77,7 +78,19 @@ CRYOLITH_DEVICE_CODE void store(T* p, const V& v) {
   *reinterpret_cast<V*>(p) = v;
 }
 CRYOLITH_DEVICE_CODE void add_atomic(float* p, float v) { atomicAdd(p, v); }
+// Numbers that several threads change during a launch. Each access is whole; nothing else is ordered by it. min_atomic
+// returns what was there.
+CRYOLITH_DEVICE_CODE int load_atomic(const int* p) { return *reinterpret_cast<const volatile int*>(p); }
+CRYOLITH_DEVICE_CODE int min_atomic(int* p, int v) { return atomicMin(p, v); }
+CRYOLITH_DEVICE_CODE int load_shared_atomic(Shared<int> p) { return *reinterpret_cast<const volatile int*>(p); }
+CRYOLITH_DEVICE_CODE int min_shared_atomic(Shared<int> p, int v) { return atomicMin(p, v); }
 CRYOLITH_DEVICE_CODE float multiply_add(float a, float b, float c) { return __fmaf_rn(a, b, c); }
+// Never part of a fused operation.
+CRYOLITH_DEVICE_CODE float add(float a, float b) { return __fadd_rn(a, b); }
+CRYOLITH_DEVICE_CODE float square_root(float a) { return __fsqrt_rn(a); }
+// Of a word that is not 0.
+CRYOLITH_DEVICE_CODE int lowest_bit(unsigned word) { return __ffs(static_cast<int>(word)) - 1; }
+CRYOLITH_DEVICE_CODE int highest_bit(unsigned word) { return 31 - __clz(static_cast<int>(word)); }
 
 // 16 bytes from global to shared memory past the registers; zeros where not valid (nothing is read there). Compute
 // capability 7.5 has no such copies: there they go through registers, at once.
@@ -104,6 +117,62 @@ CRYOLITH_DEVICE_CODE void wait_for_copies() {
 }
 #endif
 
+// Bulk copies: one thread asks for a whole piece of memory, without any thread's registers or addresses. A gate in
+// shared memory opens for the phase in which a thread announced so many bytes and copies of so many have arrived;
+// phases have parity 0, 1, 0 ... Addresses and sizes are multiples of 16 bytes. After make_gate() a sync_block() is
+// due. elect() is true for one lane of a warp. From compute capability 9.0 on, and not on 12.0, for which nvcc 13.0
+// spills registers around them.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900 && __CUDA_ARCH__ < 1200
+inline constexpr bool kBulkCopies = true;
+#else
+inline constexpr bool kBulkCopies = false;
+#endif
+CRYOLITH_DEVICE_CODE unsigned shared_address(const void* p) {
+  return static_cast<unsigned>(__cvta_generic_to_shared(p));
+}
+CRYOLITH_DEVICE_CODE bool elect() {
+  unsigned one;
+  asm volatile(
+      "{\n"
+      ".reg .pred one;\n"
+      "elect.sync _|one, 0xffffffff;\n"
+      "selp.u32 %0, 1, 0, one;\n"
+      "}"
+      : "=r"(one));
+  return one != 0;
+}
+template <class T>
+CRYOLITH_DEVICE_CODE void make_gate(Shared<T> gate) {
+  asm volatile(
+      "mbarrier.init.shared::cta.b64 [%0], 1;\n"
+      "fence.mbarrier_init.release.cluster;" ::"r"(shared_address(gate))
+      : "memory");
+}
+template <class T>
+CRYOLITH_DEVICE_CODE void expect_bytes(Shared<T> gate, int bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(gate)), "r"(bytes)
+               : "memory");
+}
+template <class T, class U, class V>
+CRYOLITH_DEVICE_CODE void copy_bulk(Shared<T> gate, Shared<U> to, const V* from, int bytes) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
+                   shared_address(to)),
+               "l"(from), "r"(bytes), "r"(shared_address(gate))
+               : "memory");
+}
+template <class T>
+CRYOLITH_DEVICE_CODE void wait_at_gate(Shared<T> gate, unsigned parity) {
+  asm volatile(
+      "{\n"
+      ".reg .pred open;\n"
+      "again:\n"
+      "mbarrier.try_wait.parity.shared::cta.b64 open, [%0], %1;\n"
+      "@!open bra again;\n"
+      "}" ::"r"(shared_address(gate)),
+      "r"(parity)
+      : "memory");
+}
+
 constexpr unsigned kAll = 0xffffffffu;
 template <class T>
 CRYOLITH_DEVICE_CODE T shuffle(T v, int lane) {
@@ -118,6 +187,14 @@ CRYOLITH_DEVICE_CODE T shuffle_xor(T v, int lanes) {
   return __shfl_xor_sync(kAll, v, lanes);
 }
 CRYOLITH_DEVICE_CODE unsigned ballot(bool yes) { return __ballot_sync(kAll, yes); }
+
+// Bytes of shared memory that a block may ask for.
+inline index_t most_shared_bytes() {
+  int device = 0, bytes = 0;
+  check(cudaGetDevice(&device), "cudaGetDevice");
+  check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), "cudaDeviceGetAttribute");
+  return bytes;
+}
 
 template <class Kernel>
 __global__ void __launch_bounds__(Kernel::kThreads, Kernel::kBlocks) run(const Kernel kernel) {
@@ -181,11 +258,49 @@ void store(T* p, const V& v, Site site = Site::here()) {
   touch_global(p, sizeof(V), Access::write, site);
   std::memcpy(static_cast<void*>(p), &v, sizeof v);
 }
+// In place of PlainMemory.
+struct GlobalMemory {
+  template <class T>
+  static T read(const T* p, Site site = Site::here()) {
+    return load<T>(p, site);
+  }
+  template <class T>
+  static void write(T* p, T v, Site site = Site::here()) {
+    store<T>(p, v, site);
+  }
+};
 inline void add_atomic(float* p, float v, Site site = Site::here()) {
   touch_global(p, sizeof v, Access::atomic, site);
   *p += v;
 }
+inline int load_atomic(const int* p, Site site = Site::here()) {
+  touch_global(p, sizeof *p, Access::atomic_read, site);
+  return *p;
+}
+inline int min_atomic(int* p, int v, Site site = Site::here()) {
+  touch_global(p, sizeof v, Access::atomic, site);
+  const int was = *p;
+  *p = v < was ? v : was;
+  return was;
+}
+inline int load_shared_atomic(Shared<int> p, Site site = Site::here()) {
+  touch_shared(p.byte, sizeof(int), Access::atomic_read, site);
+  int v;
+  std::memcpy(&v, shared_bytes() + p.byte, sizeof v);
+  return v;
+}
+inline int min_shared_atomic(Shared<int> p, int v, Site site = Site::here()) {
+  touch_shared(p.byte, sizeof v, Access::atomic, site);
+  int was;
+  std::memcpy(&was, shared_bytes() + p.byte, sizeof was);
+  std::memcpy(shared_bytes() + p.byte, v < was ? &v : &was, sizeof v);
+  return was;
+}
 inline float multiply_add(float a, float b, float c) { return std::fma(a, b, c); }
+inline float add(float a, float b) { return a + b; }
+inline float square_root(float a) { return std::sqrt(a); }
+inline int lowest_bit(unsigned word) { return __builtin_ctz(word); }
+inline int highest_bit(unsigned word) { return 31 - __builtin_clz(word); }
 
 template <class T, class U>
 void copy_async(Shared<T> to, const U* from, bool valid, Site site = Site::here()) {
@@ -195,6 +310,25 @@ inline void commit_copies() { copy_commit(); }
 template <int kGroupsLeft>
 void wait_for_copies(Site site = Site::here()) {
   copy_wait_for(kGroupsLeft, site);
+}
+
+inline constexpr bool kBulkCopies = true;
+inline bool elect() { return lane_index() == 0; }
+template <class T>
+void make_gate(Shared<T> gate, Site site = Site::here()) {
+  gate_make(gate.byte, site);
+}
+template <class T>
+void expect_bytes(Shared<T> gate, int bytes, Site site = Site::here()) {
+  gate_expect(gate.byte, bytes, site);
+}
+template <class T, class U, class V>
+void copy_bulk(Shared<T> gate, Shared<U> to, const V* from, int bytes, Site site = Site::here()) {
+  gate_copy(gate.byte, to.byte, from, bytes, site);
+}
+template <class T>
+void wait_at_gate(Shared<T> gate, unsigned parity, Site site = Site::here()) {
+  gate_wait(gate.byte, parity, site);
 }
 
 template <class T>
@@ -219,6 +353,8 @@ T shuffle_xor(T v, int lanes, Site site = Site::here()) {
   return shuffle_from(v, lane_index() ^ lanes, site);
 }
 inline unsigned ballot(bool yes, Site site = Site::here()) { return votes(yes, site); }
+
+inline index_t most_shared_bytes() { return kMostSharedBytes; }
 
 template <class Kernel>
 void launch(Dim3 grid, index_t shared_bytes, const Kernel& kernel) {

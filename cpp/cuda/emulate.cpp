@@ -7,12 +7,14 @@
 #include <utility>
 
 #include "cuda/fibers.hpp"
+#include "cuda/gates.hpp"
 #include "cuda/global_memory.hpp"
 #include "cuda/shadow.hpp"
 
 namespace cryolith::emulated {
 namespace {
 
+bool reads(Access access) { return access == Access::read || access == Access::atomic_read; }
 std::size_t at(index_t i) { return static_cast<std::size_t>(i); }
 
 // What tests set and ask; of each thread of the process, as launches are.
@@ -30,7 +32,7 @@ struct Copy {
   const void* from;  // null: zeros
 };
 
-enum class State { ready, at_block, at_warp, ended };
+enum class State { ready, at_block, at_warp, at_gate, ended };
 
 struct Thread {
   Fiber fiber;
@@ -41,6 +43,9 @@ struct Thread {
   std::uint64_t value = 0;  // what it gives to the warp, and then what the warp gave
   std::vector<Copy> open;   // copies that were not committed
   std::vector<std::vector<Copy>> groups;
+  index_t gate = 0;  // that it waits at, and for which phase
+  unsigned parity = 0;
+  std::vector<std::uint32_t> tickets;  // of phases that it waited for since the block's last barrier
 };
 
 Dim3 unravel(index_t i, Dim3 shape) {
@@ -71,11 +76,22 @@ class Runner {
   [[noreturn]] void fault(const std::string& what, Site site) const;
   Visit visit() const {
     const int n = current_->number;
-    return {launch_, static_cast<std::int32_t>(number_), n, epoch_, warp_epoch_[at(n / kWarp)], false};
+    return {launch_,           static_cast<std::int32_t>(number_), n, epoch_, warp_epoch_[at(n / kWarp)], false, 0,
+            &current_->tickets};
   }
   void touch_shared(index_t byte, index_t bytes, Access access, Site site);
+  // Lets others go first at what they may all do at once.
+  void take_turns(Access access) {
+    if (session.schedule > 1 && (access == Access::atomic || access == Access::atomic_read)) current_->fiber.stop();
+  }
   void issue(Copy copy, Site site);
   void deliver(index_t groups_left, Site site);
+  Gates& gates(index_t gate, Access access, Site site);
+  void in_order(const Gates::Wrong& wrong, Site site) const {
+    if (wrong) fault(*wrong, site);
+  }
+  void issue_bulk(index_t gate, BulkCopy copy, Site site);
+  bool passes(Thread& thread);
   unsigned char* shared() { return shared_.data(); }
   // What a lane of the current warp gave; null where there is no such thread.
   const std::uint64_t* given(int lane) const {
@@ -87,6 +103,7 @@ class Runner {
   void run_block();
   bool run_ready();
   bool release_warps();
+  bool release_gates();
   void release_block();
   std::vector<index_t> order(index_t n);
 
@@ -94,6 +111,7 @@ class Runner {
   const std::function<void()>& body_;
   index_t shared_size_;
   Shadow shared_shadow_;
+  Gates gates_;
   std::vector<unsigned char> shared_;
   std::vector<std::unique_ptr<Thread>> threads_;
   std::vector<std::uint64_t> given_;
@@ -140,18 +158,21 @@ void Runner::run_block() {
   epoch_ = 1;
   std::fill(warp_epoch_.begin(), warp_epoch_.end(), 0u);
   shared_shadow_.clear();
+  gates_.clear();
   std::fill(shared_.begin(), shared_.end(), static_cast<unsigned char>(0xff));  // NaN
   for (auto& thread : threads_) {
     thread->state = State::ready;
     thread->open.clear();
     thread->groups.clear();
+    thread->tickets.clear();
     thread->fiber.start(&body_);
   }
   const auto ended = [](const auto& thread) { return thread->state == State::ended; };
   while (!std::all_of(threads_.begin(), threads_.end(), ended)) {
-    const bool ran = run_ready(), released = release_warps();
-    if (!ran && !released) release_block();
+    const bool ran = run_ready(), warps = release_warps(), gates = release_gates();
+    if (!ran && !warps && !gates) release_block();
   }
+  in_order(gates_.at_end(), current_->site);
 }
 
 bool Runner::run_ready() {
@@ -195,8 +216,24 @@ bool Runner::release_warps() {
   return released;
 }
 
+// Lets go on the threads whose gates have opened.
+bool Runner::release_gates() {
+  bool released = false;
+  for (auto& thread : threads_) {
+    if (thread->state != State::at_gate || !passes(*thread)) continue;
+    thread->state = State::ready;
+    released = true;
+  }
+  return released;
+}
+
 // Nobody can run: either all wait at one barrier, or somebody waits in vain.
 void Runner::release_block() {
+  for (auto& thread : threads_)
+    if (thread->state == State::at_gate) {
+      current_ = thread.get();
+      fault("a wait at a gate that stays shut: " + gates_.state(thread->gate), thread->site);
+    }
   const auto first = std::find_if(threads_.begin(), threads_.end(), [](auto& t) { return t->state != State::ended; });
   for (auto& thread : threads_) {
     if (thread->state == State::ended) {
@@ -207,7 +244,10 @@ void Runner::release_block() {
     if (thread->state != State::at_block || !(thread->site == (*first)->site))
       fault("threads of a block wait at different lines", thread->site);
   }
-  for (auto& thread : threads_) thread->state = State::ready;
+  for (auto& thread : threads_) {
+    thread->state = State::ready;
+    thread->tickets.clear();
+  }
   ++epoch_;
   ++session.counts.barriers;
 }
@@ -225,7 +265,6 @@ void Runner::touch_shared(index_t byte, index_t bytes, Access access, Site site)
           site);
   if (byte % bytes != 0) fault("misaligned access to " + std::to_string(bytes) + " bytes of shared memory", site);
   if (auto wrong = shared_shadow_.touch(byte, bytes, access, visit())) fault("shared memory: " + *wrong, site);
-  if (access == Access::read) session.counts.shared_bytes_read += bytes;
 }
 
 // A copy may arrive from now on, but nobody may count on it before the wait.
@@ -248,6 +287,38 @@ void Runner::deliver(index_t groups_left, Site site) {
     }
     groups.erase(groups.begin());
   }
+}
+
+// All threads use a gate at will, once its making is ordered before.
+Gates& Runner::gates(index_t gate, Access access, Site site) {
+  touch_shared(gate, Gates::kBytes, access, site);
+  return gates_;
+}
+
+void Runner::issue_bulk(index_t gate, BulkCopy copy, Site site) {
+  in_order(gates(gate, Access::read, site).add(gate, copy), site);
+  for (index_t i = 0; i < copy.bytes; i += kCopy) {
+    touch_global(copy.from + i, kCopy, Access::read, site);
+    touch_shared(copy.to + i, kCopy, Access::write, site);
+  }
+  shared_shadow_.set_written(copy.to, copy.bytes, false);
+  std::fill_n(shared() + copy.to, copy.bytes, static_cast<unsigned char>(0xff));
+}
+
+// Whether a thread may pass its gate; what was copied arrives when the first one asks.
+bool Runner::passes(Thread& thread) {
+  if (!gates_.open(thread.gate, thread.parity)) {
+    const auto copies = gates_.end_phase(thread.gate);
+    if (!copies) return false;
+    Visit arrival{launch_, static_cast<std::int32_t>(number_), thread.number, epoch_};
+    arrival.ticket = gates_.ticket(thread.gate);
+    for (const BulkCopy& copy : *copies) {
+      std::memcpy(shared() + copy.to, copy.from, at(copy.bytes));
+      shared_shadow_.arrive(copy.to, copy.bytes, arrival);
+    }
+  }
+  thread.tickets.push_back(gates_.ticket(thread.gate));
+  return true;
 }
 
 // Whether a wait counts; remembers it.
@@ -300,11 +371,14 @@ void sync_warp(Site site) {
 }
 
 void touch_shared(index_t byte, index_t bytes, Access access, Site site) {
+  runner().take_turns(access);
   runner().touch_shared(byte, bytes, access, site);
+  if (reads(access)) session.counts.shared_bytes_read += bytes;
 }
 void touch_global(const void* p, index_t bytes, Access access, Site site) {
+  runner().take_turns(access);
   if (auto wrong = touch_memory(p, bytes, access, runner().visit())) runner().fault("global memory: " + *wrong, site);
-  (access == Access::read ? session.counts.global_bytes_read : session.counts.global_bytes_written) += bytes;
+  (reads(access) ? session.counts.global_bytes_read : session.counts.global_bytes_written) += bytes;
 }
 unsigned char* shared_bytes() { return runner().shared(); }
 
@@ -318,6 +392,26 @@ void copy_commit() {
 }
 void copy_wait_for(index_t groups_left, Site site) {
   if (counts_here(site)) runner().deliver(groups_left, site);
+}
+
+void gate_make(index_t gate, Site site) {
+  Runner& r = runner();
+  r.in_order(r.gates(gate, Access::write, site).make(gate), site);
+}
+void gate_expect(index_t gate, index_t bytes, Site site) {
+  Runner& r = runner();
+  r.in_order(r.gates(gate, Access::read, site).expect(gate, bytes), site);
+}
+void gate_copy(index_t gate, index_t to, const void* from, index_t bytes, Site site) {
+  runner().issue_bulk(gate, {to, static_cast<const unsigned char*>(from), bytes}, site);
+}
+void gate_wait(index_t gate, unsigned parity, Site site) {
+  if (!counts_here(site)) return;
+  Runner& r = runner();
+  if (!r.gates(gate, Access::read, site).known(gate)) r.fault("a wait where there is no gate", site);
+  r.current().gate = gate;
+  r.current().parity = parity;
+  if (!r.passes(r.current())) r.wait(State::at_gate, site);
 }
 
 std::uint64_t exchange(std::uint64_t value, int lane, Site site) {

@@ -7,7 +7,8 @@
 //   - shared or global memory out of bounds, misaligned, or read before anybody wrote it;
 //   - two threads at one word, one of them writing, with nothing between that orders them (also within a warp, and
 //     between blocks of one launch);
-//   - asynchronous copies read before the wait: they arrive as late as the program allows;
+//   - asynchronous copies read before the wait: they arrive as late as the program allows; bulk copies misaligned, of
+//   other sizes than announced, waited for in vain or by nobody;
 //   - barriers not reached by all threads, or at different lines; warp operations that name lanes that do not take
 //   part;
 //   - launches of shapes that no device takes.
@@ -48,7 +49,8 @@ struct Dim3 {
 inline constexpr int kWarp = 32;
 inline constexpr index_t kMostThreads = 1024, kMostSharedBytes = 227 * 1024;  // of a block on compute capability 9.0
 
-// 0: ascending; 1: descending; any other: a random order for each launch, drawn anew after every wait.
+// 0: ascending; 1: descending; any other: a random order for each launch, drawn anew after every wait, in which the
+// threads of a block also take turns at each atomic access.
 void set_schedule(unsigned seed);
 
 // For tests of the tests: every barrier and wait that ran since the last call, and one that is left out from now on
@@ -72,13 +74,17 @@ int lane_index();  // of the thread in its warp
 void sync_block(Site at = Site::here());
 void sync_warp(Site at = Site::here());
 
-enum class Access { read, write, atomic };
+enum class Access { read, write, atomic, atomic_read };
 void touch_shared(index_t byte, index_t bytes, Access access, Site at);
 void touch_global(const void* p, index_t bytes, Access access, Site at);
 unsigned char* shared_bytes();
 void copy_async_bytes(index_t to, const void* from, bool valid, Site at);
 void copy_commit();
 void copy_wait_for(index_t groups_left, Site at);
+void gate_make(index_t gate, Site at);
+void gate_expect(index_t gate, index_t bytes, Site at);
+void gate_copy(index_t gate, index_t to, const void* from, index_t bytes, Site at);
+void gate_wait(index_t gate, unsigned parity, Site at);
 std::uint64_t exchange(std::uint64_t value, int lane, Site at);  // the value of that lane; its own where there is none
 unsigned votes(bool yes, Site at);                               // a bit for each lane of the warp
 
@@ -87,6 +93,7 @@ template <class T>
 struct Shared {
   index_t byte = 0;
   Shared operator+(index_t i) const { return {byte + i * static_cast<index_t>(sizeof(T))}; }
+  bool operator==(const Shared&) const = default;
 };
 
 // ---- global memory ----------------------------------------------------------------------------------------------

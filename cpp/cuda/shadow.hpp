@@ -9,12 +9,16 @@
 
 namespace cryolith::emulated {
 
-// One thread at one moment. `epoch` counts the block's barriers, `warp_epoch` those of its warp.
+// One thread at one moment. `epoch` counts the block's barriers, `warp_epoch` those of its warp. Where a bulk copy
+// wrote, `ticket` is that of its gate's phase (Gates); `seen` are those that the thread has waited for since the
+// block's last barrier, read during the visit alone.
 struct Visit {
   std::uint32_t launch = 0;
   std::int32_t block = 0, thread = 0;
   std::uint32_t epoch = 0, warp_epoch = 0;
   bool atomic = false;
+  std::uint32_t ticket = 0;
+  const std::vector<std::uint32_t>* seen = nullptr;
 };
 
 class Shadow {
@@ -25,6 +29,7 @@ class Shadow {
   // What is wrong with this access; nothing if it is in order.
   std::optional<std::string> touch(index_t byte, index_t bytes, Access access, const Visit& now);
   void set_written(index_t byte, index_t bytes, bool written);
+  void arrive(index_t byte, index_t bytes, const Visit& copy);  // of a bulk copy that was touched when it was asked for
   bool written(index_t byte, index_t bytes) const;
   void clear();
 
@@ -33,7 +38,7 @@ class Shadow {
     Visit writer, reader;  // launch 0: nobody
     bool written = false;
   };
-  static std::optional<std::string> touch_word(Word& word, Access access, const Visit& now);
+  static std::optional<std::string> touch_word(Word& word, Access access, Visit now);
 
   std::vector<Word> words_;
 };

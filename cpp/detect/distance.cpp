@@ -39,20 +39,20 @@ DistancePlan plan_of(index_t ny, index_t nx, Kind kind, const DistanceOptions& o
   return plan;
 }
 
-template <class Value>
-Kind kind_of(const DistanceOptions& options) {
-  if (options.all_labels) return Kind::all_labels;
-  return sizeof(Value) == 1 ? Kind::mask : Kind::labels;
-}
-
 }  // namespace
 
 template <class Value>
-DistanceSlabs<Value>::DistanceSlabs(index_t nz, index_t ny, index_t nx, const DistanceOptions& options)
-    : extent_{nz, ny, nx}, plan_(plan_of(ny, nx, kind_of<Value>(options), options)) {
+DistancePlan distance_plan(const index_t* extent, const DistanceOptions& options) {
   for (int i = 0; i < 3; ++i)
-    require(extent_[i] > 0 && extent_[i] < kNoEnd, "shape: found ", extent_[i], " along axis ", i, ", expected 1 to ",
+    require(extent[i] > 0 && extent[i] < kNoEnd, "shape: found ", extent[i], " along axis ", i, ", expected 1 to ",
             kNoEnd - 1);
+  const Kind kind = options.all_labels ? Kind::all_labels : sizeof(Value) == 1 ? Kind::mask : Kind::labels;
+  return plan_of(extent[1], extent[2], kind, options);
+}
+
+template <class Value>
+DistanceSlabs<Value>::DistanceSlabs(index_t nz, index_t ny, index_t nx, const DistanceOptions& options)
+    : extent_{nz, ny, nx}, plan_(distance_plan<Value>(extent_, options)) {
   scanned_ = Buffer<std::uint8_t>(slabs());
   upper_ = Buffer<std::uint8_t>(slabs() * plane());
   lower_ = Buffer<std::uint8_t>(slabs() * plane());
@@ -186,6 +186,8 @@ void distance(const Cpu& cpu, View3<const Value> values, const DistanceOptions& 
   slabs.finish(cpu, 0, values, out);
 }
 
+template DistancePlan distance_plan<std::uint8_t>(const index_t*, const DistanceOptions&);
+template DistancePlan distance_plan<std::int32_t>(const index_t*, const DistanceOptions&);
 template class DistanceSlabs<std::uint8_t>;
 template class DistanceSlabs<std::int32_t>;
 template void distance(const Cpu&, View3<const std::uint8_t>, const DistanceOptions&, View3<float>);

@@ -17,6 +17,10 @@ struct DistanceOptions {
   bool all_labels = false;
 };
 
+// What the loops need, of a volume with these extents.
+template <class Value>
+DistancePlan distance_plan(const index_t* extent, const DistanceOptions& options);
+
 // Euclidean distance from the centre of each voxel to that of the nearest voxel with another value, in slabs of kSlab
 // slices that may come and go: scan all of them, then finish any of them in any order. Value is uint8_t (a mask,
 // non-zero is foreground) or int32_t (labels); the distance of a zero is 0 unless all_labels. No other value: infinity.

@@ -5,6 +5,7 @@
 
 #include "core/dispatch.hpp"
 #include "core/view.hpp"
+#include "detect/distance.kernel.hpp"
 
 namespace cryolith::detect {
 
@@ -15,8 +16,6 @@ inline constexpr index_t kStrip = 32;
 // Steps that a search takes before it asks whole blocks of kBlock positions whether they can hold anything nearer. At
 // least kStrip - 1, so that blocks that overlap the lanes at hand are done by then.
 inline constexpr index_t kNear = 32, kBlock = 16;
-// A run without an end, and a distance without a voxel.
-inline constexpr std::uint16_t kNoEnd = 65535;
 
 // How far the nearest change of a column's value lies from the ends of a slab. Planes of ny nx elements.
 struct SlabEnds {
@@ -25,8 +24,6 @@ struct SlabEnds {
   const void* last;             // values of these slices; the slab's own at the ends of the volume
   const void* first;
 };
-
-enum class Kind : int { mask = 0, labels = 1, all_labels = 2 };  // all_labels: 0 is a label like the others
 
 struct DistancePlan {
   index_t ny, nx;

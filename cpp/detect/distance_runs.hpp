@@ -2,6 +2,7 @@
 #pragma once
 // Parts of distance_kernels.cpp: distances to the nearest other value along one axis. Written without branches, so that
 // compilers make vectors of them.
+#include "detect/distance.kernel.hpp"
 #include "detect/distance_scratch.hpp"
 
 // Before a loop whose iterations do not touch each other's elements.
@@ -16,22 +17,6 @@ namespace {
 
 using namespace detect;
 
-template <class U>
-CRYOLITH_INLINE U ones_if(bool is) {
-  return static_cast<U>(-static_cast<U>(is));
-}
-CRYOLITH_INLINE std::uint16_t one_more(std::uint16_t run) { return static_cast<std::uint16_t>(run + (run != kNoEnd)); }
-
-// A voxel's distance from that of its neighbour on one side.
-template <Kind kKind, class V>
-CRYOLITH_INLINE std::uint16_t next_run(std::uint16_t run, V value, V beside) {
-  const std::uint16_t longer = one_more(run), counts = ones_if<std::uint16_t>(value != 0);
-  if constexpr (kKind == Kind::mask) return longer & counts;
-  const std::uint16_t same = ones_if<std::uint16_t>(value == beside);
-  const std::uint16_t next = static_cast<std::uint16_t>((longer & same) | (~same & 1));
-  return kKind == Kind::labels ? next & counts : next;
-}
-
 // n columns, one step along their axis; kWhole: n is kStrip.
 template <Kind kKind, bool kWhole, class V>
 CRYOLITH_INLINE void step_runs(const std::uint16_t* from, const V* values, const V* beside, index_t n,
@@ -39,12 +24,6 @@ CRYOLITH_INLINE void step_runs(const std::uint16_t* from, const V* values, const
   const index_t count = kWhole ? kStrip : n;
   CRYOLITH_APART
   for (index_t x = 0; x < count; ++x) to[x] = next_run<kKind>(from[x], values[x], beside[x]);
-}
-
-// What lies beyond an end of a line: nothing, or (border) another label next to all but zeros of all_labels.
-template <Kind kKind, class V>
-CRYOLITH_INLINE std::uint16_t run_beyond(bool border, V value) {
-  return border && (kKind != Kind::all_labels || value != 0) ? std::uint16_t{0} : kNoEnd;
 }
 
 template <Kind kKind, bool kWhole, class V>
@@ -122,10 +101,7 @@ CRYOLITH_INLINE void square_runs(const std::uint16_t* run, index_t n, std::uint3
   }
 }
 CRYOLITH_INLINE void square_runs(const std::uint16_t* run, index_t n, std::uint32_t, float square, float* to) {
-  for (index_t i = 0; i < n; ++i) {
-    const float r = static_cast<float>(static_cast<std::int32_t>(run[i]));
-    to[i] = run[i] == kNoEnd ? __builtin_inff() : square * (r * r);
-  }
+  for (index_t i = 0; i < n; ++i) to[i] = square_of_run(run[i], square);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "detect/run_kernels.hpp"
 
 #include "detect/compare.hpp"
+#include "detect/components.kernel.hpp"
 
 namespace cryolith::detect::CRYOLITH_VARIANT {
 namespace {
@@ -164,7 +165,7 @@ template <class T>
 void touch_rows_of(const RunGrid& grid, const RunPlane& plane, const RunJoin& join) {
   for (index_t y = 1; y < grid.super_ny; ++y)
     touch_values(grid, runs_of(grid, plane, y), values_of<T>(grid, plane, y), runs_of(grid, plane, y - 1),
-                 values_of<T>(grid, plane, y - 1), grid.connectivity > 6, join);
+                 values_of<T>(grid, plane, y - 1), row_reach(grid.connectivity, 1), join);
 }
 
 template <class T>
@@ -174,9 +175,10 @@ void touch_planes_of(const RunGrid& grid, const RunPlane& plane, const RunPlane&
       touch_values(grid, runs_of(grid, plane, y), values_of<T>(grid, plane, y), runs_of(grid, before, other),
                    values_of<T>(grid, before, other), reach, join);
     };
-    meet(y, grid.connectivity > 6);
-    if (grid.connectivity > 6 && y > 0) meet(y - 1, grid.connectivity == 26);
-    if (grid.connectivity > 6 && y + 1 < grid.super_ny) meet(y + 1, grid.connectivity == 26);
+    const int aside = row_reach(grid.connectivity, 2);
+    meet(y, row_reach(grid.connectivity, 1));
+    if (aside >= 0 && y > 0) meet(y - 1, aside);
+    if (aside >= 0 && y + 1 < grid.super_ny) meet(y + 1, aside);
   }
 }
 

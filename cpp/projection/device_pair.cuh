@@ -1,109 +1,123 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 // DevicePair for the device that this file is compiled for.
+#include <algorithm>
 #include <memory>
-#include <utility>
 
+#include "core/buffer.hpp"
 #include "projection/device_pair.hpp"
-#include "projection/pair_run_cuda.cuh"
+#include "projection/device_slabs.cuh"
+#include "projection/turned_images.hpp"
 
 namespace cryolith::CRYOLITH_DEVICE {
 
-// One slab that is under way, in a stream of its own.
-class Slot {
+// The pair of a plan whose axes lie along or near the image axes.
+class StraightPair : public DevicePair {
  public:
-  Slot(index_t tilts, const PairSizes& sizes, Direction direction)
-      : direction_(direction),
-        scratch_(tilts, sizes),
-        volume_(sizes.volume),
-        images_(sizes.images),
-        in_(direction == Direction::project ? sizes.volume : sizes.images),
-        out_(direction == Direction::project ? sizes.images : sizes.volume) {}
+  explicit StraightPair(const ProjectionPlan& plan) : plan_(plan), tables_(std::make_shared<PairTables>(plan)) {}
 
-  void begin(SlabJob& job, std::unique_ptr<SlabJob::Slab> slab, const PairTables& tables) {
-    slab_ = std::move(slab);
-    job.gather(*slab_, in_.data());
-    const ProjectionPlan& plan = straight_plan(slab_->plan);
-    const VolumeShape v = plan.volume();
-    const index_t voxels = v.nz * v.ny * v.nx, pixels = plan.tilts() * plan.image().height * plan.image().width;
-    const UseStream use(stream_);
-    const PairRun run(plan, tables, scratch_);
-    if (direction_ == Direction::project) {
-      volume_.begin_write(0, in_.data(), voxels);
-      images_.clear();
-      run.project(volume_.data(), images_.data());
-      images_.begin_read(0, out_.data(), pixels);
-    } else {
-      images_.begin_write(0, in_.data(), pixels);
-      run.backproject(images_.data(), volume_.data());
-      volume_.begin_read(0, out_.data(), voxels);
-    }
+  void backproject(const Cpu& cpu, View3<const float> images, View3<float> volume,
+                   const DeviceRowStage& stage) override {
+    const DeviceArray<float> in = upload(images), out(volume.size());
+    backproject_there(cpu, there(in, images), there(out, volume), stage);
+    out.read(0, volume.data, volume.size());
   }
-  void finish(SlabJob& job) {
-    if (slab_ == nullptr) return;
-    stream_.wait();
-    job.scatter(*slab_, out_.data());
-    slab_ = nullptr;
-  }
-
- private:
-  Direction direction_;
-  PairScratch scratch_;
-  DeviceArray<float> volume_, images_;
-  PinnedArray<float> in_, out_;
-  std::unique_ptr<SlabJob::Slab> slab_;
-  Stream stream_;  // ends first: until then it uses the others
-};
-
-// While the device works on the slab of one slot, the host fills and empties the other's.
-class StreamingWorker : public SlabWorker {
- public:
-  StreamingWorker(index_t tilts, std::shared_ptr<const PairTables> tables, const PairSizes& sizes, int slots,
-                  Direction direction)
-      : tables_(std::move(tables)) {
-    for (int i = 0; i < slots; ++i) slots_.push_back(std::make_unique<Slot>(tilts, sizes, direction));
-  }
-  void run(SlabJob& job) override {
-    std::size_t turn = 0;
-    for (;; turn = (turn + 1) % slots_.size()) {
-      slots_[turn]->finish(job);
-      auto slab = job.take();
-      if (slab == nullptr) break;
-      slots_[turn]->begin(job, std::move(slab), *tables_);
-    }
-    for (std::size_t i = 1; i < slots_.size(); ++i) slots_[(turn + i) % slots_.size()]->finish(job);
-  }
-
- private:
-  std::shared_ptr<const PairTables> tables_;
-  std::vector<std::unique_ptr<Slot>> slots_;
-};
-
-class HeldPair : public DevicePair {
- public:
-  explicit HeldPair(const ProjectionPlan& plan) : plan_(plan), tables_(std::make_shared<PairTables>(plan)) {}
-
-  void project(const DeviceTensor& volume, const DeviceTensor& images) override {
+  void backproject_there(const Cpu&, View3<const float> images, View3<float> volume,
+                         const DeviceRowStage& stage) override {
     PairScratch scratch(plan_.tilts(), pair_sizes(plan_));
-    PairRun(plan_, *tables_, scratch)
-        .project(volume.view<const float, 3>("volume").data, images.view<float, 3>("images").data);
-    wait_for_stream();
+    PairRun(plan_, *tables_, scratch).backproject(images.data, volume.data, stage);
+    wait_for_stream();  // what went wrong is found here, not by who comes next
   }
-  void backproject(const DeviceTensor& images, const DeviceTensor& volume) override {
+  void project(const Cpu& cpu, View3<const float> volume, View3<float> images, bool add) override {
+    const DeviceArray<float> in = upload(volume);
+    DeviceArray<float> out(images.size());
+    if (add) out.write(0, images.data, images.size());
+    project_there(cpu, there(in, volume), there(out, images), add);
+    out.read(0, images.data, images.size());
+  }
+  void project_there(const Cpu&, View3<const float> volume, View3<float> images, bool add) override {
     PairScratch scratch(plan_.tilts(), pair_sizes(plan_));
-    PairRun(plan_, *tables_, scratch)
-        .backproject(images.view<const float, 3>("images").data, volume.view<float, 3>("volume").data);
+    if (!add) Memory(images.data, images.size() * index_t{sizeof(float)}).clear();
+    PairRun(plan_, *tables_, scratch).project(volume.data, images.data);
     wait_for_stream();
   }
   std::unique_ptr<SlabWorker> slab_worker(const PairSizes& sizes, int slots, Direction direction) override {
     return std::make_unique<StreamingWorker>(plan_.tilts(), tables_, sizes, slots, direction);
   }
+  index_t table_bytes() const override { return tables_->bytes(); }
 
  private:
+  static DeviceArray<float> upload(View3<const float> host) {
+    DeviceArray<float> out(host.size());
+    out.write(0, host.data, host.size());
+    return out;
+  }
+  // An array of the shape of one in the host's memory.
+  template <class T>
+  static View3<T> there(const DeviceArray<float>& a, View3<T> host) {
+    host.data = a.data();
+    return host;
+  }
+
   const ProjectionPlan& plan_;
   std::shared_ptr<const PairTables> tables_;
 };
 
-std::unique_ptr<DevicePair> make_device_pair(const ProjectionPlan& plan) { return std::make_unique<HeldPair>(plan); }
+// Images whose axis lies elsewhere are turned on the CPU, as project() and backproject() do.
+class TurnedPair : public DevicePair {
+ public:
+  explicit TurnedPair(const ProjectionPlan& plan) : plan_(plan), inner_(*plan.turned()) {}
+  void backproject(const Cpu& cpu, View3<const float> images, View3<float> volume,
+                   const DeviceRowStage& stage) override {
+    Buffer<float> turned = turned_images(cpu, plan_, images);
+    inner_.backproject(cpu, turned_view(plan_, turned.data()), volume, stage);
+  }
+  void project(const Cpu& cpu, View3<const float> volume, View3<float> images, bool add) override {
+    Buffer<float> turned(turned_view(plan_, nullptr).size());
+    inner_.project(cpu, volume, turned_view(plan_, turned.data()), false);
+    if (!add) std::fill_n(images.data, images.size(), 0.0f);
+    turn_images_back(cpu, plan_, turned.data(), images);
+  }
+  void backproject_there(const Cpu& cpu, View3<const float> images, View3<float> volume,
+                         const DeviceRowStage& stage) override {
+    Buffer<float> here(images.size());
+    Memory(const_cast<float*>(images.data), bytes(images)).read(0, here.data(), bytes(images));
+    images.data = here.data();
+    const Buffer<float> turned = turned_images(cpu, plan_, images);
+    const View3<float> view = turned_view(plan_, nullptr);
+    const DeviceArray<float> in(view.size());
+    Memory(in.data(), bytes(view)).write(0, turned.data(), bytes(view));
+    inner_.backproject_there(cpu, {in.data(), {view.extent[0], view.extent[1], view.extent[2]}}, volume, stage);
+  }
+  void project_there(const Cpu& cpu, View3<const float> volume, View3<float> images, bool add) override {
+    const View3<float> view = turned_view(plan_, nullptr);
+    const DeviceArray<float> out(view.size());
+    inner_.project_there(cpu, volume, {out.data(), {view.extent[0], view.extent[1], view.extent[2]}}, false);
+    Buffer<float> turned(view.size()), here(images.size());
+    out.read(0, turned.data(), view.size());
+    Memory there(images.data, bytes(images));
+    if (add)
+      there.read(0, here.data(), bytes(images));
+    else
+      std::fill_n(here.data(), images.size(), 0.0f);
+    images.data = here.data();
+    turn_images_back(cpu, plan_, turned.data(), images);
+    there.write(0, here.data(), bytes(images));
+  }
+  std::unique_ptr<SlabWorker> slab_worker(const PairSizes& sizes, int slots, Direction direction) override {
+    return inner_.slab_worker(sizes, slots, direction);
+  }
+  index_t table_bytes() const override { return inner_.table_bytes(); }
+
+ private:
+  static index_t bytes(const View3<const float>& v) { return v.size() * index_t{sizeof(float)}; }
+  const ProjectionPlan& plan_;
+  StraightPair inner_;
+};
+
+std::unique_ptr<DevicePair> make_device_pair(const ProjectionPlan& plan) {
+  if (plan.turned() != nullptr) return std::make_unique<TurnedPair>(plan);
+  return std::make_unique<StraightPair>(plan);
+}
 
 }  // namespace cryolith::CRYOLITH_DEVICE

@@ -2,11 +2,10 @@
 #pragma once
 // What the projector pair of a plan, or of a slab of it, launches on a device.
 #include <algorithm>
-#include <memory>
-#include <optional>
 #include <vector>
 
 #include "core/device_array.hpp"
+#include "projection/device_pair.hpp"
 #include "projection/shear_sum_cuda.cuh"
 #include "projection/shear_tables.hpp"
 #include "projection/slabs.hpp"
@@ -14,12 +13,8 @@
 
 namespace cryolith::CRYOLITH_DEVICE {
 
-// 24 rows of two outputs fill 128 registers without a spill; design/028-cuda.md has the bounds of others.
-using PairShape = ShearShape<24, 2, 1, 16, 2, 1>;
-inline constexpr int kColumns = PairShape::kColumns;
 // What slabs.cpp counts with.
-static_assert(kColumns == kDeviceColumns && PairShape::kTile.outputs == kDeviceOutputs &&
-              sizeof(DeviceTilt) == kDeviceTiltBytes);
+static_assert(kColumns == kDeviceColumns && sizeof(DeviceTilt) == kDeviceTiltBytes);
 
 // The sums over the tilts of one bank, or over chunks of its lines, with their tables on the device.
 class BankSums {
@@ -28,10 +23,14 @@ class BankSums {
     if (bank.tilts.empty()) return;
     lines_ = bank.across * bank.along;
     back_.emplace_back(backproject_tables(plan, bank, PairShape::kTile));
-    for (index_t line = 0; line < bank.across; line += ProjectionPlan::kChunk) {
-      const Range part{line, std::min(bank.across, line + ProjectionPlan::kChunk)};
-      forward_.emplace_back(project_tables(plan, bank, PairShape::kTile, part));
-    }
+    const int most = PairShape::most_window_rows(most_shared_bytes());
+    for (const ShearTables& t : project_chunks(plan, bank, PairShape::kTile, most)) forward_.emplace_back(t);
+  }
+  index_t bytes() const {
+    index_t out = 0;
+    for (const auto* some : {&back_, &forward_})
+      for (const Tables& t : *some) out += t.bytes();
+    return out;
   }
   index_t lines() const { return lines_; }  // rows of kColumns that the volume takes; 0 where there are no tilts
   void backproject(index_t blocks, const float* rows, index_t row_count, float* lines) const {
@@ -43,10 +42,15 @@ class BankSums {
 
  private:
   struct Tables {
-    explicit Tables(const ShearTables& t) : shear(t), windows(t.windows), taps(t.taps), outputs(t.outputs) {}
+    explicit Tables(const ShearTables& t)
+        : shear(t), windows(t.windows), taps(t.taps), outputs(t.outputs), zeros(index_t{t.window_rows} * kColumns) {
+      zeros.clear();
+    }
+    index_t bytes() const { return windows.bytes() + taps.bytes() + outputs.bytes() + zeros.bytes(); }
     template <bool kAdd>
     void run(index_t blocks, const float* in, index_t in_rows, float* out, index_t out_rows) const {
       const ShearSum<PairShape, kAdd> kernel{in,
+                                             zeros.data(),
                                              out,
                                              windows.data(),
                                              taps.data(),
@@ -65,6 +69,7 @@ class BankSums {
     DeviceArray<ShearWindow> windows;
     DeviceArray<ShearPairTap> taps;
     DeviceArray<ShearOutput> outputs;
+    DeviceArray<float> zeros;
   };
   index_t lines_ = 0;
   std::vector<Tables> back_, forward_;
@@ -76,6 +81,7 @@ struct PairTables {
       : weights({plan.table().weights, plan.table().weights + (kPhases + 1) * kTaps}),
         shallow(plan, plan.shallow()),
         steep(plan, plan.steep()) {}
+  index_t bytes() const { return weights.bytes() + shallow.bytes() + steep.bytes(); }
   DeviceArray<float> weights;
   BankSums shallow, steep;
 };
@@ -104,12 +110,13 @@ class PairRun {
               plan.rows()};
   }
 
-  void backproject(const float* images, float* volume) const {
+  void backproject(const float* images, float* volume, const DeviceRowStage& stage = {}) const {
     float *strips = scratch_.work.data(), *rows = scratch_.rows.data();
     launch({tiles(shape_.pixels), tiles(blocks_ * kColumns), unsigned_of(plan_.tilts())}, kTileBytes,
            LoadStrips<kColumns>{shape_, images, strips});
     launch({tiles(most_rows()), unsigned_of(plan_.tilts()), unsigned_of(blocks_)}, 0,
            StretchRows<kColumns>{shape_, strips, rows});
+    if (stage) stage(rows);
     tables_.shallow.backproject(blocks_, rows, plan_.rows(), lines_x());
     tables_.steep.backproject(blocks_, rows, plan_.rows(), lines_z());
     launch(volume_grid(), kTileBytes, UnpackVolume<kColumns>{layout(), lines_x(), lines_z(), volume});

@@ -8,11 +8,14 @@
 // Rows are kColumns consecutive y, so that each access of a warp is whole and a window of rows is one piece of memory;
 // all memory is [block of y][plane][row][kColumns]. A thread owns kRows rows of two neighbouring outputs in registers:
 // both read one stream of rows, from which the second is off by d = k1 - k0, the same for the whole warp. Windows of
-// input rows arrive by asynchronous copies, kStages ahead. Each output has one owner, who sums in a fixed order.
+// input rows arrive ahead of their use, in stages: by bulk copies that one thread asks for where a device has such,
+// else by copies of 16 bytes that all threads share. Each output has one owner, who sums in a fixed order.
 #include "core/kernel.hpp"
 #include "projection/shear_tables.hpp"
 
 namespace cryolith::CRYOLITH_DEVICE {
+
+inline constexpr int kTapFloats = sizeof(ShearPairTap) / sizeof(float);
 
 template <int kCount>
 struct alignas(4 * kCount) Floats {
@@ -20,27 +23,35 @@ struct alignas(4 * kCount) Floats {
 };
 
 // Rows of an output that a thread owns, floats of a row that it owns, warps along the rows and across outputs, stages
-// of copies, blocks that one processor has to hold.
-template <int kRows_, int kFloats_, int kWarpsAlong_, int kWarpsAcross_, int kStages_, int kBlocks_>
+// of copies, blocks that one processor has to hold, whether to copy in bulk where the device can.
+template <int kRows_, int kFloats_, int kWarpsAlong_, int kWarpsAcross_, int kStages_, int kBlocks_, bool kBulk_ = true>
 struct ShearShape {
   static constexpr int kRows = kRows_, kFloats = kFloats_, kWarpsAlong = kWarpsAlong_, kWarpsAcross = kWarpsAcross_;
-  static constexpr int kStages = kStages_, kBlocks = kBlocks_;
+  static constexpr int kStages = kStages_, kBlocks = kBlocks_, kAhead = kStages - 1;
+  static constexpr bool kBulk = kBulk_ && kBulkCopies;
   static constexpr int kColumns = kWarp * kFloats, kThreads = kWarp * kWarpsAlong * kWarpsAcross;
-  static constexpr ShearTile kTile{kRows * kWarpsAlong, 2 * kWarpsAcross};
-  // Floats of a stage: a window of rows, then the taps of the block's pairs of outputs.
-  static CRYOLITH_HD constexpr int stage_floats(int window_rows) { return window_rows * kColumns + 4 * kWarpsAcross; }
+  static constexpr ShearTile kTile{kRows * kWarpsAlong, 2 * kWarpsAcross, kColumns, kAhead};
+  // Floats of a stage: its gate, the window of the input kAhead later, the taps of the block's pairs, a window of rows.
+  static constexpr int kWindowAt = 4, kTapsAt = 8, kRowsAt = kTapsAt + kTapFloats * kWarpsAcross;
+  static CRYOLITH_HD constexpr int stage_floats(int window_rows) { return kRowsAt + window_rows * kColumns; }
   static constexpr index_t shared_bytes(int window_rows) { return index_t{4} * kStages * stage_floats(window_rows); }
+  // Rows of the largest window for which so many bytes of shared memory suffice.
+  static constexpr int most_window_rows(index_t bytes) {
+    return static_cast<int>((bytes / (index_t{4} * kStages) - kRowsAt) / kColumns);
+  }
 };
 
 template <class Shape, bool kAdd>
 struct ShearSum {
   static constexpr int kThreads = Shape::kThreads, kBlocks = Shape::kBlocks;
   static constexpr int kRows = Shape::kRows, kFloats = Shape::kFloats, kColumns = Shape::kColumns;
+  static constexpr int kAhead = Shape::kAhead, kRowBytes = 4 * kColumns;
   using Row = Floats<kFloats>;
 
   const float* in;
+  const float* zeros;  // window_rows rows
   float* out;
-  const ShearWindow* windows;  // [group of outputs][input]
+  const ShearWindow* windows;  // [group of outputs][input + kAhead]
   const ShearPairTap* taps;    // [group][input][pair]
   const ShearOutput* outputs;  // [output]
   index_t in_rows, out_rows;   // of one block of y
@@ -52,7 +63,7 @@ struct ShearSum {
   };
 
   CRYOLITH_DEVICE_CODE Place place() const {
-    const int thread = static_cast<int>(thread_index().x), warp = thread / kWarp;
+    const int thread = static_cast<int>(thread_index().x), warp = shuffle(thread / kWarp, 0);
     const int along = warp % Shape::kWarpsAlong, tile = static_cast<int>(block_index().y);
     return {thread,
             thread % kWarp,
@@ -62,82 +73,118 @@ struct ShearSum {
             first_row + tile * Shape::kTile.rows};
   }
 
-  // Copies window after window, one ahead of the last in registers.
-  struct Filler {
-    static constexpr int kPieces = kColumns / 4, kStep = kThreads / kPieces;  // pieces of 16 bytes; rows between
-    static_assert(kThreads % kPieces == 0 && Shape::kWarpsAcross <= kThreads);
-    const ShearSum& sum;
-    const float* in;
-    const ShearWindow* window;
-    const ShearPairTap* tap;
-    Shared<float> buffer;
-    int thread, row;
-    ShearWindow next = {0, 0, 0, 0};
-    int filled = 0, stage = 0;
+  // Rows from `row` of an input's stored ones on: in up to three pieces, since a copy in bulk fills nothing with zeros.
+  CRYOLITH_DEVICE_CODE void copy_window(Shared<float> stage, const ShearWindow& window, int row) const {
+    const auto within = [&](int r) { return r < 0 ? 0 : r > window.rows ? window.rows : r; };
+    const int begin = within(-row), end = within(window.stored - row), kept = end > begin ? end - begin : 0;
+    const index_t first = index_t{block_index().z} * in_rows + window.base + row + begin;
+    const auto copy = [&](int at, const float* from, int rows) {
+      if (rows > 0) copy_bulk(stage, stage + (Shape::kRowsAt + at * kColumns), from, rows * kRowBytes);
+    };
+    copy(0, zeros, kept > 0 ? begin : window.rows);
+    copy(begin, in + first * kColumns, kept);
+    copy(end, zeros, kept > 0 ? window.rows - end : 0);
+  }
 
-    CRYOLITH_DEVICE_CODE void peek() {
-      if (filled < sum.inputs) next = load_constant<ShearWindow>(window);
-      ++window;
-    }
-    CRYOLITH_DEVICE_CODE void fill() {
-      if (filled < sum.inputs) {
-        const Shared<float> to = buffer + stage * Shape::stage_floats(sum.window_rows);
-        Shared<float> piece = to + thread * 4;
-        int r = row + next.start + thread / kPieces;
-        const float* from = in + ((index_t{next.base} + r) * kColumns + thread % kPieces * 4);
-        CRYOLITH_KEEP_LOOP
-        for (int i = thread / kPieces; i < next.rows; i += kStep) {
-          copy_async(piece, from, static_cast<unsigned>(r) < static_cast<unsigned>(next.stored));
-          r += kStep;
-          from += kThreads * 4;
-          piece = piece + kThreads * 4;
-        }
-        if (thread < Shape::kWarpsAcross) copy_async(to + (sum.window_rows * kColumns + thread * 4), tap, true);
-        tap += Shape::kWarpsAcross;
-        ++filled;
+  // Asks for the window of an input, its taps, and the window of the input kAhead later.
+  CRYOLITH_DEVICE_CODE void fill_in_bulk(const Place& at, Shared<float> stage, const ShearWindow& window,
+                                         int input) const {
+    constexpr int kPairs = Shape::kWarpsAcross, kTapsBytes = 4 * kTapFloats * kPairs, kWindowBytes = 16;
+    if (window.rows == 0) return;
+    expect_bytes(stage, window.rows * kRowBytes + kTapsBytes + kWindowBytes);
+    copy_window(stage, window, at.row + window.start);
+    copy_bulk(stage, stage + Shape::kTapsAt, taps + (at.group * inputs + input) * kPairs, kTapsBytes);
+    copy_bulk(stage, stage + Shape::kWindowAt, windows + (at.group * (inputs + kAhead) + input + kAhead), kWindowBytes);
+  }
+
+  // The same by all threads, in pieces of 16 bytes.
+  CRYOLITH_DEVICE_CODE void fill_in_pieces(const Place& at, Shared<float> stage, const ShearWindow& window,
+                                           int input) const {
+    constexpr int kPieces = kColumns / 4, kStep = kThreads / kPieces, kTapPieces = Shape::kWarpsAcross * kTapFloats / 4;
+    static_assert(kThreads % kPieces == 0 && kTapPieces < kThreads);
+    if (window.rows > 0) {
+      const int r = at.thread / kPieces, begin = at.row + window.start;
+      Shared<float> to = stage + (Shape::kRowsAt + at.thread * 4);
+      const index_t first = index_t{block_index().z} * in_rows + window.base + begin + r;
+      const float* from = in + (first * kColumns + at.thread % kPieces * 4);
+      CRYOLITH_KEEP_LOOP
+      for (int row = begin + r; row < begin + window.rows; row += kStep) {
+        copy_async(to, from, static_cast<unsigned>(row) < static_cast<unsigned>(window.stored));
+        from += kThreads * 4;
+        to = to + kThreads * 4;
       }
-      peek();
-      commit_copies();
-      stage = stage + 1 == Shape::kStages ? 0 : stage + 1;
+      const auto* tap = reinterpret_cast<const float*>(taps + (at.group * inputs + input) * Shape::kWarpsAcross);
+      if (at.thread < kTapPieces)
+        copy_async(stage + (Shape::kTapsAt + at.thread * 4), tap + at.thread * 4, true);
+      else if (at.thread == kTapPieces)
+        copy_async(stage + Shape::kWindowAt, windows + (at.group * (inputs + kAhead) + input + kAhead), true);
     }
+    commit_copies();
+  }
+
+  template <class WindowOf>
+  CRYOLITH_DEVICE_CODE void fill(const Place& at, Shared<float> stage, int input, const WindowOf& window_of) const {
+    if constexpr (!Shape::kBulk)
+      fill_in_pieces(at, stage, window_of(), input);
+    else if (at.along == 0 && at.across == 0 && elect())
+      fill_in_bulk(at, stage, window_of(), input);
+  }
+
+  // What a pair's tap says, as loads take it.
+  struct TapPlace {
+    std::int32_t offset, second;
   };
+  struct alignas(16) Weights {
+    float here[2], next[2];
+  };
+  static_assert(sizeof(ShearPairTap) == 4 * kTapFloats);
 
   // Rows of the window that feed output 0 (rows 0 to kRows) and output 1 (kD to kRows + kD).
   template <int kD, bool kFirst, bool kSecond>
-  static CRYOLITH_DEVICE_CODE void accumulate(float (&sums)[2][kRows][kFloats], Shared<float> window, float w0,
-                                              float w1) {
+  static CRYOLITH_DEVICE_CODE void accumulate(float (&sums)[2][kRows][kFloats], Shared<float> window,
+                                              const Weights& w) {
     constexpr int kLow = kFirst && kSecond ? (kD < 0 ? kD : 0) : kFirst ? 0 : kD;
     constexpr int kHigh = kFirst && kSecond ? (kD > 0 ? kRows + kD : kRows) : kFirst ? kRows : kRows + kD;
-    const float u0 = 1.0f - w0, u1 = 1.0f - w1;
     CRYOLITH_UNROLL
     for (int r = kLow; r <= kHigh; ++r) {
       const Row q = load_shared<Row>(window + r * kColumns);
       CRYOLITH_UNROLL
       for (int y = 0; y < kFloats; ++y) {
-        if (kFirst && r >= 0 && r < kRows) sums[0][r][y] = multiply_add(u0, q.v[y], sums[0][r][y]);
-        if (kFirst && r >= 1 && r <= kRows) sums[0][r - 1][y] = multiply_add(w0, q.v[y], sums[0][r - 1][y]);
-        if (kSecond && r >= kD && r - kD < kRows) sums[1][r - kD][y] = multiply_add(u1, q.v[y], sums[1][r - kD][y]);
+        if (kFirst && r >= 0 && r < kRows) sums[0][r][y] = multiply_add(w.here[0], q.v[y], sums[0][r][y]);
+        if (kFirst && r >= 1 && r <= kRows) sums[0][r - 1][y] = multiply_add(w.next[0], q.v[y], sums[0][r - 1][y]);
+        if (kSecond && r >= kD && r - kD < kRows)
+          sums[1][r - kD][y] = multiply_add(w.here[1], q.v[y], sums[1][r - kD][y]);
         if (kSecond && r > kD && r - kD <= kRows)
-          sums[1][r - kD - 1][y] = multiply_add(w1, q.v[y], sums[1][r - kD - 1][y]);
+          sums[1][r - kD - 1][y] = multiply_add(w.next[1], q.v[y], sums[1][r - kD - 1][y]);
       }
     }
   }
 
-  static CRYOLITH_DEVICE_CODE void add_input(float (&sums)[2][kRows][kFloats], Shared<float> window, ShearPairTap tap) {
-    switch (tap.apart) {  // the same for all lanes of a warp
-      case 0:
-        return accumulate<0, true, true>(sums, window, tap.weight, tap.next_weight);
-      case 1:
-        return accumulate<1, true, true>(sums, window, tap.weight, tap.next_weight);
-      case -1:
-        return accumulate<-1, true, true>(sums, window, tap.weight, tap.next_weight);
-      case 2:
-        return accumulate<2, true, true>(sums, window, tap.weight, tap.next_weight);
-      case -2:
-        return accumulate<-2, true, true>(sums, window, tap.weight, tap.next_weight);
+  // `rows`: where the thread's part of the window begins.
+  static CRYOLITH_DEVICE_CODE void add_input(float (&sums)[2][kRows][kFloats], Shared<float> rows, Shared<float> tap) {
+    const auto place = load_shared<TapPlace>(tap);
+    const auto w = load_shared<Weights>(tap + kTapFloats / 2);
+    rows = rows + place.offset;
+    switch (place.second & kCaseBits) {  // the same for all lanes of a warp
+      case kMostTogether:
+        return accumulate<0, true, true>(sums, rows, w);
+      case kMostTogether + 1:
+        return accumulate<1, true, true>(sums, rows, w);
+      case kMostTogether - 1:
+        return accumulate<-1, true, true>(sums, rows, w);
+      case kMostTogether + 2:
+        return accumulate<2, true, true>(sums, rows, w);
+      case kMostTogether - 2:
+        return accumulate<-2, true, true>(sums, rows, w);
+      case kMostTogether + 3:
+        return accumulate<3, true, true>(sums, rows, w);
+      case kMostTogether - 3:
+        return accumulate<-3, true, true>(sums, rows, w);
+      case kNothing:
+        return;
       default:  // steep tilts and wide steps: each output from a stream of its own
-        accumulate<0, true, false>(sums, window, tap.weight, tap.next_weight);
-        accumulate<0, false, true>(sums, window + tap.apart * kColumns, tap.weight, tap.next_weight);
+        accumulate<0, true, false>(sums, rows, w);
+        accumulate<0, false, true>(sums, rows + (place.second - kApart), w);
     }
   }
 
@@ -162,36 +209,59 @@ struct ShearSum {
     }
   }
 
+  // The first stages, with their gates.
+  CRYOLITH_DEVICE_CODE void begin(const Place& at, Shared<float> first, int stage_floats) const {
+    if constexpr (Shape::kBulk) {
+      if (at.thread == 0) {
+        CRYOLITH_KEEP_LOOP
+        for (int s = 0; s < Shape::kStages; ++s) make_gate(first + s * stage_floats);
+      }
+      sync_block();
+    }
+    CRYOLITH_KEEP_LOOP
+    for (int s = 0; s < kAhead; ++s)
+      fill(at, first + s * stage_floats, s,
+           [&] { return load_constant<ShearWindow>(windows + (at.group * (inputs + kAhead) + s)); });
+  }
+
   CRYOLITH_DEVICE_CODE void operator()() const {
     const Place at = place();
-    const Shared<float> buffer = shared_memory<float>();
-    const index_t first = index_t{at.group} * inputs;
-    Filler filler{*this,           in + index_t{block_index().z} * in_rows * kColumns,
-                  windows + first, taps + first * Shape::kWarpsAcross + at.thread,
-                  buffer,          at.thread,
-                  at.row};
+    const int stage_floats = Shape::stage_floats(window_rows);
+    const Shared<float> first = shared_memory<float>();
+    begin(at, first, stage_floats);
     float sums[2][kRows][kFloats];
     CRYOLITH_UNROLL
     for (int p = 0; p < 2; ++p) CRYOLITH_UNROLL
     for (int r = 0; r < kRows; ++r) CRYOLITH_UNROLL
     for (int y = 0; y < kFloats; ++y) sums[p][r][y] = 0.0f;
 
-    filler.peek();
-    CRYOLITH_KEEP_LOOP
-    for (int s = 0; s < Shape::kStages - 1; ++s) filler.fill();
-    int stage = 0;
+    const int stages_floats = Shape::kStages * stage_floats;
+    int stage_at = 0;
+    unsigned parity = 0;
     CRYOLITH_KEEP_LOOP
     for (int i = 0; i < inputs; ++i) {
-      wait_for_copies<Shape::kStages - 2>();  // this thread's part of the window has arrived
+      const Shared<float> stage = first + stage_at;
+      if constexpr (Shape::kBulk)
+        wait_at_gate(stage, parity);
+      else
+        wait_for_copies<kAhead - 1>();  // this thread's part of the window has arrived
       sync_block();  // everybody's has, and everybody is done with the window before, which is filled anew now
-      filler.fill();
-      const Shared<float> window = buffer + stage * Shape::stage_floats(window_rows);
-      const auto tap = load_shared<ShearPairTap>(window + (window_rows * kColumns + at.across * 4));
-      add_input(sums, window + ((tap.offset + at.along * kRows) * kColumns + at.lane * kFloats), tap);
-      stage = stage + 1 == Shape::kStages ? 0 : stage + 1;
+      fill(at, first + ((stage_at == 0 ? stages_floats : stage_at) - stage_floats), i + kAhead,
+           [&] { return load_shared<ShearWindow>(stage + Shape::kWindowAt); });
+      add_input(sums, stage + (Shape::kRowsAt + at.along * kRows * kColumns + at.lane * kFloats),
+                stage + (Shape::kTapsAt + at.across * kTapFloats));
+      stage_at += stage_floats;
+      if (stage_at == stages_floats) {
+        stage_at = 0;
+        parity ^= 1u;
+      }
     }
     write(sums, at);
   }
 };
+
+// 24 rows of two outputs fill 128 registers without a spill; design/028-cuda.md has the bounds of others.
+using PairShape = ShearShape<24, 2, 1, 16, 3, 1>;
+inline constexpr int kColumns = PairShape::kColumns;
 
 }  // namespace cryolith::CRYOLITH_DEVICE

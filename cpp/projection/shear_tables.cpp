@@ -2,8 +2,11 @@
 #include "projection/shear_tables.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <functional>
 #include <limits>
+#include <numeric>
+#include <utility>
 
 #include "projection/plan.hpp"
 
@@ -23,6 +26,16 @@ struct Stored {
 using StepOf = std::function<Step(int output, int input)>;
 using StoredOf = std::function<Stored(int input)>;
 
+ShearPairTap pair_tap(const Step& first, const Step& second, int low, int columns) {
+  const std::int32_t apart = second.start - first.start;
+  const std::int32_t which = std::abs(apart) <= kMostTogether ? apart + kMostTogether : kApart;
+  return {(first.start - low) * columns,
+          apart * columns + which,
+          {},
+          {1.0f - first.weight, 1.0f - second.weight},
+          {first.weight, second.weight}};
+}
+
 ShearTables make_tables(int outputs, int inputs, ShearTile tile, const StepOf& step, const StoredOf& stored) {
   ShearTables out;
   out.inputs = inputs;
@@ -30,7 +43,7 @@ ShearTables make_tables(int outputs, int inputs, ShearTile tile, const StepOf& s
   const auto kept = [&](int group, int o) {
     return std::min(outputs - 1, group * tile.outputs + o);
   };  // or the last again
-  for (int g = 0; g < out.groups; ++g)
+  for (int g = 0; g < out.groups; ++g) {
     for (int i = 0; i < inputs; ++i) {
       std::int32_t low = std::numeric_limits<std::int32_t>::max(), high = std::numeric_limits<std::int32_t>::min();
       for (int o = 0; o < tile.outputs; ++o) {
@@ -41,11 +54,22 @@ ShearTables make_tables(int outputs, int inputs, ShearTile tile, const StepOf& s
       out.windows.push_back({s.base, s.start + low, high - low + tile.rows + 1, s.rows});
       out.window_rows = std::max(out.window_rows, out.windows.back().rows);
       for (int o = 0; o < tile.outputs; o += 2) {
-        const Step first = step(kept(g, o), i), second = step(kept(g, o + 1), i);
-        out.taps.push_back({first.start - low, second.start - first.start, first.weight, second.weight});
+        const bool some = g * tile.outputs + o < outputs;
+        out.taps.push_back(some ? pair_tap(step(kept(g, o), i), step(kept(g, o + 1), i), low, tile.columns)
+                                : ShearPairTap{0, kNothing, {}, {}, {}});
       }
     }
+    out.windows.resize(out.windows.size() + at(tile.ahead));
+  }
   return out;
+}
+
+// Tilts in the order of what they move the last line by against the first.
+std::vector<int> by_shear(int tilts, const std::function<std::int32_t(int tilt)>& moved) {
+  std::vector<int> order(at(tilts));
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return moved(a) < moved(b); });
+  return order;
 }
 
 }  // namespace
@@ -78,23 +102,42 @@ ShearTables project_tables(const ProjectionPlan& plan, const Bank& bank, ShearTi
     return static_cast<std::int32_t>(tap.offset / kLanes - first(t)) + (tap.weight == 0.0f ? 0 : 1);
   };
   const auto middle = [&](int t) { return whole(t, (lines.begin + lines.end - 1) / 2); };
-  const StepOf step = [&](int t, int i) {
+  const std::vector<int> order = by_shear(tilts, [&](int t) { return whole(t, bank.across - 1) - whole(t, 0); });
+  const StepOf step = [&](int o, int i) {
+    const int t = order[at(o)];
     const float f = bank.back[at((lines.begin + i) * tilts + t)].weight;
     return Step{middle(t) - whole(t, lines.begin + i), f == 0.0f ? 0.0f : 1.0f - f};
   };
   const StoredOf stored = [&](int i) { return Stored{static_cast<std::int32_t>(lines.begin + i) * along, 0, along}; };
   ShearTables out = make_tables(tilts, count, tile, step, stored);
   std::int32_t low = 0, high = 0;
-  for (int t = 0; t < tilts; ++t)
+  for (int o = 0; o < tilts; ++o)
     for (int i = 0; i < count; ++i) {
-      low = std::min(low, step(t, i).start);
-      high = std::max(high, step(t, i).start);
+      low = std::min(low, step(o, i).start);
+      high = std::max(high, step(o, i).start);
     }
-  for (int t = 0; t < tilts; ++t)
+  for (int t : order)
     out.outputs.push_back({static_cast<std::int32_t>(first(t)), middle(t),
                            static_cast<std::int32_t>(plan.row_count(bank.tilts[at(t)])), 0});
   out.first_row = -high - 1;
   out.row_tiles = (along - low - out.first_row + tile.rows - 1) / tile.rows;
+  return out;
+}
+
+std::vector<ShearTables> project_chunks(const ProjectionPlan& plan, const Bank& bank, ShearTile tile,
+                                        int most_window_rows) {
+  std::vector<ShearTables> out;
+  index_t lines = kProjectLines;
+  for (index_t line = 0; line < bank.across;) {
+    const Range part{line, std::min(bank.across, line + lines)};
+    ShearTables tables = project_tables(plan, bank, tile, part);
+    if (tables.window_rows > most_window_rows && part.end - part.begin > 1) {
+      lines /= 2;
+      continue;
+    }
+    out.push_back(std::move(tables));
+    line = part.end;
+  }
   return out;
 }
 

@@ -6,7 +6,6 @@
 #include <string>
 
 #include "core/buffer.hpp"
-#include "projection/shear_tables.hpp"
 #include "projection/turned_images.hpp"
 
 namespace cryolith {
@@ -70,23 +69,9 @@ PairSizes pair_sizes(const ProjectionPlan& straight, index_t slab_rows) {
   return sizes_of(straight, std::min(ny, slab_rows), image);
 }
 
-index_t pair_table_bytes(const ProjectionPlan& straight) {
-  index_t out = (kPhases + 1) * kTaps * index_t{sizeof(float)};
-  for (const Bank* bank : {&straight.shallow(), &straight.steep()}) {
-    const index_t tilts = std::ssize(bank->tilts), lines = bank->across;
-    if (tilts == 0) continue;
-    const auto groups = [](index_t outputs) { return (outputs + kDeviceOutputs - 1) / kDeviceOutputs; };
-    const index_t chunks = (lines + ProjectionPlan::kChunk - 1) / ProjectionPlan::kChunk;
-    const index_t windows = groups(lines) * tilts + groups(tilts) * lines;
-    out += windows * index_t{sizeof(ShearWindow) + kDeviceOutputs / 2 * sizeof(ShearPairTap)} +
-           (lines + tilts * chunks) * index_t{sizeof(ShearOutput)};
-  }
-  return out;
-}
-
-SlabCut cut_in_slabs(const ProjectionPlan& plan, int devices, index_t bytes, index_t most_rows) {
+SlabCut cut_in_slabs(const ProjectionPlan& plan, int devices, index_t bytes, index_t tables, index_t most_rows) {
   const ProjectionPlan& straight = straight_plan(plan);
-  const index_t ny = plan.volume().ny, all = blocks_of(ny), tables = pair_table_bytes(straight);
+  const index_t ny = plan.volume().ny, all = blocks_of(ny);
   const PairSizes whole = pair_sizes(straight);
   const index_t larger = std::max(whole.volume, whole.images) * index_t{sizeof(float)};
   const index_t wanted = std::max<index_t>(devices, (larger + kSlabBytes - 1) / kSlabBytes);

@@ -30,8 +30,6 @@ struct PairSizes {
 // Of a plan whose images are straight: of all of it, or of the largest of its slabs of so many rows.
 PairSizes pair_sizes(const ProjectionPlan& straight);
 PairSizes pair_sizes(const ProjectionPlan& straight, index_t slab_rows);
-// What its tables take on a device.
-index_t pair_table_bytes(const ProjectionPlan& straight);
 
 // The images of a plan are turned on the CPU where their axes lie elsewhere; a device has the plan for those.
 inline const ProjectionPlan& straight_plan(const ProjectionPlan& plan) {
@@ -44,9 +42,10 @@ struct SlabCut {
   index_t device_bytes = 0;  // on each device
   index_t pinned_bytes = 0;  // of the host, for each device
 };
-// The cut for host arrays, in no more than `bytes` of each device, and of slabs of no more than `most_rows` where that
-// is not 0. DeviceOutOfMemory that names what would fit where not even one row of lanes does.
-SlabCut cut_in_slabs(const ProjectionPlan& plan, int devices, index_t bytes, index_t most_rows);
+// The cut for host arrays, in no more than `bytes` of each device with `tables` bytes of tables, and of slabs of no
+// more than `most_rows` where that is not 0. DeviceOutOfMemory that names what would fit where not even one row of
+// lanes does.
+SlabCut cut_in_slabs(const ProjectionPlan& plan, int devices, index_t bytes, index_t tables, index_t most_rows);
 
 // A job on host arrays, in slabs for whoever is free. Sums come out in the order of the slabs, whoever made them.
 class SlabJob {

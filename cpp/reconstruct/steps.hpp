@@ -3,6 +3,7 @@
 #include "core/exact_sum.hpp"
 #include "core/parallel.hpp"
 #include "core/view.hpp"
+#include "reconstruct/steps.kernel.hpp"
 
 namespace cryolith {
 
@@ -12,11 +13,6 @@ namespace cryolith {
 
 struct ResidualSums {
   ExactSum residual, data;  // sum of W (b - Ax)^2 and of W b^2
-};
-
-// A voxel may move within [lower, upper].
-struct Bounds {
-  float lower, upper;
 };
 
 // projected <- gain W (b - projected), with `projected` = Ax before; an empty `gain` is 1.
@@ -33,7 +29,8 @@ ResidualSums extrapolate_residual(const Cpu& cpu, View3<const float> measured, V
 ResidualSums poisson_ratio(const Cpu& cpu, View3<const float> measured, View3<const float> weights, float least,
                            View3<float> projected);
 
-// Sum of W v^2.
+// Sum of W v, and of W v^2.
+ExactSum weighted_sum(const Cpu& cpu, View3<const float> weights, View3<const float> values);
 ExactSum weighted_square(const Cpu& cpu, View3<const float> weights, View3<const float> values);
 
 // residual <- residual - step projected, then projected <- W residual; returns the sum of W residual^2.
@@ -59,10 +56,21 @@ struct DirectionSums {
 DirectionSums conjugate_direction(const Cpu& cpu, View3<const float> descent, float factor, View3<float> direction);
 
 // x <- min(upper, max(lower, x + step direction)) where direction is not 0; returns how many voxels a bound stopped.
-index_t walk_volume(const Cpu& cpu, View1<const float> direction, float step, Bounds bounds, View1<float> volume);
+index_t walk_volume(const Cpu& cpu, View3<const float> direction, float step, Bounds bounds, View3<float> volume);
 
 // sums <- 1 / max(sums, 1) where sums > 1/2, else 0: a ray (voxel) that meets less than half a voxel (ray) says
 // nothing.
 void invert_sums(const Cpu& cpu, View1<float> sums);
+
+// out <- value; out <- from; out <- out by; out <- out / divisor; out <- max(out, least).
+void fill(const Cpu& cpu, float value, View1<float> out);
+void copy(const Cpu& cpu, View1<const float> from, View1<float> out);
+void multiply(const Cpu& cpu, View1<const float> by, View1<float> out);
+void divide(const Cpu& cpu, float divisor, View1<float> out);
+void raise_to(const Cpu& cpu, View1<const float> least, View1<float> out);
+// weights <- 0 where sums < least; out <- min(upper, factor out); out <- 1 / max(out, least).
+void graze(const Cpu& cpu, View1<const float> sums, float least, View1<float> weights);
+void scale(const Cpu& cpu, float factor, float upper, View1<float> out);
+void reciprocal(const Cpu& cpu, float least, View1<float> out);
 
 }  // namespace cryolith

@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
+#include "core/error.hpp"
 #include "core/parallel.hpp"
 #include "core/view.hpp"
 #include "reconstruct/steps.hpp"
+#include "reconstruct/variation.kernel.hpp"
 
 namespace cryolith {
 
-// Total variation in 3D: the sum over voxels of |D x|, D x = (a_z d_z x, a_y d_y x, a_x d_x x) the forward differences
-// times a weight an axis; a difference across the volume's face is 0. The proximal map in the metric diag(1 / metric),
-//   min over x of 1/2 |x - z|^2_metric + strength sum h(|D x|),   lower <= x <= upper,
-// is found from its dual: x = clamp(z - metric D'q), |q| <= strength (Beck & Teboulle 2009, eq. 4.9, there with metric
-// 1). h is the norm, or Huber's function: quadratic below `huber`. Voxels whose metric is 0 keep their value.
-struct Variation {
-  float axis[3];   // a_z, a_y, a_x
-  float strength;  // above 0
-  float huber;     // 0: total variation itself
-};
+// The dual of a volume that is held in one array of three times as many planes.
+inline View<float, 4> dual_view(View3<float> planes, const View3<float>& volume) {
+  require(planes.extent[0] == 3 * volume.extent[0] && planes.size() == 3 * volume.size(), "dual: found ",
+          planes.extent[0], " planes, expected ", 3 * volume.extent[0], " of the volume's");
+  View<float, 4> out;
+  out.data = planes.data;
+  out.extent[0] = 3;
+  for (int i = 0; i < 3; ++i) out.extent[i + 1] = volume.extent[i];
+  return out;
+}
 
 // One projected ascent of the dual (3, nz, ny, nx): q <- proj(q + s D x), with the steps that its own voxels' metrics
 // allow.

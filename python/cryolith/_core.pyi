@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'Components', 'CudaDevice', 'DevicePlan', 'DeviceTensor', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'SlabCut', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'count_missing', 'cuda_devices', 'descent_step', 'despike', 'device_name', 'displacement_sums', 'distance', 'empty_on', 'emulated_memory', 'extrapolate_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'from_dlpack', 'gaussian_samples', 'geodesic', 'gradient_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'lose_emulated_after', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'segment_step', 'smooth_step', 'spectrum_sums', 'spline_samples', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'thin', 'to_device', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp']
+__all__: list[str] = ['CancelToken', 'Components', 'CudaDevice', 'DeviceComponents', 'DevicePlan', 'DeviceSteps', 'DeviceTensor', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'SlabCut', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'copy_step', 'count_missing', 'cuda_devices', 'descent_step', 'despike', 'device_distance', 'device_name', 'displacement_sums', 'distance', 'divide_step', 'empty_on', 'emulated_memory', 'extrapolate_step', 'factor_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'fill_step', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'from_dlpack', 'gaussian_samples', 'geodesic', 'gradient_step', 'graze_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'lose_emulated_after', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'put_step', 'raise_step', 'reciprocal_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'scale_step', 'segment_step', 'smooth_step', 'spectrum_sums', 'spline_samples', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'take_step', 'thin', 'to_device', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp', 'weighted_sum']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -207,21 +207,25 @@ class DevicePlan:
         """
         devices: emulated, cuda, cuda:1 ...; max_memory: bytes of each that slabs take, 0: what is free.
         """
+    @typing.overload
     def backproject(self, stack: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, fixed16: bool = False) -> None:
         """
         Sets out (nz, ny, nx) to the back-projection of stack.
         """
-    def backproject_there(self, stack: DeviceTensor, out: DeviceTensor, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    @typing.overload
+    def backproject(self, stack: DeviceTensor, out: DeviceTensor, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
         """
-        backproject for arrays on the first device.
+        The same for arrays on the device.
         """
+    @typing.overload
     def project(self, volume: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, add: bool = False) -> None:
         """
         Sets out (n_tilts, height, width) to the projections of volume, or adds them to it.
         """
-    def project_there(self, volume: DeviceTensor, out: DeviceTensor, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, add: bool = False) -> None:
+    @typing.overload
+    def project(self, volume: DeviceTensor, out: DeviceTensor, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, add: bool = False) -> None:
         """
-        project for arrays on the first device.
+        The same for arrays on the device.
         """
     def slabs(self) -> SlabCut:
         """
@@ -293,6 +297,21 @@ class ExactSum:
         ...
     def __init__(self) -> None:
         ...
+class DeviceSteps:
+    """
+    What steps on a device's arrays take in place of a number of threads.
+    """
+    def __init__(self, device: str) -> None:
+        """
+        device: emulated, cuda, cuda:1 ...
+        """
+    def empty(self, shape: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(3)"]) -> DeviceTensor:
+        """
+        A float32 array on the device that nobody has written.
+        """
+    @property
+    def device(self) -> str:
+        ...
 class RegionColumns:
     """
     Where sums over regions go; None where they are not wanted.
@@ -348,6 +367,18 @@ class Components:
         """
         Write the labels from slice z0 on.
         """
+class DeviceComponents:
+    """
+    Connected components of a mask on a device.
+    """
+    def __init__(self, mask: numpy.typing.NDArray[numpy.uint8], connectivity: typing.SupportsInt | typing.SupportsIndex, device: str) -> None:
+        """
+        device: emulated, cuda, cuda:1 ...
+        """
+    def count(self) -> int:
+        ...
+    def write(self, labels: numpy.typing.NDArray[numpy.int32]) -> None:
+        ...
 class MaskDistanceSlabs:
     def __init__(self, shape: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(3)"], spacing: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], border: bool, all_labels: bool) -> None:
         ...
@@ -386,10 +417,14 @@ def add_gaussians(places: numpy.typing.NDArray[numpy.float64], widths: numpy.typ
     """
     Add Gaussian blobs to volume (nz, ny, nx or more).
     """
+@typing.overload
 def ahead_step(momentum: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], earlier: numpy.typing.NDArray[numpy.float32], ahead: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
     ahead <- volume + momentum (volume - earlier), earlier <- volume.
     """
+@typing.overload
+def ahead_step(momentum: typing.SupportsFloat | typing.SupportsIndex, volume: DeviceTensor, earlier: DeviceTensor, ahead: DeviceTensor, threads: DeviceSteps) -> None:
+    ...
 def assign(begins: numpy.typing.NDArray[numpy.int64], columns: numpy.typing.NDArray[numpy.int64], costs: numpy.typing.NDArray[numpy.float64], alone: numpy.typing.NDArray[numpy.float64], n_columns: typing.SupportsInt | typing.SupportsIndex, partner: numpy.typing.NDArray[numpy.int64], cancel: CancelToken | None = None) -> None:
     """
     Give each row a column of its own or none at the least sum of costs; partner (rows) int64, -1 for none.
@@ -402,10 +437,22 @@ def bend(stack: numpy.typing.NDArray[numpy.float32], nodes: numpy.typing.NDArray
     """
     The transpose of straighten.
     """
+@typing.overload
 def conjugate_step(descent: numpy.typing.NDArray[numpy.float32], factor: typing.SupportsFloat | typing.SupportsIndex, direction: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[ExactSum, ExactSum]:
     """
     direction <- descent + factor direction where the descent is not 0; returns <p, p> and <descent, p>.
     """
+@typing.overload
+def conjugate_step(descent: DeviceTensor, factor: typing.SupportsFloat | typing.SupportsIndex, direction: DeviceTensor, threads: DeviceSteps) -> tuple[ExactSum, ExactSum]:
+    ...
+@typing.overload
+def copy_step(other: numpy.typing.NDArray[numpy.float32], array: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    """
+    array <- other.
+    """
+@typing.overload
+def copy_step(other: DeviceTensor, array: DeviceTensor, threads: DeviceSteps) -> None:
+    ...
 def count_missing(stack: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> int:
     """
     Number of NaN or infinite values.
@@ -414,13 +461,27 @@ def cuda_devices() -> tuple[list[CudaDevice], str]:
     """
     The CUDA devices that can be used and, where there are none, why.
     """
+@typing.overload
 def descent_step(volume: numpy.typing.NDArray[numpy.float32], damping: typing.SupportsFloat | typing.SupportsIndex, lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, descent: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> ExactSum:
     """
     descent <- descent - damping volume where it may move; returns the sum of its squares.
     """
+@typing.overload
+def descent_step(volume: DeviceTensor, damping: typing.SupportsFloat | typing.SupportsIndex, lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, descent: DeviceTensor, threads: DeviceSteps) -> ExactSum:
+    ...
 def despike(images: numpy.typing.NDArray[numpy.float32], replaced: numpy.typing.NDArray[numpy.int64], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """
     Replace hot pixels by the median of their neighbours, in place.
+    """
+@typing.overload
+def device_distance(values: numpy.typing.NDArray[numpy.uint8], spacing: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], border: bool, all_labels: bool, out: numpy.typing.NDArray[numpy.float32], device: str) -> None:
+    """
+    The same on a device: emulated, cuda, cuda:1 ...
+    """
+@typing.overload
+def device_distance(values: numpy.typing.NDArray[numpy.int32], spacing: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], border: bool, all_labels: bool, out: numpy.typing.NDArray[numpy.float32], device: str) -> None:
+    """
+    The same on a device: emulated, cuda, cuda:1 ...
     """
 def device_name(device: str) -> str:
     """
@@ -440,6 +501,14 @@ def distance(values: numpy.typing.NDArray[numpy.int32], spacing: typing.Annotate
     """
     Distance of each voxel of values (nz, ny, nx) to the nearest one of another value, to out float32.
     """
+@typing.overload
+def divide_step(divisor: typing.SupportsFloat | typing.SupportsIndex, array: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    """
+    array <- array / divisor.
+    """
+@typing.overload
+def divide_step(divisor: typing.SupportsFloat | typing.SupportsIndex, array: DeviceTensor, threads: DeviceSteps) -> None:
+    ...
 def empty_on(device: str, shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> DeviceTensor:
     """
     A float32 array that nobody has written yet.
@@ -448,10 +517,22 @@ def emulated_memory(device: typing.SupportsInt | typing.SupportsIndex, bytes: ty
     """
     For tests: the memory of emulated:device from now on, and the largest piece of it.
     """
+@typing.overload
 def extrapolate_step(measured: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], projected: numpy.typing.NDArray[numpy.float32], momentum: typing.SupportsFloat | typing.SupportsIndex, earlier: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[ExactSum, ExactSum]:
     """
     earlier <- W (b - projected - momentum (projected - earlier)); returns the sums of W (b - projected)^2 and W b^2.
     """
+@typing.overload
+def extrapolate_step(measured: DeviceTensor, weights: DeviceTensor, projected: DeviceTensor, momentum: typing.SupportsFloat | typing.SupportsIndex, earlier: DeviceTensor, threads: DeviceSteps) -> tuple[ExactSum, ExactSum]:
+    ...
+@typing.overload
+def factor_step(other: numpy.typing.NDArray[numpy.float32], array: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    """
+    array <- array other.
+    """
+@typing.overload
+def factor_step(other: DeviceTensor, array: DeviceTensor, threads: DeviceSteps) -> None:
+    ...
 def fft_good_size(n: typing.SupportsInt | typing.SupportsIndex) -> int:
     """
     Smallest length >= n that the transforms are fast for.
@@ -464,6 +545,14 @@ def fill_missing(images: numpy.typing.NDArray[numpy.float32], filled: numpy.typi
     """
     Fill pixels that are not finite from those around, with weights that fade there; whether all are counts.
     """
+@typing.overload
+def fill_step(value: typing.SupportsFloat | typing.SupportsIndex, array: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    """
+    array <- value.
+    """
+@typing.overload
+def fill_step(value: typing.SupportsFloat | typing.SupportsIndex, array: DeviceTensor, threads: DeviceSteps) -> None:
+    ...
 def filter_length(count: typing.SupportsInt | typing.SupportsIndex) -> int:
     """
     Transform length that filters count samples without wrap.
@@ -492,14 +581,30 @@ def geodesic(mask: numpy.typing.NDArray[numpy.uint8], spacing: typing.Annotated[
     """
     Lengths of the shortest ways inside of mask from where length is finite, to length.
     """
+@typing.overload
 def gradient_step(ahead: numpy.typing.NDArray[numpy.float32], metric: numpy.typing.NDArray[numpy.float32], z: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
     z <- ahead + metric z.
     """
+@typing.overload
+def gradient_step(ahead: DeviceTensor, metric: DeviceTensor, z: DeviceTensor, threads: DeviceSteps) -> None:
+    ...
+@typing.overload
+def graze_step(sums: numpy.typing.NDArray[numpy.float32], least: typing.SupportsFloat | typing.SupportsIndex, weights: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    """
+    weights <- 0 where sums < least.
+    """
+@typing.overload
+def graze_step(sums: DeviceTensor, least: typing.SupportsFloat | typing.SupportsIndex, weights: DeviceTensor, threads: DeviceSteps) -> None:
+    ...
+@typing.overload
 def invert_step(sums: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
     sums <- 1 / max(sums, 1) where sums > 1/2, else 0.
     """
+@typing.overload
+def invert_step(sums: DeviceTensor, threads: DeviceSteps) -> None:
+    ...
 def isa() -> str:
     """
     Instruction set in use: baseline, x86-64-v3 or x86-64-v4.
@@ -520,10 +625,14 @@ def lose_emulated_after(device: typing.SupportsInt | typing.SupportsIndex, opera
     """
     For tests: emulated:device is lost, for good, after that many launches, copies and allocations.
     """
+@typing.overload
 def multiply_step(correction: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
     volume <- clamp(volume weights max(correction, 0)) where weights > 0.
     """
+@typing.overload
+def multiply_step(correction: DeviceTensor, weights: DeviceTensor, lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, volume: DeviceTensor, threads: DeviceSteps) -> None:
+    ...
 def oriented_maxima(base: numpy.typing.NDArray[numpy.complex64], nx: typing.SupportsInt | typing.SupportsIndex, shapes: numpy.typing.NDArray[numpy.float64], gains: numpy.typing.NDArray[numpy.float64], value: numpy.typing.NDArray[numpy.float32], which: numpy.typing.NDArray[numpy.int32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
     """
     At each voxel the value of the largest magnitude over a half spectrum times anisotropic Gaussians, and whose.
@@ -540,10 +649,34 @@ def overlap_weights(slope: numpy.typing.NDArray[numpy.float64], length: numpy.ty
     """
     How much views measure at the frequencies (rows, columns/2 + 1) of one view's section.
     """
+@typing.overload
 def poisson_step(measured: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], least: typing.SupportsFloat | typing.SupportsIndex, projected: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[ExactSum, ExactSum]:
     """
     projected <- W max(b, 0) / max(projected, least); returns the sums of residual_step.
     """
+@typing.overload
+def poisson_step(measured: DeviceTensor, weights: DeviceTensor, least: typing.SupportsFloat | typing.SupportsIndex, projected: DeviceTensor, threads: DeviceSteps) -> tuple[ExactSum, ExactSum]:
+    ...
+def put_step(places: DeviceTensor, values: DeviceTensor, stack: DeviceTensor, threads: DeviceSteps) -> None:
+    """
+    stack[places] <- values, flat.
+    """
+@typing.overload
+def raise_step(other: numpy.typing.NDArray[numpy.float32], array: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    """
+    array <- max(array, other).
+    """
+@typing.overload
+def raise_step(other: DeviceTensor, array: DeviceTensor, threads: DeviceSteps) -> None:
+    ...
+@typing.overload
+def reciprocal_step(least: typing.SupportsFloat | typing.SupportsIndex, array: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    """
+    array <- 1 / max(array, least).
+    """
+@typing.overload
+def reciprocal_step(least: typing.SupportsFloat | typing.SupportsIndex, array: DeviceTensor, threads: DeviceSteps) -> None:
+    ...
 def reduce_images(images: numpy.typing.NDArray[numpy.float32], row_weight: numpy.typing.NDArray[numpy.float32], row_source: numpy.typing.NDArray[numpy.int64], column_weight: numpy.typing.NDArray[numpy.float32], column_source: numpy.typing.NDArray[numpy.int64], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """
     Apply one sparse linear map along rows and one along columns.
@@ -571,18 +704,34 @@ def resample_images(images: numpy.typing.NDArray[numpy.float32], map: numpy.typi
     """
     Resample each image through an affine map, bilinear.
     """
+@typing.overload
 def residual_step(measured: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], gain: numpy.typing.NDArray[numpy.float32] | None, projected: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[ExactSum, ExactSum]:
     """
     projected <- gain W (b - projected); returns the sums of W (b - projected)^2 and W b^2.
     """
+@typing.overload
+def residual_step(measured: DeviceTensor, weights: DeviceTensor, gain: DeviceTensor | None, projected: DeviceTensor, threads: DeviceSteps) -> tuple[ExactSum, ExactSum]:
+    ...
+@typing.overload
 def roughness_step(factor: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], descent: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> ExactSum:
     """
     descent <- descent - factor D'D volume; returns |D volume|^2.
     """
+@typing.overload
+def roughness_step(factor: typing.SupportsFloat | typing.SupportsIndex, volume: DeviceTensor, descent: DeviceTensor, threads: DeviceSteps) -> ExactSum:
+    ...
 def scale_space_maxima(base: numpy.typing.NDArray[numpy.complex64], nx: typing.SupportsInt | typing.SupportsIndex, decays: numpy.typing.NDArray[numpy.float64], gains: numpy.typing.NDArray[numpy.float64], fields: numpy.typing.NDArray[numpy.float32], margin: typing.SupportsInt | typing.SupportsIndex, threshold: typing.SupportsFloat | typing.SupportsIndex, middle: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
     """
     Extrema over place and scale of a half spectrum times Gaussians: (n, 5) height, scale index, z, y, x; and the share of voxels within `middle` of 0 at each scale. Scratch: fields (up to 3 scales, nz, ny, 2 (nx // 2 + 1)).
     """
+@typing.overload
+def scale_step(factor: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, array: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    """
+    array <- min(upper, factor array).
+    """
+@typing.overload
+def scale_step(factor: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, array: DeviceTensor, threads: DeviceSteps) -> None:
+    ...
 def segment_step(volume: numpy.typing.NDArray[numpy.float32], thresholds: numpy.typing.NDArray[numpy.float32], labels: numpy.typing.NDArray[numpy.uint8], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
     labels <- how many thresholds lie below each voxel.
@@ -603,17 +752,29 @@ def split_pores(distances: numpy.typing.NDArray[numpy.float32], mask: numpy.typi
     """
     Part a phase into the catchment areas of the maxima of its distances; returns where those are.
     """
+@typing.overload
 def square_step(weights: numpy.typing.NDArray[numpy.float32], values: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> ExactSum:
     """
     Returns the sum of W v^2.
     """
+@typing.overload
+def square_step(weights: DeviceTensor, values: DeviceTensor, threads: DeviceSteps) -> ExactSum:
+    ...
 def straighten(stack: numpy.typing.NDArray[numpy.float32], nodes: numpy.typing.NDArray[numpy.float32], spacing: typing.SupportsInt | typing.SupportsIndex, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
     """
     Sets out to the images sampled where nodes (n_tilts, 2, rows, columns) [px] say that each pixel lies.
     """
+@typing.overload
 def subtract_step(weights: numpy.typing.NDArray[numpy.float32], step: typing.SupportsFloat | typing.SupportsIndex, residual: numpy.typing.NDArray[numpy.float32], projected: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> ExactSum:
     """
     residual <- residual - step projected, projected <- W residual; returns the sum of W residual^2.
+    """
+@typing.overload
+def subtract_step(weights: DeviceTensor, step: typing.SupportsFloat | typing.SupportsIndex, residual: DeviceTensor, projected: DeviceTensor, threads: DeviceSteps) -> ExactSum:
+    ...
+def take_step(places: DeviceTensor, stack: DeviceTensor, values: DeviceTensor, threads: DeviceSteps) -> None:
+    """
+    values <- stack[places], flat.
     """
 def thin(distances: numpy.typing.NDArray[numpy.float32], spacing: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], mask: numpy.typing.NDArray[numpy.uint8], cancel: CancelToken | None = None) -> None:
     """
@@ -627,26 +788,42 @@ def trace_branches(skeleton: numpy.typing.NDArray[numpy.uint8]) -> tuple[numpy.t
     """
     The graph of a skeleton: places and first of branches, their start and end nodes, places and first of nodes.
     """
+@typing.overload
 def update_step(correction: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], step: typing.SupportsFloat | typing.SupportsIndex, lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
     volume <- clamp(volume + step weights correction) where weights > 0.
     """
+@typing.overload
+def update_step(correction: DeviceTensor, weights: DeviceTensor, step: typing.SupportsFloat | typing.SupportsIndex, lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, volume: DeviceTensor, threads: DeviceSteps) -> None:
+    ...
+@typing.overload
 def uphill(ahead: numpy.typing.NDArray[numpy.float32], volume: numpy.typing.NDArray[numpy.float32], earlier: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> ExactSum:
     """
     Returns <ahead - volume, volume - earlier>.
     """
+@typing.overload
+def uphill(ahead: DeviceTensor, volume: DeviceTensor, earlier: DeviceTensor, threads: DeviceSteps) -> ExactSum:
+    ...
+@typing.overload
 def variation_step(axis: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], strength: typing.SupportsFloat | typing.SupportsIndex, huber: typing.SupportsFloat | typing.SupportsIndex, metric: numpy.typing.NDArray[numpy.float32], z: numpy.typing.NDArray[numpy.float32], lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, rounds: typing.SupportsInt | typing.SupportsIndex, dual: numpy.typing.NDArray[numpy.float32], volume: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
     volume <- the proximal map of total variation at z, from dual.
     """
+@typing.overload
+def variation_step(axis: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], strength: typing.SupportsFloat | typing.SupportsIndex, huber: typing.SupportsFloat | typing.SupportsIndex, metric: DeviceTensor, z: DeviceTensor, lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, rounds: typing.SupportsInt | typing.SupportsIndex, dual: DeviceTensor, volume: DeviceTensor, threads: DeviceSteps) -> None:
+    ...
 def volume_extrema(field: numpy.typing.NDArray[numpy.float32], margin: typing.SupportsInt | typing.SupportsIndex, threshold: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> numpy.typing.NDArray[numpy.float64]:
     """
     Extrema of a field beyond a threshold in magnitude: (n, 4) height, z, y, x.
     """
+@typing.overload
 def walk_step(direction: numpy.typing.NDArray[numpy.float32], step: typing.SupportsFloat | typing.SupportsIndex, lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, volume: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> int:
     """
     volume <- clamp(volume + step direction); returns how many voxels a bound stopped.
     """
+@typing.overload
+def walk_step(direction: DeviceTensor, step: typing.SupportsFloat | typing.SupportsIndex, lower: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, volume: DeviceTensor, threads: DeviceSteps) -> int:
+    ...
 def warp_image(image: numpy.typing.NDArray[numpy.float32], map: numpy.typing.NDArray[numpy.float64], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """
     Sample an image through an affine map, by the projector's windowed sinc.
@@ -655,7 +832,21 @@ def warp_volume(volume: numpy.typing.NDArray[numpy.float32], map: numpy.typing.N
     """
     Sample a volume through an affine map, by the projector's windowed sinc.
     """
+@typing.overload
 def wbp(plan: ProjectionPlan, stack: numpy.typing.NDArray[numpy.float32], gains: numpy.typing.NDArray[numpy.float32], lengths: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, fixed16: bool = False) -> None:
     """
     Filtered back-projection.
     """
+@typing.overload
+def wbp(plan: DevicePlan, stack: numpy.typing.NDArray[numpy.float32], gains: numpy.typing.NDArray[numpy.float32], lengths: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, fixed16: bool = False) -> None:
+    """
+    Filtered back-projection on a device.
+    """
+@typing.overload
+def weighted_sum(weights: numpy.typing.NDArray[numpy.float32], values: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> ExactSum:
+    """
+    Returns the sum of W v.
+    """
+@typing.overload
+def weighted_sum(weights: DeviceTensor, values: DeviceTensor, threads: DeviceSteps) -> ExactSum:
+    ...

@@ -28,6 +28,7 @@ __all__ = [
     "Axis",
     "Beads",
     "Binning",
+    "Device",
     "DryRun",
     "Frames",
     "Halves",
@@ -95,6 +96,9 @@ Local = Annotated[
     typer.Option(help="Local shifts: no, auto (sought where patches ask for them) or yes."),
 ]
 Binning = Annotated[int | None, typer.Option(help="Bin the images before reconstruction.")]
+Device = Annotated[
+    str | None, typer.Option(help="Where to reconstruct: cpu, cuda, cuda:1 or auto.")
+]
 Threads = Annotated[
     int, typer.Option(min=0, max=4096, help="Threads; 0 is all this process may use.")
 ]

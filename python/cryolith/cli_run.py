@@ -16,6 +16,7 @@ from .cli_options import (
     AsJson,
     Axis,
     Binning,
+    Device,
     DryRun,
     Frames,
     Halves,
@@ -109,6 +110,7 @@ def run(
     binning: Binning = None,
     halves: Halves = None,
     frames: Frames = None,
+    device: Device = None,
     threads: Threads = 0,
     max_memory: MaxMemory = None,
     dry_run: DryRun = False,
@@ -121,6 +123,7 @@ def run(
     job = make_job(
         series, out, config, angles=angles, pixel=pixel, tilt_axis=tilt_axis, frames=frames,
         method=method, n_iter=iterations, thickness=thickness, binning=binning, halves=halves,
+        device=device,
     )  # fmt: skip
     from . import pipeline
 

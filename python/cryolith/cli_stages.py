@@ -13,6 +13,7 @@ from ._version import __version__
 from .cli_options import (
     Angles,
     Binning,
+    Device,
     Frames,
     Halves,
     Iterations,
@@ -55,6 +56,7 @@ def reconstruct(
     binning: Binning = None,
     halves: Halves = None,
     frames: Frames = None,
+    device: Device = None,
     threads: Threads = 0,
 ) -> None:
     """Only reconstruct, with an alignment made before."""
@@ -63,7 +65,7 @@ def reconstruct(
 
     job = make_job(
         series, None, config, angles=angles, pixel=pixel, method=method, n_iter=iterations,
-        thickness=thickness, binning=binning, halves=halves, frames=frames,
+        thickness=thickness, binning=binning, halves=halves, frames=frames, device=device,
     )  # fmt: skip
     data = read_series(job)
     found = files.read_alignment(alignment, known=files.Known.of_series(data))

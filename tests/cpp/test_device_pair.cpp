@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "cuda/device_tensor.hpp"
 #include "cuda/emulate.hpp"
 #include "projection/backproject.hpp"
 #include "projection/device_pair.hpp"
@@ -111,17 +112,17 @@ std::vector<float> host(const DeviceTensor& tensor) {
 TEST(DevicePairWaits, AreAllNeeded) {
   const Case c{"", 3, 60, 1, 5, {12, 70, 40}, {72, 44}};
   const ProjectionPlan plan = make_plan(c);
-  const DevicesPair pair({"emulated"}, plan);
+  const auto pair = make_device_pair("emulated", plan);
   const DeviceTensor v = on("emulated", noise(12 * 70 * 40, 1), {12, 70, 40}),
                      p = on("emulated", noise(5 * 72 * 44, 2), {5, 72, 44});
   const auto both = [&] {
-    pair.backproject(Cpu{1}, p, v);
-    pair.project(Cpu{1}, v, p, false);
+    pair->backproject_there(Cpu{1}, p.view<const float, 3>("p"), v.view<float, 3>("v"));
+    pair->project_there(Cpu{1}, v.view<const float, 3>("v"), p.view<float, 3>("p"), false);
   };
   emulated::visited_sites();
   both();
   const auto sites = emulated::visited_sites();
-  EXPECT_EQ(sites.size(), 5u);  // of strips, of each way of packing, and the sum's copies and barrier
+  EXPECT_EQ(sites.size(), 6u);  // of strips, of each way of packing, and the sum's gates, copies and barrier
   for (emulated::Site site : sites) {
     emulated::leave_out(site);
     EXPECT_THROW(both(), emulated::Fault) << site.file << ":" << site.line;
@@ -137,7 +138,7 @@ const Case kTall[] = {{"along_columns", 0, 60, 1, 3, {6, 150, 20}, {150, 20}},
 // Memory for the smallest slabs, two at once.
 index_t bytes_of_two(const ProjectionPlan& plan) {
   const ProjectionPlan& straight = straight_plan(plan);
-  return pair_table_bytes(straight) +
+  return emulated::make_device_pair(plan)->table_bytes() +
          2 * (pair_sizes(straight, kDeviceColumns).bytes() + plan.tilts() * kDeviceTiltBytes);
 }
 
@@ -172,10 +173,10 @@ TEST(Slabs, TakeTheMemoryThatIsPlannedAndNoMore) {
   for (const Case& c : kTall)
     for (Direction direction : {Direction::project, Direction::backproject}) {
       const ProjectionPlan plan = make_plan(c);
-      const SlabCut cut = cut_in_slabs(plan, 1, index_t{1} << 30, 64);
-      EXPECT_EQ(cut.slots, 2);
       const index_t before = emulated::free_memory();
-      const auto pair = emulated::make_device_pair(straight_plan(plan));
+      const auto pair = emulated::make_device_pair(plan);
+      const SlabCut cut = cut_in_slabs(plan, 1, index_t{1} << 30, pair->table_bytes(), 64);
+      EXPECT_EQ(cut.slots, 2);
       const auto worker = pair->slab_worker(pair_sizes(straight_plan(plan), cut.rows), cut.slots, direction);
       EXPECT_EQ(before - emulated::free_memory(), cut.device_bytes) << c.name;
     }
@@ -200,10 +201,10 @@ TEST(Slabs, GetSmallerWhereMemoryIsInPieces) {
 
 TEST(Slabs, SayWhatWouldFitWhereNoneDoes) {
   const ProjectionPlan plan = make_plan({"", 0, 60, 1, 3, {200, 70, 64}, {70, 64}});
-  const SlabCut cut = cut_in_slabs(plan, 1, index_t{1} << 30, 64);
+  const SlabCut cut = cut_in_slabs(plan, 1, index_t{1} << 30, 0, 64);
   const auto message = [&](index_t bytes) {
     try {
-      cut_in_slabs(plan, 1, bytes, 0);
+      cut_in_slabs(plan, 1, bytes, 0, 0);
     } catch (const DeviceOutOfMemory& error) {
       return std::string(error.what());
     }
@@ -215,7 +216,7 @@ TEST(Slabs, SayWhatWouldFitWhereNoneDoes) {
   const index_t slices = std::stoi(some.substr(at + 18));
   EXPECT_GT(slices, 0);
   const ProjectionPlan fits = make_plan({"", 0, 60, 1, 3, {slices, 70, 64}, {70, 64}});
-  EXPECT_NO_THROW(cut_in_slabs(fits, 1, cut.device_bytes / 4, 0)) << some;
+  EXPECT_NO_THROW(cut_in_slabs(fits, 1, cut.device_bytes / 4, 0, 0)) << some;
   EXPECT_NE(message(1000).find("use the CPU"), std::string::npos) << message(1000);
 }
 
@@ -267,14 +268,12 @@ TEST(DeviceTensors, GoThroughThePairWhereTheyLie) {
                  true);
     const DeviceTensor volume = on("emulated:1", voxels, {s.nz, s.ny, s.nx});
     const DeviceTensor images = on("emulated:1", pixels, {c.tilts, c.image.height, c.image.width});
-    pair.project(Cpu{1}, volume, images, true);
+    const View3<float> v = volume.view<float, 3>("v"), p = images.view<float, 3>("p");
+    pair.first().project_there(Cpu{1}, v, p, true);
     EXPECT_LT(distance(host(images), forth), 5e-7 * norm(forth)) << c.name;
     images.write(pixels.data());
-    pair.backproject(Cpu{1}, images, volume);
+    pair.first().backproject_there(Cpu{1}, p, v);
     EXPECT_EQ(host(volume), back) << c.name;
-    const DeviceTensor elsewhere = on("emulated", pixels, {c.tilts, c.image.height, c.image.width});
-    EXPECT_THROW(pair.backproject(Cpu{1}, elsewhere, volume), ArgumentError);
-    EXPECT_THROW(pair.backproject(Cpu{1}, volume, images), ArgumentError);
   }
 }
 

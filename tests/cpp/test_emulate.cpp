@@ -157,6 +157,58 @@ TEST(Emulation, NoticesRacesInGlobalMemory) {
   EXPECT_EQ(host(word)[0], 512.0f);
 }
 
+TEST(Emulation, TellsAtomicFromPlainAccess) {
+  DeviceArray<int> word(std::vector<int>{100});
+  int* p = word.data();
+  const auto number = [] { return static_cast<int>(thread_index().x + 64 * block_index().x); };
+  const auto lower = [=] { min_atomic(p, load_atomic(p) - number()); };
+  EXPECT_EQ(fault_of({3}, 64, 0, lower), "");
+  const auto one_of = [=](auto first, auto others) {
+    return fault_of({1}, 64, 0, [=] { thread_index().x == 0 ? first() : others(); });
+  };
+  EXPECT_NE(one_of([=] { store<int>(p, 1); }, lower).find("race with thread 0"), std::string::npos);
+  EXPECT_NE(one_of([=] { load<int>(p); }, lower).find("write-after-read race"), std::string::npos);
+  // The last one to write was the thread itself, but not the only one.
+  EXPECT_NE(fault_of({1}, 2, 0,
+                     [=] {
+                       min_atomic(p, number());
+                       if (number() == 1) load<int>(p);
+                     })
+                .find("read-after-write race with thread several"),
+            std::string::npos);
+  EXPECT_EQ(fault_of({1}, 2, 0,
+                     [=] {
+                       min_atomic(p, number());
+                       sync_block();
+                       load<int>(p);
+                     }),
+            "");
+  EXPECT_NE(fault_of({1}, 2, 16,
+                     [=] {
+                       const Shared<int> q = shared_memory<int>();
+                       if (number() == 0) store_shared<int>(q, 5);
+                       load_shared_atomic(q);
+                     })
+                .find("race with thread 0"),
+            std::string::npos);
+}
+
+// Reading, then writing what was read: only where threads take turns in between does it show.
+TEST(Emulation, LetsOthersGoFirstAtAtomics) {
+  const auto lowest = [](unsigned schedule) {
+    DeviceArray<int> word(std::vector<int>{100});
+    int* p = word.data();
+    set_schedule(schedule);
+    EXPECT_EQ(fault_of({1}, 64, 0, [=] { min_atomic(p, load_atomic(p) - 1); }), "");
+    set_schedule(0);
+    int out = 0;
+    word.read(0, &out, 1);
+    return out;
+  };
+  EXPECT_EQ(lowest(0), 36);
+  EXPECT_GT(lowest(2), 36);
+}
+
 TEST(Emulation, RefusesWrongGlobalAccess) {
   const DeviceArray<float> four(ramp(4)), empty(index_t{4});
   EXPECT_NE(fault_of({1}, 1, 0, [&] { load<float>(four.data() + 4); }).find("out of bounds: bytes 16 to 20 of 16"),
@@ -191,6 +243,92 @@ TEST(Emulation, DeliversCopiesAtTheWait) {
   EXPECT_NE(copied(-1, true).find("never written"), std::string::npos);
   EXPECT_NE(copied(0, false), "");
   EXPECT_NE(copied(-1, true, false).find("never"), std::string::npos);
+}
+
+// Two phases of a gate bring 64 bytes each to all threads.
+struct BulkTrial {
+  int announced = 64, asked = 64, shift = 0;
+  bool wait = true, order = true, make = true, all_wait = true;
+
+  std::string fault() const {
+    const DeviceArray<float> in(ramp(32)), out(index_t{64});
+    const float* from = in.data();
+    float* to = out.data();
+    return fault_of({1}, 64, 256, [=, *this] {
+      const auto gate = shared_memory<float>(), buffer = gate + 4 + shift;
+      const int t = static_cast<int>(thread_index().x);
+      if (t == 0 && make) make_gate(gate);
+      if (order) sync_block();
+      for (int phase = 0; phase < 2; ++phase) {
+        if (t == 0) {
+          expect_bytes(gate, announced);
+          copy_bulk(gate, buffer + phase * 16, from + phase * 16, asked);
+        }
+        if (wait && (all_wait || t < 32)) wait_at_gate(gate, static_cast<unsigned>(phase));
+        store<float>(to + t, load_shared<float>(buffer + (phase * 16 + t % 16)));
+        sync_block();
+      }
+    });
+  }
+};
+
+TEST(Emulation, OpensGatesWhenBulkCopiesAreThere) {
+  for (unsigned seed : {0u, 1u, 2u, 3u}) {
+    set_schedule(seed);
+    EXPECT_EQ(BulkTrial{}.fault(), "");
+  }
+  set_schedule(0);
+}
+
+TEST(Emulation, NoticesWrongBulkCopies) {
+  const auto expect = [](BulkTrial trial, const std::string& what) {
+    const std::string said = trial.fault();
+    EXPECT_NE(said.find(what), std::string::npos) << "found: " << said << ", expected: " << what;
+  };
+  expect({.announced = 48}, "stays shut: 64 bytes were asked for and 48 announced");
+  expect({.announced = 0}, "cannot count 0 bytes");
+  expect({.asked = 40}, "expected a multiple of 16");
+  expect({.shift = 2}, "misaligned bulk copy");
+  expect({.asked = 4096}, "out of bounds");
+  expect({.wait = false}, "never written");
+  expect({.order = false}, "race with thread 0");
+  expect({.make = false}, "never written");
+  expect({.all_wait = false}, "race with a bulk copy that this thread did not wait for");
+}
+
+TEST(Emulation, NoticesGatesUsedTwice) {
+  const DeviceArray<float> in(ramp(32));
+  const float* from = in.data();
+  const auto said = [&](auto body) {
+    return fault_of({1}, 1, 256, [=] {
+      const auto gate = shared_memory<float>();
+      make_gate(gate);
+      body(gate, from);
+    });
+  };
+  const auto bulk = [](auto gate, const float* p) {
+    expect_bytes(gate, 16);
+    copy_bulk(gate, gate + 4, p, 16);
+  };
+  EXPECT_NE(said([](auto gate, const float*) { make_gate(gate); }).find("made anew"), std::string::npos);
+  EXPECT_NE(said([=](auto gate, const float* p) { bulk(gate, p), bulk(gate, p); }).find("announced twice"),
+            std::string::npos);
+  EXPECT_NE(said(bulk).find("nobody waited for"), std::string::npos);
+  EXPECT_NE(said([](auto gate, const float*) { wait_at_gate(gate + 2, 0); }).find("never written"), std::string::npos);
+  // Written again while it is still read.
+  EXPECT_NE(fault_of({1}, 64, 256,
+                     [=] {
+                       const auto gate = shared_memory<float>();
+                       const int t = static_cast<int>(thread_index().x);
+                       if (t == 0) make_gate(gate);
+                       sync_block();
+                       if (t == 40) store_shared<float>(gate + 4, 1.0f);
+                       if (t == 40) load_shared<float>(gate + 4);
+                       if (t == 0) bulk(gate, from);
+                       wait_at_gate(gate, 0);
+                     })
+                .find("write-after-write race with a bulk copy"),
+            std::string::npos);
 }
 
 TEST(Emulation, NoticesBarriersThatDiverge) {

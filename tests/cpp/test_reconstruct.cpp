@@ -125,7 +125,7 @@ TEST(Steps, OfTheGradients) {
   EXPECT_EQ(direction, (std::vector<float>{0, 0, 0, 2}));
   EXPECT_EQ(sums.square.value(), 4.0);
   EXPECT_EQ(sums.slope.value(), 3.0);
-  EXPECT_EQ(walk_volume(Cpu{}, view<const float>(direction), 1.0f, {0, 2}, view<float>(x)), 1);
+  EXPECT_EQ(walk_volume(Cpu{}, row<const float>(direction), 1.0f, {0, 2}, row<float>(x)), 1);
   EXPECT_EQ(x, (std::vector<float>{0, 2, 1, 2}));
 }
 

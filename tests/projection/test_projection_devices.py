@@ -3,25 +3,16 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
+from on_devices import CARDS, on_devices
 
 import cryolith
 from cryolith import _core
 from cryolith.projection import Geometry, backproject, plan_slabs, project
 
-CARDS = [d.name for d in cryolith.devices() if d.usable and d.name.startswith("cuda")]
-DEVICES = ["emulated", *CARDS]
 
-
-def test_a_card_is_there_where_one_is_demanded():
-    if os.environ.get("CRYOLITH_REQUIRE_CUDA"):
-        assert CARDS, [d.description for d in cryolith.devices()]
-
-
-@pytest.mark.parametrize("device", DEVICES)
+@on_devices
 @pytest.mark.parametrize("axis", [0.0, 4.0, 31.0, 90.0])
 def test_the_pair_equals_that_of_the_cpu(device, axis):
     rng = np.random.default_rng(int(axis))
@@ -75,7 +66,7 @@ def tall():
     return geometry, volume, stack
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@on_devices
 def test_arrays_on_a_device_stay_there(device, tall):
     geometry, volume, stack = tall
     there, images = cryolith.to_device(volume, device), cryolith.to_device(stack, device)
@@ -98,7 +89,7 @@ def test_an_array_of_another_library_goes_in_as_it_lies(tall):
     images = project(cryolith.from_dlpack(volume), geometry, stack.shape[1:])
     wanted = project(volume, geometry, stack.shape[1:], device="emulated")
     np.testing.assert_array_equal(np.from_dlpack(images), wanted)
-    with pytest.raises(cryolith.InputError, match="images: the array is read-only"):
+    with pytest.raises(cryolith.InputError, match="out: the array is read-only"):
         project(images, geometry, stack.shape[1:], out=cryolith.from_dlpack(readonly(stack)))
 
 
@@ -127,7 +118,7 @@ def test_arrays_on_a_device_are_refused_where_they_do_not_fit(tall):
         project(cryolith.to_device(volume.astype(float), "emulated"), geometry, stack.shape[1:])
     with pytest.raises(cryolith.InputError, match="2 axes"):
         project(cryolith.to_device(volume[0], "emulated"), geometry, stack.shape[1:])
-    with pytest.raises(cryolith.InputError, match="stack: found another shape"):
+    with pytest.raises(cryolith.InputError, match="stack: found shape"):
         backproject(cryolith.to_device(stack[1:], "emulated"), geometry, volume.shape)
     with pytest.raises(cryolith.InputError, match="out: found"):
         project(volume, geometry, stack.shape[1:], out=cryolith.to_device(stack, "emulated"))

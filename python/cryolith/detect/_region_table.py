@@ -19,6 +19,7 @@ __all__ = ["Pixel", "Sums", "as_pixel", "contact_table", "pointing", "region_tab
 
 Int64 = npt.NDArray[np.int64]
 _PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))  # of the squares: zz yy xx zy zx yx
+_BLOCK = 1 << 14  # regions whose axes are found at a time
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,20 @@ def _places(moments: Int64, voxels: Int64, shape: tuple[int, ...], pixel: Pixel)
 
 
 def _axes(moments: Int64, extent: Int64, pixel: Pixel) -> Table:
+    names = [f"axis{k}_{pixel.unit}" for k in (1, 2, 3)]
+    names += [f"axis{k}_{name}" for k in (1, 2, 3) for name in "zyx"]
+    columns = np.empty((len(names), len(extent)))
+    for at in range(0, len(extent), _BLOCK):  # what lies in between stays in the caches
+        rows = slice(at, at + _BLOCK)
+        spread, vectors = np.linalg.eigh(_covariance(moments[rows], extent[rows], pixel))
+        # A solid ellipsoid of semi-axis a has the second moment a^2 / 5 along it.
+        columns[:3, rows] = 2 * np.sqrt(5 * np.maximum(spread, 0))[:, ::-1].T
+        for k in range(3):
+            columns[3 + 3 * k : 6 + 3 * k, rows] = pointing(vectors[:, :, 2 - k]).T
+    return dict(zip(names, columns, strict=True))
+
+
+def _covariance(moments: Int64, extent: Int64, pixel: Pixel) -> Float64:
     n = extent[:, 0]
     # Shifted to the corner of the box in integers first: exact, and no digits are lost far from the origin.
     low, total = extent[:, 1:4], moments[:, :3]
@@ -149,17 +164,7 @@ def _axes(moments: Int64, extent: Int64, pixel: Pixel) -> Table:
         square += n * low[:, i] * low[:, j]
         value = square / n - (first[:, i] / n) * (first[:, j] / n) + (i == j) / 12
         covariance[:, i, j] = covariance[:, j, i] = value * (pixel.size[i] * pixel.size[j])
-    spread, vectors = np.linalg.eigh(covariance)
-    table: Table = {}
-    # A solid ellipsoid of semi-axis a has the second moment a^2 / 5 along it.
-    full = 2 * np.sqrt(5 * np.maximum(spread, 0))[:, ::-1]
-    for k in range(3):
-        table[f"axis{k + 1}_{pixel.unit}"] = full[:, k].copy()
-    for k in range(3):
-        vector = pointing(vectors[:, :, 2 - k])
-        for i, name in enumerate("zyx"):
-            table[f"axis{k + 1}_{name}"] = vector[:, i].copy()
-    return table
+    return covariance
 
 
 def pointing(vectors: Float64) -> Float64:

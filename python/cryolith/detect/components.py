@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
+from .._arrays import as_core
 from ..datamodel import Volume
-from ..errors import InputError
-from ._inputs import Table, as_field
+from ..errors import Cancelled, InputError
+from ._inputs import AXES, Table, as_field, as_mask
 from ._region_table import Sums, as_pixel, contact_table, region_table
-from .slabs import Components, Connectivity, Measure, wanted_of
+from .slabs import Components, Connectivity, Measure, bounds_of, label_array, wanted_of
 
 __all__ = ["contacts", "find_regions", "label", "regions"]
 
@@ -33,6 +34,7 @@ def label(
     delta: float | None = None,
     out: Labels | None = None,
     dtype: npt.DTypeLike | None = None,
+    device: str = "cpu",
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
 ) -> tuple[Labels, int]:
@@ -57,10 +59,14 @@ def label(
     dtype : {uint8, uint16, int32}, optional
         Of new labels; without it the smallest one that holds the count. Convert before you calculate with them:
         unsigned numbers wrap around below 0.
+    device : str, default "cpu"
+        "cuda" or "cuda:1" for a GPU, "emulated" for its code on the CPU, slowly, with every access checked
+        (:func:`cryolith.devices`): the same labels. Neither ``same_value`` nor ``delta``; fewer than 2^31 voxels, in
+        the device's memory as a whole.
     threads : int, default 0
         0 uses all processors the process may use. The labels do not depend on it.
     cancel : CancelToken, optional
-        Stops the work from another thread.
+        Stops the work from another thread; on a device other than the CPU before it begins.
 
     Returns
     -------
@@ -73,18 +79,62 @@ def label(
     ------
     InputError
         Fractional values without ``above``, ``below`` or ``delta``, complex ones, not three axes, an unknown
-        connectivity, options that exclude each other, an ``out`` or ``dtype`` that does not hold the labels.
+        connectivity, options that exclude each other or that ``device`` does not take, an ``out`` or ``dtype`` that
+        does not hold the labels.
+    DeviceError
+        There is no such device, or it failed its self-test or this call.
 
     References
     ----------
     Runs of packed bits with union-find: He, Chao & Suzuki, IEEE Trans. Image Process. 17 (2008) 749, section III,
-    carried over to blocks of 2 x 2 rows (design/019-components.md).
+    carried over to blocks of 2 x 2 rows (design/019-components.md). On a GPU: Playne & Hawick, IEEE Trans. Parallel
+    Distrib. Syst. 29 (2018) 1217; Allegretti, Bolelli & Grana, ibid. 31 (2020) 423.
     """
+    if device != "cpu":
+        if same_value or delta is not None:
+            raise InputError(
+                f"device: found {device!r} for same_value or delta, expected 'cpu': other devices take masks"
+            )
+        mask = _foreground(image, connectivity, above, below)
+        if cancel is not None and cancel.cancelled:
+            raise Cancelled("cancelled before the labels were begun")
+        on_device = _core.DeviceComponents(mask, connectivity, device)
+        return _labels_from(on_device, mask.shape, out, dtype), on_device.count()
     found = Components(
         np.shape(image), connectivity, same_value=same_value, delta=delta, measure=None
     )
     found.add(image, above=above, below=below, threads=threads, cancel=cancel)
     return found.labels(out=out, dtype=dtype, threads=threads, cancel=cancel), found.count
+
+
+def _foreground(
+    image: npt.ArrayLike, connectivity: Connectivity, above: float | None, below: float | None
+) -> npt.NDArray[np.uint8]:
+    """Return as a mask what :class:`Components` takes for foreground."""
+    shape = np.shape(image)
+    Components(shape, connectivity)  # asks of both what it always asks
+    if above is None and below is None:
+        return as_mask(image, "image").view(np.uint8)
+    numbers = as_core(image, "image", AXES)
+    low, high = bounds_of(above, below)
+    return ((numbers >= low) & (numbers <= high)).view(np.uint8)
+
+
+def _labels_from(
+    found: _core.DeviceComponents,
+    shape: tuple[int, ...],
+    out: Labels | None,
+    dtype: npt.DTypeLike | None,
+) -> Labels:
+    """Write the labels of a device, which are of int32, to an array that may be of a smaller type."""
+    labels = label_array(shape, found.count(), out, dtype)
+    if labels.dtype == np.int32:
+        found.write(labels)
+        return labels
+    wide = np.empty(shape, np.int32)
+    found.write(wide)
+    labels[...] = wide
+    return labels
 
 
 def find_regions(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from .. import _core
 from .._arrays import as_core, as_output
-from ..errors import InputError
+from ..errors import Cancelled, InputError
 from ._inputs import AXES, Float32, Mask
 from ._spacing import Spacing, as_spacing
 
@@ -26,6 +26,7 @@ def distance(
     signed: bool = False,
     border: bool = False,
     out: Float32 | None = None,
+    device: str = "cpu",
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
 ) -> Float32:
@@ -44,10 +45,13 @@ def distance(
         it holds nothing that a voxel could be near to.
     out : (nz, ny, nx) float32, optional
         Where to write: memory that has been used before saves its first touch, which takes as long as the rest.
+    device : str, default "cpu"
+        "cuda" or "cuda:1" for a GPU, "emulated" for its code on the CPU, slowly, with every access checked
+        (:func:`cryolith.devices`): the same bytes. The volume has to fit into the device's memory as a whole.
     threads : int, default 0
         0 uses all processors the process may use. The result does not depend on it.
     cancel : CancelToken, optional
-        Stops the work from another thread.
+        Stops the work from another thread; on a device other than the CPU before it begins.
 
     Returns
     -------
@@ -60,6 +64,8 @@ def distance(
     InputError
         Fractional or complex values, labels beyond 32 bits, not three axes, more than 65534 voxels along one of
         them, lengths that are none, an ``out`` of another form.
+    DeviceError
+        There is no such device, or it failed its self-test or this call.
 
     Notes
     -----
@@ -75,7 +81,12 @@ def distance(
     values = _as_values(labels)
     result = _output(out, values.shape)
     edges = as_spacing(spacing)
-    _core.distance(values, edges, border, signed, result, threads, cancel)
+    if device == "cpu":
+        _core.distance(values, edges, border, signed, result, threads, cancel)
+        return result
+    if cancel is not None and cancel.cancelled:
+        raise Cancelled("cancelled before the distances were begun")
+    _core.device_distance(values, edges, border, signed, result, device)
     return result
 
 

@@ -42,6 +42,30 @@ def _next_to(bound: float | None, end: float) -> float:
     return float(np.nextafter(np.float32(bound), np.float32(-end)))
 
 
+def bounds_of(above: float | None, below: float | None) -> tuple[float, float]:
+    """Return the least and the largest float32 between two bounds, both excluded."""
+    return _next_to(above, -math.inf), _next_to(below, math.inf)
+
+
+def label_array(
+    shape: tuple[int, ...],
+    count: int,
+    out: npt.NDArray[Any] | None,
+    dtype: npt.DTypeLike | None,
+) -> npt.NDArray[Any]:
+    """Return where ``count`` labels go: ``out`` checked, or a new array."""
+    if out is None:
+        kind = next(t for t in _TYPES if count <= np.iinfo(t).max)
+        out = np.empty(shape, kind if dtype is None else dtype)
+    elif not isinstance(out, np.ndarray) or out.shape != shape or not out.flags.c_contiguous:
+        raise InputError(f"out: found {np.shape(out)}, expected a C-order array of {shape}")
+    if out.dtype not in _TYPES or count > np.iinfo(out.dtype).max:
+        raise InputError(
+            f"dtype: found {out.dtype} for {count} labels, expected uint8, uint16 or int32 that hold them"
+        )
+    return out
+
+
 class Components:
     """Connected components of a volume whose slices come in slabs, with labels and a table at the end.
 
@@ -165,7 +189,7 @@ class Components:
         self._check_place(image.shape, values)
         core = self._started(image.dtype)
         if bounded:
-            low, high = _next_to(above, -math.inf), _next_to(below, math.inf)
+            low, high = bounds_of(above, below)
             core.add_between(image, low, high, values, threads=threads, cancel=cancel)
         elif self.same_value or self.delta is not None:
             core.add_values(image, values, threads=threads, cancel=cancel)
@@ -270,16 +294,7 @@ class Components:
             raise InputError(
                 f"start, stop: found {start} and {stop}, expected slices within 0 to {self.shape[0]}"
             )
-        shape = (stop - start, *self.shape[1:])
-        if out is None:
-            kind = next(t for t in _TYPES if count <= np.iinfo(t).max)
-            out = np.empty(shape, kind if dtype is None else dtype)
-        elif not isinstance(out, np.ndarray) or out.shape != shape or not out.flags.c_contiguous:
-            raise InputError(f"out: found {np.shape(out)}, expected a C-order array of {shape}")
-        if out.dtype not in _TYPES or count > np.iinfo(out.dtype).max:
-            raise InputError(
-                f"dtype: found {out.dtype} for {count} labels, expected uint8, uint16 or int32 that hold them"
-            )
+        out = label_array((stop - start, *self.shape[1:]), count, out, dtype)
         core.write(out, start, threads=threads, cancel=cancel)
         return out
 

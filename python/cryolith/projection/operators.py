@@ -116,7 +116,7 @@ def project(
     if isinstance(volume, DeviceArray):
         plan = _pair_there(names, geometry, volume.shape, image_shape, max_memory)
         found = there(out, "out", volume, (len(geometry), *image_shape))
-        plan.project_there(volume.tensor, found.tensor, threads, cancel)
+        plan.project(volume.tensor, found.tensor, threads, cancel)
         return found
     v = as_core(volume, "volume", ("nz", "ny", "nx"))
     if _core.count_missing(v, threads, cancel):
@@ -203,7 +203,7 @@ def backproject(
             raise InputError("precision: found fixed16 for a DeviceArray, expected float32")
         plan = _pair_there(names, geometry, shape, stack.shape[1:], max_memory)
         found = there(out, "out", stack, shape)
-        plan.backproject_there(stack.tensor, found.tensor, threads, cancel)
+        plan.backproject(stack.tensor, found.tensor, threads, cancel)
         return found
     images = as_core(stack, "stack", ("n_tilts", "height", "width"))
     if len(images) != len(geometry):

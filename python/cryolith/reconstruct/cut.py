@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from .._fields import Field, MemoryField, Shape3, Window, fresh, scratch_field
 from ..errors import InputError
 from ..projection import Geometry
 from ..projection.operators import ProjectorPair, make_plan
+from .device import DeviceField
 from .inputs import Float32
 
 __all__ = ["WHOLE", "Cut", "Pair", "Part"]
@@ -32,12 +34,15 @@ class Cut:
         The tilt axis lies nearer to the images' rows than to their columns.
     folder : path, optional
         Where the rest lies, when the work is cut; default the system's folder for temporary files.
+    steps : _core.DeviceSteps, optional
+        Of the device in whose memory all fields lie; default the host's memory.
     """
 
     rows: int = 0
     layers: int = 0
     turned: bool = False
     folder: str | os.PathLike[str] | None = None
+    steps: _core.DeviceSteps | None = None
 
     @property
     def on_disk(self) -> bool:
@@ -46,12 +51,16 @@ class Cut:
 
     def volume(self, shape: Shape3) -> Field:
         """Return a field of zeros for a volume."""
+        if self.steps is not None:
+            return DeviceField.zeros(shape, self.steps)
         if self.on_disk:
             return scratch_field(shape, self.folder)
         return MemoryField(np.zeros(shape, np.float32))
 
     def stack(self, shape: Shape3) -> Field:
         """Return a field of zeros for images."""
+        if self.steps is not None:
+            return DeviceField.zeros(shape, self.steps)
         if self.on_disk:
             return scratch_field(shape, self.folder, turned=self.turned)
         return MemoryField(np.zeros(shape, np.float32))
@@ -95,13 +104,15 @@ class Part:
 
     def cut_from(self, space: Float32) -> Float32:
         """Return as much of an array for the largest slab as this one needs."""
+        if tuple(space.shape) == self.shape:
+            return space
         nz, ny, nx = self.shape
         return space.reshape(-1)[: nz * ny * nx].reshape(self.shape)
 
-    def copy_rows(self, source: Field, target: Field) -> None:
-        """Copy this slab of a volume to another."""
+    def copy_rows(self, source: Field, target: Field, on: Any) -> None:
+        """Copy this slab of a volume to another, with the threads or steps of :attr:`Setup.on`."""
         rows = self.rows_of(target)
-        np.copyto(rows, self.rows_of(source))
+        _core.copy_step(self.rows_of(source), rows, on)
         self.put_rows(target, rows)
 
     def put_rows(self, volume: Field, rows: Float32) -> None:
@@ -130,7 +141,13 @@ class Pair:
         cut: Cut,
         among: Geometry,
     ) -> None:
-        self.plan: ProjectorPair = make_plan(geometry, shape, image_shape, among)
+        plan = make_plan(geometry, shape, image_shape, among)
+        self.plan: ProjectorPair | _core.DevicePlan = plan
+        if cut.steps is not None:
+            if not isinstance(plan, _core.ProjectionPlan):
+                raise AssertionError("chosen_device lets no other geometry through")
+            self.plan = _core.DevicePlan(plan, [cut.steps.device])
+        self._cut = cut
         self.unit = np.float32(among.weights().mean())  # of one ray through one voxel
         nz, ny, nx = shape
         self.parts = [
@@ -149,11 +166,11 @@ class Pair:
             raise AssertionError("only single-axis plans are cut")
         return self.plan.slab(part.first, part.last)
 
-    def invert_columns(self, sums: Float32, threads: int) -> None:
+    def invert_columns(self, sums: Float32, on: Any) -> None:
         """Set column sums of A to their inverse, 0 where less than half a ray meets a voxel."""
-        sums /= self.unit
-        _core.invert_step(sums, threads)
-        sums /= self.unit
+        _core.divide_step(self.unit, sums, on)
+        _core.invert_step(sums, on)
+        _core.divide_step(self.unit, sums, on)
 
     def project(
         self,
@@ -203,7 +220,10 @@ class Pair:
 
     def scratch(self) -> Float32:
         """Return an array for the largest slab; :meth:`Part.cut_from` cuts it for the others."""
-        return fresh(self.parts[0].shape)
+        whole = self.parts[0].shape
+        if self._cut.steps is None:
+            return fresh(whole)
+        return self.parts[0].rows_of(self._cut.volume(whole))
 
     def space(self) -> Float32 | None:
         """Return an array that slabs of a volume are read into; None where the only slab is the volume itself."""

@@ -82,7 +82,11 @@ def dart(
     Batenburg & Sijbers, IEEE Trans. Image Process. 20 (2011) 2542, section III; levels: van Aarle, Batenburg &
     Sijbers, ibid. 21 (2012) 4608, eq. 8 (the levels that fit the data best for a given segmentation).
     """
-    setup = as_setup(stack, angles_deg, options)
+    if options.get("device", "cpu") not in ("cpu", "auto"):
+        raise InputError(
+            f"device: found {options['device']!r} for dart, expected 'cpu': take another method"
+        )
+    setup = as_setup(stack, angles_deg, {**options, "device": "cpu"})
     solver = _Dart(
         setup,
         levels,

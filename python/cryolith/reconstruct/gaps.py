@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from .._fields import Field
+from .device import DeviceField
 from .inputs import Float32, Int64
 from .iterate import Setup
 
@@ -30,14 +32,25 @@ class Gaps:
         What their neighbours say that they are, image by image.
     weight : float
         W of their rays: the mean of those that were measured.
+    pixels : int
+        Of an image.
     """
 
     places: dict[int, Int64]
     start: npt.NDArray[np.float64]
     weight: float
+    pixels: int
+
+    @cached_property
+    def flat(self) -> Int64:
+        """Indices of all of them in the flat stack."""
+        found = [i * self.pixels + at for i, at in self.places.items()]
+        return np.concatenate(found) if found else np.empty(0, np.int64)
 
     def take(self, stack: Field) -> npt.NDArray[np.float64]:
         """Return the values of a stack there."""
+        if isinstance(stack, DeviceField):
+            return stack.take(self.flat) if len(self.flat) else np.empty(0)
         found = [
             stack.layers(i, i + 1).reshape(-1)[at].astype(np.float64)
             for i, at in self.places.items()
@@ -46,6 +59,10 @@ class Gaps:
 
     def put(self, stack: Field, values: npt.NDArray[np.float64]) -> None:
         """Set the values of a stack there."""
+        if isinstance(stack, DeviceField):
+            if len(self.flat):
+                stack.put(self.flat, values)
+            return
         first = 0
         for i, at in self.places.items():
             image = stack.layers(i, i + 1)
@@ -72,6 +89,7 @@ def open_gaps(setup: Setup) -> Gaps:
         places=places,
         start=np.concatenate(start) if start else np.empty(0),
         weight=total / max(1, setup.rays),
+        pixels=setup.weights.shape[1] * setup.weights.shape[2],
     )
     gaps.put(setup.weights, np.full(len(gaps.start), gaps.weight))
     return gaps

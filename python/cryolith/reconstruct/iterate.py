@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from .. import _core
 from .._fields import Field, doubled
 from ..errors import Cancelled
 from .cut import Cut, Pair, Part
+from .device import DeviceField
 from .inputs import Float32, Problem
 
 __all__ = [
@@ -126,6 +127,10 @@ class Setup:
         Whether the start volume has a voxel that is not 0.
     mask : (nz, ny, nx) or None
         1 where the volume may differ from 0, else 0; any type.
+    steps : _core.DeviceSteps, optional
+        Of the device that :meth:`moved` moves the fields to.
+    target : Field, optional
+        Where the result goes once the fields are on a device.
     """
 
     problem: Problem
@@ -136,7 +141,7 @@ class Setup:
     rays: int
     volume: Field
     started: bool
-    mask: npt.NDArray[Any] | None
+    mask: npt.NDArray[Any] | DeviceField | None
     lower: float
     upper: float
     tol: float
@@ -145,6 +150,40 @@ class Setup:
     threads: int
     cancel: _core.CancelToken | None
     progress: Callable[[float], None] | None
+    steps: _core.DeviceSteps | None = None
+    target: Field | None = None
+
+    @property
+    def on(self) -> Any:
+        """What the steps run on: a number of threads, or the steps of a device."""
+        return self.threads if self.cut.steps is None else self.cut.steps
+
+    def moved(self) -> Setup:
+        """Return the same with its fields on the device that was asked for; itself for the CPU."""
+        if self.steps is None:
+            return self
+        mask = None if self.mask is None else np.asarray(self.mask) != 0
+        measured, weights, volume = (
+            DeviceField.of(field.whole(), self.steps)
+            for field in (self.measured, self.weights, self.volume)
+        )
+        return replace(
+            self,
+            cut=replace(self.cut, steps=self.steps),
+            measured=measured,
+            weights=weights,
+            volume=volume,
+            mask=None if mask is None else DeviceField.of(mask, self.steps),
+            target=self.volume,
+        )
+
+    def result(self) -> Float32:
+        """Return the volume as an array in the host's memory."""
+        if self.target is None:
+            return self.volume.whole()
+        out = self.target.whole()
+        np.copyto(out, self.volume.whole())
+        return out
 
     def pair(self, index: Any = slice(None)) -> Pair:
         """Return the projector pair of some of the images."""
@@ -163,9 +202,12 @@ class Setup:
         pair.backproject(part, stack, rows, self.threads, self.cancel)
         return rows
 
-    def inside(self, part: Part) -> npt.NDArray[np.bool_] | None:
-        """Return the mask in a slab of the volume."""
-        return None if self.mask is None else self.mask[:, part.first : part.last] != 0
+    def keep_inside(self, part: Part, rows: Float32) -> None:
+        """Set a slab of a volume to 0 outside the mask."""
+        if isinstance(self.mask, DeviceField):
+            _core.factor_step(part.rows_of(self.mask), rows, self.on)
+        elif self.mask is not None:
+            rows *= self.mask[:, part.first : part.last] != 0
 
     def over_layers(
         self, step: Callable[..., Sum], read: list[Field], changed: list[Field] | None = None
@@ -218,7 +260,7 @@ def iterate(setup: Setup, n_iter: int, solver: Iterator[Sums]) -> Reconstruction
                 break
     except Cancelled:
         stopped = "cancelled"
-    return Reconstruction.of(setup.volume.whole(), history, max(0, len(history) - 1), stopped)
+    return Reconstruction.of(setup.result(), history, max(0, len(history) - 1), stopped)
 
 
 def _stop(setup: Setup, iteration: int, relative: float, residual: float) -> str:

@@ -64,7 +64,8 @@ def cgls(
     the tilt axis, are unknowns that start from the line between their neighbours and have no part in the result.
     """
     setup = as_setup(stack, angles_deg, options, lower=-math.inf)
-    return iterate(setup, checked_count(n_iter, "n_iter"), _Gradients(setup, 0.0, 0.0).steps())
+    solver = _Gradients(setup, 0.0, 0.0)
+    return iterate(solver.setup, checked_count(n_iter, "n_iter"), solver.steps())
 
 
 @with_halves()
@@ -110,8 +111,8 @@ def lsqr(
     setup = as_setup(stack, angles_deg, options, lower=-math.inf)
     damping = checked_number(damp, "damp") ** 2
     roughness = checked_number(smooth, "smooth") ** 2
-    solver = _Gradients(setup, damping, roughness).steps()
-    return iterate(setup, checked_count(n_iter, "n_iter"), solver)
+    solver = _Gradients(setup, damping, roughness)
+    return iterate(solver.setup, checked_count(n_iter, "n_iter"), solver.steps())
 
 
 class _Gradients:
@@ -124,7 +125,8 @@ class _Gradients:
     """
 
     def __init__(self, setup: Setup, damping: float, roughness: float) -> None:
-        self.setup, self.damping, self.roughness = setup, damping, roughness
+        self.gaps = open_gaps(setup)
+        self.setup, self.damping, self.roughness = setup.moved(), damping, roughness
         self.bounded = math.isfinite(setup.lower) or math.isfinite(setup.upper)
         if roughness and setup.cut.on_disk:
             raise InputError(
@@ -140,7 +142,6 @@ class _Gradients:
         self.descent = setup.cut.volume(setup.volume.shape)
         self.direction = setup.cut.volume(setup.volume.shape)
         data = self._square(setup.measured)
-        self.gaps = open_gaps(setup)
         self.filled, self.filling = self.gaps.start, np.zeros_like(self.gaps.start)
         misfit = self._fresh_residual(started=setup.started)
         steepness = 0.0  # of the descent that the direction follows; 0 starts anew
@@ -163,7 +164,7 @@ class _Gradients:
         s = self.setup
 
         def step(weights: Float32, values: Float32) -> _core.ExactSum:
-            return _core.square_step(weights, values, s.threads)
+            return _core.square_step(weights, values, s.on)
 
         return exactly(s.over_layers(step, [s.weights, stack]))
 
@@ -177,12 +178,11 @@ class _Gradients:
         s = self.setup
         descent = part.rows_of(self.descent)
         self.pair.backproject(part, self.projected, descent, s.threads, s.cancel)
-        volume, inside = part.rows_of(s.volume), s.inside(part)
+        volume = part.rows_of(s.volume)
         if self.roughness:
-            _core.roughness_step(self.roughness, volume, descent, s.threads)
-        if inside is not None:
-            descent *= inside
-        found = _core.descent_step(volume, self.damping, s.lower, s.upper, descent, s.threads)
+            _core.roughness_step(self.roughness, volume, descent, s.on)
+        s.keep_inside(part, descent)
+        found = _core.descent_step(volume, self.damping, s.lower, s.upper, descent, s.on)
         part.put_rows(self.descent, descent)
         return found
 
@@ -194,15 +194,16 @@ class _Gradients:
 
     def _direct_slab(self, part: Part, factor: float) -> Exact:
         direction, descent = part.rows_of(self.direction), part.rows_of(self.descent)
-        found = _core.conjugate_step(descent, factor, direction, self.setup.threads)
+        found = _core.conjugate_step(descent, factor, direction, self.setup.on)
         part.put_rows(self.direction, direction)
         return found
 
     def _roughness(self) -> float:
         if not self.roughness:
             return 0.0
-        direction, descent = self.direction.whole(), self.descent.whole()
-        return float(_core.roughness_step(0.0, direction, descent, self.setup.threads))
+        (whole,) = self.pair.parts
+        direction, descent = whole.rows_of(self.direction), whole.rows_of(self.descent)
+        return float(_core.roughness_step(0.0, direction, descent, self.setup.on))
 
     def _walk(self, step: float, misfit: float) -> float:
         """Move along the direction; return the sum of W r^2 there, with W r in ``projected``."""
@@ -228,7 +229,7 @@ class _Gradients:
 
     def _copy(self, source: Field, target: Field) -> None:
         for part in self.pair.parts:
-            part.copy_rows(source, target)
+            part.copy_rows(source, target, self.setup.on)
 
     def _move(self, step: float) -> int:
         """Move the volume along the direction; return how many voxels a bound stopped."""
@@ -237,7 +238,7 @@ class _Gradients:
     def _move_slab(self, part: Part, step: float) -> int:
         s, direction = self.setup, part.rows_of(self.direction)
         rows = part.rows_of(s.volume)
-        stopped = _core.walk_step(direction, step, s.lower, s.upper, rows, s.threads)
+        stopped = _core.walk_step(direction, step, s.lower, s.upper, rows, s.on)
         part.put_rows(s.volume, rows)
         return stopped
 
@@ -246,21 +247,24 @@ class _Gradients:
             return 0.0
         rough = 0.0
         if self.roughness:
-            whole, threads = volume.whole(), self.setup.threads
-            rough = float(_core.roughness_step(0.0, whole, np.empty_like(whole), threads))
+            (whole,) = self.pair.parts
+            scratch = whole.rows_of(self.setup.cut.volume(whole.shape))
+            rough = float(_core.roughness_step(0.0, whole.rows_of(volume), scratch, self.setup.on))
         square = exactly(self._square_slab(part, volume) for part in self.pair.parts)
         return self.damping * square + self.roughness * rough
 
     def _square_slab(self, part: Part, volume: Field) -> _core.ExactSum:
         rows = part.rows_of(volume)
-        return _core.square_step(np.ones_like(rows), rows, self.setup.threads)
+        ones = part.cut_from(self.pair.scratch())
+        _core.fill_step(1.0, ones, self.setup.on)
+        return _core.square_step(ones, rows, self.setup.on)
 
     def _fresh_residual(self, *, started: bool) -> float:
         """Project the volume; return the sum of W r^2, with r in ``residual`` and W r in ``projected``."""
         s = self.setup
         if started:
             s.project(self.pair, s.volume, self.projected)
-        s.over_layers(_copy_to, [s.measured], [self.residual])
+        s.over_layers(lambda b, r: _core.copy_step(b, r, s.on), [s.measured], [self.residual])
         self.gaps.put(self.residual, self.filled)
         return self._subtract(1.0)
 
@@ -276,10 +280,6 @@ class _Gradients:
         s = self.setup
 
         def subtract(weights: Float32, residual: Float32, projected: Float32) -> _core.ExactSum:
-            return _core.subtract_step(weights, step, residual, projected, s.threads)
+            return _core.subtract_step(weights, step, residual, projected, s.on)
 
         return exactly(s.over_layers(subtract, [s.weights], [self.residual, self.projected]))
-
-
-def _copy_to(source: Float32, target: Float32) -> None:
-    np.copyto(target, source)

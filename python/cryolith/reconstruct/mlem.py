@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 from typing_extensions import Unpack
@@ -15,7 +16,7 @@ from ..errors import InputError
 from .cut import Part
 from .halves import with_halves
 from .inputs import Float32, ProjectionsLike, ViewsLike
-from .iterate import Exact, Reconstruction, Setup, Sums, added, iterate, weighted_dot
+from .iterate import Exact, Reconstruction, Setup, Sums, added, exactly, iterate
 from .options import Options, checked_count
 from .settings import ITERATIONS
 from .setup import as_setup
@@ -63,7 +64,7 @@ def mlem(
     Shepp & Vardi, IEEE Trans. Med. Imaging 1 (1982) 113, eq. 2.13; subsets: Hudson & Larkin, ibid. 13 (1994) 601. Rays
     that expect less than 1/1000 of the mean count as that: the projector's kernel has small negative lobes.
     """
-    setup = as_setup(stack, angles_deg, options)
+    setup = as_setup(stack, angles_deg, options).moved()
     if setup.lower < 0:
         raise InputError(f"lower: found {setup.lower:g}, expected 0 or more: counts are")
     if options.get("init") is not None and not setup.started:
@@ -76,14 +77,14 @@ def _steps(setup: Setup, count: int) -> Iterator[Sums]:
     turns, space = Turns(setup, subsets), subsets[0].pair.space()
     _leave_out_grazing(setup, subsets, space)
     voxels = [_inverse_sums(setup, s) for s in subsets]
-    counts = max(0.0, weighted_dot(setup.weights, setup.measured))
+    counts = max(0.0, _weighted_sum(setup, setup.weights, setup.measured))
     least = 1e-3 * counts / max(setup.rays, 1)
     low, high = setup.lower, setup.upper
     if not setup.started:
         _fill(setup, subsets, counts, space)
 
     def ratio(measured: Float32, weights: Float32, projected: Float32) -> Exact:
-        return _core.poisson_step(measured, weights, least, projected, setup.threads)
+        return _core.poisson_step(measured, weights, least, projected, setup.on)
 
     def compare(k: int) -> Sums:
         s = subsets[k]
@@ -91,7 +92,7 @@ def _steps(setup: Setup, count: int) -> Iterator[Sums]:
 
     def update(k: int, part: Part, correction: Float32, rows: Float32) -> None:
         weights = part.rows_of(voxels[k], space)
-        _core.multiply_step(correction, weights, low, high, rows, setup.threads)
+        _core.multiply_step(correction, weights, low, high, rows, setup.on)
 
     yield from turns.steps(setup.volume, compare, update, started=True)
 
@@ -103,18 +104,29 @@ def _leave_out_grazing(setup: Setup, subsets: list[Subset], space: Float32 | Non
         _put_ones(setup, part, ones, space)
     for s in subsets:
         setup.project(s.pair, ones, s.projected, space)
-        setup.over_layers(partial(_graze, LEAST_RAY * s.pair.unit), [s.projected], [s.weights])
+        least = LEAST_RAY * s.pair.unit
+        setup.over_layers(partial(_graze, least, setup.on), [s.projected], [s.weights])
 
 
 def _put_ones(setup: Setup, part: Part, volume: Field, space: Float32 | None) -> None:
     """Set a slab of a volume to 1 inside the mask, else 0."""
-    rows, inside = part.rows_of(volume, space), setup.inside(part)
-    rows[:] = 1.0 if inside is None else inside
+    rows = part.rows_of(volume, space)
+    _core.fill_step(1.0, rows, setup.on)
+    setup.keep_inside(part, rows)
     part.put_rows(volume, rows)
 
 
-def _graze(least: np.float32, sums: Float32, weights: Float32) -> None:
-    weights *= sums >= least
+def _graze(least: np.float32, on: Any, sums: Float32, weights: Float32) -> None:
+    _core.graze_step(sums, least, weights, on)
+
+
+def _weighted_sum(setup: Setup, weights: Field, values: Field) -> float:
+    """Return sum W v."""
+    found = setup.over_layers(
+        lambda w, v: _core.weighted_sum(w, v, setup.on),
+        [weights, values],
+    )
+    return exactly(found)
 
 
 def _inverse_sums(setup: Setup, subset: Subset) -> Field:
@@ -123,10 +135,8 @@ def _inverse_sums(setup: Setup, subset: Subset) -> Field:
     for part in subset.pair.parts:
         sums = part.rows_of(voxels)
         subset.pair.backproject(part, subset.weights, sums, setup.threads, setup.cancel)
-        subset.pair.invert_columns(sums, setup.threads)
-        inside = setup.inside(part)
-        if inside is not None:
-            sums *= inside
+        subset.pair.invert_columns(sums, setup.on)
+        setup.keep_inside(part, sums)
         part.put_rows(voxels, sums)
     return voxels
 
@@ -139,10 +149,9 @@ def _fill(setup: Setup, subsets: list[Subset], counts: float, space: Float32 | N
     expected = 0.0
     for s in subsets:
         setup.project(s.pair, setup.volume, s.projected, space)
-        expected += weighted_dot(s.weights, s.projected)
+        expected += _weighted_sum(setup, s.weights, s.projected)
     scale = np.float32(counts / expected if expected > 0 else 0.0)
     for part in parts:
         rows = part.rows_of(setup.volume, space)
-        np.multiply(rows, scale, out=rows)
-        np.minimum(rows, np.float32(setup.upper), out=rows)
+        _core.scale_step(scale, setup.upper, rows, setup.on)
         part.put_rows(setup.volume, rows)

@@ -56,6 +56,10 @@ class Options(TypedDict, total=False):
         Where the result goes: an array, or a :class:`Field` on disk.
     cut : Cut
         What is in memory at once; default all. The bytes of the result do not depend on it.
+    device : str
+        "cpu" (the default), "cuda", "cuda:1" ..., "emulated", or "auto": a card where there is one that takes these
+        views. The solver's arrays stay on it. Its steps are those of the CPU to the bit, its projector pair to
+        rounding.
     threads : int
         0, the default, uses all processors of this process. The result has the same bits for any number.
     cancel : CancelToken
@@ -77,6 +81,7 @@ class Options(TypedDict, total=False):
     callback: Callback | None
     out: Float32 | Field | None
     cut: Cut
+    device: str
     threads: int
     cancel: _core.CancelToken | None
     progress: Callable[[float], None] | None

@@ -104,6 +104,8 @@ def plan(
         raise InputError(
             f"image_shape: found {n_tilts} images of {image_shape}, expected at least one pixel"
         )
+    if settings.device not in ("cpu", "auto"):
+        _core.device_name(settings.device)  # refuses a wrong one before any work
     height, width = (max(1, n // settings.binning) for n in image_shape)
     if geometry is None:
         angles = np.linspace(-USUAL_TILT_DEG, USUAL_TILT_DEG, n_tilts)

@@ -85,6 +85,10 @@ class ReconstructSettings:
         "also reconstruct two halves of the data, for the resolution: every other tilt; sums of odd and even frames; "
         "neighbours in angle with equal dose before. Takes twice the time, frames three times",
     )
+    device: str = setting(
+        "cpu",
+        "where to reconstruct: cpu; cuda, cuda:1; auto: a card where there is one that takes the series",
+    )
     background: Literal["auto", "none"] = setting(
         "auto",
         "auto: subtract the level of each image's empty area; none: images are as they should be",

@@ -12,11 +12,12 @@ from .._arrays import as_core, as_output
 from .._fields import Field, MemoryField, Shape3, fresh
 from ..errors import InputError
 from .cut import WHOLE, Cut
+from .device import chosen_device, steps_on
 from .inputs import Float32, Problem, ProjectionsLike, ViewsLike, as_problem
 from .iterate import Setup
 from .options import Options, checked_bounds, checked_number, refuse_unknown
 
-__all__ = ["as_setup", "volume_target"]
+__all__ = ["as_setup", "device_of", "volume_target"]
 
 
 def as_setup(
@@ -36,6 +37,7 @@ def as_setup(
     )
     low, high = checked_bounds(options, lower)
     cut = options.get("cut", WHOLE)
+    steps = steps_on(device_of(problem, options.get("device", "cpu"), cut))
     given, heaviest = _ray_weights(options.get("weights"), problem.images.shape)
     measured, weights, rays = _rays(problem, given, heaviest, cut)
     mask = _checked_mask(options.get("mask"), problem.shape)
@@ -58,7 +60,20 @@ def as_setup(
         threads=options.get("threads", 0),
         cancel=options.get("cancel"),
         progress=options.get("progress"),
+        steps=steps,
     )
+
+
+def device_of(problem: Problem, device: str, cut: Cut) -> str:
+    """Return the device that is to solve a problem, with ``auto`` decided, or refuse it."""
+    height, width = problem.images.shape[1:]
+    views = problem.views
+    name = chosen_device(device, views.geometry, (height, width), views.among)
+    if name != "cpu" and cut.on_disk:
+        raise InputError(
+            f"device: found {name!r} with max_memory, expected 'cpu': work on other devices is not cut"
+        )
+    return name
 
 
 def _ray_weights(

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 from typing_extensions import Unpack
 
 from .. import _core
@@ -60,7 +59,7 @@ def sirt(
     Gregor & Benson, IEEE Trans. Med. Imaging 27 (2008) 918, eq. 3: C and R are the inverse column and row sums of
     W A and A; rays and voxels whose sum is below 1/2 are left out, those below 1 count as 1.
     """
-    setup = as_setup(stack, angles_deg, options)
+    setup = as_setup(stack, angles_deg, options).moved()
     step = checked_number(relaxation, "relaxation", 0.0, 2.0)
     return iterate(setup, checked_count(n_iter, "n_iter"), sirt_steps(setup, 1, step))
 
@@ -106,7 +105,7 @@ def sart(
     (2002) 40, algorithm 3.1. C is the inverse of the largest column sum that a subset has: no voxel is over-relaxed,
     and one volume of them suffices.
     """
-    setup = as_setup(stack, angles_deg, options)
+    setup = as_setup(stack, angles_deg, options).moved()
     count = setup.measured.shape[0] if subsets is None else subsets
     step = checked_number(relaxation, "relaxation", 0.0, 2.0)
     return iterate(setup, checked_count(n_iter, "n_iter"), sirt_steps(setup, count, step))
@@ -135,7 +134,7 @@ class Sirt:
         parts = self.subsets[0].pair.parts
         for part in parts:
             rows = part.rows_of(self.voxels, self.space)
-            rows[:] = 1.0
+            _core.fill_step(1.0, rows, setup.on)
             part.put_rows(self.voxels, rows)
         self.rays = [self._inverse_rows(s) for s in self.subsets]
         for i in range(len(parts)):
@@ -150,7 +149,7 @@ class Sirt:
         def residual(
             measured: Float32, weights: Float32, gain: Float32, projected: Float32
         ) -> Exact:
-            return _core.residual_step(measured, weights, gain, projected, setup.threads)
+            return _core.residual_step(measured, weights, gain, projected, setup.on)
 
         def compare(k: int) -> Sums:
             s = self.subsets[k]
@@ -159,7 +158,7 @@ class Sirt:
 
         def update(k: int, part: Part, correction: Float32, rows: Float32) -> None:
             weights = part.rows_of(voxels, self.space)
-            _core.update_step(correction, weights, relaxation, low, high, rows, setup.threads)
+            _core.update_step(correction, weights, relaxation, low, high, rows, setup.on)
 
         return self.turns.steps(volume, compare, update, started=started)
 
@@ -167,8 +166,8 @@ class Sirt:
         """Return R of a subset's rays; ``voxels`` is 1 everywhere."""
         rays = self.setup.cut.stack(subset.projected.shape)
         self.setup.project(subset.pair, self.voxels, rays, self.space)
-        threads = self.setup.threads
-        self.setup.over_layers(lambda sums: _core.invert_step(sums, threads), [], [rays])
+        on = self.setup.on
+        self.setup.over_layers(lambda sums: _core.invert_step(sums, on), [], [rays])
         return rays
 
     def _invert_columns(self, i: int) -> None:
@@ -176,12 +175,10 @@ class Sirt:
         setup, first = self.setup, self.subsets[0].pair
         part = first.parts[i]
         largest = part.rows_of(self.voxels, self.space)
-        largest[:] = 0.0
+        _core.fill_step(0.0, largest, setup.on)
         for s in self.subsets:
             sums = setup.backproject(s.pair, s.pair.parts[i], s.weights, self.turns.scratch)
-            np.maximum(largest, sums, out=largest)
-        first.invert_columns(largest, setup.threads)
-        inside = setup.inside(part)
-        if inside is not None:
-            largest *= inside
+            _core.raise_step(sums, largest, setup.on)
+        first.invert_columns(largest, setup.on)
+        setup.keep_inside(part, largest)
         part.put_rows(self.voxels, largest)

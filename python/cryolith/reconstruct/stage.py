@@ -150,7 +150,7 @@ def reconstruct(
 
 def _solver(settings: ReconstructSettings) -> Callable[..., Float32]:
     """Return the method of the settings with its own options."""
-    own: dict[str, Any] = {"n_iter": settings.iterations}
+    own: dict[str, Any] = {"n_iter": settings.iterations, "device": settings.device}
     if settings.method == "wbp":
         for name in ("filter", "cutoff", "order"):
             own[name] = getattr(settings, name)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from .._fields import Field
 from ..errors import Cancelled, InputError
 from .cut import Pair, Part
+from .device import DeviceField
 from .inputs import Float32
 from .iterate import Setup, Sums
 from .options import checked_count
@@ -70,6 +71,8 @@ def _chosen(setup: Setup, stack: Field, index: npt.NDArray[np.int64]) -> Field:
     """Return these images of a stack; the stack itself where they are all of them."""
     if len(index) == stack.shape[0]:
         return stack
+    if isinstance(stack, DeviceField):
+        return stack.chosen(index)
     part = setup.cut.stack((len(index), *stack.shape[1:]))
     for i, tilt in enumerate(index):
         part.put_layers(i, stack.layers(tilt, tilt + 1))

@@ -16,6 +16,7 @@ from .._arrays import as_core
 from .._fields import Field, Window, doubled, fresh
 from ..errors import Cancelled, InputError
 from .cut import Part
+from .device import largest_of
 from .halves import with_halves
 from .inputs import Float32, ProjectionsLike, ViewsLike
 from .iterate import Exact, Reconstruction, Setup, Sums, added, exactly, iterate
@@ -95,6 +96,7 @@ def tv(
     penalty = _Penalty(
         axis=weights, strength=share * level(setup), huber=checked_number(huber, "huber")
     )
+    setup = setup.moved()
     return iterate(setup, checked_count(n_iter, "n_iter"), _Fista(setup, penalty).steps())
 
 
@@ -160,14 +162,14 @@ class _Fista:
 
     def _copy(self, source: Field, target: Field) -> None:
         for part in self.pair.parts:
-            part.copy_rows(source, target)
+            part.copy_rows(source, target, self.setup.on)
 
     def _extrapolate(self, projected: Field, momentum: float, before: Field) -> Sums:
         """Set ``before``, the projections of the volume before, to the weighted residual of the extrapolation."""
 
         def step(measured: Float32, weights: Float32, now: Float32, earlier: Float32) -> Exact:
-            threads = self.setup.threads
-            return _core.extrapolate_step(measured, weights, now, momentum, earlier, threads)
+            on = self.setup.on
+            return _core.extrapolate_step(measured, weights, now, momentum, earlier, on)
 
         s = self.setup
         return added(s.over_layers(step, [s.measured, s.weights, projected], [before]))
@@ -180,7 +182,7 @@ class _Fista:
     def _descend_slab(self, part: Part, residual: Field) -> None:
         setup, z = self.setup, part.rows_of(self.z)
         self.pair.backproject(part, residual, z, setup.threads, setup.cancel)
-        _core.gradient_step(part.rows_of(self.ahead), part.rows_of(self.metric), z, setup.threads)
+        _core.gradient_step(part.rows_of(self.ahead), part.rows_of(self.metric), z, setup.on)
         part.put_rows(self.z, z)
 
     def _regularise(self) -> None:
@@ -189,6 +191,13 @@ class _Fista:
         A slab is worked on with HALO rows of its neighbours, whose own results are not needed: each ascent spoils one
         row at a border that is not the volume's. The neighbour before has its new dual already; what it was is kept.
         """
+        if len(self.pair.parts) == 1:
+            (part,) = self.pair.parts
+            dual, volume = part.rows_of(self.dual), part.rows_of(self.setup.volume)
+            self._proximal_map((0, part.last, 0, part.shape[2]), dual, volume)
+            part.put_rows(self.dual, dual)
+            part.put_rows(self.setup.volume, volume)
+            return
         kept: Float32 | None = None
         for part in self.pair.parts:
             kept = self._regularise_slab(part, kept)
@@ -223,9 +232,9 @@ class _Fista:
             setup.lower,
             setup.upper,
             ROUNDS,
-            dual.reshape(3, *volume.shape),
+            dual,
             volume,
-            setup.threads,
+            setup.on,
         )
 
     def _uphill(self) -> float:
@@ -234,7 +243,7 @@ class _Fista:
 
     def _uphill_slab(self, part: Part) -> _core.ExactSum:
         ahead, volume = part.rows_of(self.ahead), part.rows_of(self.setup.volume)
-        return _core.uphill(ahead, volume, part.rows_of(self.earlier), self.setup.threads)
+        return _core.uphill(ahead, volume, part.rows_of(self.earlier), self.setup.on)
 
     def _move_ahead(self, momentum: float) -> None:
         for part in self.pair.parts:
@@ -243,7 +252,7 @@ class _Fista:
     def _move_ahead_slab(self, part: Part, momentum: float) -> None:
         earlier, ahead = part.rows_of(self.earlier), part.rows_of(self.ahead)
         volume = part.rows_of(self.setup.volume)
-        _core.ahead_step(momentum, volume, earlier, ahead, self.setup.threads)
+        _core.ahead_step(momentum, volume, earlier, ahead, self.setup.on)
         part.put_rows(self.earlier, earlier)
         part.put_rows(self.ahead, ahead)
 
@@ -252,27 +261,20 @@ class _Fista:
         setup, most = self.setup, 0.0
         for part in self.pair.parts:
             rows = part.rows_of(self.metric)
-            rows[:] = 1.0
+            _core.fill_step(1.0, rows, setup.on)
             part.put_rows(self.metric, rows)
         setup.project(self.pair, self.metric, rays)
-        setup.over_layers(_weigh, [setup.weights], [rays])
+        setup.over_layers(lambda w, r: _core.factor_step(w, r, setup.on), [setup.weights], [rays])
         for part in self.pair.parts:
             sums = part.rows_of(self.metric)
             self.pair.backproject(part, rays, sums, setup.threads, setup.cancel)
-            most = max(most, float(sums.max()))
             part.put_rows(self.metric, sums)
+            most = max(most, largest_of(sums))
         for part in self.pair.parts:
             metric = part.rows_of(self.metric)
             if most > 0.0:
-                np.maximum(metric, np.float32(LEAST_METRIC * most), out=metric)
-                np.divide(np.float32(1.0), metric, out=metric)
-                inside = setup.inside(part)
-                if inside is not None:
-                    metric *= inside
+                _core.reciprocal_step(LEAST_METRIC * most, metric, setup.on)
+                setup.keep_inside(part, metric)
             else:  # no ray: nothing moves
-                metric[:] = 0.0
+                _core.fill_step(0.0, metric, setup.on)
             part.put_rows(self.metric, metric)
-
-
-def _weigh(weights: Float32, rays: Float32) -> None:
-    np.multiply(rays, weights, out=rays)

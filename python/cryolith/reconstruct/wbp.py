@@ -21,7 +21,7 @@ from .halves import with_halves
 from .inputs import Chosen, Float32, Problem, ProjectionsLike, ViewsLike, as_problem
 from .missing import fill_missing
 from .settings import ITERATIONS
-from .setup import volume_target
+from .setup import device_of, volume_target
 from .weights import tilt_weights
 
 __all__ = ["row_gains", "wbp"]
@@ -41,6 +41,7 @@ def wbp(
     background: npt.ArrayLike | None = None,
     out: Float32 | Field | None = None,
     precision: Precision = "float32",
+    device: str = "cpu",
     cut: Cut = WHOLE,
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
@@ -73,6 +74,9 @@ def wbp(
         Where to put the (full) volume; every voxel is overwritten.
     precision : {"float32", "fixed16"}, default "float32"
         As in :func:`cryolith.projection.backproject`.
+    device : str, default "cpu"
+        "cuda", "cuda:1" ..., "emulated", or "auto": a card where there is one that takes these views. Equal to the
+        CPU's result to rounding.
     cut : Cut, default all
         What is in memory at once (:func:`plan` says it); the bytes of the result do not depend on it.
     threads, cancel
@@ -88,7 +92,9 @@ def wbp(
     Raises
     ------
     InputError
-        A wrong shape, count or filter name.
+        A wrong shape, count or filter name; views or a precision that ``device`` does not take.
+    DeviceError
+        There is no such device, no FFT library for it, or it failed its self-test or this call.
     Cancelled
         ``cancel`` was set.
 
@@ -101,13 +107,14 @@ def wbp(
     window = Window(filter=filter, n_iter=n_iter, cutoff=cutoff, order=order)
     problem = as_problem(stack, angles_deg, thickness=thickness, shape=shape, background=background)
     target = volume_target(out, problem.shape, cut)
+    device = device_of(problem, device, cut)
     if cut.on_disk:
         slabs = _Slabs(problem, window, cut, fixed16)
         return slabs.backproject(target, threads, cancel, progress)
     if progress:
         progress(0.0)
     volume = target.whole()
-    _backproject(problem, window, fixed16, volume, threads, cancel)
+    _backproject(problem, window, fixed16, device, volume, threads, cancel)
     if progress:
         progress(1.0)
     return volume
@@ -163,6 +170,7 @@ def _backproject(
     problem: Problem,
     window: Window,
     fixed16: bool,
+    device: str,
     target: Float32,
     threads: int,
     cancel: _core.CancelToken | None,
@@ -190,7 +198,8 @@ def _backproject(
         factor = 1.0 if plan.detector is None else plan.detector.factor
         images = plan.seen(images, threads, cancel)
     gains, lengths = row_gains(inner, views, problem.shape, window, factor)
-    _core.wbp(inner, images, gains, lengths, target, threads, cancel, fixed16)
+    where = inner if device == "cpu" else _core.DevicePlan(inner, [device])
+    _core.wbp(where, images, gains, lengths, target, threads, cancel, fixed16)
 
 
 def row_gains(
