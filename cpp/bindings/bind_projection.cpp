@@ -5,6 +5,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <vector>
 
@@ -71,10 +72,16 @@ Shape3 images_shape(const FreePlan& p) { return {p.views(), p.image().height, p.
 Shape3 volume_shape(const DevicePlan& p) { return volume_shape(p.plan()); }
 Shape3 images_shape(const DevicePlan& p) { return images_shape(p.plan()); }
 void project(const Cpu& cpu, const DevicePlan& p, View3<const float> volume, View3<float> images, bool add) {
-  p.pair().project(cpu, volume, images, add);
+  p.pairs().project(cpu, volume, images, add);
 }
 void backproject(const Cpu& cpu, const DevicePlan& p, View3<const float> images, View3<float> volume) {
-  p.pair().backproject(cpu, images, volume);
+  p.pairs().backproject(cpu, images, volume);
+}
+
+std::unique_ptr<DevicePlan> make_device_plan(const ProjectionPlan& plan, const std::vector<std::string>& devices,
+                                             index_t max_memory) {
+  py::gil_scoped_release no_gil;
+  return std::make_unique<DevicePlan>(plan, devices, max_memory);
 }
 
 template <class Plan>
@@ -200,9 +207,17 @@ void add_projection(py::module_& m) {
       .def_property_readonly_static(
           "slab_rows", [](const py::object&) { return ProjectionPlan::kSlabRows; }, "Slabs begin at multiples of it.")
       .def("spacing", &ProjectionPlan::spacing, arg("tilt"), "Spacing of the samples of one tilt's rows [px].");
-  py::class_<DevicePlan>(m, "DevicePlan", "The projector pair of a plan on a device.")
-      .def(py::init<const ProjectionPlan&, const std::string&>(), arg("plan"), arg("device"), py::keep_alive<1, 2>(),
-           "device: emulated, cuda, cuda:1 ...")
+  py::class_<SlabCut>(m, "SlabCut", "How host arrays go through devices.")
+      .def_readonly("rows", &SlabCut::rows)
+      .def_readonly("slabs", &SlabCut::slabs)
+      .def_readonly("slots", &SlabCut::slots)
+      .def_readonly("device_bytes", &SlabCut::device_bytes)
+      .def_readonly("pinned_bytes", &SlabCut::pinned_bytes);
+  py::class_<DevicePlan>(m, "DevicePlan", "The projector pair of a plan on devices.")
+      .def(py::init(&make_device_plan), arg("plan"), arg("devices"), arg("max_memory") = 0, py::keep_alive<1, 2>(),
+           "devices: emulated, cuda, cuda:1 ...; max_memory: bytes of each that slabs take, 0: what is free.")
+      .def(
+          "slabs", [](const DevicePlan& p) { return p.pairs().slabs(); }, "The slabs of host arrays, as things stand.")
       .def("project", &project_array<DevicePlan>, arg("volume").noconvert(), arg("out").noconvert(), arg("threads") = 0,
            arg("cancel") = py::none(), arg("add") = false,
            "Sets out (n_tilts, height, width) to the projections of volume, or adds them to it.")

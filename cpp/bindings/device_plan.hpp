@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
-#include <memory>
 #include <string>
+#include <vector>
 
 #include "core/error.hpp"
 #include "cuda/device_tensor.hpp"
@@ -11,26 +11,26 @@
 
 namespace cryolith::bind {
 
-// A plan with its pair on a device, which answers as the plan does.
+// A plan with its pair on devices, which answers as the plan does.
 class DevicePlan {
  public:
-  DevicePlan(const ProjectionPlan& plan, const std::string& device)
-      : plan_(plan), device_(device_name(device)), pair_(make_device_pair(device_, plan)) {}
+  DevicePlan(const ProjectionPlan& plan, const std::vector<std::string>& devices, index_t max_memory)
+      : plan_(plan), pairs_(devices, plan, max_memory) {}
   const ProjectionPlan& plan() const { return plan_; }
-  const std::string& device() const { return device_; }
-  DevicePair& pair() const { return *pair_; }
+  const std::string& device() const { return pairs_.devices().front(); }  // of arrays that stay on one
+  DevicePair& pair() const { return pairs_.first(); }                     // there
+  const DevicesPair& pairs() const { return pairs_; }
 
   // Arrays that lie there.
   template <class T>
   View3<T> view(const DeviceTensor& a, const char* name) const {
-    require(a.device() == device_, name, ": found an array on ", a.device(), ", expected one on ", device_);
+    require(a.device() == device(), name, ": found an array on ", a.device(), ", expected one on ", device());
     return a.view<T, 3>(name);
   }
 
  private:
   const ProjectionPlan& plan_;
-  std::string device_;
-  std::unique_ptr<DevicePair> pair_;
+  DevicesPair pairs_;
 };
 
 }  // namespace cryolith::bind

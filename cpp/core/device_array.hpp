@@ -19,6 +19,7 @@ class DeviceArray {
   }
   T* data() const { return static_cast<T*>(memory_.data()); }
   index_t size() const { return count_; }
+  index_t bytes() const { return count_ * kSize; }
   void write(index_t first, const T* from, index_t count) { memory_.write(first * kSize, from, count * kSize); }
   void read(index_t first, T* to, index_t count) const { memory_.read(first * kSize, to, count * kSize); }
   // Into this thread's stream: done when that was waited for.

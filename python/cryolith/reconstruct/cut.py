@@ -146,7 +146,7 @@ class Pair:
         if cut.steps is not None:
             if not isinstance(plan, _core.ProjectionPlan):
                 raise AssertionError("chosen_device lets no other geometry through")
-            self.plan = _core.DevicePlan(plan, cut.steps.device)
+            self.plan = _core.DevicePlan(plan, [cut.steps.device])
         self._cut = cut
         self.unit = np.float32(among.weights().mean())  # of one ray through one voxel
         nz, ny, nx = shape
