@@ -73,3 +73,50 @@ def test_the_fft_library_is_there_or_says_what_to_do():
         assert "cryolith[cuda]" in advice
     else:
         assert version >= 11000
+
+
+IMPORT = """
+import numpy as np, cryolith
+from cryolith import _core
+from cryolith.projection import Geometry, project
+project(np.ones((4, 8, 8), np.float32), Geometry.single_axis([0.0]), (8, 8), device="emulated")
+print("libcuda.so" in open("/proc/self/maps").read())
+"""
+FORK = """
+import os, numpy as np, cryolith
+from cryolith.projection import Geometry, project
+
+def why():
+    try:
+        project(np.ones((4, 8, 8), np.float32), Geometry.single_axis([0.0]), (8, 8), device="cuda")
+    except cryolith.errors.DeviceError as error:
+        return str(error)
+    return "it works"
+
+why()
+child = os.fork()
+if child == 0:
+    os._exit(0 if "start workers by spawn" in why() else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def output(code):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return done.stdout.split()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="no /proc on this system")
+def test_the_driver_is_not_loaded_before_it_is_asked_for():
+    assert output(IMPORT) == ["False"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_child_is_refused():
+    assert output(FORK) == ["0"]

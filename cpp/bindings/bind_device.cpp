@@ -132,10 +132,16 @@ void add_device(py::module_& m) {
       .def("numpy", &to_numpy, "A copy of it.")
       .def("dlpack", &to_dlpack, arg("versioned"), "A capsule, when all work on the array is done.")
       .def("dlpack_device", &dlpack_device_of);
+  m.def(
+      "empty_on",
+      [](const std::string& device, const std::vector<index_t>& shape) {
+        return DeviceTensor(device, element_type<float>(), shape);
+      },
+      arg("device"), arg("shape"), "A float32 array that nobody has written yet.");
   m.def("to_device", &to_device, arg("array").noconvert(), arg("device"), "A copy on a device.");
   m.def("from_dlpack", &from_dlpack, arg("capsule"), "The array of a DLPack capsule, where it lies.");
-  m.def("emulated_memory", &emulated::set_memory, arg("device"), arg("bytes"),
-        "For tests: the memory of emulated:device from now on.");
+  m.def("emulated_memory", &emulated::set_memory, arg("device"), arg("bytes"), arg("largest") = emulated::kMemoryBytes,
+        "For tests: the memory of emulated:device from now on, and the largest piece of it.");
   m.def("lose_emulated_after", &emulated::lose_after, arg("device"), arg("operations"),
         "For tests: emulated:device is lost, for good, after that many launches, copies and allocations.");
 }

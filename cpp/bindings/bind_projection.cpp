@@ -5,6 +5,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <vector>
 
@@ -77,6 +78,26 @@ void backproject(const Cpu& cpu, const DevicePlan& p, View3<const float> images,
   p.pair().backproject(cpu, images, volume);
 }
 
+std::unique_ptr<DevicePlan> make_device_plan(const ProjectionPlan& plan, const std::vector<std::string>& devices,
+                                             index_t max_memory) {
+  py::gil_scoped_release no_gil;
+  return std::make_unique<DevicePlan>(plan, devices, max_memory);
+}
+
+void project_tensor(const DevicePlan& plan, const DeviceTensor& volume, const DeviceTensor& out, int threads,
+                    const CancelToken* cancel, bool add) {
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  plan.pair().project(cpu, volume, out, add);
+}
+
+void backproject_tensor(const DevicePlan& plan, const DeviceTensor& stack, const DeviceTensor& out, int threads,
+                        const CancelToken* cancel) {
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  plan.pair().backproject(cpu, stack, out);
+}
+
 template <class Plan>
 void project_array(const Plan& plan, const Array<float>& volume, Array<float>& out, int threads,
                    const CancelToken* cancel, bool add) {
@@ -108,30 +129,6 @@ void backproject_array(const Plan& plan, const Array<float>& stack, Array<float>
     require(!fixed16, "precision: found fixed16 for ", where, ", expected float32");
     backproject(cpu, plan, s, o);
   }
-}
-
-// The same for arrays that lie on the device.
-void project_there(const DevicePlan& plan, const DeviceTensor& volume, const DeviceTensor& out, int threads,
-                   const CancelToken* cancel, bool add) {
-  const auto v = plan.view<const float>(volume, "volume");
-  const auto o = plan.view<float>(out, "out");
-  require_shape(v, "volume", volume_shape(plan));
-  require_shape(o, "out", images_shape(plan));
-  require_disjoint(v, "volume", o, "out");
-  const Cpu cpu = cpu_from(threads, cancel);
-  py::gil_scoped_release no_gil;
-  plan.pair().project_there(cpu, v, o, add);
-}
-void backproject_there(const DevicePlan& plan, const DeviceTensor& stack, const DeviceTensor& out, int threads,
-                       const CancelToken* cancel) {
-  const auto s = plan.view<const float>(stack, "stack");
-  const auto o = plan.view<float>(out, "out");
-  require_shape(s, "stack", images_shape(plan));
-  require_shape(o, "out", volume_shape(plan));
-  require_disjoint(s, "stack", o, "out");
-  const Cpu cpu = cpu_from(threads, cancel);
-  py::gil_scoped_release no_gil;
-  plan.pair().backproject_there(cpu, s, o);
 }
 
 std::unique_ptr<ProjectionPlan> make_slab(const ProjectionPlan& plan, index_t first, index_t last) {
@@ -200,19 +197,26 @@ void add_projection(py::module_& m) {
       .def_property_readonly_static(
           "slab_rows", [](const py::object&) { return ProjectionPlan::kSlabRows; }, "Slabs begin at multiples of it.")
       .def("spacing", &ProjectionPlan::spacing, arg("tilt"), "Spacing of the samples of one tilt's rows [px].");
-  py::class_<DevicePlan>(m, "DevicePlan", "The projector pair of a plan on a device.")
-      .def(py::init<const ProjectionPlan&, const std::string&>(), arg("plan"), arg("device"), py::keep_alive<1, 2>(),
-           "device: emulated, cuda, cuda:1 ...")
+  py::class_<SlabCut>(m, "SlabCut", "How host arrays go through devices.")
+      .def_readonly("rows", &SlabCut::rows)
+      .def_readonly("slabs", &SlabCut::slabs)
+      .def_readonly("slots", &SlabCut::slots)
+      .def_readonly("device_bytes", &SlabCut::device_bytes)
+      .def_readonly("pinned_bytes", &SlabCut::pinned_bytes);
+  py::class_<DevicePlan>(m, "DevicePlan", "The projector pair of a plan on devices.")
+      .def(py::init(&make_device_plan), arg("plan"), arg("devices"), arg("max_memory") = 0, py::keep_alive<1, 2>(),
+           "devices: emulated, cuda, cuda:1 ...; max_memory: bytes of each that slabs take, 0: what is free.")
       .def("project", &project_array<DevicePlan>, arg("volume").noconvert(), arg("out").noconvert(), arg("threads") = 0,
            arg("cancel") = py::none(), arg("add") = false,
            "Sets out (n_tilts, height, width) to the projections of volume, or adds them to it.")
       .def("backproject", &backproject_array<DevicePlan>, arg("stack").noconvert(), arg("out").noconvert(),
            arg("threads") = 0, arg("cancel") = py::none(), arg("fixed16") = false,
            "Sets out (nz, ny, nx) to the back-projection of stack.")
-      .def("project", &project_there, arg("volume"), arg("out"), arg("threads") = 0, arg("cancel") = py::none(),
-           arg("add") = false, "The same for arrays on the device.")
-      .def("backproject", &backproject_there, arg("stack"), arg("out"), arg("threads") = 0, arg("cancel") = py::none(),
-           "The same for arrays on the device.");
+      .def("project_there", &project_tensor, arg("volume"), arg("out"), arg("threads") = 0, arg("cancel") = py::none(),
+           arg("add") = false, "project for arrays on the first device.")
+      .def("backproject_there", &backproject_tensor, arg("stack"), arg("out"), arg("threads") = 0,
+           arg("cancel") = py::none(), "backproject for arrays on the first device.")
+      .def("slabs", [](const DevicePlan& p) { return p.pair().slabs(); }, "The slabs of host arrays, as things stand.");
   py::class_<FreePlan>(m, "FreePlan", "Views at free poses for one volume shape and one image shape.")
       .def(py::init(&make_free_plan), arg("poses").noconvert(), arg("volume_shape"), arg("image_shape"),
            "poses: (n_views, 2, 4), (row, column) from the image's centre [px] = pose (z, y, x, 1), voxels from the "

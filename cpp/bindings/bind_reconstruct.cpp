@@ -58,7 +58,7 @@ void wbp_stack(const ProjectionPlan& plan, const Array<float>& stack, const Arra
   filtered_backproject(cpu, plan, filter, s, o, fixed16 ? Precision::fixed16 : Precision::float32);
 }
 
-// The same on a device.
+// The same on the first of some devices.
 void wbp_there(const DevicePlan& plan, const Array<float>& stack, const Array<float>& gains,
                const std::vector<index_t>& lengths, Array<float>& out, int threads, const CancelToken* cancel,
                bool fixed16) {
@@ -71,8 +71,13 @@ void wbp_there(const DevicePlan& plan, const Array<float>& stack, const Array<fl
   require_disjoint(g, "gains", o, "out");
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
-  const auto filter = make_device_filter(plan.device(), plan.plan(), lengths, g);
-  plan.pair().backproject(cpu, s, o, [&](float* rows) { filter->apply(rows); });
+  const std::string& device = plan.pair().devices().front();
+  const DeviceTensor images(device, element_type<float>(), {s.extent[0], s.extent[1], s.extent[2]}),
+      volume(device, element_type<float>(), {o.extent[0], o.extent[1], o.extent[2]});
+  const auto filter = make_device_filter(device, plan.plan(), lengths, g);
+  images.write(s.data);
+  plan.pair().backproject(cpu, images, volume, [&](float* rows) { filter->apply(rows); });
+  volume.read(o.data);
 }
 
 void overlap_array(const Array<double>& slope, const Array<double>& length, index_t columns, Array<float>& out,

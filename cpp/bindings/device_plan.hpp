@@ -1,36 +1,24 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
-#include <memory>
 #include <string>
+#include <vector>
 
-#include "core/error.hpp"
-#include "cuda/device_tensor.hpp"
-#include "cuda/devices.hpp"
 #include "projection/device_pair.hpp"
 #include "projection/plan.hpp"
 
 namespace cryolith::bind {
 
-// A plan with its pair on a device, which answers as the plan does.
+// A plan with its pair on devices, which answers as the plan does.
 class DevicePlan {
  public:
-  DevicePlan(const ProjectionPlan& plan, const std::string& device)
-      : plan_(plan), device_(device_name(device)), pair_(make_device_pair(device_, plan)) {}
+  DevicePlan(const ProjectionPlan& plan, const std::vector<std::string>& devices, index_t max_memory)
+      : plan_(plan), pair_(devices, plan, max_memory) {}
   const ProjectionPlan& plan() const { return plan_; }
-  const std::string& device() const { return device_; }
-  DevicePair& pair() const { return *pair_; }
-
-  // Arrays that lie there.
-  template <class T>
-  View3<T> view(const DeviceTensor& a, const char* name) const {
-    require(a.device() == device_, name, ": found an array on ", a.device(), ", expected one on ", device_);
-    return a.view<T, 3>(name);
-  }
+  const DevicesPair& pair() const { return pair_; }
 
  private:
   const ProjectionPlan& plan_;
-  std::string device_;
-  std::unique_ptr<DevicePair> pair_;
+  DevicesPair pair_;
 };
 
 }  // namespace cryolith::bind

@@ -13,6 +13,7 @@ class HeldMemory : public DeviceMemory {
   void* data() const override { return memory_.data(); }
   void write(index_t offset, const void* from, index_t bytes) override { memory_.write(offset, from, bytes); }
   void read(index_t offset, void* to, index_t bytes) const override { memory_.read(offset, to, bytes); }
+  void clear() override { memory_.clear(); }
   void hand_out() const override { memory_.hand_out(); }
 
  private:
@@ -23,5 +24,6 @@ std::shared_ptr<DeviceMemory> make_device_memory(index_t bytes) { return std::ma
 std::shared_ptr<DeviceMemory> borrow_device_memory(void* data, index_t bytes) {
   return std::make_shared<HeldMemory>(data, bytes);
 }
+index_t free_device_memory() { return free_memory(); }
 
 }  // namespace cryolith::CRYOLITH_DEVICE

@@ -10,5 +10,6 @@ std::shared_ptr<DeviceMemory> make_device_memory(index_t) {
 std::shared_ptr<DeviceMemory> borrow_device_memory(void*, index_t) {
   throw DeviceError("cuda: this build of cryolith has no CUDA code");
 }
+index_t free_device_memory() { throw DeviceError("cuda: this build of cryolith has no CUDA code"); }
 
 }  // namespace cryolith::cuda

@@ -75,6 +75,10 @@ void DeviceTensor::read(void* to) const {
   with_device(device_, [&] { memory_->read(0, to, bytes()); });
 }
 
+void DeviceTensor::clear() const {
+  with_device(device_, [&] { memory_->clear(); });
+}
+
 void DeviceTensor::hand_out() const {
   with_device(device_, [&] { memory_->hand_out(); });
 }

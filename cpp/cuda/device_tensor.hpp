@@ -37,6 +37,7 @@ class DeviceMemory {
   virtual void* data() const = 0;
   virtual void write(index_t offset, const void* from, index_t bytes) = 0;
   virtual void read(index_t offset, void* to, index_t bytes) const = 0;
+  virtual void clear() = 0;
   virtual void hand_out() const = 0;  // to other programs: returns when all that writes it is done
 };
 
@@ -60,6 +61,7 @@ class DeviceTensor {
   // The whole of it; these make its device the thread's while they run.
   void write(const void* from) const;
   void read(void* to) const;
+  void clear() const;  // to zeros
   void hand_out() const;
 
   // For kernels, on the tensor's device.
@@ -86,10 +88,12 @@ class DeviceTensor {
 namespace emulated {
 std::shared_ptr<DeviceMemory> make_device_memory(index_t bytes);
 std::shared_ptr<DeviceMemory> borrow_device_memory(void* data, index_t bytes);
+index_t free_device_memory();  // bytes of this thread's device
 }  // namespace emulated
 namespace cuda {
 std::shared_ptr<DeviceMemory> make_device_memory(index_t bytes);
 std::shared_ptr<DeviceMemory> borrow_device_memory(void* data, index_t bytes);
+index_t free_device_memory();  // bytes of this thread's device
 }  // namespace cuda
 
 }  // namespace cryolith

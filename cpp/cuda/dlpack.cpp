@@ -27,6 +27,8 @@ ElementType element_of(DLDataType type) {
 }
 
 void require_c_order(const DLTensor& tensor) {
+  for (std::int32_t d = 0; d < tensor.ndim; ++d)
+    require(tensor.shape[d] >= 0, "array: found an extent of ", tensor.shape[d], ", expected none below 0");
   if (tensor.strides == nullptr) return;
   std::int64_t packed = 1;
   for (std::int32_t d = tensor.ndim - 1; d >= 0; --d) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "cuda/emulated_devices.hpp"
 
+#include <algorithm>
 #include <array>
 #include <mutex>
 #include <string>
@@ -12,7 +13,7 @@ namespace cryolith::emulated {
 namespace {
 
 struct Device {
-  index_t memory = kMemoryBytes, used = 0;
+  index_t memory = kMemoryBytes, largest = kMemoryBytes, used = 0;
   index_t left = -1;  // operations until it is lost; negative: it is not going to be
 };
 struct Devices {
@@ -47,9 +48,10 @@ index_t free_memory() {
   return device.memory - device.used;
 }
 
-void set_memory(int device, index_t bytes) {
+void set_memory(int device, index_t bytes, index_t largest) {
   const std::lock_guard<std::mutex> lock(devices().mutex);
   at(device).memory = bytes;
+  at(device).largest = largest;
 }
 
 void lose_after(int device, index_t operations) {
@@ -67,7 +69,7 @@ void count_operation() {
 void take_memory(int number, index_t bytes) {
   const std::lock_guard<std::mutex> lock(devices().mutex);
   Device& device = at(number);
-  if (bytes > device.memory - device.used)
+  if (bytes > std::min(device.largest, device.memory - device.used))
     throw DeviceOutOfMemory("emulated:" + std::to_string(number) + ": " + std::to_string(bytes) +
                             " bytes were asked for, " + std::to_string(device.memory - device.used) + " are free");
   device.used += bytes;

@@ -15,8 +15,9 @@ int current_device();  // of this thread
 void use_device(int number);
 index_t free_memory();  // of this thread's device
 
-// For tests. From now on so many bytes; allocations beyond are refused with DeviceOutOfMemory.
-void set_memory(int device, index_t bytes);
+// For tests. From now on so many bytes, in pieces of up to `largest`; allocations beyond are refused with
+// DeviceOutOfMemory.
+void set_memory(int device, index_t bytes, index_t largest = kMemoryBytes);
 // For tests. So many launches, copies and allocations go well yet; then the device is lost, for good.
 void lose_after(int device, index_t operations);
 

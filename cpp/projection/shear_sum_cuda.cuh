@@ -194,8 +194,4 @@ struct ShearSum {
   }
 };
 
-// 24 rows of two outputs fill 128 registers without a spill; design/028-cuda.md has the bounds of others.
-using PairShape = ShearShape<24, 2, 1, 16, 2, 1>;
-inline constexpr int kColumns = PairShape::kColumns;
-
 }  // namespace cryolith::CRYOLITH_DEVICE

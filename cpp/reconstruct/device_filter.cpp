@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/error.hpp"
+#include "cuda/device_tensor.hpp"
 #include "cuda/devices.hpp"
 #include "projection/device_pair.hpp"
 #include "reconstruct/filter.hpp"
@@ -45,9 +46,11 @@ void test_filter(const std::string& device) {
   RowFilter rows(lengths, gains, 1);
   filtered_backproject(Cpu{1}, plan, rows, images, {wanted.data(), {v.nz, v.ny, v.nx}});
   const auto filter = make(device, plan, lengths, gains);
-  make_pair(device, plan)->backproject(Cpu{1}, images, {found.data(), {v.nz, v.ny, v.nx}}, [&](float* r) {
-    filter->apply(r);
-  });
+  const DeviceTensor there(device, element_type<float>(), {tilts, image.height, image.width}),
+      volume(device, element_type<float>(), {v.nz, v.ny, v.nx});
+  there.write(pixels.data());
+  make_pair(device, plan)->backproject(there, volume, [&](float* r) { filter->apply(r); });
+  volume.read(found.data());
   double off = 0.0, size = 0.0;
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     off += std::pow(static_cast<double>(found[i]) - wanted[i], 2);

@@ -6,7 +6,7 @@
 
 #include "core/device_fft.hpp"
 #include "core/error.hpp"
-#include "projection/shear_sum_cuda.cuh"
+#include "projection/pair_run_cuda.cuh"
 #include "reconstruct/device_filter.hpp"
 #include "reconstruct/filter_cuda.cuh"
 

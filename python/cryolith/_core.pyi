@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'Components', 'CudaDevice', 'DevicePlan', 'DeviceSteps', 'DeviceTensor', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'copy_step', 'count_missing', 'cuda_devices', 'cufft_version', 'descent_step', 'despike', 'device_name', 'displacement_sums', 'distance', 'divide_step', 'emulated_memory', 'extrapolate_step', 'factor_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'fill_step', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'from_dlpack', 'gaussian_samples', 'geodesic', 'gradient_step', 'graze_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'lose_emulated_after', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'put_step', 'raise_step', 'reciprocal_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'scale_step', 'segment_step', 'smooth_step', 'spectrum_sums', 'spline_samples', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'take_step', 'thin', 'to_device', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp', 'weighted_sum']
+__all__: list[str] = ['CancelToken', 'Components', 'CudaDevice', 'DevicePlan', 'DeviceSteps', 'DeviceTensor', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'SlabCut', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'copy_step', 'count_missing', 'cuda_devices', 'cufft_version', 'descent_step', 'despike', 'device_name', 'displacement_sums', 'distance', 'divide_step', 'empty_on', 'emulated_memory', 'extrapolate_step', 'factor_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'fill_step', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'from_dlpack', 'gaussian_samples', 'geodesic', 'gradient_step', 'graze_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'lose_emulated_after', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'put_step', 'raise_step', 'reciprocal_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'scale_step', 'segment_step', 'smooth_step', 'spectrum_sums', 'spline_samples', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'take_step', 'thin', 'to_device', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp', 'weighted_sum']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -180,33 +180,52 @@ class ProjectionPlan:
         """
         First row, last row, first column, last column of the pixels that it takes.
         """
+class SlabCut:
+    """
+    How host arrays go through devices.
+    """
+    @property
+    def device_bytes(self) -> int:
+        ...
+    @property
+    def pinned_bytes(self) -> int:
+        ...
+    @property
+    def rows(self) -> int:
+        ...
+    @property
+    def slabs(self) -> int:
+        ...
+    @property
+    def slots(self) -> int:
+        ...
 class DevicePlan:
     """
-    The projector pair of a plan on a device.
+    The projector pair of a plan on devices.
     """
-    def __init__(self, plan: ProjectionPlan, device: str) -> None:
+    def __init__(self, plan: ProjectionPlan, devices: collections.abc.Sequence[str], max_memory: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
         """
-        device: emulated, cuda, cuda:1 ...
+        devices: emulated, cuda, cuda:1 ...; max_memory: bytes of each that slabs take, 0: what is free.
         """
-    @typing.overload
     def backproject(self, stack: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, fixed16: bool = False) -> None:
         """
         Sets out (nz, ny, nx) to the back-projection of stack.
         """
-    @typing.overload
-    def backproject(self, stack: DeviceTensor, out: DeviceTensor, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    def backproject_there(self, stack: DeviceTensor, out: DeviceTensor, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
         """
-        The same for arrays on the device.
+        backproject for arrays on the first device.
         """
-    @typing.overload
     def project(self, volume: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, add: bool = False) -> None:
         """
         Sets out (n_tilts, height, width) to the projections of volume, or adds them to it.
         """
-    @typing.overload
-    def project(self, volume: DeviceTensor, out: DeviceTensor, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, add: bool = False) -> None:
+    def project_there(self, volume: DeviceTensor, out: DeviceTensor, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, add: bool = False) -> None:
         """
-        The same for arrays on the device.
+        project for arrays on the first device.
+        """
+    def slabs(self) -> SlabCut:
+        """
+        The slabs of host arrays, as things stand.
         """
 class FreePlan:
     """
@@ -468,9 +487,13 @@ def divide_step(divisor: typing.SupportsFloat | typing.SupportsIndex, array: num
 @typing.overload
 def divide_step(divisor: typing.SupportsFloat | typing.SupportsIndex, array: DeviceTensor, threads: DeviceSteps) -> None:
     ...
-def emulated_memory(device: typing.SupportsInt | typing.SupportsIndex, bytes: typing.SupportsInt | typing.SupportsIndex) -> None:
+def empty_on(device: str, shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> DeviceTensor:
     """
-    For tests: the memory of emulated:device from now on.
+    A float32 array that nobody has written yet.
+    """
+def emulated_memory(device: typing.SupportsInt | typing.SupportsIndex, bytes: typing.SupportsInt | typing.SupportsIndex, largest: typing.SupportsInt | typing.SupportsIndex = 1099511627776) -> None:
+    """
+    For tests: the memory of emulated:device from now on, and the largest piece of it.
     """
 @typing.overload
 def extrapolate_step(measured: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], projected: numpy.typing.NDArray[numpy.float32], momentum: typing.SupportsFloat | typing.SupportsIndex, earlier: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[ExactSum, ExactSum]:

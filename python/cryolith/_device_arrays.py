@@ -56,6 +56,11 @@ class DeviceArray:
         return self._tensor.read_only
 
     @property
+    def tensor(self) -> _core.DeviceTensor:
+        """What the core takes."""
+        return self._tensor
+
+    @property
     def ndim(self) -> int:
         return len(self.shape)
 

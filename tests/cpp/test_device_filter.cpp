@@ -10,6 +10,7 @@
 
 #include "core/cufft.hpp"
 #include "core/error.hpp"
+#include "cuda/device_tensor.hpp"
 #include "cuda/emulate.hpp"
 #include "projection/device_pair.hpp"
 #include "reconstruct/device_filter.hpp"
@@ -60,9 +61,13 @@ struct Filter {
 };
 
 void on_device(const ProjectionPlan& plan, const Filter& filter, View3<const float> images, View3<float> volume) {
-  const auto pair = emulated::make_device_pair(plan);
-  const auto stage = emulated::make_device_filter(plan, filter.lengths, filter.gains);
-  pair->backproject(Cpu{1}, images, volume, [&](float* rows) { stage->apply(rows); });
+  const DevicesPair pair({"emulated"}, plan);
+  const auto stage = make_device_filter("emulated", plan, filter.lengths, filter.gains);
+  const DeviceTensor in("emulated", element_type<float>(), {kTilts, kImage.height, kImage.width}),
+      out("emulated", element_type<float>(), {kVolume.nz, kVolume.ny, kVolume.nx});
+  in.write(images.data);
+  pair.backproject(Cpu{1}, in, out, [&](float* rows) { stage->apply(rows); });
+  out.read(volume.data);
 }
 
 class DeviceFilterTest : public testing::TestWithParam<double> {};

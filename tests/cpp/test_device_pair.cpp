@@ -2,10 +2,12 @@
 // The projector pair as CUDA runs it, in the emulation, against the CPU's.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cuda/emulate.hpp"
@@ -66,12 +68,12 @@ TEST_P(DevicePairTest, IsTheCpusPair) {
   std::vector<float> back(voxels.size()), device_back(voxels.size()), forth(pixels),
       device_forth(pixels);  // to be overwritten
   const Cpu cpu{1};
-  const auto pair = emulated::make_device_pair(plan);
+  const DevicesPair pair({"emulated"}, plan);
   backproject(cpu, plan, images, {back.data(), {s.nz, s.ny, s.nx}});
-  pair->backproject(cpu, images, {device_back.data(), {s.nz, s.ny, s.nx}});
+  pair.backproject(cpu, images, {device_back.data(), {s.nz, s.ny, s.nx}});
   EXPECT_LT(distance(device_back, back), 5e-7 * norm(back));
   project(cpu, plan, volume, {forth.data(), {c.tilts, c.image.height, c.image.width}}, false);
-  pair->project(cpu, volume, {device_forth.data(), {c.tilts, c.image.height, c.image.width}}, false);
+  pair.project(cpu, volume, {device_forth.data(), {c.tilts, c.image.height, c.image.width}}, false);
   EXPECT_LT(distance(device_forth, forth), 5e-7 * norm(forth));
 
   double left = 0, right = 0;
@@ -80,7 +82,7 @@ TEST_P(DevicePairTest, IsTheCpusPair) {
   EXPECT_NEAR(left, right, 1e-6 * norm(device_back) * norm(voxels));
 
   std::vector<float> twice(device_forth);
-  pair->project(cpu, volume, {twice.data(), {c.tilts, c.image.height, c.image.width}}, true);
+  pair.project(cpu, volume, {twice.data(), {c.tilts, c.image.height, c.image.width}}, true);
   for (float& v : twice) v /= 2;
   EXPECT_LT(distance(twice, forth), 5e-7 * norm(forth));
 }
@@ -94,16 +96,27 @@ INSTANTIATE_TEST_SUITE_P(Geometries, DevicePairTest,
                                          Case{"turned", 33, 60, 1, 4, {10, 32, 32}, {40, 40}}),
                          [](const testing::TestParamInfo<Case>& info) { return info.param.name; });
 
+DeviceTensor on(const std::string& device, const std::vector<float>& values, std::vector<index_t> shape) {
+  DeviceTensor out(device, element_type<float>(), std::move(shape));
+  out.write(values.data());
+  return out;
+}
+std::vector<float> host(const DeviceTensor& tensor) {
+  std::vector<float> out(static_cast<std::size_t>(tensor.size()));
+  tensor.read(out.data());
+  return out;
+}
+
 // Each barrier and wait of the pair's kernels in turn: without it, the emulation has to notice.
 TEST(DevicePairWaits, AreAllNeeded) {
   const Case c{"", 3, 60, 1, 5, {12, 70, 40}, {72, 44}};
   const ProjectionPlan plan = make_plan(c);
-  const auto pair = emulated::make_device_pair(plan);
-  std::vector<float> volume = noise(12 * 70 * 40, 1), images = noise(5 * 72 * 44, 2);
-  const View3<float> v{volume.data(), {12, 70, 40}}, p{images.data(), {5, 72, 44}};
+  const DevicesPair pair({"emulated"}, plan);
+  const DeviceTensor v = on("emulated", noise(12 * 70 * 40, 1), {12, 70, 40}),
+                     p = on("emulated", noise(5 * 72 * 44, 2), {5, 72, 44});
   const auto both = [&] {
-    pair->backproject(Cpu{1}, p, v);
-    pair->project(Cpu{1}, v, p, false);
+    pair.backproject(Cpu{1}, p, v);
+    pair.project(Cpu{1}, v, p, false);
   };
   emulated::visited_sites();
   both();
@@ -114,6 +127,155 @@ TEST(DevicePairWaits, AreAllNeeded) {
     EXPECT_THROW(both(), emulated::Fault) << site.file << ":" << site.line;
   }
   emulated::leave_out({"", 0});
+}
+
+// Rows enough for three slabs; shared pixels between them where the axis is tilted.
+const Case kTall[] = {{"along_columns", 0, 60, 1, 3, {6, 150, 20}, {150, 20}},
+                      {"near_an_image_axis", 3, 60, 1, 3, {6, 150, 20}, {152, 30}},
+                      {"turned", 33, 60, 1, 3, {6, 150, 20}, {130, 100}}};
+
+// Memory for the smallest slabs, two at once.
+index_t bytes_of_two(const ProjectionPlan& plan) {
+  const ProjectionPlan& straight = straight_plan(plan);
+  return pair_table_bytes(straight) +
+         2 * (pair_sizes(straight, kDeviceColumns).bytes() + plan.tilts() * kDeviceTiltBytes);
+}
+
+TEST(Slabs, OfOneDeviceOrSeveralAreTheWhole) {
+  for (const Case& c : kTall) {
+    const ProjectionPlan plan = make_plan(c);
+    const VolumeShape s = c.volume;
+    const std::vector<float> voxels = noise(s.nz * s.ny * s.nx, 1);
+    const std::vector<float> pixels = noise(c.tilts * c.image.height * c.image.width, 2);
+    const View3<const float> volume{voxels.data(), {s.nz, s.ny, s.nx}};
+    const View3<const float> images{pixels.data(), {c.tilts, c.image.height, c.image.width}};
+    const auto both = [&](const std::vector<std::string>& devices, index_t max_bytes, index_t slabs) {
+      const DevicesPair pair(devices, plan, max_bytes);
+      EXPECT_EQ(pair.slabs().slabs, slabs) << c.name;
+      EXPECT_LE(pair.slabs().device_bytes, max_bytes == 0 ? emulated::kMemoryBytes : max_bytes);
+      std::pair<std::vector<float>, std::vector<float>> out{voxels, pixels};
+      pair.backproject(Cpu{2}, images, {out.first.data(), {s.nz, s.ny, s.nx}});
+      pair.project(Cpu{2}, volume, {out.second.data(), {c.tilts, c.image.height, c.image.width}}, true);
+      return out;
+    };
+    const auto whole = both({"emulated"}, 0, 1);
+    const index_t two = bytes_of_two(plan);
+    const auto parts = both({"emulated"}, two, 3);
+    EXPECT_EQ(parts.first, whole.first) << c.name;  // a voxel's sum is the same in every slab
+    EXPECT_LT(distance(parts.second, whole.second), 5e-7 * norm(whole.second)) << c.name;
+    EXPECT_EQ(both({"emulated"}, two - 1, 3), parts) << c.name;  // one at a time
+    EXPECT_EQ(both({"emulated:1", "emulated", "emulated:2"}, 0, 3), parts) << c.name;
+  }
+}
+
+TEST(Slabs, TakeTheMemoryThatIsPlannedAndNoMore) {
+  for (const Case& c : kTall)
+    for (Direction direction : {Direction::project, Direction::backproject}) {
+      const ProjectionPlan plan = make_plan(c);
+      const SlabCut cut = cut_in_slabs(plan, 1, index_t{1} << 30, 64);
+      EXPECT_EQ(cut.slots, 2);
+      const index_t before = emulated::free_memory();
+      const auto pair = emulated::make_device_pair(straight_plan(plan));
+      const auto worker = pair->slab_worker(pair_sizes(straight_plan(plan), cut.rows), cut.slots, direction);
+      EXPECT_EQ(before - emulated::free_memory(), cut.device_bytes) << c.name;
+    }
+}
+
+TEST(Slabs, GetSmallerWhereMemoryIsInPieces) {
+  const ProjectionPlan plan = make_plan(kTall[0]);
+  const DevicesPair pair({"emulated:3"}, plan);
+  EXPECT_EQ(pair.slabs().slabs, 1);
+  const std::vector<float> pixels = noise(3 * 150 * 20, 2);
+  std::vector<float> whole(6 * 150 * 20), parts(whole);
+  pair.backproject(Cpu{1}, {pixels.data(), {3, 150, 20}}, {whole.data(), {6, 150, 20}});
+  const PairSizes one = pair_sizes(plan, 64);
+  const index_t largest = std::max({one.work, one.rows, one.volume, one.images}) * index_t{sizeof(float)};
+  emulated::set_memory(3, emulated::kMemoryBytes, largest);
+  pair.backproject(Cpu{1}, {pixels.data(), {3, 150, 20}}, {parts.data(), {6, 150, 20}});
+  EXPECT_EQ(parts, whole);
+  emulated::set_memory(3, emulated::kMemoryBytes, largest - 1);
+  EXPECT_THROW(pair.backproject(Cpu{1}, {pixels.data(), {3, 150, 20}}, {parts.data(), {6, 150, 20}}),
+               DeviceOutOfMemory);
+}
+
+TEST(Slabs, SayWhatWouldFitWhereNoneDoes) {
+  const ProjectionPlan plan = make_plan({"", 0, 60, 1, 3, {200, 70, 64}, {70, 64}});
+  const SlabCut cut = cut_in_slabs(plan, 1, index_t{1} << 30, 64);
+  const auto message = [&](index_t bytes) {
+    try {
+      cut_in_slabs(plan, 1, bytes, 0);
+    } catch (const DeviceOutOfMemory& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const std::string some = message(cut.device_bytes / 4);
+  const auto at = some.find("a volume of about ");
+  ASSERT_NE(at, std::string::npos) << some;
+  const index_t slices = std::stoi(some.substr(at + 18));
+  EXPECT_GT(slices, 0);
+  const ProjectionPlan fits = make_plan({"", 0, 60, 1, 3, {slices, 70, 64}, {70, 64}});
+  EXPECT_NO_THROW(cut_in_slabs(fits, 1, cut.device_bytes / 4, 0)) << some;
+  EXPECT_NE(message(1000).find("use the CPU"), std::string::npos) << message(1000);
+}
+
+// Wherever a device breaks, all end with an error; nobody waits for slabs that do not come.
+TEST(Slabs, EndWithAnErrorWhereADeviceIsLost) {
+  const ProjectionPlan plan = make_plan({"", 3, 60, 1, 3, {4, 640, 12}, {642, 45}});
+  const index_t two = bytes_of_two(plan);
+  const std::vector<float> voxels = noise(4 * 640 * 12, 1);
+  std::vector<float> images(3 * 642 * 45);
+  int number = 5;
+  for (index_t operations : {0, 9, 14, 20, 24, 50}) {  // while it is given memory, and in its first slabs
+    std::vector<std::string> devices{"emulated:" + std::to_string(number)};
+    if (operations < 24) devices.push_back("emulated:4");  // both have begun by then
+    const DevicesPair pair(devices, plan, two);
+    EXPECT_EQ(pair.slabs().slabs, 10);
+    emulated::lose_after(number++, operations);
+    const auto run = [&] { pair.project(Cpu{2}, {voxels.data(), {4, 640, 12}}, {images.data(), {3, 642, 45}}, false); };
+    EXPECT_THROW(run(), DeviceLost) << operations;
+    EXPECT_THROW(run(), DeviceError) << operations;
+  }
+}
+
+TEST(Slabs, EndWhereTheyAreCancelledOrWatchingThrows) {
+  const ProjectionPlan plan =
+      make_plan({"", 0, 60, 1, 3, {4, 960, 12}, {960, 12}});  // takes longer than watching waits
+  const DevicesPair pair({"emulated"}, plan, 1000000);
+  const std::vector<float> pixels = noise(3 * 960 * 12, 2);
+  std::vector<float> volume(4 * 960 * 12);
+  CancelToken token;
+  token.cancel();
+  const auto run = [&](const Cpu& cpu) {
+    pair.backproject(cpu, {pixels.data(), {3, 960, 12}}, {volume.data(), {4, 960, 12}});
+  };
+  EXPECT_THROW(run({1, &token}), Cancelled);
+  EXPECT_THROW(run({1, nullptr, [] { throw std::runtime_error("interrupted"); }}), std::runtime_error);
+}
+
+TEST(DeviceTensors, GoThroughThePairWhereTheyLie) {
+  for (const Case& c : kTall) {
+    const ProjectionPlan plan = make_plan(c);
+    const DevicesPair pair({"emulated:1"}, plan);
+    const VolumeShape s = c.volume;
+    const std::vector<float> voxels = noise(s.nz * s.ny * s.nx, 1);
+    const std::vector<float> pixels = noise(c.tilts * c.image.height * c.image.width, 2);
+    std::vector<float> back(voxels), forth(pixels);
+    pair.backproject(Cpu{1}, {pixels.data(), {c.tilts, c.image.height, c.image.width}},
+                     {back.data(), {s.nz, s.ny, s.nx}});
+    pair.project(Cpu{1}, {voxels.data(), {s.nz, s.ny, s.nx}}, {forth.data(), {c.tilts, c.image.height, c.image.width}},
+                 true);
+    const DeviceTensor volume = on("emulated:1", voxels, {s.nz, s.ny, s.nx});
+    const DeviceTensor images = on("emulated:1", pixels, {c.tilts, c.image.height, c.image.width});
+    pair.project(Cpu{1}, volume, images, true);
+    EXPECT_LT(distance(host(images), forth), 5e-7 * norm(forth)) << c.name;
+    images.write(pixels.data());
+    pair.backproject(Cpu{1}, images, volume);
+    EXPECT_EQ(host(volume), back) << c.name;
+    const DeviceTensor elsewhere = on("emulated", pixels, {c.tilts, c.image.height, c.image.width});
+    EXPECT_THROW(pair.backproject(Cpu{1}, elsewhere, volume), ArgumentError);
+    EXPECT_THROW(pair.backproject(Cpu{1}, volume, images), ArgumentError);
+  }
 }
 
 }  // namespace

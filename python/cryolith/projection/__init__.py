@@ -3,7 +3,16 @@
 
 from .geometry import Geometry
 from .linear_operator import linear_operator
-from .operators import backproject, project
+from .on_devices import SlabPlan
+from .operators import backproject, plan_slabs, project
 from .rotations import rotation_matrix
 
-__all__ = ["Geometry", "backproject", "linear_operator", "project", "rotation_matrix"]
+__all__ = [
+    "Geometry",
+    "SlabPlan",
+    "backproject",
+    "linear_operator",
+    "plan_slabs",
+    "project",
+    "rotation_matrix",
+]

@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, cast, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _core
 from .._arrays import as_core, as_output
+from .._device_arrays import DeviceArray
 from ..errors import InputError
 from .detector import DetectorPlan, reduced
 from .geometry import Geometry
 from .local import Straightener, local_nodes
+from .on_devices import Devices, SlabPlan, device_of, pair_on, there
 
 __all__ = [
     "Precision",
@@ -22,6 +25,7 @@ __all__ = [
     "finite_stack",
     "is_fixed16",
     "make_plan",
+    "plan_slabs",
     "project",
 ]
 
@@ -30,31 +34,60 @@ Precision = Literal["float32", "fixed16"]
 ProjectorPair = _core.ProjectionPlan | _core.FreePlan | DetectorPlan
 
 
+@overload
+def project(
+    volume: DeviceArray,
+    geometry: Geometry,
+    image_shape: tuple[int, int],
+    *,
+    out: DeviceArray | None = None,
+    device: Devices = None,
+    max_memory: int | None = None,
+    threads: int = 0,
+    cancel: _core.CancelToken | None = None,
+) -> DeviceArray: ...
+@overload
 def project(
     volume: npt.ArrayLike,
     geometry: Geometry,
     image_shape: tuple[int, int],
     *,
     out: Float32 | None = None,
-    device: str = "cpu",
+    device: Devices = None,
+    max_memory: int | None = None,
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
-) -> Float32:
+) -> Float32: ...
+def project(
+    volume: npt.ArrayLike | DeviceArray,
+    geometry: Geometry,
+    image_shape: tuple[int, int],
+    *,
+    out: Float32 | DeviceArray | None = None,
+    device: Devices = None,
+    max_memory: int | None = None,
+    threads: int = 0,
+    cancel: _core.CancelToken | None = None,
+) -> Float32 | DeviceArray:
     """Project a volume: its density integrated along the rays, in pixels of the specimen frame.
 
     Parameters
     ----------
-    volume : (nz, ny, nx) array_like of real numbers
-        Finite density; its centre is the origin of the specimen frame.
+    volume : (nz, ny, nx) array_like of real numbers, or DeviceArray of float32
+        Finite density; its centre is the origin of the specimen frame. A :class:`cryolith.DeviceArray` stays where it
+        is, whole, is not looked through for voxels that are not finite, and the result is one, too.
     geometry : Geometry
     image_shape : (int, int)
         (height, width) of the images.
     out : (n_tilts, height, width) float32, optional
         Where to put the result; every pixel is overwritten.
-    device : str, default "cpu"
+    device : str or sequence of str, optional
         "cuda" or "cuda:1" for a GPU, "emulated" for its code on the CPU, slowly, with every access checked
-        (:func:`cryolith.devices`). Equal to the CPU's result to rounding, float32's unit in the last place of a sum
-        over the ray.
+        (:func:`cryolith.devices`); several, as in "cuda:0,cuda:1", share the work. By default the one where the volume
+        lies: "cpu" for the host's arrays. Equal to the CPU's result to rounding, float32's unit in the last place of a
+        sum over the ray.
+    max_memory : int, optional [bytes]
+        Of each device: arrays of the host go through it in slabs (:func:`plan_slabs`). By default what is free.
     threads : int, default 0
         0 uses all processors of this process. The result has the same bits for any number.
     cancel : CancelToken, optional
@@ -70,7 +103,8 @@ def project(
     InputError
         A wrong shape or dtype, or a voxel that is not finite; a geometry that ``device`` does not take.
     DeviceError
-        There is no such device, or it failed its self-test or this call.
+        There is no such device, or it failed its self-test or this call; memory that does not even take the smallest
+        slab, with what would fit.
     Cancelled
         ``cancel`` was set; ``out`` then holds part of the work.
 
@@ -78,15 +112,35 @@ def project(
     -----
     The exact transpose of :func:`backproject`, whose definition is in design/003-projector.md.
     """
+    names = device_of(device, volume, out)
+    if isinstance(volume, DeviceArray):
+        plan = _pair_there(names, geometry, volume.shape, image_shape, max_memory)
+        found = there(out, "out", volume, (len(geometry), *image_shape))
+        plan.project_there(volume.tensor, found.tensor, threads, cancel)
+        return found
     v = as_core(volume, "volume", ("nz", "ny", "nx"))
     if _core.count_missing(v, threads, cancel):
         raise InputError("volume: found NaN or infinite voxels, expected finite ones; set them")
-    images = as_output(out, (len(geometry), *image_shape))
-    plan = _plan_on(device, geometry, v.shape, image_shape)
-    plan.project(v, images, threads, cancel)
+    images = as_output(cast("Float32 | None", out), (len(geometry), *image_shape))
+    pair = pair_on(names, make_plan(geometry, v.shape, image_shape), max_memory)
+    pair.project(v, images, threads, cancel)
     return images
 
 
+@overload
+def backproject(
+    stack: DeviceArray,
+    geometry: Geometry,
+    shape: tuple[int, int, int],
+    *,
+    out: DeviceArray | None = None,
+    precision: Precision = "float32",
+    device: Devices = None,
+    max_memory: int | None = None,
+    threads: int = 0,
+    cancel: _core.CancelToken | None = None,
+) -> DeviceArray: ...
+@overload
 def backproject(
     stack: npt.ArrayLike,
     geometry: Geometry,
@@ -94,16 +148,30 @@ def backproject(
     *,
     out: Float32 | None = None,
     precision: Precision = "float32",
-    device: str = "cpu",
+    device: Devices = None,
+    max_memory: int | None = None,
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
-) -> Float32:
+) -> Float32: ...
+def backproject(
+    stack: npt.ArrayLike | DeviceArray,
+    geometry: Geometry,
+    shape: tuple[int, int, int],
+    *,
+    out: Float32 | DeviceArray | None = None,
+    precision: Precision = "float32",
+    device: Devices = None,
+    max_memory: int | None = None,
+    threads: int = 0,
+    cancel: _core.CancelToken | None = None,
+) -> Float32 | DeviceArray:
     """Smear images back along their rays and sum them: the exact transpose of :func:`project`.
 
     Parameters
     ----------
-    stack : (n_tilts, height, width) array_like of real numbers
-        NaN or infinite pixels are missing rays: they contribute nothing.
+    stack : (n_tilts, height, width) array_like of real numbers, or DeviceArray of float32
+        NaN or infinite pixels are missing rays: they contribute nothing; a :class:`cryolith.DeviceArray` is not looked
+        through for them.
     geometry : Geometry
     shape : (int, int, int)
         (nz, ny, nx) of the volume.
@@ -113,7 +181,7 @@ def backproject(
         ``fixed16`` sums in 16-bit fixed point: faster, for previews and large jobs. Its rms error is 2e-4 of the
         result's for white noise and 2e-5 and less for specimens; a tilt adds at most 5.1e-4 of the largest sample
         that its eight volume rows see. The result is then not the exact transpose of :func:`project`.
-    device, threads, cancel
+    device, max_memory, threads, cancel
         As in :func:`project`; "float32" only on a device other than the CPU.
 
     Returns
@@ -129,29 +197,90 @@ def backproject(
     Cancelled
         ``cancel`` was set; ``out`` then holds part of the work.
     """
+    names, fixed16 = device_of(device, stack, out), is_fixed16(precision)
+    if isinstance(stack, DeviceArray):
+        if fixed16:
+            raise InputError("precision: found fixed16 for a DeviceArray, expected float32")
+        plan = _pair_there(names, geometry, shape, stack.shape[1:], max_memory)
+        found = there(out, "out", stack, shape)
+        plan.backproject_there(stack.tensor, found.tensor, threads, cancel)
+        return found
     images = as_core(stack, "stack", ("n_tilts", "height", "width"))
     if len(images) != len(geometry):
         raise InputError(f"stack: found {len(images)} images, expected {len(geometry)}, one a tilt")
-    volume = as_output(out, shape)
-    plan = _plan_on(device, geometry, shape, images.shape[1:])
-    fixed16 = is_fixed16(precision)
-    plan.backproject(finite_stack(images, threads, cancel), volume, threads, cancel, fixed16)
+    volume = as_output(cast("Float32 | None", out), shape)
+    pair = pair_on(names, make_plan(geometry, shape, images.shape[1:]), max_memory)
+    pair.backproject(finite_stack(images, threads, cancel), volume, threads, cancel, fixed16)
     return volume
 
 
-def _plan_on(
-    device: str, geometry: Geometry, shape: tuple[int, ...], image_shape: tuple[int, ...]
-) -> ProjectorPair | _core.DevicePlan:
-    """Return the pair on a device; others than the CPU take the fast path only."""
-    plan = make_plan(geometry, shape, image_shape)
-    if device == "cpu":
-        return plan
-    if not isinstance(plan, _core.ProjectionPlan):
+def plan_slabs(
+    geometry: Geometry,
+    shape: tuple[int, int, int],
+    image_shape: tuple[int, int],
+    *,
+    device: str | Sequence[str],
+    max_memory: int | None = None,
+) -> SlabPlan:
+    """Tell how arrays of the host would go through devices: nothing is computed but, once, the devices' self-test.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Single-axis.
+    shape : (int, int, int)
+        (nz, ny, nx) of the volume.
+    image_shape : (int, int)
+        (height, width) of the images.
+    device, max_memory
+        As in :func:`project`; not the CPU.
+
+    Returns
+    -------
+    SlabPlan
+
+    Raises
+    ------
+    InputError, DeviceError
+        As in :func:`project`.
+
+    Notes
+    -----
+    Volume rows are independent of each other where the tilt axis lies along an image axis: 64 of them are the smallest
+    slab. Near an image axis, and where images are turned, slabs share pixels; their projections are added in the order
+    of the slabs.
+    """
+    pair = pair_on(device_of(device), make_plan(geometry, shape, image_shape), max_memory)
+    if not isinstance(pair, _core.DevicePlan):
+        raise InputError("device: found 'cpu', expected other devices: the CPU takes arrays whole")
+    cut = pair.slabs()
+    return SlabPlan(
+        rows=cut.rows,
+        slabs=cut.slabs,
+        at_once=cut.slots,
+        device_bytes=cut.device_bytes,
+        pinned_bytes=cut.pinned_bytes,
+    )
+
+
+def _pair_there(
+    names: list[str],
+    geometry: Geometry,
+    shape: tuple[int, ...],
+    image_shape: tuple[int, ...],
+    max_memory: int | None,
+) -> _core.DevicePlan:
+    """Return the pair for arrays that stay on a device."""
+    if max_memory is not None:
         raise InputError(
-            f"device: found {device!r} for views at free poses, voxels of another size than pixels, or local shifts, "
-            "expected 'cpu': other devices take single-axis geometries only"
+            "max_memory: found one for a DeviceArray, expected none: it stays whole where it is"
         )
-    return _core.DevicePlan(plan, device)
+    if len(shape) != 3 or len(image_shape) != 2:
+        raise InputError(
+            f"array: found a volume of {len(shape)} axes and images of {len(image_shape)}, expected 3 and 2"
+        )
+    pair = pair_on(names, make_plan(geometry, shape, image_shape), None)
+    return cast(_core.DevicePlan, pair)  # device_of names no CPU for arrays elsewhere
 
 
 def is_fixed16(precision: str) -> bool:

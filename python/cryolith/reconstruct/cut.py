@@ -143,10 +143,14 @@ class Pair:
     ) -> None:
         plan = make_plan(geometry, shape, image_shape, among)
         self.plan: ProjectorPair | _core.DevicePlan = plan
+        self._project: Any = plan.project
+        self._backproject: Any = plan.backproject
         if cut.steps is not None:
             if not isinstance(plan, _core.ProjectionPlan):
                 raise AssertionError("chosen_device lets no other geometry through")
-            self.plan = _core.DevicePlan(plan, cut.steps.device)
+            there = _core.DevicePlan(plan, [cut.steps.device], 0)
+            self.plan = there
+            self._project, self._backproject = there.project_there, there.backproject_there
         self._cut = cut
         self.unit = np.float32(among.weights().mean())  # of one ray through one voxel
         nz, ny, nx = shape
@@ -184,7 +188,7 @@ class Pair:
         if len(self.parts) == 1:
             whole = self.parts[0]
             images = out.layers(0, out.shape[0])
-            self.plan.project(whole.rows_of(volume), images, threads, cancel)
+            self._project(whole.rows_of(volume), images, threads, cancel)
             out.put_layers(0, images)
             return
         self.clear(out)
@@ -213,7 +217,7 @@ class Pair:
     ) -> None:
         """Set ``out``, a slab, to the back-projection of ``stack`` there."""
         if len(self.parts) == 1:
-            self.plan.backproject(stack.layers(0, stack.shape[0]), out, threads, cancel)
+            self._backproject(stack.layers(0, stack.shape[0]), out, threads, cancel)
             return
         plan = self.slab(part)
         plan.backproject(stack.window(_window(plan)), out, threads, cancel)

@@ -200,7 +200,7 @@ def _backproject(
         images = plan.seen(images, threads, cancel)
     gains, lengths = row_gains(inner, views, problem.shape, window, factor)
     load_fft_library(device)
-    where = inner if device == "cpu" else _core.DevicePlan(inner, device)
+    where = inner if device == "cpu" else _core.DevicePlan(inner, [device], 0)
     _core.wbp(where, images, gains, lengths, target, threads, cancel, fixed16)
 
 
