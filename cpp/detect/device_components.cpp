@@ -14,7 +14,7 @@ namespace {
 
 std::unique_ptr<DeviceComponents> make(const std::string& device, View3<const std::uint8_t> mask, int connectivity) {
   return is_emulated(device) ? emulated::make_device_components(mask, connectivity)
-                              : cuda::make_device_components(mask, connectivity);
+                             : cuda::make_device_components(mask, connectivity);
 }
 
 // Half of the voxels, of extents that fill no tile: every kernel joins, and meets ends of rows.

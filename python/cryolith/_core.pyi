@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'Components', 'CudaDevice', 'DevicePlan', 'DeviceSteps', 'DeviceTensor', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'copy_step', 'count_missing', 'cuda_devices', 'descent_step', 'despike', 'device_name', 'displacement_sums', 'distance', 'divide_step', 'emulated_memory', 'extrapolate_step', 'factor_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'fill_step', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'from_dlpack', 'gaussian_samples', 'geodesic', 'gradient_step', 'graze_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'lose_emulated_after', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'put_step', 'raise_step', 'reciprocal_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'scale_step', 'segment_step', 'smooth_step', 'spectrum_sums', 'spline_samples', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'take_step', 'thin', 'to_device', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp', 'weighted_sum']
+__all__: list[str] = ['CancelToken', 'Components', 'CudaDevice', 'DeviceComponents', 'DevicePlan', 'DeviceSteps', 'DeviceTensor', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'copy_step', 'count_missing', 'cuda_devices', 'descent_step', 'despike', 'device_distance', 'device_name', 'displacement_sums', 'distance', 'divide_step', 'emulated_memory', 'extrapolate_step', 'factor_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'fill_step', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'from_dlpack', 'gaussian_samples', 'geodesic', 'gradient_step', 'graze_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'lose_emulated_after', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'put_step', 'raise_step', 'reciprocal_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'scale_step', 'segment_step', 'smooth_step', 'spectrum_sums', 'spline_samples', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'take_step', 'thin', 'to_device', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp', 'weighted_sum']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -344,6 +344,18 @@ class Components:
         """
         Write the labels from slice z0 on.
         """
+class DeviceComponents:
+    """
+    Connected components of a mask on a device.
+    """
+    def __init__(self, mask: numpy.typing.NDArray[numpy.uint8], connectivity: typing.SupportsInt | typing.SupportsIndex, device: str) -> None:
+        """
+        device: emulated, cuda, cuda:1 ...
+        """
+    def count(self) -> int:
+        ...
+    def write(self, labels: numpy.typing.NDArray[numpy.int32]) -> None:
+        ...
 class MaskDistanceSlabs:
     def __init__(self, shape: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(3)"], spacing: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], border: bool, all_labels: bool) -> None:
         ...
@@ -437,6 +449,16 @@ def descent_step(volume: DeviceTensor, damping: typing.SupportsFloat | typing.Su
 def despike(images: numpy.typing.NDArray[numpy.float32], replaced: numpy.typing.NDArray[numpy.int64], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """
     Replace hot pixels by the median of their neighbours, in place.
+    """
+@typing.overload
+def device_distance(values: numpy.typing.NDArray[numpy.uint8], spacing: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], border: bool, all_labels: bool, out: numpy.typing.NDArray[numpy.float32], device: str) -> None:
+    """
+    The same on a device: emulated, cuda, cuda:1 ...
+    """
+@typing.overload
+def device_distance(values: numpy.typing.NDArray[numpy.int32], spacing: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], border: bool, all_labels: bool, out: numpy.typing.NDArray[numpy.float32], device: str) -> None:
+    """
+    The same on a device: emulated, cuda, cuda:1 ...
     """
 def device_name(device: str) -> str:
     """
