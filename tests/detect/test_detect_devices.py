@@ -44,6 +44,14 @@ def test_distances_equal_those_of_the_cpu(volume, device, spacing):
             assert found.tobytes() == wanted.tobytes()
 
 
+def test_a_second_device_is_as_good(volume):
+    mask = volume[:9] > 0.8
+    labels, _ = detect.label(mask, device="emulated:1")
+    np.testing.assert_array_equal(labels, detect.label(mask)[0])
+    away = detect.distance(mask, device="emulated:1")
+    np.testing.assert_array_equal(away, detect.distance(mask))
+
+
 def test_what_a_device_does_not_take_is_refused(volume):
     token = cryolith.CancelToken()
     token.cancel()
