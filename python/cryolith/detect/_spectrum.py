@@ -37,7 +37,7 @@ _FLOOR = 1e-3
 # |k| s beyond which a blob of sd s has exp(-9) of its power.
 _SEEN_BY_NOTHING = 3.0
 # Weight of each neighbour in smoothed spectra, on either side. Iterative solvers leave fine spokes: with even weights
-# over 3 x 3 neighbours blobs through sirt were 1.5 % (1.4 px) to 4 % (4.7 px) less significant.
+# over 3 x 3 neighbours blobs through sirt were 1.4 % (1.4 px) to 4 % (4.7 px) less significant.
 _BESIDE = 1 / 6
 _WHITE = 0.02  # deviations of the radial spectrum below this are called white
 
