@@ -7,8 +7,8 @@ run and, for the projector pair, updates over the rate that its machine code all
 CuPy are timed on the same card where they are installed. Without a card it says so and ends with 0, unless
 CRYOLITH_REQUIRE_CUDA is set.
 
-``--only NAME --once`` makes one call after a warm-up, for profilers: ``ncu --set full python -m benchmarks.device --only
-backproject --once``.
+``--only NAME --once`` makes one call after a warm-up, for profilers:
+``ncu --set full python -m benchmarks.device --only backproject --once``.
 """
 
 from __future__ import annotations
@@ -65,7 +65,13 @@ class Cases:
         self.bounds = next(known, (0.0, 0.0))
 
     def __iter__(self) -> Iterator[Case]:
-        yield from (self.copy(), self.backproject(), self.project(), self.update(), *self.whole_calls())
+        yield from (
+            self.copy(),
+            self.backproject(),
+            self.project(),
+            self.update(),
+            *self.whole_calls(),
+        )
 
     def copy(self) -> Case:
         """What a card's memory gives: a read and a write of each element."""
@@ -130,7 +136,12 @@ class Cases:
         mask = self.volume > 0.5
         angles = self.geometry
         calls: list[tuple[str, Callable[..., Any], float, str]] = [
-            ("wbp", lambda **d: wbp(self.stack, angles, shape=self.shape, **d), self.updates, "updates"),
+            (
+                "wbp",
+                lambda **d: wbp(self.stack, angles, shape=self.shape, **d),
+                self.updates,
+                "updates",
+            ),
             (
                 "sirt, 5 iterations",
                 lambda **d: sirt(self.stack, angles, shape=self.shape, iterations=5, **d),
@@ -239,7 +250,9 @@ def peers(cases: Cases) -> Iterator[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda:0")
-    parser.add_argument("--edge", type=int, default=1024, help="of the images; the volume is half as deep")
+    parser.add_argument(
+        "--edge", type=int, default=1024, help="of the images; the volume is half as deep"
+    )
     parser.add_argument("--only", help="the case of this name")
     parser.add_argument("--once", action="store_true", help="one call after a warm-up, no CPU")
     options = parser.parse_args()

@@ -38,8 +38,7 @@ void test_frame_sum(const std::string& device) {
     size += std::pow(static_cast<double>(wanted[i]), 2);
   }
   if (!(std::sqrt(off / size) < 1e-6))
-    throw DeviceError("a sum of moved frames is " + std::to_string(std::sqrt(off / size)) +
-                      " off the CPU's, relative");
+    throw DeviceError("a sum of moved frames is " + std::to_string(std::sqrt(off / size)) + " off the CPU's, relative");
 }
 
 // Each call may come from another thread of the process, to which the device has to be named anew.

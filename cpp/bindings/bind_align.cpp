@@ -89,8 +89,7 @@ void stack_refine(const FrameStack& stack, Array<double> out, int threads, const
 }
 
 template <class Sum>
-void sum_add(Sum& sum, const Array<float>& frame, double row, double column, int threads,
-             const CancelToken* cancel) {
+void sum_add(Sum& sum, const Array<float>& frame, double row, double column, int threads, const CancelToken* cancel) {
   const auto in = read<float, 2>(frame, "frame");
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;

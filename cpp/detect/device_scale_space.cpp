@@ -29,8 +29,7 @@ void test_scale_space(const std::string& device) {
   double share[3], wanted_share[3];
   const auto found = found_on(device, {spectrum, nx, {decays, {3}}, {gains, {3}}, 1, 0.5f, 0.1f}, {share, {3}});
   std::vector<float> fields(static_cast<std::size_t>(3 * nz * ny * 2 * terms));
-  const detect::ScaleSpace on_cpu{
-      spectrum, nx, {decays, {3}}, {gains, {3}}, {fields.data(), {3, nz, ny, 2 * terms}}};
+  const detect::ScaleSpace on_cpu{spectrum, nx, {decays, {3}}, {gains, {3}}, {fields.data(), {3, nz, ny, 2 * terms}}};
   const auto wanted = detect::scale_space_maxima(Cpu{1}, on_cpu, 1, 0.5f, 0.1f, {wanted_share, {3}});
   double off = found.size() == wanted.size() && !wanted.empty() ? 0 : NAN;
   for (std::size_t i = 0; i < wanted.size() && !std::isnan(off); ++i)
@@ -45,8 +44,8 @@ void test_scale_space(const std::string& device) {
 std::vector<detect::Peak> scale_space_maxima(const std::string& device, const DeviceScaleSpace& space,
                                              View1<double> share) {
   const index_t scales = space.decays.extent[0];
-  require(space.base.extent[2] == space.nx / 2 + 1, "base: found ", space.base.extent[2],
-          " terms along x, expected ", space.nx / 2 + 1, " for ", space.nx, " voxels");
+  require(space.base.extent[2] == space.nx / 2 + 1, "base: found ", space.base.extent[2], " terms along x, expected ",
+          space.nx / 2 + 1, " for ", space.nx, " voxels");
   require(scales >= 1, "decays: found none, expected one or more");
   require(space.gains.extent[0] == scales && share.extent[0] == scales, "gains, share: found ", space.gains.extent[0],
           " and ", share.extent[0], " numbers, expected ", scales, " as in decays");

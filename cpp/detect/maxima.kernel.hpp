@@ -6,8 +6,8 @@
 
 namespace cryolith::detect {
 
-// Fields at three neighbouring scales; `below` or `above` is null at either end. Planes and rows begin `plane` and `row`
-// floats apart.
+// Fields at three neighbouring scales; `below` or `above` is null at either end. Planes and rows begin `plane` and
+// `row` floats apart.
 struct ScaleCells {
   const float *below, *here, *above;
   index_t plane, row;

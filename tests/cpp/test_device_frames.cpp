@@ -35,7 +35,8 @@ struct Movie {
   }
   std::vector<float> on_device() const {
     const auto total = emulated::make_device_frame_sum(ny, nx);
-    return sum([&](View2<const float> f, const Vec2& s) { total->add(Cpu{1}, f, s); }, [&](View2<float> o) { total->write(Cpu{1}, o); });
+    return sum([&](View2<const float> f, const Vec2& s) { total->add(Cpu{1}, f, s); },
+               [&](View2<float> o) { total->write(Cpu{1}, o); });
   }
   index_t ny, nx;
   std::vector<float> frames[kFrames];

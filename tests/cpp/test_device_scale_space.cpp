@@ -32,11 +32,8 @@ struct Noise {
   std::vector<detect::Peak> on_cpu(std::vector<double>& share) const {
     const index_t kept = std::min<index_t>(3, static_cast<index_t>(decays.size()));
     std::vector<float> fields(static_cast<std::size_t>(kept * kNz * kNy * 2 * kTerms));
-    const detect::ScaleSpace space{{base.data(), {kNz, kNy, kTerms}},
-                                   kNx,
-                                   of(decays),
-                                   of(gains),
-                                   {fields.data(), {kept, kNz, kNy, 2 * kTerms}}};
+    const detect::ScaleSpace space{
+        {base.data(), {kNz, kNy, kTerms}}, kNx, of(decays), of(gains), {fields.data(), {kept, kNz, kNy, 2 * kTerms}}};
     return scale_space_maxima(Cpu{1}, space, kMargin, kHigh, kMiddle,
                               {share.data(), {static_cast<index_t>(share.size())}});
   }

@@ -201,7 +201,14 @@ class FilterBank:
         search = (margin, FLOOR - _SLACK, _MIDDLE)
         if spectra.device == "cpu":
             peaks, share = _core.scale_space_maxima(
-                base, spectra.shape[2], self.decays, gains, self._fields, *search, spectra.threads, spectra.cancel
+                base,
+                spectra.shape[2],
+                self.decays,
+                gains,
+                self._fields,
+                *search,
+                spectra.threads,
+                spectra.cancel,
             )
         else:
             peaks, share = _core.scale_space_maxima_on(
