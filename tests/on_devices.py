@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 
 import cryolith
 
 CARDS = [d.name for d in cryolith.devices() if d.usable and d.name.startswith("cuda")]
+# The device among the parameters in the name of a test: x[emulated-3], x[3-emulated].
+EMULATED = re.compile(r"(?<=[\[-])emulated(?=[\]-])")
 on_devices = pytest.mark.parametrize("device", ["emulated", *CARDS])
 
 
@@ -31,11 +34,11 @@ class EveryTestOnEveryCard:
 
     def missing(self) -> list[str]:
         """Return a line for each test that ran on no card, or not on all of them."""
-        emulated = sorted(name for name in self.passed if "[emulated" in name)
+        emulated = sorted(name for name in self.passed if EMULATED.search(name))
         if not self.cards:
             why = next(d.description for d in cryolith.devices() if d.name.startswith("cuda"))
             return [f"no card: {why}"]
-        wanted = [name.replace("[emulated", f"[{c}", 1) for name in emulated for c in self.cards]
+        wanted = [EMULATED.sub(card, name, count=1) for name in emulated for card in self.cards]
         return [f"did not pass: {name}" for name in wanted if name not in self.passed]
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

@@ -16,7 +16,7 @@ def report(nodeid, when="call", passed=True):
 
 def test_every_test_that_ran_emulated_is_asked_of_every_card():
     plugin = EveryTestOnEveryCard(["cuda:0", "cuda:1"])
-    for name in ("a.py::x[emulated-0]", "a.py::x[cuda:0-0]", "a.py::x[cuda:1-0]", "a.py::y"):
+    for name in ("a.py::x[0-emulated]", "a.py::x[0-cuda:0]", "a.py::x[0-cuda:1]", "a.py::y"):
         plugin.pytest_runtest_logreport(report(name))
     assert plugin.missing() == []
     plugin.pytest_runtest_logreport(report("a.py::z[emulated]"))

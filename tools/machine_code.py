@@ -14,6 +14,8 @@ import tempfile
 from collections.abc import Iterator
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+# As in cpp/reconstruct/CMakeLists.txt.
+OPTIONS_OF = {"device_steps_cuda.cu": ["-fmad=false"]}
 
 
 def compile_kernels(source: pathlib.Path, arch: str, out: pathlib.Path, *options: str) -> str:
@@ -21,6 +23,7 @@ def compile_kernels(source: pathlib.Path, arch: str, out: pathlib.Path, *options
     if shutil.which("nvcc") is None:
         sys.exit("nvcc: found none, expected it on PATH; install a CUDA toolkit")
     fixed = ["-std=c++20", "-O3", f"-I{ROOT / 'cpp'}", f"-arch={arch}", "-diag-suppress=554"]
+    fixed += OPTIONS_OF.get(source.name, [])
     command = ["nvcc", *fixed, *options, "-cubin", str(source), "-o", str(out)]
     said = subprocess.run(command, capture_output=True, text=True)
     if said.returncode:
