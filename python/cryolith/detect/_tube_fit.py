@@ -27,7 +27,7 @@ _FEWEST = 3  # beads
 _MOVE = 0.5  # px: of differences, and twice that the farthest that one round moves
 _TRIAL_ROUNDS, _ROUNDS = 4, 8
 _SETTLED = 0.02  # of log likelihood
-_KNOT = 8.0  # log likelihood that a further knot has to bring: noise alone brings 1 on average, misfits more
+_KNOT = 4.0  # log likelihood that a further knot has to bring: noise alone brings 1 on average
 _DRAWS, _WIDE = (
     128,
     1.15,
