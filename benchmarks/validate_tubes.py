@@ -260,16 +260,22 @@ def recall(kind: str, series: Series, seeds: range, snr: float, apart: bool) -> 
             f"coverage {np.mean(coverage):.2f}; {others}")  # fmt: skip
 
 
-def lengths_of(rows: np.ndarray, length: float, wanted: int) -> str:
-    """Return what measured lengths and their stated errors are like."""
+def lengths_of(rows: np.ndarray, length: float, height: float, wanted: int) -> str:
+    """Return what measured lengths and amplitudes, and their stated errors, are like."""
     if not len(rows):
         return "never found"
-    error = rows[:, 0] - length
+    error, other = rows[:, 0] - length, rows[:, 2] - height
+    held = int((np.abs(error) < 1.96 * rows[:, 1]).sum())
     return (
-        f"found in {len(rows)} of {wanted}; error of length {100 * error.mean() / length:+.1f} % on average, "
-        f"{100 * np.abs(error).max() / length:.1f} % at most; rms over stated "
-        f"{math.sqrt(((error / rows[:, 1]) ** 2).mean()):.2f}"
+        f"found {share_of(len(rows), wanted)}; error of length {100 * error.mean() / length:+.1f} % on average, "
+        f"{100 * np.abs(error).max() / length:.1f} % at most; {over(error, rows[:, 1])}, 1.96 of it hold {held}; "
+        f"of amplitude {100 * other.mean() / height:+.1f} %, {over(other, rows[:, 3])}"
     )
+
+
+def over(error: np.ndarray, stated: np.ndarray) -> str:
+    """Return how large errors are by those stated."""
+    return f"rms over stated {math.sqrt(((error / stated) ** 2).mean()):.2f}"
 
 
 def long_tubes(series: Series, seeds: range, snr: float) -> None:
@@ -286,8 +292,9 @@ def long_tubes(series: Series, seeds: range, snr: float) -> None:
             np.stack([0 * t + 98, 64 + 45 * np.sin(1.745 * t), 68 + 45 * np.cos(1.745 * t)], 1),
         ),
     }
-    rows: dict[str, list[tuple[float, float]]] = {name: [] for name in lines}
-    extra = []
+    rows: dict[str, list[tuple[float, ...]]] = {name: [] for name in lines}
+    measures = ("length_px", "sigma_length_px", "amplitude", "sigma_amplitude")
+    extra, cpu = [], 0.0
     for seed in seeds:
         rng = np.random.default_rng(3000 + seed)
         shift = rng.uniform(-2, 2, (len(lines), 3))
@@ -296,20 +303,21 @@ def long_tubes(series: Series, seeds: range, snr: float) -> None:
             share = length / len(line) / (math.sqrt(2 * math.pi) * WIDTH)
             heights = np.full(len(line), snr * series.noise_sd * share)
             volume += gaussian_blobs(volume.shape, line + by, np.full(len(line), WIDTH), heights)
-        found = series.look("tubes", series.taken(volume, rng))
+        halves, begin = series.taken(volume, rng), time.process_time()
+        found = series.look("tubes", halves)
+        cpu += time.process_time() - begin
         own = set()
         for (name, (_, line)), by in zip(lines.items(), shift, strict=True):
             gaps = [np.linalg.norm(nodes - line[160] - by, axis=1).min() for nodes in found.lines]
             if gaps and min(gaps) < 4:
                 row = int(np.argmin(gaps))
                 own.add(row)
-                rows[name].append(
-                    (found.table["length_px"][row], found.table["sigma_length_px"][row])
-                )
+                rows[name].append(tuple(found.table[m][row] for m in measures))
         extra.append(len(found.lines) - len(own))
     for name, (length, _) in lines.items():
-        say(f"  {name}: {lengths_of(np.array(rows[name]).reshape(-1, 2), length, len(seeds))}")
-    say(f"  other rows a volume: {np.mean(extra):.2f}")
+        of_line = np.array(rows[name]).reshape(-1, len(measures))
+        say(f"  {name}: {lengths_of(of_line, length, snr * series.noise_sd, len(seeds))}")
+    say(f"  other rows a volume: {np.mean(extra):.2f}; {cpu / len(seeds):.1f} CPU s each")
 
 
 def false_rows(kind: str, series: Series, seeds: range, snr: float) -> None:

@@ -14,14 +14,12 @@ import numpy.typing as npt
 from ._edges import EdgeFit, Plane, fit_edges, fit_plane, fit_width, groups_of
 from ._inputs import Float64
 from ._layering import Frame, Step
+from ._student import student
 
-__all__ = ["STUDENT", "Boundary", "group_count", "jackknife", "measure_boundaries"]
+__all__ = ["Boundary", "group_count", "jackknife", "measure_boundaries"]
 
 _PATCHES = 24  # wanted at least, so that 8 groups hold three each
 _MINIMUM = 8  # patches: fewer give no error
-# 97.5 % points of Student's t with groups - 1 degrees of freedom over the normal one: a sigma from few groups is
-# widened so that +-1.96 sigma still covers 95 %.
-STUDENT = {4: 3.182 / 1.960, 8: 2.365 / 1.960, 16: 2.131 / 1.960}
 
 
 @dataclass(frozen=True)
@@ -280,7 +278,7 @@ def _width(
         return blur(everything), math.nan
     group = groups_of(window.lateral, groups)
     left_out = np.array([blur(group != g) for g in range(groups)])
-    return blur(everything), _spread(left_out) * STUDENT[groups]
+    return blur(everything), _spread(left_out) * float(student(groups - 1))
 
 
 def _spread(left_out: Float64) -> float:
@@ -301,7 +299,8 @@ def jackknife(lateral: Float64, estimate: Callable[[npt.NDArray[np.bool_]], floa
     """
     size = group_count(len(lateral))
     group = groups_of(lateral, size)
-    return _spread(np.array([estimate(group != g) for g in range(size)])) * STUDENT[size]
+    left_out = np.array([estimate(group != g) for g in range(size)])
+    return _spread(left_out) * float(student(size - 1))
 
 
 def _noise_covariance(

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ._boundaries import STUDENT, Boundary, group_count, jackknife
+from ._boundaries import Boundary, group_count, jackknife
 from ._edges import SHARPEST, groups_of
 from ._inputs import Float64, Mask, Table, unit_of
 from ._layering import Frame
+from ._student import student
 from .thresholds import multi_otsu
 
 __all__ = ["Layer", "layer_table", "make_layers"]
@@ -130,7 +131,8 @@ def _sigma_offset(lateral: Float64, position: Float64, centre: Float64) -> float
     size = group_count(n)
     group = groups_of(lateral, size)
     means = np.bincount(group, residual) / np.bincount(group)
-    sigma = float(means.std(ddof=1)) / math.sqrt(size) * STUDENT[size]
+    widened = float(student(size - 1))
+    sigma = float(means.std(ddof=1)) / math.sqrt(size) * widened
     if n > _MOST_PAIRS:  # so many patches make groups far larger than any correlation
         return sigma
     weight = np.linalg.pinv(np.concatenate([np.ones((n, 1)), lateral - centre], axis=1))[0]
@@ -141,7 +143,7 @@ def _sigma_offset(lateral: Float64, position: Float64, centre: Float64) -> float
     covariance = np.bincount(ring, np.outer(residual, residual).ravel()) / pairs
     covariance[np.logical_or.accumulate(covariance <= 0)] = 0.0
     variance = float(np.outer(weight, weight).ravel() @ covariance[ring]) * n / max(n - 3, 1)
-    return max(sigma, math.sqrt(max(variance, 0.0)) * STUDENT[size])
+    return max(sigma, math.sqrt(max(variance, 0.0)) * widened)
 
 
 def _fit(lateral: Float64, position: Float64, centre: Float64) -> Float64:

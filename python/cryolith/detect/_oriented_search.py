@@ -226,7 +226,7 @@ class OrientedSearch:
             near = np.flatnonzero(~taken & (ridges.heights * np.sign(seed.heights[0]) >= level))
             members, new = self._grow(ridges.pick(near), beads, seed, level, first + len(found))
             taken[near[members]] = True
-            found += new
+            found += _distinct(new, found) if bank.kind == "tubes" else new
             # What is near, or what its image may have made, waits for the next search.
             free &= _apart(high, new, _WAIT * bank.length)
             free &= np.abs(seen_at(bank, new, high)) < _MADE * np.abs(high.heights)
@@ -247,7 +247,7 @@ class OrientedSearch:
         if bank.kind == "sheets":
             sheet = trace_sheet(bank, ridges, members, own, level, group)
             return members, [_with_peak(sheet, seed)]
-        paths = paths_in(members, own, ridges, 2 * float(seed.widths[0]) + 1, 1.5 * bank.length)
+        paths = paths_in(members, own, ridges, _beside(seed.widths[0]), 1.5 * bank.length)
         traced = [trace_tube(beads, ridges, path, group) for path in paths]
         tubes = [t for t in traced if t is not None]
         if tubes:
@@ -263,6 +263,27 @@ def _with_peak(found: Traced, seed: Peaks) -> Traced:
     if height <= found.peak:
         return found
     return replace(found, peak=height, place=seed.places[0], axis=seed.axes[0])
+
+
+def _beside(width: float) -> float:
+    """Return how near to a tube [px] another path is the same tube."""
+    return 2 * float(width) + 1
+
+
+def _distinct(new: list[Traced], known: list[Traced]) -> list[Traced]:
+    """Return new tubes less those that lie, for more than a half, on a known or a longer new one.
+
+    The fits of several paths through the smear of one tube end on that tube.
+    """
+    kept: list[Traced] = []
+    for tube in sorted(new, key=lambda t: -t.extent):
+        on = np.zeros(len(tube.nodes), bool)
+        for other in [*known, *kept]:
+            gap = np.linalg.norm(tube.nodes[:, None] - other.nodes[None], axis=2)
+            on |= gap.min(axis=1) < _beside(tube.width)
+        if on.mean() <= 0.5:
+            kept.append(tube)
+    return kept
 
 
 def _apart(peaks: Peaks, objects: Sequence[Traced], reach: float) -> npt.NDArray[np.bool_]:

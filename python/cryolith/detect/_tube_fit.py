@@ -9,6 +9,7 @@ S^2 / (2 Q), S = sum s_i B(x_i) and Q = sum s_i s_j K(x_i - x_j), s_i the length
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,14 +20,18 @@ from ._inputs import Float32, Float64
 from ._oriented_bank import OrientedBank
 from ._oriented_peaks import newton_step
 
-__all__ = ["BeadFields", "Beads", "LineFit", "best_piece", "fit_line"]
+__all__ = ["BeadFields", "Beads", "LineFit", "best_piece", "fit_line", "likeliest"]
 
 _BEAD = 1.2  # widths between beads: their row ripples by less than 0.1 %
 _FEWEST = 3  # beads
 _MOVE = 0.5  # px: of differences, and twice that the farthest that one round moves
 _TRIAL_ROUNDS, _ROUNDS = 4, 8
 _SETTLED = 0.02  # of log likelihood
-_KNOT = 4.0  # log likelihood that a further knot has to bring: noise alone brings 1 on average
+_KNOT = 8.0  # log likelihood that a further knot has to bring: noise alone brings 1 on average, misfits more
+_DRAWS, _WIDE = (
+    128,
+    1.15,
+)  # lines that a length's error is made of: of widths that suit a longer tail
 _APART = 1.5  # filter lengths between knots, at least
 _COUNTS = (2, 3, 4, 6, 8, 11, 15)  # of knots
 
@@ -198,6 +203,17 @@ def fit_line(beads: Beads, line: Float64, sign: int) -> LineFit | None:
     return _measured(beads, knots, sign, gain - _KNOT * (len(knots) - 2))
 
 
+def likeliest(fits: Sequence[LineFit | None]) -> LineFit | None:
+    """Return the likeliest of some fits, the error of its length that of all of them, each as much as it is likely."""
+    tops = [f for f in fits if f is not None]
+    if not tops:
+        return None
+    best = max(tops, key=lambda f: f.gain)
+    square = [f.sigma_length**2 + (f.length - best.length) ** 2 for f in tops]
+    share = [math.exp(f.gain - best.gain) for f in tops]
+    return best._replace(sigma_length=math.sqrt(float(np.average(square, weights=share))))
+
+
 def _through(line: Float64, count: int) -> Float64:
     """Return the knots of the spline nearest to evenly spaced points."""
     value, _ = _basis(count, len(line))
@@ -245,12 +261,15 @@ def _climbed(beads: Beads, knots: Float64, sign: int, rounds: int) -> tuple[Floa
 
 
 def _measured(beads: Beads, knots: Float64, sign: int, gain: float) -> LineFit:
-    """Return the line with its length and the error of that, from the likelihood's curvature."""
+    """Return the line with its length and the error of that."""
     moves = _MOVE * _moves(knots)
     p = len(moves)
 
+    def moved(step: Float64) -> Float64:
+        return np.asarray(knots + np.tensordot(step, moves, 1))
+
     def at(step: Float64) -> float:
-        return beads.of(knots + np.tensordot(step, moves, 1), sign)
+        return beads.of(moved(step), sign)
 
     unit = np.eye(p)
     middle, up, down = at(np.zeros(p)), [at(e) for e in unit], [at(-e) for e in unit]
@@ -259,13 +278,29 @@ def _measured(beads: Beads, knots: Float64, sign: int, gain: float) -> LineFit:
         bend[i, i] = up[i] + down[i] - 2 * middle
         for j in range(i):
             bend[i, j] = bend[j, i] = at(unit[i] + unit[j]) - up[i] - up[j] + middle
-    values, vectors = np.linalg.eigh(-bend)
-    values = np.maximum(values, 0.02 * _MOVE**2)  # no move is known worse than to 7 px
     length = length_of(knots)
-    slope = np.array([(length_of(knots + m) - length_of(knots - m)) / 2 for m in moves])
-    sigma = math.sqrt(float(((vectors.T @ slope) ** 2 / values).sum()))
+    steps, free = _draws(bend)
+    trials = [moved(step) for step in steps]
+    held = np.array([beads.inside(t[[0, -1]]).all() for t in trials])
+    share = np.where(held, np.array([beads.of(t, sign) for t in trials]) - free, -math.inf)
+    share = np.exp(share - share.max())
+    square = np.square([length_of(t) - length for t in trials])
+    sigma = math.sqrt(float(np.average(square, weights=share)))
     total, power = beads.sums(knots)
     return LineFit(knots, length, sigma, abs(total) / power, gain)
+
+
+def _draws(bend: Float64) -> tuple[Float64, Float64]:
+    """Return (n, p) steps from a top of this curvature, and the logarithm of how often each is drawn.
+
+    Weighted by likelihood over that (importance sampling) they have the errors of the top as it is: beside another line
+    its curvature may be next to nothing, and the likelihood falls a few pixels on.
+    """
+    values, vectors = np.linalg.eigh(-bend)
+    values = np.maximum(values, 0.02 * _MOVE**2)  # no move is known worse than to 7 px
+    half = _WIDE * np.random.default_rng(0).standard_normal((_DRAWS // 2, len(bend)))
+    normal = np.concatenate([half, -half])
+    return (normal / np.sqrt(values)) @ vectors.T, -0.5 * (normal**2).sum(axis=1) / _WIDE**2
 
 
 def length_of(knots: Float64) -> float:

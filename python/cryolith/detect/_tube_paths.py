@@ -15,14 +15,13 @@ from ._oriented_links import Index, Ridges
 from ._oriented_objects import Traced
 from ._oriented_peaks import climb
 from ._sphere import frames
-from ._tube_fit import BeadFields, Beads, LineFit, best_piece, fit_line
+from ._tube_fit import BeadFields, LineFit, best_piece, fit_line, likeliest
+from ._tube_starts import chord, hopeful, lengthened, spaced, swung_piece, worst_way
 
 __all__ = ["paths_in", "refitted", "trace_tube"]
 
 _SMOOTH = 2.0  # px, along a path of voxels
-_BEYOND = 2.5  # filter lengths that a line is followed straight on beyond its last voxel
-_STEP, _NODES = 0.25, 0.5  # px, along a path and along a fitted line
-_HOPEFUL = 0.6  # of the best start's log likelihood: others that have as much are tried too
+_NODES = 0.5  # px, along a fitted line
 
 
 def paths_in(
@@ -86,35 +85,28 @@ def trace_tube(beads: BeadFields, ridges: Ridges, path: Index, group: int) -> Tr
     middle = path[np.abs(ridges.heights[path]).argmax()]
     width = float(ridges.widths[middle])
     at = (ridges.voxels[path] + ridges.offsets[path]).astype(float)
-    places = _spaced(_smoothed(at), 1.0)
+    places = spaced(_smoothed(at), 1.0)
     if len(places) < 3:  # one or two voxels: along the filter that saw them
         places = ridges.voxels[middle] + np.outer(np.arange(-2.0, 2.5), ridges.axes[middle])
     axes = _tangents(places)
     for _ in range(2):
         ways = np.stack(frames(axes), axis=1)
         places, axes = climb(bank, field, places, axes, np.full(len(places), width), ways)
-    fit = _fitted_line(beads.of(width), [_smoothed(places), _chord(at, ridges.axes[middle])], sign)
+    straight = chord(at, ridges.axes[middle])
+    fit = _fitted_line(beads, [_smoothed(places), straight], straight, width, sign)
     return None if fit is None else as_traced(bank, field, fit, width, sign, group)
 
 
-def _fitted_line(beads: Beads, lines: list[Float64], sign: int) -> LineFit | None:
-    """Return the best fit that starts from one of some lines, which are lengthened first."""
-    long = [_spaced(_lengthened(line, _BEYOND * beads.length), _STEP) for line in lines]
-    starts = [best_piece(beads, line, sign) for line in long]
-    top = max(gain for _, gain in starts)
-    fits = [
-        fit_line(beads, piece, sign) for piece, gain in starts if gain > _HOPEFUL * top and top > 0
-    ]
-    return max((f for f in fits if f is not None), key=lambda f: f.gain, default=None)
-
-
-def _chord(places: Float64, axis: Float64) -> Float64:
-    """Return a straight line through places: what smears link may zigzag."""
-    middle = places.mean(axis=0)
-    way = np.linalg.svd(places - middle)[2][0] if len(places) > 2 else axis
-    along = (places - middle) @ way
-    out: Float64 = middle + np.outer(np.linspace(along.min() - 2, along.max() + 2, 32), way)
-    return out
+def _fitted_line(
+    beads: BeadFields, lines: list[Float64], straight: Float64, width: float, sign: int
+) -> LineFit | None:
+    """Return the best fit that starts from lines, which are lengthened first, or from where a straight one may lie."""
+    row = beads.of(width)
+    axis = (straight[-1] - straight[0]) / np.linalg.norm(straight[-1] - straight[0])
+    way = worst_way(beads.bank.metric_at(axis, width)[0], axis)
+    starts = [best_piece(row, lengthened(line, row.length), sign) for line in lines]
+    starts.append(swung_piece(row, straight, way, sign))
+    return likeliest([fit_line(row, piece, sign) for piece in hopeful(starts)])
 
 
 def as_traced(
@@ -143,7 +135,8 @@ def as_traced(
 
 def refitted(beads: BeadFields, found: Traced) -> Traced:
     """Return an object fitted again in another volume; its significance stays."""
-    fit = _fitted_line(beads.of(found.width), [found.nodes], found.sign)
+    straight = chord(found.nodes, found.axis)
+    fit = _fitted_line(beads, [found.nodes], straight, found.width, found.sign)
     if fit is None:
         return found
     new = as_traced(beads.bank, beads.field, fit, found.width, found.sign, found.group)
@@ -163,23 +156,6 @@ def _smoothed(places: Float64) -> Float64:
     weight = np.exp(-0.5 * (t / _SMOOTH) ** 2)
     weight /= weight.sum()
     return np.stack([np.convolve(padded[:, a], weight, "valid") for a in range(3)], axis=1)
-
-
-def _spaced(places: Float64, step: float) -> Float64:
-    """Return points of a polyline ``step`` apart, from its first on."""
-    along = np.concatenate([[0.0], np.linalg.norm(np.diff(places, axis=0), axis=1).cumsum()])
-    at = np.arange(0.0, along[-1] + 1e-9, step)
-    return np.stack([np.interp(at, along, places[:, a]) for a in range(3)], axis=1)
-
-
-def _lengthened(places: Float64, by: float) -> Float64:
-    """Return a line with a straight piece at either end, along the mean of its last few steps."""
-    n = min(6, len(places) - 1)
-    start, end = places[0] - places[n], places[-1] - places[-1 - n]
-    steps = np.arange(by, 0.0, -0.5)
-    before = places[0] + np.outer(steps, start / np.linalg.norm(start))
-    after = places[-1] + np.outer(steps[::-1], end / np.linalg.norm(end))
-    return np.concatenate([before, places, after])
 
 
 def _tangents(places: Float64) -> Float64:
