@@ -18,7 +18,8 @@ from ._oriented_links import Index, Ridges, link, ridges_of
 from ._oriented_null import expected_extrema
 from ._oriented_objects import Traced, fitted, mean_amplitude, seen_at, shown
 from ._oriented_peaks import Peaks, find_peaks
-from ._sheet_patches import trace_sheet
+from ._sheet_patches import facet, trace_sheet
+from ._sheet_rims import with_rim
 from ._tube_fit import BeadFields
 from ._tube_paths import paths_in, refitted, trace_tube
 
@@ -36,6 +37,7 @@ _MISFIT = 0.12  # of an object's significance: so much of it may be left beside 
 _WAIT = 2.5  # filter lengths
 _MADE = 0.3  # of an extremum's height
 _ROUNDS = 3  # of letting go
+_CUTS = 3  # of drawing the rims of sheets again
 _ALONE = 6.0  # filter lengths: farther objects do not see each other
 
 
@@ -102,8 +104,9 @@ class OrientedSearch:
             residual = self.volume - look.both
         if objects:
             objects, look = self._standing(objects, look)
-            if self.bank.kind == "tubes":
-                objects, look = self._refitted(objects, look)
+            traced = [o.extent for o in objects]
+            for _ in range(1 if self.bank.kind == "tubes" else _CUTS):
+                objects, look = self._refitted(objects, look, traced)
             residual = self.volume - look.both
             peaks = self.look(residual)[2]
             peaks = self._new(peaks, objects)
@@ -143,14 +146,21 @@ class OrientedSearch:
         kept = [o for o in self._alone(objects, look) if o.peak > self.level]
         return self._fitted(kept) if len(kept) < len(objects) else (kept, look)
 
-    def _refitted(self, objects: list[Traced], look: Shown) -> tuple[list[Traced], Shown]:
-        """Return tubes fitted again, each with all others taken out: their smears and ends move it."""
+    def _refitted(
+        self, objects: list[Traced], look: Shown, traced: list[float]
+    ) -> tuple[list[Traced], Shown]:
+        """Return tubes fitted, or rims of sheets drawn, again, each with all others taken out: smears move ends."""
         # Where two meet, amplitudes that vary along them would let either have the other's piece.
         even = [
             replace(o, amplitudes=np.full_like(o.amplitudes, mean_amplitude(o))) for o in objects
         ]
         look, out = shown(self.bank, self.imaging, even), list(objects)
-        for members, field in self._without_others(even, [o.nodes[::4] for o in even], look):
+        spots = [o.nodes[::4] for o in even]
+        for members, field, own in self._without_others(even, spots, look):
+            if self.bank.kind == "sheets":
+                for i in members:
+                    out[i] = with_rim(self.bank, field, own, even[i], _LOWEST, traced[i])
+                continue
             beads = BeadFields(self.bank, field)
             for i in members:
                 out[i] = refitted(beads, objects[i])
@@ -158,13 +168,14 @@ class OrientedSearch:
 
     def _without_others(
         self, objects: list[Traced], spots: list[Float64], look: Shown
-    ) -> Iterator[tuple[list[int], Float32]]:
-        """Yield objects whose spots lie far from each other, and the filtered volume without all others."""
+    ) -> Iterator[tuple[list[int], Float32, Float32]]:
+        """Yield objects whose spots lie far from each other, the filtered volume without all others, and they alone."""
         bank = self.bank
         everything = bank.spectra.inverse(bank.filtered(look.both))
         for members in _far_classes(spots, _ALONE * bank.length):
             look = shown(bank, self.imaging, [objects[i] for i in members])
-            yield members, self.field - everything + bank.spectra.inverse(bank.filtered(look.both))
+            own = bank.spectra.inverse(bank.filtered(look.both))
+            yield members, self.field - everything + own, own
 
     def _alone(self, objects: list[Traced], look: Shown) -> list[Traced]:
         """Return objects with the significance that they have with all others taken out.
@@ -173,7 +184,8 @@ class OrientedSearch:
         without the others.
         """
         bank, out = self.bank, list(objects)
-        for members, field in self._without_others(objects, [o.place[None] for o in objects], look):
+        spots = [o.place[None] for o in objects]
+        for members, field, _ in self._without_others(objects, spots, look):
             some = [objects[i] for i in members]
             places, axes = (np.stack([getattr(o, n) for o in some]) for n in ("place", "axis"))
             left = bank.sample(field, places, axes, np.array([o.width for o in some]))
@@ -224,7 +236,9 @@ class OrientedSearch:
             level = max(_LOWEST, _LINK * (abs(high.heights[i]) - _ABOVE))
             seed = high.pick(np.array([i]))
             near = np.flatnonzero(~taken & (ridges.heights * np.sign(seed.heights[0]) >= level))
-            members, new = self._grow(ridges.pick(near), beads, seed, level, first + len(found))
+            members, new = self._grow(
+                ridges.pick(near), beads, seed, high, level, first + len(found)
+            )
             taken[near[members]] = True
             found += _distinct(new, found) if bank.kind == "tubes" else new
             # What is near, or what its image may have made, waits for the next search.
@@ -233,7 +247,13 @@ class OrientedSearch:
         return found
 
     def _grow(
-        self, ridges: Ridges, beads: BeadFields, seed: Peaks, level: float, group: int
+        self,
+        ridges: Ridges,
+        beads: BeadFields,
+        seed: Peaks,
+        others: Peaks,
+        level: float,
+        group: int,
     ) -> tuple[Index, list[Traced]]:
         """Return the voxels that are linked to one extremum, and the object (or branches of a network) through them."""
         bank = self.bank
@@ -245,6 +265,7 @@ class OrientedSearch:
         members = np.flatnonzero(component == component[start])
         own = edges[component[edges[:, 0]] == component[start]]
         if bank.kind == "sheets":
+            members, own = facet(ridges, members, own, seed, others)
             sheet = trace_sheet(bank, ridges, members, own, level, group)
             return members, [_with_peak(sheet, seed)]
         paths = paths_in(members, own, ridges, _beside(seed.widths[0]), 1.5 * bank.length)

@@ -10,13 +10,47 @@ import numpy.typing as npt
 
 from ._inputs import Float64
 from ._oriented_bank import OrientedBank
-from ._oriented_links import Index, Ridges
+from ._oriented_links import Index, Ridges, components
 from ._oriented_objects import Traced
+from ._oriented_peaks import Peaks
 
-__all__ = ["trace_sheet"]
+__all__ = ["faces_between", "facet", "trace_sheet"]
 
 _JUMP = 3.0  # px: a triangle spans less along each axis
 _PASSES = 3  # of smoothing: each takes the mean over neighbours
+_HALF = 0.5  # of the response: where a sheet ends
+_BENT = math.cos(math.radians(30))  # planes that meet at more are two sheets
+_ON = 2.0  # px: an extremum as near to a voxel is on its sheet
+
+
+def facet(
+    ridges: Ridges, members: Index, edges: Index, seed: Peaks, others: Peaks
+) -> tuple[Index, Index]:
+    """Return what belongs to ``seed`` of one component, and its edges.
+
+    Filters see two planes that nearly touch as one surface with a bend. What holds another extremum of a normal more
+    than 30 degrees off is shared out by normals.
+    """
+    apart = np.abs(others.axes @ seed.axes[0]) < _BENT
+    apart &= np.sign(others.heights) == np.sign(seed.heights[0])
+    rivals = others.pick(apart)
+    gap = [np.linalg.norm(ridges.voxels[members] - p, axis=1).min() for p in rivals.places]
+    rivals = rivals.pick(np.array(gap) < _ON) if len(rivals) else rivals
+    if not len(rivals):
+        return members, edges
+    axes = ridges.axes[members]
+    own = np.abs(axes @ seed.axes[0]) >= np.abs(axes @ rivals.axes.T).max(axis=1)
+    if not own.any():
+        return members, edges
+    kept = np.zeros(len(ridges.voxels), bool)
+    kept[members[own]] = True
+    edges = edges[kept[edges].all(axis=1)]
+    part = components(len(ridges.voxels), edges)
+    nearest = members[own][
+        np.linalg.norm(ridges.voxels[members[own]] - seed.places[0], axis=1).argmin()
+    ]
+    kept &= part == part[nearest]
+    return np.flatnonzero(kept), edges[kept[edges].all(axis=1)]
 
 
 def trace_sheet(
@@ -30,7 +64,7 @@ def trace_sheet(
     heights = np.abs(ridges.heights[members])
     top = int(heights.argmax())
     plateau = math.sqrt(max(heights[top] ** 2 - 5, 1.0))
-    inside = heights >= max(0.5 * plateau, low)
+    inside = heights >= max(_HALF * plateau, low)
     members, heights = members[inside], heights[inside]
     top = int(heights.argmax())
     axes = ridges.axes[members].copy()
@@ -39,7 +73,7 @@ def trace_sheet(
     cosine = np.take_along_axis(np.abs(normals), np.abs(axes).argmax(axis=1)[:, None], 1)[:, 0]
     shares = 1 / np.maximum(cosine, 0.5)
     width = float(np.median(ridges.widths[members]))
-    share = max(0.5, low / plateau)
+    share = max(_HALF, low / plateau)
     area, sigma = bank.inverted_area(axes[top], width, float(shares.sum()), plateau, share)
     gain = float(bank.at(bank.wide_response, axes[[top]], np.array([width]))[0])
     return Traced(
@@ -56,7 +90,7 @@ def trace_sheet(
         sigma_extent=sigma,
         amplitudes=np.full(len(nodes), plateau / gain),
         group=group,
-        faces=_faces(ridges.voxels[members], np.abs(axes).argmax(axis=1), nodes, normals),
+        faces=faces_between(ridges.voxels[members], np.abs(axes).argmax(axis=1), nodes, normals),
     )
 
 
@@ -71,7 +105,9 @@ def _surface(
     return _smoothed(nodes, axes, inner[(inner >= 0).all(axis=1)])
 
 
-def _faces(voxels: Index, along: Index, nodes: Float64, normals: Float64) -> npt.NDArray[np.int64]:
+def faces_between(
+    voxels: Index, along: Index, nodes: Float64, normals: Float64
+) -> npt.NDArray[np.int64]:
     """Return triangles between nodes of neighbouring columns; where the columns' axis changes there is a seam."""
     faces = [np.empty((0, 3), np.int64)]
     for axis in range(3):
