@@ -15,7 +15,9 @@ from cryolith import Alignment, TiltSeries, files
 from cryolith.align import AlignSettings, align_tilt_series, remove_beads
 from cryolith.align.beads import ProfileSums, fit_spots
 from cryolith.align.beads_profile import Noise, Profile, measure_noise
-from cryolith.align.beads_series import align_on_beads
+from cryolith.align.beads_series import _linked, align_on_beads
+from cryolith.align.bundle import View, project_points
+from cryolith.align.tracks import find_tracks
 from cryolith.errors import InputError
 from cryolith.reconstruct import sirt
 
@@ -204,3 +206,32 @@ def test_removal_refuses_what_it_cannot_do() -> None:
     short = TiltSeries(images=case.images[1:], angles_deg=ANGLES[1:])
     with pytest.raises(InputError, match="20 images"):
         remove_beads(short, found)
+
+
+def test_beads_on_both_faces_of_a_thick_film_are_tracked() -> None:
+    """The faces part by the tilt, and steps between neighbours look alike for every direction of the axis."""
+    rng = np.random.default_rng(2)
+    angles, shape = np.arange(-60.0, 61.0, 3.0), (128, 128)
+    points = rng.uniform(-56, 56, (14, 3))
+    points[:, 0] = 33.0 * (-1.0) ** np.arange(14)
+    walk = np.cumsum(rng.normal(0, 1.5, (len(angles), 2)), axis=0)
+    seen = project_points(View.simple(angles, 3.0, walk - walk[20]), points)
+    inside = (np.abs(seen) < 63).all(axis=-1)
+    spots = [places[use] for places, use in zip(seen, inside, strict=True)]
+    found = find_tracks(spots, angles, shape, 16.0)
+    assert found is not None
+    assert abs((found.view.tilt_axis_deg - 3.0 + 90) % 180 - 90) < 0.1
+    assert (found.weights > 0).sum() > 0.95 * inside.sum()
+
+
+def test_images_that_share_no_beads_are_not_one_series() -> None:
+    """Either half would be fitted exactly, 12 px from the other."""
+    places = np.zeros((10, 9, 2))
+    places[:6, 5:], places[6:, :5] = np.nan, np.nan
+    places[5, 4:] = 0  # one bead of the first five, and those of the second half
+    places[5, :4] = np.nan
+    kept_places, kept = _linked(places, np.ones(9, bool))
+    assert kept.tolist() == [True] * 5 + [False] * 4
+    np.testing.assert_array_equal(
+        np.isfinite(kept_places).all(axis=(1, 2)), [True] * 5 + [False] * 5
+    )

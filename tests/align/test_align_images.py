@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from cryolith.align import estimate_background
 from cryolith.align.images import clean, reduce_images, resample_images
+from cryolith.align.specimen import prepare
 from cryolith.errors import InputError
 
 
@@ -107,3 +109,20 @@ def test_resampling_equals_its_definition() -> None:
             else:
                 want = -7.0
             assert out[0, r, c] == pytest.approx(want, abs=1e-5)
+
+
+def test_a_film_that_fills_the_images_is_no_vacuum() -> None:
+    """Its level rises with the path through it; that of a vacuum does not, and a particle outweighs a thin support."""
+    rng = np.random.default_rng(6)
+    angles = np.arange(-60.0, 61.0, 10.0)
+    path = 1 / np.cos(np.deg2rad(angles))
+    y, x = np.mgrid[:96, :96] - 47.5
+    particle = 40.0 * (np.hypot(y, x) < 12)
+
+    def isolated(level: npt.NDArray[np.float64]) -> bool:
+        images = rng.poisson(level[:, None, None] + particle).astype(np.float32)
+        return prepare(images, angles, 1, "auto", 1, None).isolated
+
+    assert not isolated(20.0 * path)
+    assert isolated(1.5 * path)
+    assert isolated(20.0 * rng.uniform(0.9, 1.1, len(angles)))

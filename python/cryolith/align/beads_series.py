@@ -42,6 +42,7 @@ _LEAST_SEEN = 0.3  # of the images that would show a bead
 _ALIKE = (0.65, 1.5)  # brightness against the median bead
 _FEWEST_IMAGES = 3
 _LEAST_PER_TILT = 3
+_LEAST_SHARED = 2  # beads of an image that others show; images that show a bead
 _EXTRAS: dict[str, dict[str, Any]] = {
     "rotations": {"rotations": "smooth"},
     "magnifications": {"magnifications": "smooth"},
@@ -169,19 +170,18 @@ def _settled(series: _Series, kind: Kind, tracks: Bundle, least: int) -> tuple[B
     for last in range(_PLACING_ROUNDS):
         placed = _placed(series, kind, view, points, profile, wide=last == 0)
         profile = placed.profile
-        keep = _are_beads(series, placed, view, points)
+        places, keep = _linked(placed.places, _are_beads(series, placed, view, points))
         if keep.sum() < max(least, _LEAST_SHARE * len(points)):
             return None, (
                 f"{len(points)} points explain them, {int(keep.sum())} of these are round, alike and of one size "
-                f"at all tilts, at least {least} are needed"
+                f"at all tilts and seen together, at least {least} are needed"
             )
         points = points[keep]
-        bundle = adjust(placed.places[:, keep], placed.sigma[:, keep], view, points)
+        bundle = adjust(places, placed.sigma[:, keep], view, points)
         view, points = bundle.view, bundle.points_px
     per_tilt = np.median((bundle.weights > 0).sum(axis=1))
     if per_tilt < _LEAST_PER_TILT:
         return None, f"{per_tilt:.0f} beads in an image, at least {_LEAST_PER_TILT} are needed"
-    places = placed.places[:, keep]
     bundle, notes = _with_extras(bundle, places, placed.sigma[:, keep])
     diameter = 2 * _half_width(profile)
     line = (
@@ -276,6 +276,29 @@ def _are_beads(series: _Series, placed: _Placed, view: View, points: Float64) ->
     alike = (bright / usual > _ALIKE[0]) & (bright / usual < _ALIKE[1])
     found: Bool = enough & alike & (shape < _BEAD_SHAPE)
     return found
+
+
+def _linked(places: Float64, keep: Bool) -> tuple[Float64, Bool]:
+    """Places (n, k, 2) of the beads that are kept (m,), NaN in images that do not hang together with most; those beads.
+
+    An image hangs together with others that show two of its beads. Two groups of images without that may each be
+    fitted exactly, and lie anywhere to each other.
+    """
+    seen = np.isfinite(places).all(axis=-1) & keep
+    best = np.zeros(len(seen), bool)
+    for i in np.argsort(-seen.sum(axis=1), kind="stable"):
+        if best.sum() > len(seen) / 2:
+            break
+        group, known = np.arange(len(seen)) == i, seen[i]
+        while True:
+            wider = group | ((seen & known).sum(axis=1) >= _LEAST_SHARED)
+            if (wider == group).all():
+                break
+            group, known = wider, seen[wider].any(axis=0)
+        if group.sum() > best.sum():
+            best = group
+    kept: Bool = keep & ((seen & best[:, None]).sum(axis=0) >= _LEAST_SHARED)
+    return np.where(best[:, None, None], places, np.nan)[:, kept], kept
 
 
 def _shape_scores(placed: _Placed, measured: Bool) -> Float64:

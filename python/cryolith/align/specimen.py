@@ -21,6 +21,9 @@ Float64 = npt.NDArray[np.float64]
 _MOST_BORDER = 0.5
 # Mass of an isolated specimen stays; that of a slab grows as 1 / cos (growth 1).
 _MOST_GROWTH = 0.4
+# The same with what the level that was taken for vacuum gains by tilt, which a film that fills the images has and a
+# vacuum has not. A particle on a support has both: which weighs more, decides.
+_MOST_FILM = 0.7
 _NOISE_SIGMAS = 5.0
 _FAINT = 0.1  # of the specimen's bright blocks: below it a border block counts as empty
 # Bright field of a slab falls with tilt as the path grows; dark field rises.
@@ -93,12 +96,20 @@ def prepare(
     fill_bright = float(np.median([d.fill for d in bright]))
     sign, sides = (1.0, dark) if fill_dark <= fill_bright else (-1.0, bright)
     levels = np.array([side.level for side in sides])
-    growth = _growth(np.float32(sign) * small - levels[:, None, None], angles_deg)
+    signal = np.float32(sign) * small - levels[:, None, None]
+    mass = signal.mean(axis=(1, 2), dtype=np.float64)
+    growth = _growth(mass, angles_deg)
+    film = _growth(mass + _film(levels, angles_deg), angles_deg)
     fill = min(fill_dark, fill_bright)
     isolated = (
-        fill < _MOST_BORDER and growth < _MOST_GROWTH if kind == "auto" else kind == "particle"
+        fill < _MOST_BORDER and growth < _MOST_GROWTH and film < _MOST_FILM
+        if kind == "auto"
+        else kind == "particle"
     )
-    why = f"{fill:.0%} of the border shows specimen, mass grows with {growth:.0%} of the path in a slab"
+    why = (
+        f"{fill:.0%} of the border shows specimen, mass grows with {growth:.0%} of the path in a slab, "
+        f"with its surroundings {film:.0%}"
+    )
     notes = [
         f"specimen: {'isolated' if isolated else 'slab'} ({why if kind == 'auto' else 'given'})"
     ]
@@ -106,7 +117,7 @@ def prepare(
         notes.append(
             f"contrast: {'dark' if sign > 0 else 'bright'} field, vacuum level taken off each image"
         )
-        small = (np.float32(sign) * small - levels[:, None, None]).astype(np.float32)
+        small = signal.astype(np.float32)
     else:
         small, note = _slab_density(small, angles_deg)
         notes.append(note)
@@ -122,20 +133,36 @@ def prepare(
     )
 
 
-def _growth(signal: Float32, angles_deg: Float64) -> float:
+def _path(angles_deg: Float64) -> Float64:
+    """Return the path through a slab at each tilt, over its thickness."""
+    return np.asarray(1 / np.maximum(np.cos(np.deg2rad(angles_deg)), 0.1))
+
+
+def _growth(mass: Float64, angles_deg: Float64) -> float:
     """Growth of the mass in view from low to high tilt, as a fraction of that of a slab (1 / cos)."""
-    mass = signal.sum(axis=(1, 2), dtype=np.float64)
-    path = 1 / np.maximum(np.cos(np.deg2rad(angles_deg)), 0.1)
+    path = _path(angles_deg)
     if np.ptp(path) < 0.1 or mass.mean() <= 0:
         return 0.0
     slope, start = np.polyfit(path - 1, mass, 1)
     return float(np.clip(slope / max(start, 0.01 * mass.mean()), -1, 1))
 
 
+def _film(levels: Float64, angles_deg: Float64) -> Float64:
+    """The part of the surroundings' level (n,) that grows as the path in a slab; 0 where it does not follow it."""
+    path = _path(angles_deg)
+    if np.ptp(path) < 0.1:
+        return np.zeros(len(path))
+    slope, start = np.polyfit(path, levels, 1)
+    # A vacuum's level wanders; a film's follows the path at all tilts.
+    rough = levels - start - slope * path
+    sure = slope**2 * path.var() > 4 * rough.var()
+    return path * slope if slope > 0 and sure else np.zeros(len(path))
+
+
 def _slab_density(small: Float32, angles_deg: Float64) -> tuple[Float32, str]:
     """Absorption -log(I) of a bright-field slab; a dark-field one as it is, less its darkest level."""
     means = small.mean(axis=(1, 2), dtype=np.float64)
-    path = 1 / np.maximum(np.cos(np.deg2rad(angles_deg)), 0.1)
+    path = _path(angles_deg)
     falls = (
         np.polyfit(path, means / max(abs(means.mean()), 1e-30), 1)[0] < 0
         if len(small) > 1

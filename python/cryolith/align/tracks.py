@@ -17,7 +17,7 @@ import numpy.typing as npt
 from .bundle import Bundle, View, adjust, project_points
 from .coarse import frame
 
-__all__ = ["assign", "find_tracks", "first_views"]
+__all__ = ["assign", "find_tracks"]
 
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
@@ -38,47 +38,30 @@ _LOST = 0.25  # of the farthest place: how far off a lost image may be
 _MORE = 1.3  # times as many spots that fit, and two more: then another shift of an image is the right one
 
 
-def first_views(
-    spots: list[Float64], angles_deg: Float64, reach_px: float
-) -> list[tuple[float, View]]:
-    """Return the likeliest first geometries, best first, each with the mean share of spots that agree.
-
-    Parameters
-    ----------
-    spots : list of (k, 2) [px]
-        (row, column) from the image's centre, one array an image, in the order of the tilts.
-    angles_deg : (n,) [deg], ascending
-    reach_px : float
-        Largest shift from an image to the next.
-    """
+def _first_views(spots: list[Float64], angles_deg: Float64, reach_px: float) -> list[View]:
+    """Return a first geometry for each direction of the axis."""
     found = []
     for axis in np.arange(0.0, 180.0, _AXES_DEG):
         turn = frame(float(axis))
-        shifts, shares = _chained([s @ turn for s in spots], angles_deg, reach_px)
-        found.append(
-            (float(np.mean(shares)), View.simple(angles_deg, float(axis), shifts @ turn.T))
-        )
-    scores = np.array([score for score, _ in found])
-    # Neighbouring directions explain the same steps: one of each hill.
-    top = (scores >= np.roll(scores, 1)) & (scores >= np.roll(scores, -1))
-    order = [i for i in np.argsort(-scores, kind="stable") if top[i]]
-    return [found[i] for i in order[:_CANDIDATES]]
+        shifts = _chained([s @ turn for s in spots], angles_deg, reach_px)
+        found.append(View.simple(angles_deg, float(axis), shifts @ turn.T))
+    return found
 
 
-def _chained(spots: list[Float64], angles_deg: Float64, reach: float) -> tuple[Float64, Float64]:
-    """Shifts (n, 2) along and across the axis from the lowest tilt outward, and the share of each step."""
+def _chained(spots: list[Float64], angles_deg: Float64, reach: float) -> Float64:
+    """Shifts (n, 2) along and across the axis from the lowest tilt outward."""
     n, cosine = len(spots), np.maximum(np.cos(np.deg2rad(angles_deg)), 0.1)
     start = int(np.argmin(np.abs(angles_deg)))
-    shifts, shares = np.zeros((n, 2)), np.ones(n)
+    shifts = np.zeros((n, 2))
     for side in (-1, 1):
         i = start
         while 0 <= i + side < n:
             j = i + side
             stretch = np.array([1.0, cosine[j] / cosine[i]])
-            step, shares[j] = _step(spots[i] * stretch, spots[j], reach)
+            step, _ = _step(spots[i] * stretch, spots[j], reach)
             shifts[j] = shifts[i] * stretch + step
             i = j
-    return shifts, np.delete(shares, start)
+    return shifts
 
 
 def _step(a: Float64, b: Float64, reach: float) -> tuple[Float64, float]:
@@ -97,10 +80,11 @@ def _step(a: Float64, b: Float64, reach: float) -> tuple[Float64, float]:
     pooled = np.sum(near, axis=0) + 0.5 * votes
     best = np.unravel_index(int(np.argmax(pooled)), pooled.shape)
     step: Float64 = (np.array(best, np.float64) - 0.5) * _VOTE_PX - reach
+    # Their mean: beads on the two faces of a film part by the tilt, and a median goes with one or the other.
     for _ in range(3):
         agree = np.linalg.norm(pairs - step, axis=1) < _AGREE_PX
         if agree.any():
-            step = np.asarray(np.median(pairs[agree], axis=0), np.float64)
+            step = np.asarray(pairs[agree].mean(axis=0), np.float64)
     away = np.linalg.norm(b[:, None] - a[None] - step, axis=-1)
     return step, float((away.min(axis=0) < _AGREE_PX).mean())
 
@@ -257,10 +241,15 @@ def find_tracks(
     Bundle or None
         Of the spots as they are, each with an error of 1 px; None where no two points explain them.
     """
+    # Steps between neighbours look alike for every direction of the axis; points that explain whole series do not.
+    firsts = [
+        (_points(view, spots, shape, _FIRST_GATE_PX), view)
+        for view in _first_views(spots, angles_deg, reach_px)
+    ]
+    firsts.sort(key=lambda first: -first[0][1])
     best: Bundle | None = None
     most = 0.0
-    for _, view in first_views(spots, angles_deg, reach_px):
-        points, _ = _points(view, spots, shape, _FIRST_GATE_PX)
+    for (points, _), view in firsts[:_CANDIDATES]:
         if len(points) < 2:
             continue
         bundle, _ = _refined(view, points, spots, shape, _GATES_PX)

@@ -12,7 +12,7 @@ from ._inputs import Float32, Float64
 from ._oriented_bank import Kind, OrientedBank, Response
 from ._sphere import frames
 
-__all__ = ["Ridges", "link", "ridges_of"]
+__all__ = ["Ridges", "components", "link", "ridges_of"]
 
 Index = npt.NDArray[np.intp]
 _OFFSETS = np.array([(z, y, x) for z in (-1, 0, 1) for y in (-1, 0, 1) for x in (-1, 0, 1)])[14:]
@@ -112,10 +112,10 @@ def link(ridges: Ridges, shape: tuple[int, ...]) -> tuple[Index, Index]:
     same = np.sign(ridges.heights[a]) == np.sign(ridges.heights[b])
     like = np.abs((ridges.axes[a] * ridges.axes[b]).sum(axis=1)) > _BEND
     edges = edges[same & like]
-    return edges, _components(n, edges)
+    return edges, components(n, edges)
 
 
-def _components(n: int, edges: Index) -> Index:
+def components(n: int, edges: Index) -> Index:
     """Return the smallest index of each vertex's component, by halving of paths."""
     parent = np.arange(n)
     while True:

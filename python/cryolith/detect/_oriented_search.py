@@ -18,7 +18,7 @@ from ._oriented_links import Index, Ridges, link, ridges_of
 from ._oriented_null import expected_extrema
 from ._oriented_objects import Traced, fitted, mean_amplitude, seen_at, shown
 from ._oriented_peaks import Peaks, find_peaks
-from ._sheet_patches import trace_sheet
+from ._sheet_patches import facet, trace_sheet
 from ._tube_fit import BeadFields
 from ._tube_paths import paths_in, refitted, trace_tube
 
@@ -224,7 +224,9 @@ class OrientedSearch:
             level = max(_LOWEST, _LINK * (abs(high.heights[i]) - _ABOVE))
             seed = high.pick(np.array([i]))
             near = np.flatnonzero(~taken & (ridges.heights * np.sign(seed.heights[0]) >= level))
-            members, new = self._grow(ridges.pick(near), beads, seed, level, first + len(found))
+            members, new = self._grow(
+                ridges.pick(near), beads, seed, high, level, first + len(found)
+            )
             taken[near[members]] = True
             found += _distinct(new, found) if bank.kind == "tubes" else new
             # What is near, or what its image may have made, waits for the next search.
@@ -233,7 +235,13 @@ class OrientedSearch:
         return found
 
     def _grow(
-        self, ridges: Ridges, beads: BeadFields, seed: Peaks, level: float, group: int
+        self,
+        ridges: Ridges,
+        beads: BeadFields,
+        seed: Peaks,
+        others: Peaks,
+        level: float,
+        group: int,
     ) -> tuple[Index, list[Traced]]:
         """Return the voxels that are linked to one extremum, and the object (or branches of a network) through them."""
         bank = self.bank
@@ -245,6 +253,7 @@ class OrientedSearch:
         members = np.flatnonzero(component == component[start])
         own = edges[component[edges[:, 0]] == component[start]]
         if bank.kind == "sheets":
+            members, own = facet(ridges, members, own, seed, others)
             sheet = trace_sheet(beads, ridges, members, own, level, group)
             return members, [_with_peak(sheet, seed)]
         paths = paths_in(members, own, ridges, _beside(seed.widths[0]), 1.5 * bank.length)

@@ -11,15 +11,48 @@ import numpy.typing as npt
 
 from ._inputs import Float64
 from ._oriented_bank import OrientedBank
-from ._oriented_links import Index, Ridges
+from ._oriented_links import Index, Ridges, components
 from ._oriented_objects import Traced
+from ._oriented_peaks import Peaks
 from ._sheet_rim import Patch, fit_patch
 from ._tube_fit import BeadFields
 
-__all__ = ["trace_sheet"]
+__all__ = ["facet", "trace_sheet"]
 
 _JUMP = 3.0  # px: a triangle spans less along each axis
 _PASSES = 3  # of smoothing: each takes the mean over neighbours
+_BENT = math.cos(math.radians(30))  # planes that meet at more are two sheets
+_ON = 2.0  # px: an extremum as near to a voxel is on its sheet
+
+
+def facet(
+    ridges: Ridges, members: Index, edges: Index, seed: Peaks, others: Peaks
+) -> tuple[Index, Index]:
+    """Return what belongs to ``seed`` of one component, and its edges.
+
+    Filters see two planes that nearly touch as one surface with a bend. What holds another extremum of a normal more
+    than 30 degrees off is shared out by normals.
+    """
+    apart = np.abs(others.axes @ seed.axes[0]) < _BENT
+    apart &= np.sign(others.heights) == np.sign(seed.heights[0])
+    rivals = others.pick(apart)
+    gap = [np.linalg.norm(ridges.voxels[members] - p, axis=1).min() for p in rivals.places]
+    rivals = rivals.pick(np.array(gap) < _ON) if len(rivals) else rivals
+    if not len(rivals):
+        return members, edges
+    axes = ridges.axes[members]
+    own = np.abs(axes @ seed.axes[0]) >= np.abs(axes @ rivals.axes.T).max(axis=1)
+    if not own.any():
+        return members, edges
+    kept = np.zeros(len(ridges.voxels), bool)
+    kept[members[own]] = True
+    edges = edges[kept[edges].all(axis=1)]
+    part = components(len(ridges.voxels), edges)
+    nearest = members[own][
+        np.linalg.norm(ridges.voxels[members[own]] - seed.places[0], axis=1).argmin()
+    ]
+    kept &= part == part[nearest]
+    return np.flatnonzero(kept), edges[kept[edges].all(axis=1)]
 
 
 def trace_sheet(
