@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'Components', 'CudaDevice', 'DevicePlan', 'DeviceSteps', 'DeviceTensor', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'copy_step', 'count_missing', 'cuda_devices', 'cufft_version', 'descent_step', 'despike', 'device_name', 'displacement_sums', 'distance', 'divide_step', 'emulated_memory', 'extrapolate_step', 'factor_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'fill_step', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'from_dlpack', 'gaussian_samples', 'geodesic', 'gradient_step', 'graze_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'lose_emulated_after', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'put_step', 'raise_step', 'reciprocal_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'scale_step', 'segment_step', 'smooth_step', 'spectrum_sums', 'spline_samples', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'take_step', 'thin', 'to_device', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp', 'weighted_sum']
+__all__: list[str] = ['CancelToken', 'Components', 'CudaDevice', 'DeviceComponents', 'DeviceFrameSum', 'DevicePlan', 'DeviceSteps', 'DeviceTensor', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'SlabCut', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'copy_step', 'count_missing', 'cuda_devices', 'cufft_version', 'descent_step', 'despike', 'device_distance', 'device_name', 'displacement_sums', 'distance', 'divide_step', 'empty_on', 'emulated_memory', 'extrapolate_step', 'factor_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'fill_step', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'from_dlpack', 'gaussian_samples', 'geodesic', 'gradient_step', 'graze_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'lose_emulated_after', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'put_step', 'raise_step', 'reciprocal_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'scale_space_maxima_on', 'scale_step', 'segment_step', 'smooth_step', 'spectrum_sums', 'spline_samples', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'take_step', 'thin', 'to_device', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp', 'weighted_sum']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -180,13 +180,32 @@ class ProjectionPlan:
         """
         First row, last row, first column, last column of the pixels that it takes.
         """
+class SlabCut:
+    """
+    How host arrays go through devices.
+    """
+    @property
+    def device_bytes(self) -> int:
+        ...
+    @property
+    def pinned_bytes(self) -> int:
+        ...
+    @property
+    def rows(self) -> int:
+        ...
+    @property
+    def slabs(self) -> int:
+        ...
+    @property
+    def slots(self) -> int:
+        ...
 class DevicePlan:
     """
-    The projector pair of a plan on a device.
+    The projector pair of a plan on devices.
     """
-    def __init__(self, plan: ProjectionPlan, device: str) -> None:
+    def __init__(self, plan: ProjectionPlan, devices: collections.abc.Sequence[str], max_memory: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
         """
-        device: emulated, cuda, cuda:1 ...
+        devices: emulated, cuda, cuda:1 ...; max_memory: bytes of each that slabs take, 0: what is free.
         """
     @typing.overload
     def backproject(self, stack: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, fixed16: bool = False) -> None:
@@ -207,6 +226,10 @@ class DevicePlan:
     def project(self, volume: DeviceTensor, out: DeviceTensor, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, add: bool = False) -> None:
         """
         The same for arrays on the device.
+        """
+    def slabs(self) -> SlabCut:
+        """
+        The slabs of host arrays, as things stand.
         """
 class FreePlan:
     """
@@ -255,6 +278,20 @@ class FrameSum:
     Sum of frames moved back by their shifts, in Fourier space.
     """
     def __init__(self, ny: typing.SupportsInt | typing.SupportsIndex, nx: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    def add(self, frame: numpy.typing.NDArray[numpy.float32], row: typing.SupportsFloat | typing.SupportsIndex, column: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
+        """
+        Add a frame.
+        """
+    def write(self, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
+        """
+        Write the sum.
+        """
+class DeviceFrameSum:
+    """
+    The same in the memory of a device.
+    """
+    def __init__(self, device: str, ny: typing.SupportsInt | typing.SupportsIndex, nx: typing.SupportsInt | typing.SupportsIndex) -> None:
         ...
     def add(self, frame: numpy.typing.NDArray[numpy.float32], row: typing.SupportsFloat | typing.SupportsIndex, column: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
         """
@@ -344,6 +381,18 @@ class Components:
         """
         Write the labels from slice z0 on.
         """
+class DeviceComponents:
+    """
+    Connected components of a mask on a device.
+    """
+    def __init__(self, mask: numpy.typing.NDArray[numpy.uint8], connectivity: typing.SupportsInt | typing.SupportsIndex, device: str) -> None:
+        """
+        device: emulated, cuda, cuda:1 ...
+        """
+    def count(self) -> int:
+        ...
+    def write(self, labels: numpy.typing.NDArray[numpy.int32]) -> None:
+        ...
 class MaskDistanceSlabs:
     def __init__(self, shape: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(3)"], spacing: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], border: bool, all_labels: bool) -> None:
         ...
@@ -442,6 +491,16 @@ def despike(images: numpy.typing.NDArray[numpy.float32], replaced: numpy.typing.
     """
     Replace hot pixels by the median of their neighbours, in place.
     """
+@typing.overload
+def device_distance(values: numpy.typing.NDArray[numpy.uint8], spacing: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], border: bool, all_labels: bool, out: numpy.typing.NDArray[numpy.float32], device: str) -> None:
+    """
+    The same on a device: emulated, cuda, cuda:1 ...
+    """
+@typing.overload
+def device_distance(values: numpy.typing.NDArray[numpy.int32], spacing: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"], border: bool, all_labels: bool, out: numpy.typing.NDArray[numpy.float32], device: str) -> None:
+    """
+    The same on a device: emulated, cuda, cuda:1 ...
+    """
 def device_name(device: str) -> str:
     """
     emulated:0 for emulated, cuda:0 for cuda.
@@ -468,9 +527,13 @@ def divide_step(divisor: typing.SupportsFloat | typing.SupportsIndex, array: num
 @typing.overload
 def divide_step(divisor: typing.SupportsFloat | typing.SupportsIndex, array: DeviceTensor, threads: DeviceSteps) -> None:
     ...
-def emulated_memory(device: typing.SupportsInt | typing.SupportsIndex, bytes: typing.SupportsInt | typing.SupportsIndex) -> None:
+def empty_on(device: str, shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> DeviceTensor:
     """
-    For tests: the memory of emulated:device from now on.
+    A float32 array that nobody has written yet.
+    """
+def emulated_memory(device: typing.SupportsInt | typing.SupportsIndex, bytes: typing.SupportsInt | typing.SupportsIndex, largest: typing.SupportsInt | typing.SupportsIndex = 1099511627776) -> None:
+    """
+    For tests: the memory of emulated:device from now on, and the largest piece of it.
     """
 @typing.overload
 def extrapolate_step(measured: numpy.typing.NDArray[numpy.float32], weights: numpy.typing.NDArray[numpy.float32], projected: numpy.typing.NDArray[numpy.float32], momentum: typing.SupportsFloat | typing.SupportsIndex, earlier: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[ExactSum, ExactSum]:
@@ -678,6 +741,10 @@ def roughness_step(factor: typing.SupportsFloat | typing.SupportsIndex, volume: 
 def scale_space_maxima(base: numpy.typing.NDArray[numpy.complex64], nx: typing.SupportsInt | typing.SupportsIndex, decays: numpy.typing.NDArray[numpy.float64], gains: numpy.typing.NDArray[numpy.float64], fields: numpy.typing.NDArray[numpy.float32], margin: typing.SupportsInt | typing.SupportsIndex, threshold: typing.SupportsFloat | typing.SupportsIndex, middle: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
     """
     Extrema over place and scale of a half spectrum times Gaussians: (n, 5) height, scale index, z, y, x; and the share of voxels within `middle` of 0 at each scale. Scratch: fields (up to 3 scales, nz, ny, 2 (nx // 2 + 1)).
+    """
+def scale_space_maxima_on(device: str, base: numpy.typing.NDArray[numpy.complex64], nx: typing.SupportsInt | typing.SupportsIndex, decays: numpy.typing.NDArray[numpy.float64], gains: numpy.typing.NDArray[numpy.float64], margin: typing.SupportsInt | typing.SupportsIndex, threshold: typing.SupportsFloat | typing.SupportsIndex, middle: typing.SupportsFloat | typing.SupportsIndex) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
+    """
+    The same on a device.
     """
 @typing.overload
 def scale_step(factor: typing.SupportsFloat | typing.SupportsIndex, upper: typing.SupportsFloat | typing.SupportsIndex, array: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
