@@ -65,13 +65,8 @@ class Cases:
         self.bounds = next(known, (0.0, 0.0))
 
     def __iter__(self) -> Iterator[Case]:
-        yield from (
-            self.copy(),
-            self.backproject(),
-            self.project(),
-            self.update(),
-            *self.whole_calls(),
-        )
+        yield from (self.copy(), self.update(), self.square(), self.backproject(), self.project())
+        yield from self.whole_calls()
 
     def copy(self) -> Case:
         """What a card's memory gives: a read and a write of each element."""
@@ -87,21 +82,33 @@ class Cases:
         )
 
     def update(self) -> Case:
-        """The update of SIRT, the longest of the solvers' passes over the volume but TV's."""
+        """The update of SIRT by a step of 0: any number of calls ends alike, and the traffic is that of any step."""
         steps = _core.DeviceSteps(self.device)
         there = [cryolith.to_device(self.volume, self.device).tensor for _ in range(3)]
-        host = self.volume.copy()
-
-        def on_cpu() -> Float32:
-            _core.update_step(self.volume, self.volume, 1.0, -np.inf, np.inf, host)
-            return host
-
         return Case(
             "update_volume",
-            lambda: _core.update_step(there[0], there[1], 1.0, -np.inf, np.inf, there[2], steps),
+            lambda: _core.update_step(there[0], there[1], 0.0, -np.inf, np.inf, there[2], steps),
             there[2].numpy,
-            on_cpu,
+            lambda: self.volume,
             16.0 * self.volume.size,
+            "bytes",
+        )
+
+    def square(self) -> Case:
+        """A sum over the volume, as CGLS takes them."""
+        steps = _core.DeviceSteps(self.device)
+        there = cryolith.to_device(self.volume, self.device).tensor
+        found: list[float] = [0.0]
+
+        def run() -> None:
+            found[0] = float(_core.square_step(there, there, steps))
+
+        return Case(
+            "square",
+            run,
+            lambda: np.array(found),
+            lambda: np.array([float(_core.square_step(self.volume, self.volume))]),
+            8.0 * self.volume.size,
             "bytes",
         )
 
@@ -144,7 +151,7 @@ class Cases:
             ),
             (
                 "sirt, 5 iterations",
-                lambda **d: sirt(self.stack, angles, shape=self.shape, iterations=5, **d),
+                lambda **d: sirt(self.stack, angles, shape=self.shape, n_iter=5, **d),
                 10 * self.updates,
                 "updates",
             ),
