@@ -7,6 +7,7 @@
 #include "align/stack.hpp"
 #include "core/error.hpp"
 #include "cuda/devices.hpp"
+#include "cuda/self_test.hpp"
 
 namespace cryolith {
 namespace {
@@ -21,24 +22,15 @@ void test_frame_sum(const std::string& device) {
   const auto total = make(device, ny, nx);
   FrameSum on_cpu(ny, nx);
   std::vector<float> frame(static_cast<std::size_t>(ny * nx)), found(frame.size(), NAN), wanted(frame.size());
-  std::uint32_t state = 1;
+  Scatter scatter;
   for (double shift : {0.3, -4.6}) {
-    for (float& v : frame) {
-      state = state * 1664525u + 1013904223u;
-      v = static_cast<float>(state >> 24);
-    }
+    for (float& v : frame) v = static_cast<float>(scatter.bits() >> 24);
     total->add(Cpu{1}, {frame.data(), {ny, nx}}, {shift, 2 * shift});
     on_cpu.add(Cpu{1}, {frame.data(), {ny, nx}}, {shift, 2 * shift});
   }
   total->write(Cpu{1}, {found.data(), {ny, nx}});
   on_cpu.write(Cpu{1}, {wanted.data(), {ny, nx}});
-  double off = 0, size = 0;
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    off += std::pow(static_cast<double>(found[i]) - wanted[i], 2);
-    size += std::pow(static_cast<double>(wanted[i]), 2);
-  }
-  if (!(std::sqrt(off / size) < 1e-6))
-    throw DeviceError("a sum of moved frames is " + std::to_string(std::sqrt(off / size)) + " off the CPU's, relative");
+  require_near(found, wanted, 1e-6, "a sum of moved frames");
 }
 
 // Each call may come from another thread of the process, to which the device has to be named anew.

@@ -7,6 +7,7 @@
 
 #include "core/error.hpp"
 #include "cuda/devices.hpp"
+#include "cuda/self_test.hpp"
 #include "detect/components.hpp"
 
 namespace cryolith {
@@ -21,11 +22,8 @@ std::unique_ptr<DeviceComponents> make(const std::string& device, View3<const st
 void test_components(const std::string& device) {
   const index_t nz = 11, ny = 13, nx = 70;
   std::vector<std::uint8_t> voxels(static_cast<std::size_t>(nz * ny * nx));
-  std::uint32_t state = 1;
-  for (std::uint8_t& v : voxels) {
-    state = state * 1664525u + 1013904223u;
-    v = state >> 30 == 0;
-  }
+  Scatter scatter;
+  for (std::uint8_t& v : voxels) v = scatter.bits() >> 30 == 0;
   const View3<const std::uint8_t> mask{voxels.data(), {nz, ny, nx}};
   std::vector<std::int32_t> found(voxels.size()), wanted(voxels.size());
   for (int connectivity : {6, 18, 26}) {

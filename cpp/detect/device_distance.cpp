@@ -6,6 +6,7 @@
 
 #include "core/error.hpp"
 #include "cuda/devices.hpp"
+#include "cuda/self_test.hpp"
 
 namespace cryolith {
 namespace {
@@ -36,10 +37,9 @@ void test_distances(const std::string& device) {
   const auto n = static_cast<std::size_t>(extent[0] * extent[1] * extent[2]);
   std::vector<std::uint8_t> mask(n);
   std::vector<std::int32_t> labels(n);
-  std::uint32_t state = 1;
+  Scatter scatter;
   for (std::size_t i = 0; i < n; ++i) {
-    state = state * 1664525u + 1013904223u;
-    mask[i] = state >> 24 != 0;
+    mask[i] = scatter.bits() >> 24 != 0;
     labels[i] = static_cast<std::int32_t>(i / 29 % 3);
   }
   test_distance(device, mask, extent, {{2, 1, 1}, false, false});

@@ -5,6 +5,7 @@
 
 #include "core/error.hpp"
 #include "cuda/devices.hpp"
+#include "cuda/self_test.hpp"
 #include "detect/scale_space.hpp"
 
 namespace cryolith {
@@ -18,12 +19,8 @@ std::vector<detect::Peak> found_on(const std::string& device, const DeviceScaleS
 void test_scale_space(const std::string& device) {
   const index_t nz = 11, ny = 13, nx = 40, terms = nx / 2 + 1;
   std::vector<std::complex<float>> base(static_cast<std::size_t>(nz * ny * terms));
-  std::uint32_t state = 1;
-  const auto next = [&state] {
-    state = state * 1664525u + 1013904223u;
-    return static_cast<float>(state >> 8) * 0x1p-24f - 0.5f;
-  };
-  for (auto& v : base) v = {next(), next()};
+  Scatter scatter;
+  for (auto& v : base) v = {scatter.value(), scatter.value()};
   const double decays[] = {1, 2, 4}, gains[] = {300, 500, 850};
   const View3<const std::complex<float>> spectrum{base.data(), {nz, ny, terms}};
   double share[3], wanted_share[3];

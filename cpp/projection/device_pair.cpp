@@ -9,6 +9,7 @@
 #include "core/error.hpp"
 #include "cuda/device_tensor.hpp"
 #include "cuda/devices.hpp"
+#include "cuda/self_test.hpp"
 #include "projection/backproject.hpp"
 #include "projection/project.hpp"
 
@@ -17,29 +18,6 @@ namespace {
 
 std::unique_ptr<DevicePair> make(const std::string& device, const ProjectionPlan& plan) {
   return is_emulated(device) ? emulated::make_device_pair(plan) : cuda::make_device_pair(plan);
-}
-
-// Values in [-0.5, 0.5) without a pattern, the same everywhere.
-std::vector<float> scattered(index_t n) {
-  std::vector<float> out(static_cast<std::size_t>(n));
-  std::uint32_t state = 1;
-  for (float& v : out) {
-    state = state * 1664525u + 1013904223u;
-    v = static_cast<float>(state >> 8) * 0x1p-24f - 0.5f;
-  }
-  return out;
-}
-
-// Throws where `found` is further from `wanted` than float32 sums of a few terms explain. NaN is further.
-void require_near(const std::vector<float>& found, const std::vector<float>& wanted, const char* what) {
-  double off = 0.0, size = 0.0;
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    off += std::pow(static_cast<double>(found[i]) - wanted[i], 2);
-    size += std::pow(static_cast<double>(wanted[i]), 2);
-  }
-  const double relative = std::sqrt(off / size);
-  if (!(relative < 1e-6))
-    throw DeviceError(std::string(what) + " is " + std::to_string(relative) + " off the CPU's, relative");
 }
 
 index_t free_bytes(const std::string& device) {
@@ -68,10 +46,10 @@ void test_pair(const std::string& device) {
   const Cpu cpu{1};
   backproject(cpu, plan, images, {wanted_back.data(), {v.nz, v.ny, v.nx}});
   pair->backproject(cpu, images, {back.data(), {v.nz, v.ny, v.nx}});
-  require_near(back, wanted_back, "back-projection");
+  require_near(back, wanted_back, 1e-6, "back-projection");
   project(cpu, plan, volume, {wanted_forth.data(), {tilts, image.height, image.width}});
   pair->project(cpu, volume, {forth.data(), {tilts, image.height, image.width}}, false);
-  require_near(forth, wanted_forth, "projection");
+  require_near(forth, wanted_forth, 1e-6, "projection");
 }
 
 // Each call may come from another thread of the process, to which the device has to be named anew.
