@@ -26,24 +26,14 @@ _BEAD = 1.2  # widths between them, at most
 _MOVE, _FAR = 0.5, 4.0  # px: of differences; moves, the farthest that one round goes
 _ROUNDS, _SETTLED = 8, 0.02
 _TURNS = 2  # of heights and outline
-_SCALES = (
-    0.5,
-    0.65,
-    0.8,
-    0.9,
-    1.0,
-    1.1,
-)  # of the traced outline, from the likeliest of which its fit starts
-_HARMONICS, _MORE = (
-    2,
-    4,
-)  # of outlines: of all, and of those to which more bring as much as this log likelihood
+# Of the traced outline: its fit starts from the likeliest.
+_SCALES = (0.5, 0.65, 0.8, 0.9, 1.0, 1.1)
+# Harmonics of outlines: of all, and of those to which more bring as much as this log likelihood.
+_HARMONICS, _MORE = 2, 4
 _WAVE = 8.0
-_OFF = 3.0  # px: traced nodes that lie farther from a quadric are none of its,
-_SHARE, _TRIMS = (
-    0.7,
-    4,
-)  # but of their squared significances as much has to be; rounds of leaving out
+# Traced nodes that lie farther [px] from a quadric are none of its, but of their squared significances such a share has
+# to be; rounds of leaving out.
+_OFF, _SHARE, _TRIMS = 3.0, 0.7, 4
 _STEEP = 0.5  # cosine between a normal and that of the mean plane, at least,
 _FEW = 0.1  # but for so many
 _KNOWN = 0.02  # log likelihood: no move of the outline is known worse than to 5 px
