@@ -12,7 +12,6 @@ class FrameSumHere : public DeviceFrameSum {
  public:
   FrameSumHere(index_t ny, index_t nx)
       : ny_(ny),
-        nx_(nx),
         terms_(nx / 2 + 1),
         band_(ny, nx, 0.5),
         transform_({ny, nx}, 1),
@@ -54,7 +53,7 @@ class FrameSumHere : public DeviceFrameSum {
            AddMoved{waves(from), along_x.data(), along_y.data(), waves(to), static_cast<int>(terms_), factor});
   }
 
-  index_t ny_, nx_, terms_;
+  index_t ny_, terms_;
   Band band_;
   DeviceFft transform_;
   DeviceArray<float> pixels_, spectrum_, total_;
