@@ -48,8 +48,7 @@ class FrameSumHere : public DeviceFrameSum {
       across[static_cast<std::size_t>(band_.source[static_cast<std::size_t>(y)])] = {row.cy, row.sy};
     }
     const DeviceArray<Wave> along_x(along), along_y(across);
-    const auto blocks = static_cast<unsigned>((terms_ + AddMoved::kThreads - 1) / AddMoved::kThreads);
-    launch({blocks, static_cast<unsigned>(ny_)}, 0,
+    launch({blocks_for(terms_, AddMoved::kThreads), static_cast<unsigned>(ny_)}, 0,
            AddMoved{waves(from), along_x.data(), along_y.data(), waves(to), static_cast<int>(terms_), factor});
   }
 

@@ -7,6 +7,9 @@
 
 namespace cryolith::CRYOLITH_DEVICE {
 
+// Blocks of `each` that cover n.
+inline unsigned blocks_for(index_t n, index_t each) { return static_cast<unsigned>((n + each - 1) / each); }
+
 // Elements in the memory of the device that this file is compiled for.
 template <class T>
 class DeviceArray {

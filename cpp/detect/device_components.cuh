@@ -22,22 +22,21 @@ class LabelledMask : public DeviceComponents {
   index_t count() const override { return count_; }
   void write(View3<std::int32_t> labels) const override {
     DeviceArray<int> out(voxels_);
-    launch({blocks(words_, WriteLabels::kWords)}, 0, WriteLabels{shape_, bits_.data(), parents_.data(), out.data()});
+    launch({blocks_for(words_, WriteLabels::kWords)}, 0,
+           WriteLabels{shape_, bits_.data(), parents_.data(), out.data()});
     out.read(0, labels.data, voxels_);
   }
 
  private:
-  static unsigned blocks(index_t n, index_t size) { return static_cast<unsigned>((n + size - 1) / size); }
-
   void join(View3<const std::uint8_t> mask) {
     DeviceArray<unsigned char> in(voxels_);
     in.write(0, mask.data, voxels_);
-    launch({static_cast<unsigned>(shape_.words), blocks(shape_.ny, kTileRows), blocks(shape_.nz, kTileDepth)},
+    launch({static_cast<unsigned>(shape_.words), blocks_for(shape_.ny, kTileRows), blocks_for(shape_.nz, kTileDepth)},
            LabelTiles::kSharedBytes, LabelTiles{shape_, in.data(), bits_.data(), parents_.data()});
-    launch({blocks(words_, kWordThreads)}, 0, JoinTiles{shape_, bits_.data(), parents_.data()});
+    launch({blocks_for(words_, kWordThreads)}, 0, JoinTiles{shape_, bits_.data(), parents_.data()});
   }
   void number() {
-    const unsigned n = blocks(words_, kWordThreads);
+    const unsigned n = blocks_for(words_, kWordThreads);
     DeviceArray<int> counts(index_t{n} + 1);
     launch({n}, kSumBytes, CountRoots{shape_, bits_.data(), parents_.data(), counts.data()});
     launch({1}, kSumBytes, SumCounts{counts.data(), static_cast<int>(n)});

@@ -33,7 +33,7 @@ class ScaleFields {
     for (float& g : z) g *= gain;
     const DeviceArray<float> along_z(z), along_y(detect::axis_gaussian(ny_, ny_, decay)),
         along_x(detect::axis_gaussian(space_.nx, terms_, decay));
-    launch({blocks(terms_, ScaleSpectrum::kThreads), static_cast<unsigned>(ny_), static_cast<unsigned>(nz_)}, 0,
+    launch({blocks_for(terms_, ScaleSpectrum::kThreads), static_cast<unsigned>(ny_), static_cast<unsigned>(nz_)}, 0,
            ScaleSpectrum{base_.data(), along_z.data(), along_y.data(), along_x.data(), spectrum_.data(),
                          static_cast<int>(terms_), static_cast<int>(ny_)});
     transform_.inverse(spectrum_, field(i));
@@ -49,7 +49,7 @@ class ScaleFields {
     const DeviceArray<unsigned> marks(index_t{inner.rows} * words);
     const DeviceArray<int> counts(inner.rows);
     const auto bits = [](float v) { return std::bit_cast<int>(v) & 0x7fffffff; };
-    launch({blocks(inner.rows, MarkPeaks::kRows)}, 0,
+    launch({blocks_for(inner.rows, MarkPeaks::kRows)}, 0,
            MarkPeaks{cells, inner, words, bits(space_.threshold), bits(space_.middle), marks.data(), counts.data()});
     append(i, cells, places_of(inner, words, marks), peaks);
     index_t within = 0;
@@ -58,7 +58,6 @@ class ScaleFields {
   }
 
  private:
-  static unsigned blocks(index_t n, index_t of) { return static_cast<unsigned>((n + of - 1) / of); }
   template <class T>
   static std::vector<T> read(const DeviceArray<T>& array) {
     std::vector<T> out(static_cast<std::size_t>(array.size()));
@@ -105,8 +104,8 @@ class ScaleFields {
 
 std::vector<detect::Peak> scale_space_maxima(const DeviceScaleSpace& space, View1<double> share) {
   const index_t scales = space.decays.extent[0], edge = 2 * space.margin;
-  const auto inner = static_cast<double>((space.base.extent[0] - edge) * (space.base.extent[1] - edge) *
-                                         (space.nx - edge));
+  const auto inner =
+      static_cast<double>((space.base.extent[0] - edge) * (space.base.extent[1] - edge) * (space.nx - edge));
   ScaleFields fields(space);
   std::vector<detect::Peak> peaks;
   fields.fill(0);

@@ -88,8 +88,7 @@ struct PairTables {
 
 // What a run of the pair holds besides volume and images.
 struct PairScratch {
-  PairScratch(index_t tilt_count, const PairSizes& sizes)
-      : tilts(tilt_count), rows(sizes.rows), work(sizes.work) {}
+  PairScratch(index_t tilt_count, const PairSizes& sizes) : tilts(tilt_count), rows(sizes.rows), work(sizes.work) {}
   DeviceArray<DeviceTilt> tilts;
   DeviceArray<float> rows, work;
 };
@@ -138,7 +137,7 @@ class PairRun {
  private:
   static constexpr index_t kTileBytes = index_t{kTile} * kPitch * index_t{sizeof(float)};
   static unsigned unsigned_of(index_t n) { return static_cast<unsigned>(n); }
-  static unsigned tiles(index_t n) { return unsigned_of((n + kTile - 1) / kTile); }
+  static unsigned tiles(index_t n) { return blocks_for(n, kTile); }
   static std::vector<DeviceTilt> tilts_of(const ProjectionPlan& plan) {
     std::vector<DeviceTilt> out;
     for (index_t tilt = 0; tilt < plan.tilts(); ++tilt) {

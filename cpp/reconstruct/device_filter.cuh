@@ -54,13 +54,12 @@ class RowFilterHere : public DeviceFilter {
     launch({tiles(n), tiles(columns_)}, FilterLines::kSharedBytes, GatherLines<kColumns>{at});
     transform.forward(lines_, spectra_);
     const int frequencies = static_cast<int>(n / 2 + 1);
-    launch({static_cast<unsigned>(columns_),
-            static_cast<unsigned>((frequencies + MultiplyGains::kThreads - 1) / MultiplyGains::kThreads)},
-           0, MultiplyGains{spectra_.data(), gains_.data() + static_cast<index_t>(tilt) * frequencies_, frequencies});
+    launch({static_cast<unsigned>(columns_), blocks_for(frequencies, MultiplyGains::kThreads)}, 0,
+           MultiplyGains{spectra_.data(), gains_.data() + static_cast<index_t>(tilt) * frequencies_, frequencies});
     transform.inverse(spectra_, lines_);
     launch({tiles(count), tiles(columns_)}, FilterLines::kSharedBytes, PutLines<kColumns>{at});
   }
-  static unsigned tiles(index_t n) { return static_cast<unsigned>((n + FilterLines::kTile - 1) / FilterLines::kTile); }
+  static unsigned tiles(index_t n) { return blocks_for(n, FilterLines::kTile); }
   // [tilt][pair of blocks]; nothing for columns beyond the volume.
   static std::vector<SampleRange> ranges_of(const ProjectionPlan& plan, index_t columns) {
     std::vector<SampleRange> out;

@@ -100,11 +100,10 @@ class StepsHere : public DeviceSteps {
  private:
   static VolumeExtent extent(const View3<const float>& v) { return {v.extent[0], v.extent[1], v.extent[2]}; }
   static ResidualSums residual(std::array<ExactSum, 2> sums) { return {std::move(sums[0]), std::move(sums[1])}; }
-  static unsigned blocks(index_t n, index_t each) { return static_cast<unsigned>((n + each - 1) / each); }
 
   template <class Body>
   static void each(const View1<const float>& of, const Body& body) {
-    if (of.size() > 0) launch({blocks(of.size(), EachElement<Body>::kPart)}, 0, EachElement<Body>{body, of.size()});
+    if (of.size() > 0) launch({blocks_for(of.size(), EachElement<Body>::kPart)}, 0, EachElement<Body>{body, of.size()});
   }
   template <class Body>
   static void each_voxel(const View3<const float>& of, const Body& body) {
@@ -112,7 +111,7 @@ class StepsHere : public DeviceSteps {
     require(e.nz <= 65535 && e.ny * e.nx < index_t{1} << 31, "volume: found ", e.nz, " x ", e.ny, " x ", e.nx,
             " voxels, expected at most 65535 planes of less than 2^31 on a device");
     if (of.size() > 0)
-      launch({blocks(e.ny * e.nx, EachVoxel<Body>::kThreads), static_cast<unsigned>(e.nz)}, 0,
+      launch({blocks_for(e.ny * e.nx, EachVoxel<Body>::kThreads), static_cast<unsigned>(e.nz)}, 0,
              EachVoxel<Body>{body, e});
   }
   template <class Body>
@@ -125,7 +124,7 @@ class StepsHere : public DeviceSteps {
     const index_t rows = of.extent[0] * of.extent[1], groups = AddRowSums::groups_of(rows);
     if (of.size() == 0) return out;
     if (!of_rows_ || of_rows_->size() < kSums * rows) of_rows_.emplace(kSums * rows);
-    launch({blocks(rows, SumRows<Where, kSums>::kRows)}, 0,
+    launch({blocks_for(rows, SumRows<Where, kSums>::kRows)}, 0,
            SumRows<Where, kSums>{where, rows, of.extent[2], of_rows_->data()});
     launch({static_cast<unsigned>(groups), kSums}, 0, AddRowSums{of_rows_->data(), rows, groups, of_groups_.data()});
     std::vector<double> parts(static_cast<std::size_t>(kSums * groups * 2));
