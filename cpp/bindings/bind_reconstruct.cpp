@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "bindings/device_plan.hpp"
 #include "bindings/numpy_view.hpp"
 #include "bindings/stages.hpp"
@@ -58,7 +61,7 @@ void wbp_stack(const ProjectionPlan& plan, const Array<float>& stack, const Arra
   filtered_backproject(cpu, plan, filter, s, o, fixed16 ? Precision::fixed16 : Precision::float32);
 }
 
-// The same on a device.
+// The same on devices.
 void wbp_there(const DevicePlan& plan, const Array<float>& stack, const Array<float>& gains,
                const std::vector<index_t>& lengths, Array<float>& out, int threads, const CancelToken* cancel,
                bool fixed16) {
@@ -71,8 +74,15 @@ void wbp_there(const DevicePlan& plan, const Array<float>& stack, const Array<fl
   require_disjoint(g, "gains", o, "out");
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
-  const auto filter = make_device_filter(plan.device(), plan.plan(), lengths, g);
-  plan.pair().backproject(cpu, s, o, [&](float* rows) { filter->apply(rows); });
+  const SlabStage filter = filter_stage(lengths, g);
+  plan.pairs().backproject(cpu, s, o, &filter);
+}
+
+SlabCut wbp_slabs(const DevicePlan& plan, const std::vector<index_t>& lengths) {
+  require(!lengths.empty(), "lengths: found none, expected one a tilt");
+  const index_t most = *std::max_element(lengths.begin(), lengths.end()) / 2 + 1;
+  const SlabStage filter = filter_stage(lengths, {nullptr, {plan.plan().tilts(), most}});
+  return plan.pairs().slabs(&filter);
 }
 
 void overlap_array(const Array<double>& slope, const Array<double>& length, index_t columns, Array<float>& out,
@@ -99,7 +109,9 @@ void add_reconstruct(py::module_& m) {
         "Filtered back-projection.");
   m.def("wbp", &wbp_there, arg("plan"), arg("stack").noconvert(), arg("gains").noconvert(), arg("lengths"),
         arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(), arg("fixed16") = false,
-        "Filtered back-projection on a device.");
+        "Filtered back-projection on devices.");
+  m.def("wbp_slabs", &wbp_slabs, arg("plan"), arg("lengths"),
+        "The slabs of filtered back-projection on devices, as things stand.");
   m.def("overlap_weights", &overlap_array, arg("slope").noconvert(), arg("length").noconvert(), arg("columns"),
         arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(),
         "How much views measure at the frequencies (rows, columns/2 + 1) of one view's section.");

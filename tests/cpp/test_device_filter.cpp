@@ -61,8 +61,8 @@ struct Filter {
 
 void on_device(const ProjectionPlan& plan, const Filter& filter, View3<const float> images, View3<float> volume) {
   const auto pair = emulated::make_device_pair(plan);
-  const auto stage = emulated::make_device_filter(plan, filter.lengths, filter.gains);
-  pair->backproject(Cpu{1}, images, volume, [&](float* rows) { stage->apply(rows); });
+  const auto stage = emulated::make_device_filter(kVolume.ny, filter.lengths, filter.gains);
+  pair->backproject(Cpu{1}, images, volume, [&](const ProjectionPlan& p, float* rows) { stage->apply(p, rows); });
 }
 
 class DeviceFilterTest : public testing::TestWithParam<double> {};
@@ -90,11 +90,11 @@ INSTANTIATE_TEST_SUITE_P(Axes, DeviceFilterTest, testing::Values(0.0, 90.0, 3.0,
 TEST(DeviceFilterWaits, AreAllNeeded) {
   const ProjectionPlan plan = make_plan(0);
   const Filter filter(plan);
-  const auto stage = emulated::make_device_filter(plan, filter.lengths, filter.gains);
+  const auto stage = emulated::make_device_filter(kVolume.ny, filter.lengths, filter.gains);
   emulated::Memory rows(2 * plan.rows() * 64 * 4);
   const auto run = [&] {
     rows.clear();
-    stage->apply(static_cast<float*>(rows.data()));
+    stage->apply(plan, static_cast<float*>(rows.data()));
   };
   emulated::visited_sites();
   run();

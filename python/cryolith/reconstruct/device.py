@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Fields in the memory of a device: solvers work on them in the same words as on arrays in memory."""
+"""Devices of a reconstruction, and fields in the memory of one: solvers work on them as on arrays in memory."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -14,9 +16,14 @@ from .._fields import Shape3, Window
 from ..errors import InputError
 from ..projection import Geometry
 from ..projection.detector import reduced
+from ..projection.on_devices import Devices as Names
+from ..projection.on_devices import device_of
 from .inputs import Float32
 
-__all__ = ["DeviceField", "chosen_device", "largest_of", "steps_on"]
+__all__ = ["CPU", "DeviceField", "Devices", "bytes_there", "chosen_devices", "held", "largest_of"]
+
+# For the sums of a solver's steps: two numbers for each of at most so many groups of rows.
+SUMS = 1 << 20
 
 
 class DeviceField:
@@ -109,27 +116,97 @@ def largest_of(part: Float32) -> float:
     return float(here.max())
 
 
-def steps_on(device: str) -> _core.DeviceSteps | None:
-    """Return what runs the steps of solvers on a device; None for the CPU."""
-    return None if device == "cpu" else _core.DeviceSteps(device)
+@dataclass(frozen=True, kw_only=True)
+class Devices:
+    """What a reconstruction works on.
 
-
-def chosen_device(
-    device: str, geometry: Geometry, image_shape: tuple[int, int], among: Geometry
-) -> str:
-    """Return the device for ``auto``: a card where one is usable and takes these views, else the CPU.
-
-    Any other name is returned as it is, unless it is not the CPU and does not take these views.
+    Attributes
+    ----------
+    names : tuple of str
+        None of them: the CPU.
+    max_memory : int [bytes]
+        Of each device. 0: what is free.
     """
+
+    names: tuple[str, ...] = ()
+    max_memory: int = 0
+
+    def pair(self, plan: _core.ProjectionPlan) -> _core.DevicePlan:
+        """Return the projector pair of a plan on these devices."""
+        return _core.DevicePlan(plan, list(self.names), self.max_memory)
+
+    def hold(self, need: int, pair: _core.DevicePlan) -> bool:
+        """Return whether there is one device, and so many bytes of it for arrays and the tables of ``pair``."""
+        # A tenth is left to others, as in slabs.
+        room = pair.free_bytes() // 10 * 9 + pair.table_bytes
+        if self.max_memory:
+            room = min(room, self.max_memory)
+        return len(self.names) == 1 and need <= room
+
+
+CPU = Devices()
+
+
+def held(method: str, subsets: int) -> tuple[int, int]:
+    """Return how many arrays of the size of the images and of the volume an iterative method holds at once."""
+    split = 0 if subsets == 1 else 2  # images and weights in the subsets' order
+    needs = {
+        "sirt": (4 + split, 3),  # images, weights, rays, projected; volume, its weights, correction
+        "cgls": (4, 3),  # images, weights, residual, projected; volume, descent, direction
+        "mlem": (3 + split, 2 + subsets),  # the weights of the voxels for each subset
+        "tv": (4, 8),  # volume, the one before, with momentum, gradient step, metric, dual (3)
+    }
+    return needs[method]
+
+
+def bytes_there(
+    pair: _core.DevicePlan, images: Shape3, shape: Shape3, stacks: int, volumes: int, subsets: int
+) -> int:
+    """Return what a solver takes of a device that holds all of its arrays.
+
+    ``pair`` is that of the largest subset. Sums of rows are two numbers each.
+    """
+    rows = max(images[0] * images[1], shape[0] * shape[1])
+    arrays = 4 * (stacks * math.prod(images) + volumes * math.prod(shape))
+    return arrays + subsets * pair.table_bytes + pair.scratch_bytes + 16 * rows + SUMS
+
+
+def chosen_devices(
+    device: Names,
+    max_memory: int | None,
+    geometry: Geometry,
+    image_shape: tuple[int, int],
+    among: Geometry,
+) -> Devices:
+    """Return the devices that are asked for.
+
+    For ``auto`` that is a card, where there is one that takes these views, else the CPU.
+
+    Refuses others than the CPU that do not take the views, and a limit to the memory of no device.
+    """
+    names = device_of(device)
+    if not names:
+        raise InputError("device: found none, expected at least one")
     detector, _, _ = reduced(geometry, image_shape, among)
     plain = detector is None and among.local is None and bool((among.weights() == 1.0).all())
     takes = plain and not among.crosses_y
-    if device == "auto":
+    if max_memory is not None and max_memory < 1:
+        raise InputError(f"max_memory: found {max_memory} bytes, expected at least 1")
+    if names == ["auto"]:
         cards = [d.name for d in devices() if d.usable and d.name.startswith("cuda")]
-        return cards[0] if cards and takes else "cpu"
-    if device != "cpu" and not takes:
+        names = cards[:1] if cards and takes else []
+    elif names == ["cpu"]:
+        names = []
+        if max_memory is not None:
+            raise InputError(
+                "max_memory: found one for the CPU, expected one for other devices: cut says what of the host's memory "
+                "is taken (cryolith.reconstruct.plan)"
+            )
+    elif not takes:
         raise InputError(
-            f"device: found {device!r} for views at free poses, voxels of another size than pixels, or local shifts, "
-            "expected 'cpu' or 'auto': other devices take single-axis geometries only"
+            f"device: found {', '.join(names)!r} for views at free poses, voxels of another size than pixels, or local "
+            "shifts, expected 'cpu' or 'auto': other devices take single-axis geometries only"
         )
-    return device
+    return Devices(
+        names=tuple(_core.device_name(name) for name in names), max_memory=max_memory or 0
+    )
