@@ -8,6 +8,7 @@
 #include "bindings/numpy_view.hpp"
 #include "bindings/stages.hpp"
 #include "reconstruct/device_filter.hpp"
+#include "reconstruct/device_image_filter.hpp"
 #include "reconstruct/filter.hpp"
 #include "reconstruct/overlap.hpp"
 
@@ -19,6 +20,12 @@ void require_same_shape(const View<T, 3>& a, const char* a_name, const View<U, 3
   for (int i = 0; i < 3; ++i)
     require(a.extent[i] == b.extent[i], b_name, ": found ", b.extent[i], " along axis ", i, ", expected ", a.extent[i],
             " as in ", a_name);
+}
+
+void require_gains(const View2<const float>& gains, index_t length, index_t images) {
+  require(length >= 2 && length % 2 == 0, "length: found ", length, ", expected an even number");
+  require(gains.extent[0] == images && gains.extent[1] == length / 2 + 1, "gains: found (", gains.extent[0], ", ",
+          gains.extent[1], "), expected (", images, ", ", length / 2 + 1, ")");
 }
 
 void filter_stack(const Array<float>& stack, const Array<float>& gains, index_t length, Array<float>& out, int threads,
@@ -34,6 +41,34 @@ void filter_stack(const Array<float>& stack, const Array<float>& gains, index_t 
   py::gil_scoped_release no_gil;
   RowFilter filter(std::vector<index_t>(static_cast<std::size_t>(s.extent[0]), length), g, resolve_threads(cpu));
   filter_images(cpu, filter, s, o);
+}
+
+void filter_on(const std::vector<std::string>& devices, const Array<float>& stack, const Array<float>& gains,
+               index_t length, Array<float>& out, index_t max_memory, int threads, const CancelToken* cancel) {
+  const auto s = read<float, 3>(stack, "stack");
+  const auto g = read<float, 2>(gains, "gains");
+  const auto o = write<float, 3>(out, "out");
+  require_same_shape(s, "stack", o, "out");
+  require_gains(g, length, s.extent[0]);
+  require_disjoint(s, "stack", o, "out");
+  require_disjoint(g, "gains", o, "out");
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  filter_images(cpu, devices, max_memory, length, g, s, o);
+}
+
+// Where the images lie.
+void filter_there(const DeviceTensor& stack, const Array<float>& gains, index_t length, const DeviceTensor& out) {
+  const auto g = read<float, 2>(gains, "gains");
+  const auto s = stack.view<const float, 3>("stack");
+  const auto o = out.view<float, 3>("out");
+  require(out.device() == stack.device(), "out: found an array on ", out.device(), ", expected one on ",
+          stack.device());
+  require_same_shape(s, "stack", o, "out");
+  require_gains(g, length, s.extent[0]);
+  require_disjoint(s, "stack", o, "out");
+  py::gil_scoped_release no_gil;
+  filter_images_there(length, g, stack, out);
 }
 
 void require_fit(const ProjectionPlan& plan, View3<const float> s, const std::vector<index_t>& lengths,
@@ -104,6 +139,11 @@ void add_reconstruct(py::module_& m) {
   m.def("filter_stack", &filter_stack, arg("stack").noconvert(), arg("gains").noconvert(), arg("length"),
         arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(),
         "Filters a stack along its last axis; gains (n_tilts, length/2 + 1).");
+  m.def("filter_stack_on", &filter_on, arg("devices"), arg("stack").noconvert(), arg("gains").noconvert(),
+        arg("length"), arg("out").noconvert(), arg("max_memory") = 0, arg("threads") = 0, arg("cancel") = py::none(),
+        "The same on devices; max_memory: bytes of each, 0: what is free.");
+  m.def("filter_stack_there", &filter_there, arg("stack"), arg("gains").noconvert(), arg("length"), arg("out"),
+        "The same where the stack lies.");
   m.def("wbp", &wbp_stack, arg("plan"), arg("stack").noconvert(), arg("gains").noconvert(), arg("lengths"),
         arg("out").noconvert(), arg("threads") = 0, arg("cancel") = py::none(), arg("fixed16") = false,
         "Filtered back-projection.");

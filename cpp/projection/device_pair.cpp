@@ -21,12 +21,6 @@ std::unique_ptr<DevicePair> make(const std::string& device, const ProjectionPlan
   return is_emulated(device) ? emulated::make_device_pair(plan) : cuda::make_device_pair(plan);
 }
 
-index_t free_on(const std::string& device) {
-  index_t out = 0;
-  with_device(device, [&] { out = is_emulated(device) ? emulated::free_device_memory() : cuda::free_device_memory(); });
-  return out;
-}
-
 // Odd extents, tilts of both banks, an axis near an image axis: every kernel of the pair runs.
 void test_pair(const std::string& device) {
   const VolumeShape v{21, 70, 37};
@@ -122,19 +116,12 @@ struct DevicesPair::Memory {
 };
 
 DevicesPair::DevicesPair(const std::vector<std::string>& devices, const ProjectionPlan& plan, index_t max_bytes)
-    : plan_(plan), max_bytes_(max_bytes), memory_(std::make_shared<Memory>()) {
-  require(!devices.empty(), "device: found none, expected at least one");
+    : plan_(plan), devices_(device_names(devices)), max_bytes_(max_bytes), memory_(std::make_shared<Memory>()) {
   require(max_bytes >= 0, "max_memory: found ", max_bytes, " bytes, expected at least 1, or 0 for what is free");
-  for (const std::string& device : devices) {
-    const std::string name = device_name(device);
-    require(std::find(devices_.begin(), devices_.end(), name) == devices_.end(), "device: found ", name,
-            " twice, expected each once");
-    devices_.push_back(name);
-  }
   for (const std::string& device : devices_) try {
       pairs_.push_back(make_device_pair(device, plan));
     } catch (const DeviceOutOfMemory&) {
-      cut_in_slabs(plan_, 1, free_on(device), 0, 0);  // says what would fit
+      cut_in_slabs(plan_, 1, free_device_memory(device), 0, 0);  // says what would fit
       throw;
     }
 }
@@ -149,7 +136,7 @@ DevicesPair::~DevicesPair() = default;
 
 index_t DevicesPair::free_bytes() const {
   index_t bytes = std::numeric_limits<index_t>::max();
-  for (const std::string& device : devices_) bytes = std::min(bytes, free_on(device));
+  for (const std::string& device : devices_) bytes = std::min(bytes, free_device_memory(device));
   const index_t held = memory_->workers.empty() ? 0 : memory_->cut.device_bytes - table_bytes();
   return bytes + held;
 }
@@ -216,34 +203,16 @@ void DevicesPair::run_slabs(const Cpu& cpu, Direction direction, View3<const flo
   try {
     prepare(memory, stage);
     SlabJob job(cpu, static_cast<int>(devices_.size()), plan_, memory.cut.rows, direction, in, out);
-    run_workers(cpu, memory, job);
+    run_on_each(
+        cpu, std::ssize(devices_), [&job] { job.stop(); },
+        [&](index_t i) {
+          const auto device = static_cast<std::size_t>(i);
+          pairs_[device]->run(*memory.workers[device], job);
+        });
   } catch (...) {
     memory.workers.clear();  // with what was under way
     throw;
   }
-}
-
-void DevicesPair::run_workers(const Cpu& cpu, const Memory& memory, SlabJob& job) const {
-  const auto stopping = [&job](const std::function<void()>& body) {
-    try {
-      body();
-    } catch (...) {
-      job.stop();
-      throw;
-    }
-  };
-  // One thread a device; the caller's watches, and is stopped by what the watching throws.
-  const Cpu watched{static_cast<int>(devices_.size()), nullptr, [&] {
-                      stopping([&] {
-                        if (cpu.cancel != nullptr && cpu.cancel->cancelled()) throw Cancelled();
-                        if (cpu.poll) cpu.poll();
-                      });
-                    }};
-  parallel_for(watched, std::max<index_t>(2, std::ssize(devices_)), [&](index_t i, int) {
-    if (i >= std::ssize(devices_)) return;  // a second block for one device: only then does the caller watch
-    const auto device = static_cast<std::size_t>(i);
-    stopping([&] { pairs_[device]->run(*memory.workers[device], job); });
-  });
 }
 
 void DevicesPair::project(const Cpu& cpu, View3<const float> volume, View3<float> images, bool add) const {

@@ -98,7 +98,6 @@ class DevicesPair {
                  const SlabStage* stage) const;
   void prepare(Memory& memory, const SlabStage* stage) const;
   void make_workers(Memory& memory, const SlabStage* stage) const;
-  void run_workers(const Cpu& cpu, const Memory& memory, SlabJob& job) const;
 
   std::shared_ptr<const ProjectionPlan> owned_;  // of a slab
   const ProjectionPlan& plan_;

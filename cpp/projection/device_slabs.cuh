@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/stream_through.hpp"
 #include "projection/pair_run_cuda.cuh"
 
 namespace cryolith::CRYOLITH_DEVICE {
@@ -56,23 +57,13 @@ class Slot {
   Stream stream_;  // ends first: until then it uses the others
 };
 
-// While the device works on the slab of one slot, the host fills and empties the other's.
 class StreamingWorker : public SlabWorker {
  public:
   StreamingWorker(index_t tilts, const PairSizes& sizes, int slots, const std::function<DeviceRowStage()>& make_stage) {
     for (int i = 0; i < slots; ++i)
       slots_.push_back(std::make_unique<Slot>(tilts, sizes, make_stage ? make_stage() : DeviceRowStage{}));
   }
-  void run(SlabJob& job, const PairTables& tables) {
-    std::size_t turn = 0;
-    for (;; turn = (turn + 1) % slots_.size()) {
-      slots_[turn]->finish(job);
-      auto slab = job.take();
-      if (slab == nullptr) break;
-      slots_[turn]->begin(job, std::move(slab), tables);
-    }
-    for (std::size_t i = 1; i < slots_.size(); ++i) slots_[(turn + i) % slots_.size()]->finish(job);
-  }
+  void run(SlabJob& job, const PairTables& tables) { stream_through(slots_, job, tables); }
 
  private:
   std::vector<std::unique_ptr<Slot>> slots_;

@@ -13,9 +13,6 @@ namespace {
 
 static_assert(kDeviceColumns % ProjectionPlan::kSlabRows == 0);
 
-// Copies of about this size hide their start; smaller slabs overlap no better (field notes: at least 100 MB).
-constexpr index_t kSlabBytes = index_t{256} << 20;
-
 index_t blocks_of(index_t rows) { return (rows + kDeviceColumns - 1) / kDeviceColumns; }
 
 index_t lines_of(const ProjectionPlan& plan) {
@@ -75,7 +72,7 @@ SlabCut cut_in_slabs(const ProjectionPlan& plan, int devices, index_t bytes, ind
   const index_t ny = plan.volume().ny, all = blocks_of(ny);
   const PairSizes whole = pair_sizes(straight);
   const index_t larger = std::max(whole.volume, whole.images) * index_t{sizeof(float)};
-  const index_t wanted = std::max<index_t>(devices, (larger + kSlabBytes - 1) / kSlabBytes);
+  const index_t wanted = std::max<index_t>(devices, (larger + kDeviceSlabBytes - 1) / kDeviceSlabBytes);
   index_t blocks = std::max<index_t>(1, all / wanted);
   if (most_rows > 0) blocks = std::clamp<index_t>(most_rows / kDeviceColumns, 1, blocks);
   for (;; --blocks) {

@@ -16,6 +16,8 @@ namespace cryolith {
 
 // Volume rows that a row of lanes of a device's kernels takes: slabs are multiples of it.
 inline constexpr index_t kDeviceColumns = 64;
+// Copies of about this size hide their start; smaller slabs overlap no better (field notes: at least 100 MB).
+inline constexpr index_t kDeviceSlabBytes = index_t{256} << 20;
 inline constexpr int kDeviceOutputs = 32;        // that one block of threads sums: sets the size of the tables
 inline constexpr index_t kDeviceTiltBytes = 64;  // of what a slab has of its own for each tilt
 enum class Direction { project, backproject };

@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..projection import Geometry
 from ..projection.detector import reduced
 from ..projection.on_devices import Devices as Names
-from ..projection.on_devices import device_of
+from ..projection.on_devices import checked_limit, device_of
 from .inputs import Float32
 
 __all__ = ["CPU", "DeviceField", "Devices", "bytes_there", "chosen_devices", "held", "largest_of"]
@@ -190,23 +190,15 @@ def chosen_devices(
     detector, _, _ = reduced(geometry, image_shape, among)
     plain = detector is None and among.local is None and bool((among.weights() == 1.0).all())
     takes = plain and not among.crosses_y
-    if max_memory is not None and max_memory < 1:
-        raise InputError(f"max_memory: found {max_memory} bytes, expected at least 1")
+    limit = checked_limit(names, max_memory)
     if names == ["auto"]:
         cards = [d.name for d in devices() if d.usable and d.name.startswith("cuda")]
         names = cards[:1] if cards and takes else []
     elif names == ["cpu"]:
         names = []
-        if max_memory is not None:
-            raise InputError(
-                "max_memory: found one for the CPU, expected one for other devices: cut says what of the host's memory "
-                "is taken (cryolith.reconstruct.plan)"
-            )
     elif not takes:
         raise InputError(
             f"device: found {', '.join(names)!r} for views at free poses, voxels of another size than pixels, or local "
             "shifts, expected 'cpu' or 'auto': other devices take single-axis geometries only"
         )
-    return Devices(
-        names=tuple(_core.device_name(name) for name in names), max_memory=max_memory or 0
-    )
+    return Devices(names=tuple(map(_core.device_name, names)), max_memory=limit)
