@@ -222,7 +222,8 @@ void add_projection(py::module_& m) {
       .def(py::init(&make_device_plan), arg("plan"), arg("devices"), arg("max_memory") = 0, py::keep_alive<1, 2>(),
            "devices: emulated, cuda, cuda:1 ...; max_memory: bytes of each that slabs take, 0: what is free.")
       .def(
-          "slabs", [](const DevicePlan& p) { return p.pairs().slabs(); }, "The slabs of host arrays, as things stand.")
+          "slabs", [](const DevicePlan& p, index_t more) { return p.pairs().slabs(nullptr, more); }, arg("more") = 0,
+          "The slabs of host arrays, as things stand; more: bytes of other tables that are to come.")
       .def("slab", &make_device_slab, arg("first"), arg("last"), py::keep_alive<0, 1>(),
            "The pair of the volume's rows first to last alone, on the images' pixels of window.")
       .def("share_memory", &DevicePlan::share_memory, arg("other"), "From now on both have slabs in the same memory.")

@@ -110,9 +110,13 @@ std::unique_ptr<DevicePair> make_device_pair(const std::string& device, const Pr
 struct DevicesPair::Memory {
   std::mutex mutex;  // of whoever runs
   SlabCut cut;
+  index_t tables = 0;  // bytes of those of all pairs that have it
   index_t tilts = 0;
   PairSizes sizes;
   std::vector<std::unique_ptr<SlabWorker>> workers;
+  index_t bytes() const {  // that the workers take of each device, stages aside
+    return workers.empty() ? 0 : cut.slots * (sizes.bytes() + tilts * kDeviceTiltBytes);
+  }
 };
 
 DevicesPair::DevicesPair(const std::vector<std::string>& devices, const ProjectionPlan& plan, index_t max_bytes)
@@ -124,6 +128,7 @@ DevicesPair::DevicesPair(const std::vector<std::string>& devices, const Projecti
       cut_in_slabs(plan_, 1, free_device_memory(device), 0, 0);  // says what would fit
       throw;
     }
+  memory_->tables = table_bytes();
 }
 DevicesPair::DevicesPair(const DevicesPair& whole, Range rows)
     : owned_(std::make_shared<const ProjectionPlan>(whole.plan_.slab(rows))),
@@ -134,11 +139,15 @@ DevicesPair::DevicesPair(const DevicesPair& whole, Range rows)
       memory_(whole.memory_) {}
 DevicesPair::~DevicesPair() = default;
 
+void DevicesPair::share_memory(const DevicesPair& other) {
+  memory_ = other.memory_;
+  memory_->tables += table_bytes();
+}
+
 index_t DevicesPair::free_bytes() const {
   index_t bytes = std::numeric_limits<index_t>::max();
   for (const std::string& device : devices_) bytes = std::min(bytes, free_device_memory(device));
-  const index_t held = memory_->workers.empty() ? 0 : memory_->cut.device_bytes - table_bytes();
-  return bytes + held;
+  return bytes + memory_->bytes();
 }
 
 index_t DevicesPair::scratch_bytes() const {
@@ -148,12 +157,11 @@ index_t DevicesPair::scratch_bytes() const {
   return (sizes.rows + sizes.work + turned) * index_t{sizeof(float)} + straight.tilts() * kDeviceTiltBytes;
 }
 
-SlabCut DevicesPair::slabs(const SlabStage* stage) const {
-  const index_t tables = table_bytes();  // are there already
-  // A tenth is left to others, and to what allocators cannot use.
-  index_t bytes = free_bytes() / 10 * 9 + tables;
+SlabCut DevicesPair::slabs(const SlabStage* stage, index_t more) const {
+  // Tables are there already. A tenth is left to others, and to what allocators cannot use.
+  index_t bytes = free_bytes() / 10 * 9 + memory_->tables;
   if (max_bytes_ > 0) bytes = std::min(bytes, max_bytes_);
-  return cut_in_slabs(plan_, static_cast<int>(devices_.size()), bytes, tables, 0,
+  return cut_in_slabs(plan_, static_cast<int>(devices_.size()), bytes, memory_->tables + more, 0,
                       stage != nullptr ? stage->bytes : nullptr);
 }
 
@@ -180,7 +188,7 @@ void DevicesPair::make_workers(Memory& memory, const SlabStage* stage) const {
     if (cut.rows <= kDeviceColumns)
       cut.slots = 1;
     else
-      cut = cut_in_slabs(plan_, static_cast<int>(devices_.size()), std::numeric_limits<index_t>::max(), table_bytes(),
+      cut = cut_in_slabs(plan_, static_cast<int>(devices_.size()), std::numeric_limits<index_t>::max(), memory_->tables,
                          cut.rows / 2, stage != nullptr ? stage->bytes : nullptr);
   }
 }

@@ -76,16 +76,17 @@ class DevicesPair {
   // memory of that pair, whose plan has to outlive this one, too.
   DevicesPair(const DevicesPair& whole, Range rows);
   ~DevicesPair();
-  // From now on both have their slabs in the same memory.
-  void share_memory(const DevicesPair& other) { memory_ = other.memory_; }
+  // From now on both have their slabs in the same memory, and their tables count together.
+  void share_memory(const DevicesPair& other);
 
   // With `add`, the projections are added to whatever `images` holds.
   void project(const Cpu& cpu, View3<const float> volume, View3<float> images, bool add) const;
   // With a `stage`, in memory that is not kept.
   void backproject(const Cpu& cpu, View3<const float> images, View3<float> volume,
                    const SlabStage* stage = nullptr) const;
-  SlabCut slabs(const SlabStage* stage = nullptr) const;  // of host arrays, as things stand
-  index_t free_bytes() const;                             // of the device that has the fewest, slabs' memory included
+  // Of host arrays, as things stand; `more`: bytes of other tables that are to come.
+  SlabCut slabs(const SlabStage* stage = nullptr, index_t more = 0) const;
+  index_t free_bytes() const;  // of the device that has the fewest, slabs' memory included
   index_t table_bytes() const { return pairs_.front()->table_bytes(); }  // of each device
   index_t scratch_bytes() const;  // that first() takes for arrays that lie there, besides tables and arrays
   const ProjectionPlan& plan() const { return plan_; }

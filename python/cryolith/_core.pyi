@@ -239,9 +239,9 @@ class DevicePlan:
         """
         The pair of the volume's rows first to last alone, on the images' pixels of window.
         """
-    def slabs(self) -> SlabCut:
+    def slabs(self, more: typing.SupportsInt | typing.SupportsIndex = 0) -> SlabCut:
         """
-        The slabs of host arrays, as things stand.
+        The slabs of host arrays, as things stand; more: bytes of other tables that are to come.
         """
     @property
     def scratch_bytes(self) -> int:

@@ -40,6 +40,17 @@ class SlabPlan:
     device_bytes: int
     pinned_bytes: int
 
+    @classmethod
+    def of(cls, cut: _core.SlabCut) -> SlabPlan:
+        """Return what the core says."""
+        return cls(
+            rows=cut.rows,
+            slabs=cut.slabs,
+            at_once=cut.slots,
+            device_bytes=cut.device_bytes,
+            pinned_bytes=cut.pinned_bytes,
+        )
+
 
 def device_of(device: Devices, *arrays: object) -> list[str]:
     """Return the names of the devices that are asked for or, where none is, that arrays lie on; ["cpu"] else."""

@@ -17,13 +17,13 @@ from ..errors import InputError
 from ..projection import Geometry
 from ..projection.detector import reduced
 from ..projection.on_devices import Devices as Names
-from ..projection.on_devices import checked_limit, device_of
+from ..projection.on_devices import SlabPlan, checked_limit, device_of
 from .inputs import Float32
 
-__all__ = ["CPU", "DeviceField", "Devices", "bytes_there", "chosen_devices", "held", "largest_of"]
+__all__ = ["CPU", "Arrays", "DeviceField", "Devices", "chosen_devices", "held", "largest_of"]
 
-# For the sums of a solver's steps: two numbers for each of at most so many groups of rows.
-SUMS = 1 << 20
+# For sums of groups of rows, at most 256 (steps_cuda.cuh), and for what is as small: values in gaps, for instance.
+SUMS = 1 << 14
 
 
 class DeviceField:
@@ -135,16 +135,63 @@ class Devices:
         """Return the projector pair of a plan on these devices."""
         return _core.DevicePlan(plan, list(self.names), self.max_memory)
 
-    def hold(self, need: int, pair: _core.DevicePlan) -> bool:
-        """Return whether there is one device, and so many bytes of it for arrays and the tables of ``pair``."""
+    def plan(self, pair: _core.DevicePlan, arrays: Arrays, *, whole: bool = True) -> SlabPlan:
+        """Return how the arrays of a solver lie on these devices, or go through them.
+
+        ``pair`` is that of the largest subset. Where there is one device that holds all, and ``whole``, they are one
+        slab without pinned memory.
+        """
+        need = arrays.bytes_there(pair)
         # A tenth is left to others, as in slabs.
         room = pair.free_bytes() // 10 * 9 + pair.table_bytes
         if self.max_memory:
             room = min(room, self.max_memory)
-        return len(self.names) == 1 and need <= room
+        if whole and len(self.names) == 1 and need <= room:
+            return SlabPlan(
+                rows=arrays.shape[1], slabs=1, at_once=1, device_bytes=need, pinned_bytes=0
+            )
+        return SlabPlan.of(pair.slabs((arrays.subsets - 1) * pair.table_bytes))
 
 
 CPU = Devices()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrays:
+    """What a solver works on.
+
+    Attributes
+    ----------
+    images, shape : (int, int, int)
+        Of the stack and of the volume.
+    stacks, volumes : int
+        How many of either are held at once.
+    subsets : int
+        Whose projector pairs take turns.
+    """
+
+    images: Shape3
+    shape: Shape3
+    stacks: int
+    volumes: int
+    subsets: int
+
+    @classmethod
+    def of(
+        cls, method: str, images: Shape3, shape: Shape3, *, subsets: int = 1, more: int = 0
+    ) -> Arrays:
+        """Return those of a method, and ``more`` volumes."""
+        stacks, volumes = held(method, subsets)
+        return cls(
+            images=images, shape=shape, stacks=stacks, volumes=volumes + more, subsets=subsets
+        )
+
+    def bytes_there(self, pair: _core.DevicePlan) -> int:
+        """Return what a device takes that holds all of it; ``pair`` is that of the largest subset."""
+        rows = max(self.images[0] * self.images[1], self.shape[0] * self.shape[1])
+        arrays = 4 * (self.stacks * math.prod(self.images) + self.volumes * math.prod(self.shape))
+        # Sums of rows are two numbers each.
+        return arrays + self.subsets * pair.table_bytes + pair.scratch_bytes + 16 * rows + SUMS
 
 
 def held(method: str, subsets: int) -> tuple[int, int]:
@@ -156,19 +203,7 @@ def held(method: str, subsets: int) -> tuple[int, int]:
         "mlem": (3 + split, 2 + subsets),  # the weights of the voxels for each subset
         "tv": (4, 8),  # volume, the one before, with momentum, gradient step, metric, dual (3)
     }
-    return needs[method]
-
-
-def bytes_there(
-    pair: _core.DevicePlan, images: Shape3, shape: Shape3, stacks: int, volumes: int, subsets: int
-) -> int:
-    """Return what a solver takes of a device that holds all of its arrays.
-
-    ``pair`` is that of the largest subset. Sums of rows are two numbers each.
-    """
-    rows = max(images[0] * images[1], shape[0] * shape[1])
-    arrays = 4 * (stacks * math.prod(images) + volumes * math.prod(shape))
-    return arrays + subsets * pair.table_bytes + pair.scratch_bytes + 16 * rows + SUMS
+    return needs[{"sart": "sirt", "lsqr": "cgls"}.get(method, method)]
 
 
 def chosen_devices(

@@ -15,7 +15,7 @@ from .. import _core
 from .._fields import Field, doubled
 from ..errors import Cancelled
 from .cut import Cut, Pair, Part
-from .device import CPU, DeviceField, Devices, bytes_there, held
+from .device import CPU, Arrays, DeviceField, Devices
 from .inputs import Float32, Problem
 
 __all__ = [
@@ -185,16 +185,14 @@ class Setup:
         )
 
     def _held_there(self, method: str, subsets: int, more: int) -> bool:
-        if self.cut.on_disk or len(self.devices.names) > 1:
-            return False
-        stacks, volumes = held(method, subsets)
-        volumes += more + (self.mask is not None)
-        largest = replace(self.cut, devices=self.devices)
-        pair = replace(self, cut=largest).pair(slice(None, None, subsets)).plan
+        through = replace(self, cut=replace(self.cut, devices=self.devices))
+        pair = through.pair(slice(None, None, subsets)).plan
         if not isinstance(pair, _core.DevicePlan):
             raise AssertionError("chosen_devices lets no other geometry through")
-        arrays = (self.measured.shape, self.volume.shape, stacks, volumes)
-        return self.devices.hold(bytes_there(pair, *arrays, subsets), pair)
+        more += self.mask is not None
+        shapes = self.measured.shape, self.volume.shape
+        arrays = Arrays.of(method, *shapes, subsets=subsets, more=more)
+        return not self.devices.plan(pair, arrays, whole=not self.cut.on_disk).pinned_bytes
 
     def result(self) -> Float32:
         """Return the volume as an array in the host's memory."""
