@@ -19,7 +19,7 @@ inline constexpr index_t kDeviceColumns = 64;
 // Copies of about this size hide their start; smaller slabs overlap no better (field notes: at least 100 MB).
 inline constexpr index_t kDeviceSlabBytes = index_t{256} << 20;
 inline constexpr int kDeviceOutputs = 32;        // that one block of threads sums: sets the size of the tables
-inline constexpr index_t kDeviceTiltBytes = 64;  // of what a slab has of its own for each tilt
+inline constexpr index_t kDeviceTiltBytes = 80;  // of what a slab has of its own for each tilt
 enum class Direction { project, backproject };
 
 // Floats that the pair holds on a device for a volume and images, or for the largest slab of them.
