@@ -27,8 +27,8 @@ import numpy.typing as npt
 import cryolith
 from cryolith import _core
 from cryolith.detect import distance, label
-from cryolith.projection import Geometry, backproject, project
-from cryolith.reconstruct import sirt, wbp
+from cryolith.projection import Geometry, backproject, plan_slabs, project
+from cryolith.reconstruct import filter_projections, sirt, wbp
 
 Float32 = npt.NDArray[np.float32]
 
@@ -144,6 +144,15 @@ class Cases:
             self.bounds[1],
         )
 
+    def sirt_in_slabs(self, **device: str) -> Any:
+        """As of volumes that no card holds: with the memory that the pair takes in slabs."""
+        limit = {}
+        if device:
+            image = self.stack.shape[1:]
+            slabs = plan_slabs(self.geometry, self.shape, image, device=self.device)
+            limit = {"max_memory": slabs.device_bytes}
+        return sirt(self.stack, self.geometry, shape=self.shape, n_iter=5, **limit, **device)
+
     def whole_calls(self) -> Iterator[Case]:
         """From arrays of the host to arrays of the host."""
         mask = self.volume > 0.5
@@ -160,6 +169,13 @@ class Cases:
                 lambda **d: sirt(self.stack, angles, shape=self.shape, n_iter=5, **d),
                 10 * self.updates,
                 "updates",
+            ),
+            ("sirt in slabs, 5 iterations", self.sirt_in_slabs, 10 * self.updates, "updates"),
+            (
+                "filter_projections",
+                lambda **d: filter_projections(self.stack, angles, "hann", **d),
+                8.0 * self.stack.size,
+                "bytes",
             ),
             ("label", lambda **d: label(mask, **d), 5.0 * mask.size, "bytes"),
             ("distance", lambda **d: distance(mask, **d), 5.0 * mask.size, "bytes"),
