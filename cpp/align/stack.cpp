@@ -174,9 +174,9 @@ void FrameStack::pairs(const Cpu& cpu, View2<const index_t> pairs, View2<double>
           "pairs: found shapes (", pairs.extent[0], ", ", pairs.extent[1], ") and (", out.extent[0], ", ",
           out.extent[1], "), expected (m, 2) and (m, ", kPairColumns, ")");
   for (index_t k = 0; k < pairs.size(); ++k)
-    require(
-        pairs.data[k] >= 0 && pairs.data[k] < n_ && !coarse_[static_cast<std::size_t>(pairs.data[k])].signal.empty(),
-        "pairs: found frame ", pairs.data[k], ", expected one that was looked at, 0 to ", n_ - 1);
+    require(pairs.data[k] >= 0 && pairs.data[k] < n_ &&
+                !coarse_[static_cast<std::size_t>(pairs.data[k])].rings.signal.empty(),
+            "pairs: found frame ", pairs.data[k], ", expected one that was looked at, 0 to ", n_ - 1);
   parallel_for(cpu, pairs.extent[0], [&](index_t m, int) {
     Search::Scratch scratch;
     const auto frame = [&](index_t k) -> const CoarseFrame& {

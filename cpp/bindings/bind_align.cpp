@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "align/device_frames.hpp"
+#include "align/device_register.hpp"
 #include "align/prepare.hpp"
 #include "align/register.hpp"
 #include "align/stack.hpp"
 #include "bindings/numpy_view.hpp"
 #include "bindings/stages.hpp"
+#include "cuda/device_tensor.hpp"
 
 namespace cryolith::bind {
 namespace {
@@ -54,6 +56,21 @@ void bind_register(const Array<float>& reference, const Array<float>& moving, Ar
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
   register_pairs(cpu, a, b, max_shift, to);
+}
+
+// On a device: images of the host, or tensors that lie there.
+ImageStack stack_of(const py::object& images, const char* name) {
+  if (py::isinstance<DeviceTensor>(images))
+    return {images.cast<const DeviceTensor&>().view<const float, 3>(name), true};
+  return {read<float, 3>(images.cast<Array<float>>(), name), false};
+}
+
+void bind_register_there(const std::string& device, const py::object& reference, const py::object& moving,
+                         Array<double> out, double max_shift) {
+  const ImageStack a = stack_of(reference, "reference"), b = stack_of(moving, "moving");
+  const auto to = write<double, 2>(out, "out");
+  py::gil_scoped_release no_gil;
+  register_pairs(device, a, b, max_shift, to);
 }
 
 void stack_look(FrameStack& stack, index_t first, const Array<float>& frames, int threads, const CancelToken* cancel) {
@@ -150,6 +167,8 @@ void add_align(py::module_& m) {
   m.def("register_pairs", &bind_register, "Shift of each moving image against its reference.",
         py::arg("reference").noconvert(), py::arg("moving").noconvert(), py::arg("out").noconvert(),
         py::arg("max_shift"), py::arg("threads"), py::arg("cancel") = nullptr);
+  m.def("register_pairs_there", &bind_register_there, "The same on a device, for images of the host or of the device.",
+        py::arg("device"), py::arg("reference"), py::arg("moving"), py::arg("out").noconvert(), py::arg("max_shift"));
 }
 
 }  // namespace cryolith::bind
