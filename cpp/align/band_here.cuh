@@ -38,13 +38,19 @@ std::vector<T> read_first(const DeviceArray<T>& array, index_t count) {
   return out;
 }
 
+inline BandShape shape_of(const Band& band) {
+  int upper = 0;
+  for (double f : band.fy) upper += f >= 0 ? 1 : 0;
+  return {static_cast<int>(band.rows), upper, static_cast<int>(band.columns), static_cast<int>(band.py),
+          static_cast<int>(band.px)};
+}
+
 // A band's tables on the device, and memory for what is made of its coefficients.
 class BandHere {
  public:
   explicit BandHere(const Band& band)
       : band_(band),
-        shape_{static_cast<int>(band.rows), upper_rows(band), static_cast<int>(band.columns), static_cast<int>(band.py),
-               static_cast<int>(band.px)},
+        shape_(shape_of(band)),
         rings_(static_cast<int>(band.rings)),
         ring_(index_t{shape_.upper} * shape_.columns),
         begins_(index_t{shape_.upper} * (rings_ + 1)),
@@ -105,12 +111,6 @@ class BandHere {
   Room<double>& totals() { return totals_; }
 
  private:
-  static int upper_rows(const Band& band) {
-    int n = 0;
-    for (double f : band.fy) n += f >= 0 ? 1 : 0;
-    return n;
-  }
-
   void fill_tables() {
     std::vector<std::uint16_t> ring(static_cast<std::size_t>(ring_.size())),
         begins(static_cast<std::size_t>(begins_.size()));

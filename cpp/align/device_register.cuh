@@ -106,10 +106,9 @@ class PairSpectraHere : public PairSpectra {
 
 class RegisterHere : public DeviceRegister {
  public:
-  std::unique_ptr<PairImages> see(View2<const float> a, bool resident_a, View2<const float> b, bool resident_b,
-                                  index_t binning) override {
-    patches_.see(a, resident_a, binning, frames_[0]);
-    patches_.see(b, resident_b, binning, frames_[1]);
+  std::unique_ptr<PairImages> see(const PlacedImage& a, const PlacedImage& b, index_t binning) override {
+    patches_.see(a, binning, frames_[0]);
+    patches_.see(b, binning, frames_[1]);
     return std::make_unique<Images>(*this, binning);
   }
 

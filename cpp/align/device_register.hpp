@@ -3,19 +3,10 @@
 #include <memory>
 #include <string>
 
+#include "align/image_stack.hpp"
 #include "align/pair_images.hpp"
 
 namespace cryolith {
-
-// Images (n, ny, nx), in the host's memory or that of the device on which they are registered.
-struct ImageStack {
-  View3<const float> images;
-  bool resident = false;
-  View2<const float> operator[](index_t i) const {
-    const index_t ny = images.extent[1], nx = images.extent[2];
-    return {images.data + i * ny * nx, {ny, nx}};
-  }
-};
 
 // register_pairs on a device ("emulated", "cuda:1" ...): the same but for the rounding of transforms and sums. Images
 // of the host go there one pair after the other; spectra stay there.
@@ -27,8 +18,7 @@ class DeviceRegister {
  public:
   virtual ~DeviceRegister() = default;
   // The next pair; what was made of the one before is no longer of use.
-  virtual std::unique_ptr<PairImages> see(View2<const float> a, bool resident_a, View2<const float> b, bool resident_b,
-                                          index_t binning) = 0;
+  virtual std::unique_ptr<PairImages> see(const PlacedImage& a, const PlacedImage& b, index_t binning) = 0;
 };
 
 // On this thread's device.

@@ -12,7 +12,7 @@ struct SeeImage {
   static constexpr int kThreads = 256, kBlocks = 4, kNotFinite = 1, kNoCount = 2;
   const float* image;
   int ny, nx, binning;
-  float* small;     // (ny / binning, nx / binning)
+  float* small;     // (ny / binning, nx / binning), or null
   unsigned* facts;  // of each warp
 
   CRYOLITH_DEVICE_CODE void operator()() const {
@@ -30,7 +30,7 @@ struct SeeImage {
       }
       sum += of_row;
     }
-    if (x < columns && y < ny / binning)
+    if (small != nullptr && x < columns && y < ny / binning)
       GlobalMemory::write(small + index_t{y} * columns + x, sum * (1.0f / static_cast<float>(binning * binning)));
     const unsigned not_finite = ballot(!finite), no_count = ballot(!counts);
     const unsigned found = (not_finite != 0 ? kNotFinite : 0) | (no_count != 0 ? kNoCount : 0);

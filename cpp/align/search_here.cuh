@@ -5,6 +5,7 @@
 #include <map>
 
 #include "align/band_here.cuh"
+#include "align/image_stack.hpp"
 #include "align/patches_cuda.cuh"
 #include "align/search.hpp"
 #include "core/device_fft.hpp"
@@ -24,15 +25,15 @@ struct FrameHere {
 class Patches {
  public:
   // Takes an image of the host's memory, or one that lies on the device, and bins it (0: not at all).
-  void see(View2<const float> image, bool resident, index_t binning, FrameHere& out) {
-    const index_t ny = image.extent[0], nx = image.extent[1];
-    out.pixels = resident ? image.data : upload(image.data, ny * nx, out);
+  void see(const PlacedImage& image, index_t binning, FrameHere& out) {
+    const index_t ny = image.pixels.extent[0], nx = image.pixels.extent[1];
+    out.pixels = image.resident ? image.pixels.data : upload(image.pixels.data, ny * nx, out);
     out.frame = Frame();
     out.frame.image = {nullptr, {ny, nx}};
     out.small.clear();
     const unsigned facts = bin(out, binning);
     out.frame.counts = (facts & SeeImage::kNoCount) == 0;
-    if ((facts & SeeImage::kNotFinite) != 0) fill(image, resident, binning, out);
+    if ((facts & SeeImage::kNotFinite) != 0) fill(image, binning, out);
   }
   // The image by that binning.
   const float* binned(FrameHere& frame, index_t binning) {
@@ -104,16 +105,15 @@ class Patches {
   }
 
   // Missing pixels are rare: the host fills them.
-  void fill(View2<const float> image, bool resident, index_t binning, FrameHere& out) {
-    const index_t count = image.size();
-    std::vector<float> pixels;
-    if (resident) {
-      pixels.resize(static_cast<std::size_t>(count));
-      Memory(const_cast<float*>(image.data), count * index_t{sizeof(float)})
-          .read(0, pixels.data(), count * index_t{sizeof(float)});
-      image.data = pixels.data();
+  void fill(const PlacedImage& image, index_t binning, FrameHere& out) {
+    View2<const float> host = image.pixels;
+    const index_t count = host.size(), bytes = count * index_t{sizeof(float)};
+    std::vector<float> copy(static_cast<std::size_t>(image.resident ? count : 0));
+    if (image.resident) {
+      Memory(const_cast<float*>(host.data), bytes).read(0, copy.data(), bytes);
+      host.data = copy.data();
     }
-    Frame seen = look(image, 0);
+    Frame seen = look(host, 0);
     out.pixels = upload(seen.image.data, count, out);
     out.frame.counts = seen.counts;
     out.frame.weight = std::move(seen.weight);
@@ -147,6 +147,7 @@ class SearchHere {
         map_(search.band().py * search.band().px),
         cross_(2 * search.band().py * terms()) {}
 
+  const Search& search() const { return search_; }
   // small: the image, binned for this search.
   void load(Patches& patches, const float* small, CoarseHere& out) {
     const Band& band = search_.band();
