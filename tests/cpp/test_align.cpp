@@ -103,9 +103,9 @@ TEST(FrameStack, FindsShiftsWithTheSameBitsForAnyThreads) {
   for (int threads : {1, 3}) {
     const Cpu cpu{threads, nullptr, {}};
     FrameStack stack(n, edge, edge, 20);
-    stack.look(cpu, 0, view);
+    stack.look(cpu, 0, {view});
     stack.pairs(cpu, {pair.data(), {1, 2}}, {rough.data(), {1, kPairColumns}});
-    stack.place(cpu, 0, view, {shifts.data(), {n, 2}});
+    stack.place(cpu, 0, {view}, {shifts.data(), {n, 2}});
     auto& out = found[threads / 3];
     out.resize(static_cast<std::size_t>(n * kFrameColumns));
     stack.refine(cpu, {out.data(), {n, kFrameColumns}});
