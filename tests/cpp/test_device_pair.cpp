@@ -190,7 +190,8 @@ TEST(Slabs, KeepTheirMemoryFromRunToRun) {
   const ProjectionPlan one(poses, c.volume, c.image);
   const VolumeShape s = c.volume;
   const std::vector<float> voxels = noise(s.nz * s.ny * s.nx, 1);
-  std::vector<float> pixels(3 * c.image.height * c.image.width), back(voxels.size()), again(voxels.size());
+  std::vector<float> pixels(static_cast<std::size_t>(3 * c.image.height * c.image.width)), back(voxels.size()),
+      again(voxels.size());
   const View3<const float> volume{voxels.data(), {s.nz, s.ny, s.nx}};
   const View3<float> images{pixels.data(), {3, c.image.height, c.image.width}};
   const View3<const float> image{pixels.data(), {1, c.image.height, c.image.width}};
