@@ -33,7 +33,7 @@ from cryolith.reconstruct import filter_projections, sirt, wbp
 Float32 = npt.NDArray[np.float32]
 
 # G updates/s that the pair's machine code allows (docs/gpu.md): back-projection, projection.
-PAIR_BOUNDS = {"A100": (4854, 4821), "H100": (10892, 10465), "H200": (10892, 10536)}
+PAIR_BOUNDS = {"A100": (4854, 4829), "H100": (10581, 9911), "H200": (10581, 9911)}
 N_TILTS = 41
 
 
