@@ -554,6 +554,10 @@ def device_name(device: str) -> str:
     """
     emulated:0 for emulated, cuda:0 for cuda.
     """
+def device_names(devices: collections.abc.Sequence[str]) -> list[str]:
+    """
+    The same of several, at least one and each once.
+    """
 def displacement_sums(a: numpy.typing.NDArray[numpy.float32], b: numpy.typing.NDArray[numpy.float32], axes: numpy.typing.NDArray[numpy.float64], out: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """
     Slopes and bends of a correlation under affine displacements.
