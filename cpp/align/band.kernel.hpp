@@ -38,17 +38,10 @@ CRYOLITH_HD bool is_top(const At& at) {
   return top;
 }
 
-// Whether pixels (a float, or a vector of them) are whole numbers from 0; above 2^23 every float is whole, and adding
-// that rounds.
-template <class V>
-CRYOLITH_HD auto is_count(const V& v) {
-  constexpr float whole = 8388608.0f;
-  return (v >= 0.0f) & ((v + whole) - whole == v);
-}
-template <class V>
-CRYOLITH_HD auto is_finite(const V& v) {
-  return v - v == 0.0f;
-}
+inline constexpr float kWhole = 8388608.0f;  // above 2^23 every float is whole, and adding that rounds
+// Whether a pixel is a whole number from 0.
+CRYOLITH_HD bool is_count(float v) { return v >= 0 && (v + kWhole) - kWhole == v; }
+CRYOLITH_HD bool is_finite(float v) { return v - v == 0; }
 
 // A pixel under a window, less the mean.
 CRYOLITH_HD float windowed(float value, float w, float wy, float mean) { return wy * w * (value - mean); }

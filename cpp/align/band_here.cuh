@@ -38,13 +38,6 @@ std::vector<T> read_first(const DeviceArray<T>& array, index_t count) {
   return out;
 }
 
-inline BandShape shape_of(const Band& band) {
-  int upper = 0;
-  for (double f : band.fy) upper += f >= 0 ? 1 : 0;
-  return {static_cast<int>(band.rows), upper, static_cast<int>(band.columns), static_cast<int>(band.py),
-          static_cast<int>(band.px)};
-}
-
 // A band's tables on the device, and memory for what is made of its coefficients.
 class BandHere {
  public:

@@ -3,6 +3,7 @@
 // Kernels of registration. Nothing is added up by atomics: a sum has one owner and one order.
 #include <cstdint>
 
+#include "align/band.hpp"
 #include "align/band.kernel.hpp"
 #include "core/kernel.hpp"
 
@@ -17,6 +18,13 @@ struct BandShape {
   CRYOLITH_HD int line(int row) const { return row < upper ? row : rows - row; }
   CRYOLITH_HD float times(int column) const { return column == 0 || 2 * column == px ? 1.0f : 2.0f; }
 };
+
+inline BandShape shape_of(const Band& band) {
+  int upper = 0;
+  for (double f : band.fy) upper += f >= 0 ? 1 : 0;
+  return {static_cast<int>(band.rows), upper, static_cast<int>(band.columns), static_cast<int>(band.py),
+          static_cast<int>(band.px)};
+}
 
 // The part of it that is of use.
 struct BandPart {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 // DeviceFrameSum for the device that this file is compiled for.
-#include "align/band_here.cuh"
 #include "align/device_frames.hpp"
 #include "align/frame.hpp"
 #include "align/frames_cuda.cuh"

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "align/band.kernel.hpp"
+
 namespace cryolith {
 namespace {
 
@@ -41,11 +43,11 @@ void fill(Frame& frame) {
   frame.counts = true;
   for (std::size_t k = 0; k < count; ++k) {
     const float p = frame.image.data[k];
-    if (!std::isfinite(p)) continue;
+    if (!is_finite(p)) continue;
     value[k] = static_cast<double>(p);
     good[k] = 1;
     sum += value[k], ++used;
-    frame.counts = frame.counts && p >= 0 && p == std::floor(p);
+    frame.counts = frame.counts && is_count(p);
   }
   const double mean = used > 0 ? sum / used : 0;
   const std::vector<double> ones(count, 1.0);

@@ -124,8 +124,8 @@ TEST(FrameStack, RefusesFramesAndPairsThatItDoesNotHave) {
   std::vector<double> out(static_cast<std::size_t>(3 * kPairColumns));
   const std::vector<index_t> pair{0, 1};
   FrameStack stack(2, 16, 16, 4);
-  EXPECT_THROW(stack.look(Cpu{}, 0, {data.data(), {3, 16, 16}}), ArgumentError);
-  EXPECT_THROW(stack.look(Cpu{}, 0, {data.data(), {2, 16, 15}}), ArgumentError);
+  EXPECT_THROW(stack.look(Cpu{}, 0, {{data.data(), {3, 16, 16}}}), ArgumentError);
+  EXPECT_THROW(stack.look(Cpu{}, 0, {{data.data(), {2, 16, 15}}}), ArgumentError);
   EXPECT_THROW(stack.pairs(Cpu{}, {pair.data(), {1, 2}}, {out.data(), {1, kPairColumns}}), ArgumentError);
   EXPECT_THROW(stack.refine(Cpu{}, {out.data(), {2, kFrameColumns}}), ArgumentError);
 }
