@@ -300,7 +300,9 @@ def test_the_bias_is_that_of_blobs_which_are_surely_there(monkeypatch: pytest.Mo
     monkeypatch.setattr(_injection, "_measured", lambda *_: rows)
     monkeypatch.setattr(_injection, "_placed", lambda *_: one)
     search = SimpleNamespace(
-        fit=SimpleNamespace(without=lambda *_: np.zeros(1), base=None), stand_out=None
+        fit=SimpleNamespace(without=lambda *_: np.zeros(1), base=None),
+        bank=SimpleNamespace(scratch=lambda: np.empty(1)),
+        stand_out=None,
     )
     outcome = SimpleNamespace(blobs=one)
     found = _injection.calibrate(search, outcome, 120, 0)  # type: ignore[arg-type]
