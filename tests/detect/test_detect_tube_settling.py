@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from line_phantoms import WIDTH, N, bank_of, beads_along
@@ -12,7 +14,7 @@ from cryolith.detect._oriented_bank import OrientedBank
 from cryolith.detect._oriented_objects import Traced
 from cryolith.detect._tube_fit import LineFit, length_of
 from cryolith.detect._tube_paths import as_traced
-from cryolith.detect._tube_settling import Settling
+from cryolith.detect._tube_settling import Settling, _unsure
 
 LEVEL = 5.0
 T = np.linspace(0, 1, 301)[:, None]
@@ -73,3 +75,25 @@ def test_a_twin_of_a_tube_goes_and_a_neighbour_stays(bank: OrientedBank) -> None
     np.testing.assert_allclose([o.extent for o in found], [32, 28], atol=2.0)
     # 28 px of a tube hold 28 pi w^2 of noise: amplitudes are known to 0.07.
     np.testing.assert_allclose([o.amplitudes.mean() for o in found], 1.5, atol=0.25)
+
+
+def test_an_end_goes_to_the_tube_that_it_continues(bank: OrientedBank) -> None:
+    long, short = straight([24, 15, 33], [24, 43, 33]), straight([24, 24, 7], [24, 24, 29])
+    scene = Scene(bank, long, short)
+    # The short one was followed into the end of the long one, which has the rest: neither finds back alone.
+    bent = scene.drawn([24, 24, 7], [24, 24, 28], [24, 16, 33])
+    cut = scene.drawn([24, 26, 33], [24, 43, 33])
+    found = scene.settled(cut, bent)
+    assert len(found) == 2
+    for o, line, length in zip(found, (long, short), (28, 22), strict=True):
+        assert abs(o.extent - length) < 3 * o.sigma_extent < 4.5
+        assert np.linalg.norm(o.nodes[:, None] - line[None], axis=2).min(axis=1).max() < 3
+
+
+def test_errors_hold_the_chance_that_an_end_is_anothers(bank: OrientedBank) -> None:
+    scene = Scene(bank, straight([24, 24, 8], [24, 24, 40]))
+    one = replace(scene.drawn([24, 24, 8], [24, 24, 40]), sigma_extent=0.6)
+    other = replace(scene.drawn([24, 24, 8], [24, 24, 44]), sigma_extent=0.8)
+    assert _unsure(one, other, 0.0).sigma_extent == 0.6
+    expected = np.sqrt(0.75 * 0.6**2 + 0.25 * (0.8**2 + 4.0**2))
+    assert _unsure(one, other, 0.25).sigma_extent == pytest.approx(expected, rel=1e-3)

@@ -7,6 +7,7 @@ or be the twin of one whose smear was traced twice. Either leaves the others wro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -49,7 +50,8 @@ class Settling:
     def run(self, objects: list[Traced]) -> list[Traced]:
         """Return the tubes that stay, fitted."""
         now = self._still([even(o) for o in objects], range(len(objects)), range(len(objects)))
-        return self._together(self._thinned(now))
+        now = self._thinned(now)
+        return self._exchanged(self._together(now, range(len(now))))
 
     def _without(self, others: list[Traced]) -> Float32:
         """Return the filtered volume without some tubes."""
@@ -110,6 +112,48 @@ class Settling:
                 names.remove(name)
         return now
 
+    def _exchanged(self, objects: list[Traced]) -> list[Traced]:
+        """Return tubes each of which has the ends that are the likeliest to be its own.
+
+        Beyond the point where one meets another its end may be the other's: that is tried, and counts in the errors of
+        both lengths for as much as it is likely.
+        """
+        now = list(objects)
+        for i in range(len(now)):
+            for j in range(len(now)):
+                cut = None if i == j else self._cut(now[i], now[j])
+                if cut is None:
+                    continue
+                trial = [cut if k == i else o for k, o in enumerate(now)]
+                trial = self._together(self._still(trial, [j], [i, j]), [i, j])
+                loss = self._misfit(trial) - self._misfit(now)
+                loss += KNOT * sum(len(trial[k].knots) - len(now[k].knots) for k in (i, j))
+                best, other = (now, trial) if loss >= 0 else (trial, now)
+                share = 1 / (1 + math.exp(min(abs(loss), 50.0)))
+                now = list(best)
+                for k in (i, j):
+                    now[k] = _unsure(best[k], other[k], share)
+        return now
+
+    def _cut(self, one: Traced, other: Traced) -> Traced | None:
+        """Return one tube without its end beyond where it meets another, if that may be the other's."""
+        if one.sign != other.sign or not self._close(one, other, _MEET):
+            return None
+        gaps = np.linalg.norm(one.nodes[:, None] - other.nodes[None], axis=2).min(axis=1)
+        at, n = int(gaps.argmin()), len(gaps)
+        left = slice(at, None) if at < n / 2 else slice(at + 1)
+        tail = float(one.shares.sum() - one.shares[left].sum())
+        if not 2 * one.width < tail < _NEAR * self.bank.length:
+            return None
+        return replace(
+            one,
+            nodes=one.nodes[left],
+            axes=one.axes[left],
+            shares=one.shares[left],
+            heights=one.heights[left],
+            amplitudes=one.amplitudes[left],
+        )
+
     def _misfit(self, objects: list[Traced]) -> float:
         """Return minus the log likelihood of tubes, as the reconstruction shows them."""
         spectra = self.bank.spectra
@@ -122,11 +166,11 @@ class Settling:
         near = [np.linalg.norm(spots - p, axis=1).min() for p in one.nodes[::_SPOTS]]
         return bool((np.array(near) < _NEAR * self.bank.length).mean() > 0.5)
 
-    def _together(self, objects: list[Traced]) -> list[Traced]:
-        """Return tubes fitted together with those that they meet: the errors of their ends are those of both."""
+    def _together(self, objects: list[Traced], chosen: Collection[int]) -> list[Traced]:
+        """Return chosen tubes fitted together with those that they meet: the errors of their ends are those of both."""
         now = list(objects)
         done: set[int] = set()
-        for i in range(len(now)):
+        for i in chosen:
             near = [j for j in range(len(now)) if j != i and self._close(now[i], now[j], _MEET)]
             if i in done or not near:
                 continue
@@ -168,6 +212,13 @@ def _rows(beads: BeadFields, objects: list[Traced]) -> tuple[Rows, Float64]:
         [len(o.knots) for o in objects],
     )
     return rows, np.concatenate([o.knots for o in objects])
+
+
+def _unsure(best: Traced, other: Traced, share: float) -> Traced:
+    """Return a tube with the error of its length if it is another one with a chance of ``share``."""
+    apart = other.sigma_extent**2 + (other.extent - best.extent) ** 2
+    square = (1 - share) * best.sigma_extent**2 + share * apart
+    return replace(best, sigma_extent=math.sqrt(square))
 
 
 def _differ(one: Traced, other: Traced) -> bool:
