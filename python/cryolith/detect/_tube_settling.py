@@ -28,6 +28,9 @@ _ALONE, _NEAR, _MEET = 6.0, 2.5, 1.5
 _ROUNDS = 4
 # px that an end moves, and change of amplitude, that neighbours hardly see.
 _STILL, _STILL_AMPLITUDE = 0.5, 0.2
+# Significance: weaker tubes are known too badly to matter to others, and where noise is stronger than thought there are
+# dozens of them.
+_SURE = 8.0
 _SPOTS = 4  # nodes between those that distances are taken at
 _PARTNERS = 3  # lines that one is fitted together with, at most
 
@@ -63,6 +66,9 @@ class Settling:
     def _close(self, one: Traced, other: Traced, lengths: float) -> bool:
         return gap(one.nodes[::_SPOTS], other.nodes[::_SPOTS]) < lengths * self.bank.length
 
+    def _meet(self, one: Traced, other: Traced) -> bool:
+        return min(one.peak, other.peak) > _SURE and self._close(one, other, _MEET)
+
     def _still(
         self, objects: list[Traced], moved: Collection[int], free: Collection[int]
     ) -> list[Traced]:
@@ -79,7 +85,7 @@ class Settling:
                 for i in members:
                     waiting.discard(i)
                     old, now[i] = now[i], refitted(beads, now[i])
-                    if _differ(old, now[i]):
+                    if now[i].peak > _SURE and _differ(old, now[i]):
                         waiting |= {
                             j
                             for j in free
@@ -93,13 +99,14 @@ class Settling:
     def _thinned(self, objects: list[Traced]) -> list[Traced]:
         """Return tubes less those without which their neighbours, fitted anew, are as likely.
 
-        Asked of tubes that run beside a stronger one for more than a half: pieces and smears of it.
+        Asked of tubes that run beside a sure and stronger one for more than a half: pieces and smears of it.
         """
         now, names = list(objects), list(range(len(objects)))
         for name in sorted(names, key=lambda i: objects[i].peak):
             at = names.index(name)
             one = now[at]
-            if not any(o.peak > one.peak and self._beside(one, o) for o in now if o is not one):
+            stronger = [o for o in now if o.peak > max(one.peak, _SURE)]
+            if not any(self._beside(one, o) for o in stronger):
                 continue
             near = [i for i, o in enumerate(now) if i != at and self._close(one, o, _NEAR)]
             rest = [o for i, o in enumerate(now) if i != at]
@@ -137,7 +144,7 @@ class Settling:
 
     def _cut(self, one: Traced, other: Traced) -> Traced | None:
         """Return one tube without its end beyond where it meets another, if that may be the other's."""
-        if one.sign != other.sign or not self._close(one, other, _MEET):
+        if one.sign != other.sign or not self._meet(one, other):
             return None
         gaps = np.linalg.norm(one.nodes[:, None] - other.nodes[None], axis=2).min(axis=1)
         at, n = int(gaps.argmin()), len(gaps)
@@ -171,7 +178,7 @@ class Settling:
         now = list(objects)
         done: set[int] = set()
         for i in chosen:
-            near = [j for j in range(len(now)) if j != i and self._close(now[i], now[j], _MEET)]
+            near = [j for j, o in enumerate(now) if j != i and self._meet(now[i], o)]
             if i in done or not near:
                 continue
             near = sorted(near, key=lambda j: -now[j].peak)[:_PARTNERS]
@@ -182,9 +189,7 @@ class Settling:
             done.add(i)
             now[i] = fits[0]
             for j, fit in zip(near, fits[1:], strict=True):
-                partners = {
-                    k for k, o in enumerate(now) if k != j and self._close(now[j], o, _MEET)
-                }
+                partners = {k for k, o in enumerate(now) if k != j and self._meet(now[j], o)}
                 if j not in done and partners <= set(some):
                     now[j] = fit
                     done.add(j)
