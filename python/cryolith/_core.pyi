@@ -863,6 +863,10 @@ def subtract_step(weights: numpy.typing.NDArray[numpy.float32], step: typing.Sup
 @typing.overload
 def subtract_step(weights: DeviceTensor, step: typing.SupportsFloat | typing.SupportsIndex, residual: DeviceTensor, projected: DeviceTensor, threads: DeviceSteps) -> ExactSum:
     ...
+def subtract_weighted(base: numpy.typing.NDArray[numpy.complex64], weight: numpy.typing.NDArray[numpy.float32], rest: numpy.typing.NDArray[numpy.complex64], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    """
+    Replace the half spectrum rest by base - rest times weight.
+    """
 def take_step(places: DeviceTensor, stack: DeviceTensor, values: DeviceTensor, threads: DeviceSteps) -> None:
     """
     values <- stack[places], flat.

@@ -18,7 +18,6 @@ from ..datamodel import Volume
 from ..errors import InputError
 from ..metrics import NoisePower
 from ..projection import Geometry
-from ..reconstruct import Halves
 from ._blob_search import Outcome, Search
 from ._blob_table import Detectability, NullCheck, blob_table, detectability, null_check
 from ._filter_bank import blob_reference, make_bank
@@ -168,8 +167,7 @@ def blobs(
     searched, difference, pixel_size = searched_volumes(volume, halves, pixel_size)
     spectra = Spectra(searched.shape, threads, cancel, device)
     notes: list[str] = []
-    split = halves.split if isinstance(halves, Halves) else None
-    imaging = imaging_of(spectra, geometry, image_shape, solve, transfer, split)
+    imaging = imaging_of(spectra, geometry, image_shape, solve, transfer, halves)
     edge = _margin(margin, scales, searched.shape)
     reference = blob_reference(spectra, imaging, scales, method)
     power, decoys = noise_of(
