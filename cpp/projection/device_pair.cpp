@@ -108,7 +108,7 @@ std::unique_ptr<DevicePair> make_device_pair(const std::string& device, const Pr
 
 // Slabs' memory on all devices, kept from run to run.
 struct DevicesPair::Memory {
-  std::mutex mutex;  // of whoever runs
+  std::recursive_mutex mutex;  // of whoever runs, or asks what it holds
   SlabCut cut;
   index_t tables = 0;  // bytes of those of all pairs that have it
   index_t tilts = 0;
@@ -141,12 +141,14 @@ DevicesPair::~DevicesPair() = default;
 
 void DevicesPair::share_memory(const DevicesPair& other) {
   memory_ = other.memory_;
+  const std::lock_guard<std::recursive_mutex> lock(memory_->mutex);
   memory_->tables += table_bytes();
 }
 
 index_t DevicesPair::free_bytes() const {
   index_t bytes = std::numeric_limits<index_t>::max();
   for (const std::string& device : devices_) bytes = std::min(bytes, free_device_memory(device));
+  const std::lock_guard<std::recursive_mutex> lock(memory_->mutex);
   return bytes + memory_->bytes();
 }
 
@@ -207,7 +209,7 @@ void DevicesPair::prepare(Memory& memory, const SlabStage* stage) const {
 
 void DevicesPair::run_slabs(const Cpu& cpu, Direction direction, View3<const float> in, View3<float> out,
                             Memory& memory, const SlabStage* stage) const {
-  const std::lock_guard<std::mutex> lock(memory.mutex);
+  const std::lock_guard<std::recursive_mutex> lock(memory.mutex);
   try {
     prepare(memory, stage);
     SlabJob job(cpu, static_cast<int>(devices_.size()), plan_, memory.cut.rows, direction, in, out);

@@ -190,18 +190,21 @@ TEST(Slabs, KeepTheirMemoryFromRunToRun) {
   const ProjectionPlan one(poses, c.volume, c.image);
   const VolumeShape s = c.volume;
   const std::vector<float> voxels = noise(s.nz * s.ny * s.nx, 1);
-  std::vector<float> pixels(3 * c.image.height * c.image.width), back(voxels.size()), again(voxels.size());
+  std::vector<float> pixels(static_cast<std::size_t>(3 * c.image.height * c.image.width)), back(voxels.size()),
+      again(voxels.size());
   const View3<const float> volume{voxels.data(), {s.nz, s.ny, s.nx}};
   const View3<float> images{pixels.data(), {3, c.image.height, c.image.width}};
   const View3<const float> image{pixels.data(), {1, c.image.height, c.image.width}};
-  const DevicesPair pair({"emulated:6"}, plan, bytes_of_two(plan));
-  DevicesPair other({"emulated:6"}, one, bytes_of_two(plan));
+  const index_t two = bytes_of_two(plan) + emulated::make_device_pair(one)->table_bytes();
+  const DevicesPair pair({"emulated:6"}, plan, two);
+  DevicesPair other({"emulated:6"}, one, two);
   other.share_memory(pair);
   const SlabCut cut = pair.slabs();
+  EXPECT_EQ(cut.device_bytes, two);  // the tables of both among them
   emulated::use_device(6);
   const auto free = [] { return emulated::free_memory(); };
   const index_t before = free();
-  const index_t taken = cut.device_bytes - pair.table_bytes();
+  const index_t taken = two - pair.table_bytes() - other.table_bytes();
   pair.project(Cpu{1}, volume, images, false);
   EXPECT_EQ(before - free(), taken);
   EXPECT_EQ(pair.free_bytes(), before);

@@ -20,7 +20,16 @@ from ..projection.on_devices import Devices as Names
 from ..projection.on_devices import SlabPlan, checked_limit, device_of
 from .inputs import Float32
 
-__all__ = ["CPU", "Arrays", "DeviceField", "Devices", "chosen_devices", "held", "largest_of"]
+__all__ = [
+    "CPU",
+    "Arrays",
+    "DeviceField",
+    "Devices",
+    "chosen_devices",
+    "held",
+    "largest_of",
+    "require_devices",
+]
 
 # For sums of groups of rows, at most 256 (steps_cuda.cuh), and for what is as small: values in gaps, for instance.
 SUMS = 1 << 14
@@ -206,6 +215,13 @@ def held(method: str, subsets: int) -> tuple[int, int]:
     return needs[{"sart": "sirt", "lsqr": "cgls"}.get(method, method)]
 
 
+def require_devices(device: Names) -> None:
+    """Refuse what names no devices, whether or not they are there."""
+    names = device_of(device)
+    if names not in (["cpu"], ["auto"]):
+        _core.device_names(names)
+
+
 def chosen_devices(
     device: Names,
     max_memory: int | None,
@@ -220,20 +236,20 @@ def chosen_devices(
     Refuses others than the CPU that do not take the views, and a limit to the memory of no device.
     """
     names = device_of(device)
-    if not names:
-        raise InputError("device: found none, expected at least one")
+    limit = checked_limit(names, max_memory)
     detector, _, _ = reduced(geometry, image_shape, among)
     plain = detector is None and among.local is None and bool((among.weights() == 1.0).all())
     takes = plain and not among.crosses_y
-    limit = checked_limit(names, max_memory)
+    if names == ["cpu"]:
+        return CPU
     if names == ["auto"]:
         cards = [d.name for d in devices() if d.usable and d.name.startswith("cuda")]
-        names = cards[:1] if cards and takes else []
-    elif names == ["cpu"]:
-        names = []
+        if not (cards and takes):
+            return CPU
+        names = cards[:1]
     elif not takes:
         raise InputError(
             f"device: found {', '.join(names)!r} for views at free poses, voxels of another size than pixels, or local "
             "shifts, expected 'cpu' or 'auto': other devices take single-axis geometries only"
         )
-    return Devices(names=tuple(map(_core.device_name, names)), max_memory=limit)
+    return Devices(names=tuple(_core.device_names(names)), max_memory=limit)

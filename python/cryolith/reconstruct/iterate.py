@@ -170,10 +170,13 @@ class Setup:
             return replace(self, cut=replace(self.cut, devices=self.devices))
         steps = _core.DeviceSteps(self.devices.names[0])
         mask = None if self.mask is None else np.asarray(self.mask) != 0
-        measured, weights, volume = (
-            DeviceField.of(field.whole(), steps)
-            for field in (self.measured, self.weights, self.volume)
+        measured, weights = (
+            DeviceField.of(field.whole(), steps) for field in (self.measured, self.weights)
         )
+        if self.started:
+            volume = DeviceField.of(self.volume.whole(), steps)
+        else:
+            volume = DeviceField.zeros(self.volume.shape, steps)
         return replace(
             self,
             cut=replace(self.cut, steps=steps),
