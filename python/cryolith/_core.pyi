@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'Components', 'CudaDevice', 'DeviceComponents', 'DeviceFrameSum', 'DevicePlan', 'DeviceSteps', 'DeviceTensor', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'SlabCut', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'copy_step', 'count_missing', 'cuda_devices', 'cufft_version', 'descent_step', 'despike', 'device_distance', 'device_name', 'device_names', 'displacement_sums', 'distance', 'divide_step', 'empty_on', 'emulated_memory', 'extrapolate_step', 'factor_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'fill_step', 'filter_length', 'filter_lengths', 'filter_stack', 'filter_stack_on', 'filter_stack_there', 'free_step', 'from_dlpack', 'gaussian_samples', 'geodesic', 'gradient_step', 'graze_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'lose_emulated_after', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'put_step', 'raise_step', 'reciprocal_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'scale_space_maxima_on', 'scale_step', 'segment_step', 'smooth_step', 'spectrum_sums', 'spline_samples', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'take_step', 'thin', 'to_device', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp', 'wbp_slabs', 'weighted_sum']
+__all__: list[str] = ['CancelToken', 'Components', 'CudaDevice', 'DeviceComponents', 'DeviceFrameStack', 'DeviceFrameSum', 'DevicePlan', 'DeviceSteps', 'DeviceTensor', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'SlabCut', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'copy_step', 'count_missing', 'cuda_devices', 'cufft_version', 'descent_step', 'despike', 'device_distance', 'device_name', 'device_names', 'displacement_sums', 'distance', 'divide_step', 'empty_on', 'emulated_memory', 'extrapolate_step', 'factor_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'fill_step', 'filter_length', 'filter_lengths', 'filter_stack', 'filter_stack_on', 'filter_stack_there', 'free_step', 'from_dlpack', 'gaussian_samples', 'geodesic', 'gradient_step', 'graze_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'lose_emulated_after', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'put_step', 'raise_step', 'read_into', 'reciprocal_step', 'reduce_images', 'region_sums', 'register_pairs', 'register_pairs_there', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'scale_space_maxima_on', 'scale_step', 'segment_step', 'smooth_step', 'spectrum_sums', 'spline_samples', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'take_step', 'thin', 'to_device', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp', 'wbp_slabs', 'weighted_sum']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -293,6 +293,28 @@ class FrameStack:
         Rough shift of the second frame of each pair against the first.
         """
     def place(self, first: typing.SupportsInt | typing.SupportsIndex, frames: numpy.typing.NDArray[numpy.float32], shifts: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
+        """
+        Take frames for `refine`, windows on what all share at `shifts`.
+        """
+    def refine(self, out: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
+        """
+        Each frame against the sum of all others, until none moves.
+        """
+class DeviceFrameStack:
+    """
+    The same in the memory of a device.
+    """
+    def __init__(self, device: str, n: typing.SupportsInt | typing.SupportsIndex, ny: typing.SupportsInt | typing.SupportsIndex, nx: typing.SupportsInt | typing.SupportsIndex, max_shift: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    def look(self, first: typing.SupportsInt | typing.SupportsIndex, frames: typing.Any, threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
+        """
+        Take frames for `pairs`.
+        """
+    def pairs(self, pairs: numpy.typing.NDArray[numpy.int64], out: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
+        """
+        Rough shift of the second frame of each pair against the first.
+        """
+    def place(self, first: typing.SupportsInt | typing.SupportsIndex, frames: typing.Any, shifts: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
         """
         Take frames for `refine`, windows on what all share at `shifts`.
         """
@@ -726,6 +748,10 @@ def raise_step(other: numpy.typing.NDArray[numpy.float32], array: numpy.typing.N
 @typing.overload
 def raise_step(other: DeviceTensor, array: DeviceTensor, threads: DeviceSteps) -> None:
     ...
+def read_into(array: DeviceTensor, out: numpy.typing.NDArray[numpy.float32]) -> None:
+    """
+    Copy a float32 array of three axes into one in the host's memory.
+    """
 @typing.overload
 def reciprocal_step(least: typing.SupportsFloat | typing.SupportsIndex, array: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
@@ -756,6 +782,10 @@ def region_sums(labels: numpy.typing.NDArray[numpy.int32], regions: typing.Suppo
 def register_pairs(reference: numpy.typing.NDArray[numpy.float32], moving: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float64], max_shift: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """
     Shift of each moving image against its reference.
+    """
+def register_pairs_there(device: str, reference: typing.Any, moving: typing.Any, out: numpy.typing.NDArray[numpy.float64], max_shift: typing.SupportsFloat | typing.SupportsIndex) -> None:
+    """
+    The same on a device, for images of the host or of the device.
     """
 def resample_images(images: numpy.typing.NDArray[numpy.float32], map: numpy.typing.NDArray[numpy.float64], fill: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """

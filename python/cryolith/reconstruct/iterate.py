@@ -170,10 +170,13 @@ class Setup:
             return replace(self, cut=replace(self.cut, devices=self.devices))
         steps = _core.DeviceSteps(self.devices.names[0])
         mask = None if self.mask is None else np.asarray(self.mask) != 0
-        measured, weights, volume = (
-            DeviceField.of(field.whole(), steps)
-            for field in (self.measured, self.weights, self.volume)
+        measured, weights = (
+            DeviceField.of(field.whole(), steps) for field in (self.measured, self.weights)
         )
+        if self.started:
+            volume = DeviceField.of(self.volume.whole(), steps)
+        else:
+            volume = DeviceField.zeros(self.volume.shape, steps)
         return replace(
             self,
             cut=replace(self.cut, steps=steps),
@@ -196,10 +199,10 @@ class Setup:
 
     def result(self) -> Float32:
         """Return the volume as an array in the host's memory."""
-        if self.target is None:
+        if self.target is None or not isinstance(self.volume, DeviceField):
             return self.volume.whole()
         out = self.target.whole()
-        np.copyto(out, self.volume.whole())
+        self.volume.read_into(out)
         return out
 
     def pair(self, index: Any = slice(None)) -> Pair:

@@ -147,6 +147,8 @@ def _start(
     init, out = options.get("init"), options.get("out")
     given = None if init is None else _of_shape(init, "init", shape)
     volume = volume_target(out, shape, cut)
+    if given is None and out is None and low <= 0.0 <= high:
+        return volume, False  # zeros, and no page of it touched yet
 
     def start(first: int, last: int) -> bool:
         window = (first, last, 0, shape[2])
