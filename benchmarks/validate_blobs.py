@@ -387,8 +387,10 @@ def main() -> None:
             say(f"{case}: 256^3, seeds {seeds.start} to {seeds.stop - 1}")
             white(seeds, 60.0 if case == "wedge" else 0.0)
             continue
-        say(f"{case}: {a.n}^3, +-{a.tilt:g} degrees, {a.solver} {a.iterations or ''}, {a.split}, seeds {seeds.start} to "
-              f"{seeds.stop - 1}")  # fmt: skip
+        solver = f"{a.solver} {a.iterations}" if a.iterations else a.solver
+        say(
+            f"{case}: {a.n}^3, +-{a.tilt:g} degrees, {solver}, {a.split}, seeds {seeds.start} to {seeds.stop - 1}"
+        )
         series = Series(a.n, a.tilt, a.solver, a.split, a.iterations)
         if case == "null":
             noise_only(series, seeds)
