@@ -66,7 +66,10 @@ def test_a_block_waits_for_the_scheduler_with_the_warp_that_copies(bound):
     most = bound.Path(240, 192, 25, 53, 3)
     cost = bound.Cost(least, most)
     assert cost.mean("instructions") == 210
-    card, shape = bound.Card("sm_90", 100, 1.0, 128, 1e12, 1.0), bound.Shape(24, 2, 1, 16)
+    card, shape = (
+        bound.Card("sm_90", 100, 1.0, 128, 228, 1e12, 1.0),
+        bound.Shape(24, 2, 1, 16, 3, 1),
+    )
     rates = bound.bounds(card, shape, cost, 64.0)
     assert rates["issue"] == pytest.approx(100 * 3072 / (210 / 4))
     assert rates["multiply-add"] == pytest.approx(100 * 3072 / (192 / 4))
@@ -79,7 +82,15 @@ def test_rates_of_a_mix_add_as_times(bound):
 
 
 def test_mix_of_one_untilted_image(bound):
-    mix = bound.table_mix("backproject", bound.Shape(24, 2, 1, 16), 3, 0.0, 64)
+    mix = bound.table_mix("backproject", bound.Shape(24, 2, 1, 16, 3, 1), 3, 0.0, 64, 64)
     assert mix.shares()[0] == 1
     assert set(mix.rows) == {25}
     assert mix.outputs == mix.places
+
+
+def test_chunks_are_halved_until_their_windows_fit(bound):
+    shape = bound.Shape(24, 2, 2, 4, 3, 2)
+    options = bound.argparse.Namespace(tilts=41, degrees=60.0, lines=1024)
+    assert shape.most_window_rows(bound.CARDS["H100"]) == 150
+    assert bound.chunk_of(bound.CARDS["H100"], "project", shape, options) == 128
+    assert bound.chunk_of(bound.CARDS["A100"], "project", shape, options) == 64

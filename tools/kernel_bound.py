@@ -23,20 +23,21 @@ KERNEL = re.compile(r"ShearSumINS0_\d+ShearShapeI((?:Li\d+E)+)Lb[01]EEELb([01])E
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """Rates from data sheets: processors, GHz, float32 lanes of a processor, bytes/s of memory, GUPS promised."""
+    """From data sheets: processors, GHz, float32 lanes, KiB of shared memory, bytes/s of memory; GUPS promised."""
 
     arch: str
     processors: int
     clock: float
     lanes: int
+    shared: int
     memory: float
     wanted: float
 
 
 CARDS = {
-    "A100": Card("sm_80", 108, 1.41, 64, 2.04e12, 4800),
-    "H100": Card("sm_90", 132, 1.83, 128, 3.35e12, 9500),
-    "H200": Card("sm_90", 132, 1.83, 128, 4.8e12, 9500),
+    "A100": Card("sm_80", 108, 1.41, 64, 164, 2.04e12, 4800),
+    "H100": Card("sm_90", 132, 1.83, 128, 228, 3.35e12, 9500),
+    "H200": Card("sm_90", 132, 1.83, 128, 228, 4.8e12, 9500),
 }
 WARP, SCHEDULERS, SHARED_BYTES = (
     32,
@@ -53,6 +54,8 @@ class Shape:
     floats: int
     along: int
     across: int
+    stages: int
+    blocks: int  # on one processor
 
     @property
     def columns(self) -> int:
@@ -63,6 +66,11 @@ class Shape:
         return self.along * self.across
 
     @property
+    def copy_rows(self) -> int:
+        """Rows that all threads together copy in pieces of 16 bytes at a time."""
+        return WARP * self.warps * 16 // (4 * self.columns)
+
+    @property
     def outputs(self) -> int:
         """Of a block."""
         return 2 * self.across
@@ -70,6 +78,11 @@ class Shape:
     def window_bytes(self, rows: float) -> float:
         """Return bytes that a block copies for one input: rows, taps, the window after."""
         return 4 * self.columns * rows + 32 * self.across + 16
+
+    def most_window_rows(self, card: Card) -> int:
+        """Return rows of the largest window for which the shared memory suffices; 1 KiB a block is the system's."""
+        of_stage = (card.shared // self.blocks - 1) * 1024 // self.stages
+        return (of_stage - 32 - 32 * self.across) // (4 * self.columns)
 
     @property
     def updates(self) -> int:
@@ -79,8 +92,8 @@ class Shape:
 
 # ---- what real tables ask for -----------------------------------------------------------------------------------
 STEEP = 1.3  # ProjectionPlan::kSteepTangent
-LINES = 64  # kProjectLines of cpp/projection/shear_tables.hpp
-TOGETHER = 3  # kMostTogether there
+LINES = 128  # kProjectLines of cpp/projection/shear_tables.hpp: the most in one chunk
+TOGETHER = 5  # kMostTogether there
 MORE = TOGETHER + 1  # stands for all that are further apart, each summed from a stream of its own
 
 
@@ -97,8 +110,8 @@ class Mix:
         return {d: self.apart[d] / self.apart.total() for d in range(MORE + 1)}
 
 
-def add_group(mix: Mix, starts: list[int], shape: Shape) -> None:
-    """Count the groups of outputs of one input, whose first rows are given."""
+def add_group(mix: Mix, starts: list[int], shape: Shape, unused: frozenset[int]) -> None:
+    """Count the groups of outputs of one input, whose first rows are given; those of some places are nobody's."""
     for first in range(0, len(starts), shape.outputs):
         group = starts[first : first + shape.outputs]
         pairs = [(a, group[min(2 * i + 1, len(group) - 1)]) for i, a in enumerate(group[::2])]
@@ -106,12 +119,32 @@ def add_group(mix: Mix, starts: list[int], shape: Shape) -> None:
         mix.rows.append(max(group) - min(group) + shape.rows * shape.along + 1)
         # A block takes as long as its busiest scheduler; warps without outputs wait.
         rounds = math.ceil(len(pairs) / SCHEDULERS) * SCHEDULERS
-        mix.outputs += len(group)
+        mix.outputs += sum(first + i not in unused for i in range(len(group)))
         mix.places += 2 * rounds
 
 
-def table_mix(direction: str, shape: Shape, tilts: int, degrees: float, lines: int) -> Mix:
-    """Return the mix of tilts at equal steps; what shear_tables.cpp makes of them (test_shear_cuda.cpp compares)."""
+def with_places(
+    whole: list[list[int]], most_apart: float, outputs: int
+) -> tuple[list[list[int]], frozenset[int]]:
+    """Return tilts in order of their shear, with places of nobody between some pairs, as by_shear() has them."""
+    out: list[list[int]] = []
+    unused: set[int] = set()
+    left = -len(whole) % outputs
+    for tilt, after in zip(whole, [*whole[1:], None], strict=True):
+        out.append(tilt)
+        if len(out) % 2 == 0 or after is None or left == 0:
+            continue
+        if (after[-1] - after[0]) - (tilt[-1] - tilt[0]) > most_apart:
+            unused.add(len(out))
+            out.append(tilt)
+            left -= 1
+    return out, frozenset(unused)
+
+
+def table_mix(
+    direction: str, shape: Shape, tilts: int, degrees: float, lines: int, chunk: int
+) -> Mix:
+    """Return the mix of tilts at equal steps; what shear_tables.cpp makes of them (test_shear_tables.cpp compares)."""
     mix = Mix()
     angles = [math.radians(-degrees + 2 * degrees * t / (tilts - 1)) for t in range(tilts)]
     shallow = [math.tan(a) for a in angles if abs(math.tan(a)) <= STEEP]
@@ -120,12 +153,14 @@ def table_mix(direction: str, shape: Shape, tilts: int, degrees: float, lines: i
         whole = [[math.floor((z - (lines - 1) / 2) * s) for z in range(lines)] for s in slopes]
         if direction == "backproject":
             for of_tilt in whole:
-                add_group(mix, of_tilt, shape)
+                add_group(mix, of_tilt, shape, frozenset())
             continue
-        for begin in range(0, lines, LINES):
-            middle = (begin + min(lines, begin + LINES) - 1) // 2
-            for line in range(begin, min(lines, begin + LINES)):
-                add_group(mix, [of[middle] - of[line] for of in whole], shape)
+        for begin in range(0, lines, chunk):
+            count = min(chunk, lines - begin)
+            middle = (begin + begin + count - 1) // 2
+            places, unused = with_places(whole, 4 * TOGETHER * lines / count, shape.outputs)
+            for line in range(begin, begin + count):
+                add_group(mix, [of[middle] - of[line] for of in places], shape, unused)
     return mix
 
 
@@ -226,15 +261,26 @@ def shear_sums(arch: str) -> dict[str, tuple[Shape, str]]:
     for name, text in machine_code(PAIR, arch).items():
         if found := KERNEL.search(name):
             numbers = [int(n) for n in re.findall(r"Li(\d+)E", found[1])]
-            out["project" if found[2] == "1" else "backproject"] = (Shape(*numbers[:4]), text)
+            out["project" if found[2] == "1" else "backproject"] = (Shape(*numbers[:6]), text)
     if set(out) != {"project", "backproject"}:
         sys.exit(f"ShearSum: found {sorted(out)} in the code for {arch}, expected both directions")
     return out
 
 
-def memory_bytes(direction: str, tilts: int) -> float:
+def memory_bytes(direction: str, tilts: int, chunk: int) -> float:
     """Return bytes of memory for one update: lines of both banks once, projected rows read and written each chunk."""
-    return 8 / tilts + (8 / LINES if direction == "project" else 0)
+    return 8 / tilts + (8 / chunk if direction == "project" else 0)
+
+
+def chunk_of(card: Card, direction: str, shape: Shape, options: argparse.Namespace) -> int:
+    """Return the lines of a chunk, which are halved until their windows fit, as project_chunks() does."""
+    chunk = LINES
+    while chunk > 1:
+        mix = table_mix(direction, shape, options.tilts, options.degrees, options.lines, chunk)
+        if max(mix.rows) <= shape.most_window_rows(card):
+            break
+        chunk //= 2
+    return chunk
 
 
 def say(line: str = "") -> None:
@@ -246,24 +292,28 @@ def report_direction(
 ) -> list[str]:
     """Print one direction's table; return what falls short. `codes`: shape and text by architecture."""
     shape = codes["sm_90"][0]
-    mix = table_mix(direction, shape, options.tilts, options.degrees, options.lines)
-    rows, used = sum(mix.rows) / len(mix.rows), mix.outputs / mix.places
-    l2 = shape.window_bytes(rows) / (shape.updates * shape.warps)
-    memory = memory_bytes(direction, options.tilts)
-    apart = ", ".join(f"{d}: {s:.1%}" for d, s in mix.shares().items())
-    say(f"\n{direction}: rows that two outputs are apart {apart} ({MORE}: and more)")
-    say(f"windows of {rows:.1f} rows, at most {max(mix.rows)}; outputs in use {used:.0%}")
-    say(f"bytes of an update: {l2:.3f} from L2, {memory:.3f} of memory")
     short = []
     for name, card in CARDS.items():
+        chunk = chunk_of(card, direction, shape, options)
+        mix = table_mix(direction, shape, options.tilts, options.degrees, options.lines, chunk)
+        rows, used = sum(mix.rows) / len(mix.rows), mix.outputs / mix.places
+        l2 = shape.window_bytes(rows) / (shape.updates * shape.warps)
+        memory = memory_bytes(direction, options.tilts, chunk)
+        apart = ", ".join(f"{d}: {s:.1%}" for d, s in mix.shares().items())
+        of_lines = f" in chunks of {chunk} lines" if direction == "project" else ""
+        say(
+            f"\n{direction} on {name}{of_lines}: rows that two outputs are apart {apart} ({MORE}: and more)"
+        )
+        say(f"windows of {rows:.1f} rows, at most {max(mix.rows)}; outputs in use {used:.0%}")
+        say(f"bytes of an update: {l2:.3f} from L2, {memory:.3f} of memory")
         rates = {}
-        for d, cost in sorted(costs(codes[card.arch][1], shape, rows / 32).items()):
+        for d, cost in sorted(costs(codes[card.arch][1], shape, rows / shape.copy_rows).items()):
             each = bounds(card, shape, cost, rows)
             rates[d] = min(each.values())
             numbers = ", ".join(f"{what} {v:.0f}" for what, v in each.items())
-            say(f"  {name}, {d} apart: {cost.mean('instructions'):.1f} instructions; {numbers}")
+            say(f"  {d} apart: {cost.mean('instructions'):.1f} instructions; {numbers}")
         mixed, by_memory = weighted(mix.shares(), rates), card.memory / memory / 1e9
-        say(f"  {name}: the mix {mixed:.0f}, memory {by_memory:.0f} GUPS")
+        say(f"  the mix {mixed:.0f}, memory {by_memory:.0f} GUPS")
         if min(mixed, by_memory) < card.wanted:
             short.append(
                 f"{direction} on {name}: found {min(mixed, by_memory):.0f} GUPS, expected {card.wanted:.0f}"

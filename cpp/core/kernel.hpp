@@ -189,12 +189,17 @@ CRYOLITH_DEVICE_CODE T shuffle_xor(T v, int lanes) {
 }
 CRYOLITH_DEVICE_CODE unsigned ballot(bool yes) { return __ballot_sync(kAll, yes); }
 
-// Bytes of shared memory that a block may ask for.
-inline index_t most_shared_bytes() {
-  int device = 0, bytes = 0;
+// Bytes of shared memory that each of so many blocks on one processor may ask for.
+inline index_t most_shared_bytes(int blocks) {
+  int device = 0, of_block = 0, of_all = 0, kept = 0;
   check(cudaGetDevice(&device), "cudaGetDevice");
-  check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), "cudaDeviceGetAttribute");
-  return bytes;
+  const auto ask = [&](int& value, cudaDeviceAttr what) {
+    check(cudaDeviceGetAttribute(&value, what, device), "cudaDeviceGetAttribute");
+  };
+  ask(of_block, cudaDevAttrMaxSharedMemoryPerBlockOptin);
+  ask(of_all, cudaDevAttrMaxSharedMemoryPerMultiprocessor);
+  ask(kept, cudaDevAttrReservedSharedMemoryPerBlock);
+  return lesser(of_block, of_all / blocks - kept);
 }
 
 template <class Kernel>
@@ -356,7 +361,7 @@ T shuffle_xor(T v, int lanes, Site site = Site::here()) {
 }
 inline unsigned ballot(bool yes, Site site = Site::here()) { return votes(yes, site); }
 
-inline index_t most_shared_bytes() { return kMostSharedBytes; }
+inline index_t most_shared_bytes(int blocks) { return kMostSharedBytes / blocks; }
 
 template <class Kernel>
 void launch(Dim3 grid, index_t shared_bytes, const Kernel& kernel) {

@@ -22,9 +22,9 @@ class BankSums {
   BankSums(const ProjectionPlan& plan, const Bank& bank) {
     if (bank.tilts.empty()) return;
     lines_ = bank.across * bank.along;
-    back_.emplace_back(backproject_tables(plan, bank, PairShape::kTile));
-    const int most = PairShape::most_window_rows(most_shared_bytes());
-    for (const ShearTables& t : project_chunks(plan, bank, PairShape::kTile, most)) forward_.emplace_back(t);
+    back_.emplace_back(backproject_tables(plan, bank, BackprojectShape::kTile));
+    const int most = ProjectShape::most_window_rows(most_shared_bytes(ProjectShape::kBlocks));
+    for (const ShearTables& t : project_chunks(plan, bank, ProjectShape::kTile, most)) forward_.emplace_back(t);
   }
   index_t bytes() const {
     index_t out = 0;
@@ -34,41 +34,47 @@ class BankSums {
   }
   index_t lines() const { return lines_; }  // rows of kColumns that the volume takes; 0 where there are no tilts
   void backproject(index_t blocks, const float* rows, index_t row_count, float* lines) const {
-    for (const Tables& t : back_) t.run<false>(blocks, rows, row_count, lines, lines_);
+    for (const Tables& t : back_) t.run<BackprojectShape, false>(blocks, rows, row_count, lines, lines_);
   }
   void project(index_t blocks, const float* lines, float* rows, index_t row_count) const {
-    for (const Tables& t : forward_) t.run<true>(blocks, lines, lines_, rows, row_count);
+    for (const Tables& t : forward_) t.run<ProjectShape, true>(blocks, lines, lines_, rows, row_count);
   }
 
  private:
   struct Tables {
     explicit Tables(const ShearTables& t)
-        : shear(t), windows(t.windows), taps(t.taps), outputs(t.outputs), zeros(index_t{t.window_rows} * kColumns) {
+        : shear(t),
+          windows(t.windows),
+          taps(t.taps),
+          outputs(t.outputs),
+          groups(t.groups),
+          zeros(index_t{t.window_rows} * kColumns) {
       zeros.clear();
     }
-    index_t bytes() const { return windows.bytes() + taps.bytes() + outputs.bytes() + zeros.bytes(); }
-    template <bool kAdd>
+    index_t bytes() const { return windows.bytes() + taps.bytes() + outputs.bytes() + groups.bytes() + zeros.bytes(); }
+    template <class Shape, bool kAdd>
     void run(index_t blocks, const float* in, index_t in_rows, float* out, index_t out_rows) const {
-      const ShearSum<PairShape, kAdd> kernel{in,
-                                             zeros.data(),
-                                             out,
-                                             windows.data(),
-                                             taps.data(),
-                                             outputs.data(),
-                                             in_rows,
-                                             out_rows,
-                                             shear.inputs,
-                                             static_cast<int>(outputs.size()),
-                                             shear.first_row,
-                                             shear.window_rows};
-      launch(
-          {static_cast<unsigned>(shear.groups), static_cast<unsigned>(shear.row_tiles), static_cast<unsigned>(blocks)},
-          PairShape::shared_bytes(shear.window_rows), kernel);
+      const ShearSum<Shape, kAdd> kernel{in,
+                                         zeros.data(),
+                                         out,
+                                         windows.data(),
+                                         taps.data(),
+                                         outputs.data(),
+                                         groups.data(),
+                                         in_rows,
+                                         out_rows,
+                                         shear.inputs,
+                                         static_cast<int>(outputs.size()),
+                                         shear.window_rows};
+      launch({static_cast<unsigned>(groups.size()), static_cast<unsigned>(shear.most_row_tiles()),
+              static_cast<unsigned>(blocks)},
+             Shape::shared_bytes(shear.window_rows), kernel);
     }
     ShearTables shear;
     DeviceArray<ShearWindow> windows;
     DeviceArray<ShearPairTap> taps;
     DeviceArray<ShearOutput> outputs;
+    DeviceArray<ShearGroup> groups;
     DeviceArray<float> zeros;
   };
   index_t lines_ = 0;
@@ -143,7 +149,9 @@ class PairRun {
     for (index_t tilt = 0; tilt < plan.tilts(); ++tilt) {
       const StripGrid strip = plan.strip(tilt, 0);
       const index_t pixels = strip.down ? plan.image().height : plan.image().width;
-      out.push_back({strip.along, strip.across, strip.down ? 1 : 0, static_cast<std::int32_t>(pixels),
+      const auto inverse = [](index_t step) { return 1.0 / static_cast<double>(step); };
+      out.push_back({strip.along, strip.across, inverse(strip.along.step), inverse(strip.across.lane),
+                     strip.down ? 1 : 0, static_cast<std::int32_t>(pixels),
                      static_cast<std::int32_t>(plan.first_row(tilt)), static_cast<std::int32_t>(plan.row_count(tilt))});
     }
     return out;

@@ -54,23 +54,29 @@ struct ShearSum {
   const ShearWindow* windows;  // [group of outputs][input + kAhead]
   const ShearPairTap* taps;    // [group][input][pair]
   const ShearOutput* outputs;  // [output]
-  index_t in_rows, out_rows;   // of one block of y
-  int inputs, output_count, first_row, window_rows;
+  const ShearGroup* groups;
+  index_t in_rows, out_rows;  // of one block of y
+  int inputs, output_count, window_rows;
 
   // What a thread is in its block.
   struct Place {
     int thread, lane, along, across, group, row;
+    bool copies;  // its warp asks for copies in bulk
   };
 
-  CRYOLITH_DEVICE_CODE Place place() const {
+  CRYOLITH_DEVICE_CODE Place place(int first_row) const {
     const int thread = static_cast<int>(thread_index().x), warp = shuffle(thread / kWarp, 0);
     const int along = warp % Shape::kWarpsAlong, tile = static_cast<int>(block_index().y);
+    // Warps of one number go to one scheduler: blocks that share a processor take different ones for what only one
+    // does.
+    const unsigned block = block_index().x + block_index().y + block_index().z;
     return {thread,
             thread % kWarp,
             along,
             warp / Shape::kWarpsAlong,
             static_cast<int>(block_index().x),
-            first_row + tile * Shape::kTile.rows};
+            first_row + tile * Shape::kTile.rows,
+            warp == static_cast<int>(block % (kThreads / kWarp))};
   }
 
   // Rows from `row` of an input's stored ones on: in up to three pieces, since a copy in bulk fills nothing with zeros.
@@ -126,7 +132,7 @@ struct ShearSum {
   CRYOLITH_DEVICE_CODE void fill(const Place& at, Shared<float> stage, int input, const WindowOf& window_of) const {
     if constexpr (!Shape::kBulk)
       fill_in_pieces(at, stage, window_of(), input);
-    else if (at.along == 0 && at.across == 0 && elect())
+    else if (at.copies && elect())
       fill_in_bulk(at, stage, window_of(), input);
   }
 
@@ -180,6 +186,14 @@ struct ShearSum {
         return accumulate<3, true, true>(sums, rows, w);
       case kMostTogether - 3:
         return accumulate<-3, true, true>(sums, rows, w);
+      case kMostTogether + 4:
+        return accumulate<4, true, true>(sums, rows, w);
+      case kMostTogether - 4:
+        return accumulate<-4, true, true>(sums, rows, w);
+      case kMostTogether + 5:
+        return accumulate<5, true, true>(sums, rows, w);
+      case kMostTogether - 5:
+        return accumulate<-5, true, true>(sums, rows, w);
       case kNothing:
         return;
       default:  // steep tilts and wide steps: each output from a stream of its own
@@ -225,7 +239,9 @@ struct ShearSum {
   }
 
   CRYOLITH_DEVICE_CODE void operator()() const {
-    const Place at = place();
+    const auto rows = load_constant<ShearGroup>(groups + block_index().x);
+    if (static_cast<int>(block_index().y) >= rows.row_tiles) return;
+    const Place at = place(rows.first_row);
     const int stage_floats = Shape::stage_floats(window_rows);
     const Shared<float> first = shared_memory<float>();
     begin(at, first, stage_floats);
@@ -260,8 +276,12 @@ struct ShearSum {
   }
 };
 
-// 24 rows of two outputs fill 128 registers without a spill; design/028-cuda.md has the bounds of others.
-using PairShape = ShearShape<24, 2, 1, 16, 3, 1>;
-inline constexpr int kColumns = PairShape::kColumns;
+// 24 rows of two outputs fill 128 registers without a spill. Blocks are small, so that several share a processor: one
+// computes while another begins, ends or waits; and so that few tilts leave few warps without an output.
+// design/028-cuda.md has what others reached.
+using BackprojectShape = ShearShape<24, 2, 1, 4, 3, 4>;
+using ProjectShape = ShearShape<24, 2, 2, 4, 3, 2>;
+inline constexpr int kColumns = BackprojectShape::kColumns;
+static_assert(kColumns == ProjectShape::kColumns);
 
 }  // namespace cryolith::CRYOLITH_DEVICE

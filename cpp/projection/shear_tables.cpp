@@ -36,20 +36,26 @@ ShearPairTap pair_tap(const Step& first, const Step& second, int low, int column
           {first.weight, second.weight}};
 }
 
-ShearTables make_tables(int outputs, int inputs, ShearTile tile, const StepOf& step, const StoredOf& stored) {
+// rows_of: of a group, from the least and the largest start of its outputs.
+using RowsOf = std::function<ShearGroup(std::int32_t low, std::int32_t high)>;
+
+ShearTables make_tables(int outputs, int inputs, ShearTile tile, const StepOf& step, const StoredOf& stored,
+                        const RowsOf& rows_of) {
   ShearTables out;
   out.inputs = inputs;
-  out.groups = (outputs + tile.outputs - 1) / tile.outputs;
   const auto kept = [&](int group, int o) {
     return std::min(outputs - 1, group * tile.outputs + o);
   };  // or the last again
-  for (int g = 0; g < out.groups; ++g) {
+  for (int g = 0; g * tile.outputs < outputs; ++g) {
+    std::int32_t least = 0, most = 0;
     for (int i = 0; i < inputs; ++i) {
       std::int32_t low = std::numeric_limits<std::int32_t>::max(), high = std::numeric_limits<std::int32_t>::min();
       for (int o = 0; o < tile.outputs; ++o) {
         low = std::min(low, step(kept(g, o), i).start);
         high = std::max(high, step(kept(g, o), i).start);
       }
+      least = std::min(least, low);
+      most = std::max(most, high);
       const Stored s = stored(i);
       out.windows.push_back({s.base, s.start + low, high - low + tile.rows + 1, s.rows});
       out.window_rows = std::max(out.window_rows, out.windows.back().rows);
@@ -60,19 +66,46 @@ ShearTables make_tables(int outputs, int inputs, ShearTile tile, const StepOf& s
       }
     }
     out.windows.resize(out.windows.size() + at(tile.ahead));
+    out.groups.push_back(rows_of(least, most));
   }
   return out;
 }
 
-// Tilts in the order of what they move the last line by against the first.
-std::vector<int> by_shear(int tilts, const std::function<std::int32_t(int tilt)>& moved) {
+// A place for an output of projection: its tilt, or nobody's, which sums what the one before it does and writes
+// nothing.
+struct OutputPlace {
+  int tilt;
+  bool used;
+};
+
+// Tilts in the order of what they move the last line by against the first. Where the two of a pair would move by more
+// than `most_apart` different amounts, the first stays alone, as long as that fills places which the last group has
+// left.
+std::vector<OutputPlace> by_shear(int tilts, const std::function<std::int32_t(int tilt)>& moved, double most_apart,
+                                  int places_of_group) {
   std::vector<int> order(at(tilts));
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return moved(a) < moved(b); });
-  return order;
+  std::vector<OutputPlace> out;
+  int left = (places_of_group - tilts % places_of_group) % places_of_group;
+  for (int i = 0; i < tilts; ++i) {
+    const int tilt = order[at(i)];
+    out.push_back({tilt, true});
+    const bool first = out.size() % 2 == 1, followed = i + 1 < tilts;
+    if (!first || !followed || left == 0 || moved(order[at(i + 1)]) - moved(tilt) <= most_apart) continue;
+    out.push_back({tilt, false});
+    --left;
+  }
+  return out;
 }
 
 }  // namespace
+
+int ShearTables::most_row_tiles() const {
+  int most = 0;
+  for (const ShearGroup& g : groups) most = std::max(most, g.row_tiles);
+  return most;
+}
 
 ShearTables backproject_tables(const ProjectionPlan& plan, const Bank& bank, ShearTile tile) {
   const int tilts = static_cast<int>(bank.tilts.size()), lines = static_cast<int>(bank.across);
@@ -84,10 +117,11 @@ ShearTables backproject_tables(const ProjectionPlan& plan, const Bank& bank, She
   const StoredOf stored = [&](int t) {
     return Stored{static_cast<std::int32_t>(first(t)), 0, static_cast<std::int32_t>(plan.row_count(bank.tilts[at(t)]))};
   };
-  ShearTables out = make_tables(lines, tilts, tile, step, stored);
   const auto along = static_cast<std::int32_t>(bank.along);
+  ShearTables out = make_tables(lines, tilts, tile, step, stored, [&](std::int32_t, std::int32_t) {
+    return ShearGroup{0, (along + tile.rows - 1) / tile.rows};
+  });
   for (int line = 0; line < lines; ++line) out.outputs.push_back({line * along, 0, along, 0});
-  out.row_tiles = (along + tile.rows - 1) / tile.rows;
   return out;
 }
 
@@ -102,25 +136,25 @@ ShearTables project_tables(const ProjectionPlan& plan, const Bank& bank, ShearTi
     return static_cast<std::int32_t>(tap.offset / kLanes - first(t)) + (tap.weight == 0.0f ? 0 : 1);
   };
   const auto middle = [&](int t) { return whole(t, (lines.begin + lines.end - 1) / 2); };
-  const std::vector<int> order = by_shear(tilts, [&](int t) { return whole(t, bank.across - 1) - whole(t, 0); });
+  // Of most of the chunk's lines, two outputs that are farther apart over all lines cannot share rows.
+  const double most_apart = static_cast<double>(4 * kMostTogether * bank.across) / static_cast<double>(count);
+  const std::vector<OutputPlace> places =
+      by_shear(tilts, [&](int t) { return whole(t, bank.across - 1) - whole(t, 0); }, most_apart, tile.outputs);
   const StepOf step = [&](int o, int i) {
-    const int t = order[at(o)];
+    const int t = places[at(o)].tilt;
     const float f = bank.back[at((lines.begin + i) * tilts + t)].weight;
     return Step{middle(t) - whole(t, lines.begin + i), f == 0.0f ? 0.0f : 1.0f - f};
   };
   const StoredOf stored = [&](int i) { return Stored{static_cast<std::int32_t>(lines.begin + i) * along, 0, along}; };
-  ShearTables out = make_tables(tilts, count, tile, step, stored);
-  std::int32_t low = 0, high = 0;
-  for (int o = 0; o < tilts; ++o)
-    for (int i = 0; i < count; ++i) {
-      low = std::min(low, step(o, i).start);
-      high = std::max(high, step(o, i).start);
-    }
-  for (int t : order)
-    out.outputs.push_back({static_cast<std::int32_t>(first(t)), middle(t),
-                           static_cast<std::int32_t>(plan.row_count(bank.tilts[at(t)])), 0});
-  out.first_row = -high - 1;
-  out.row_tiles = (along - low - out.first_row + tile.rows - 1) / tile.rows;
+  ShearTables out =
+      make_tables(static_cast<int>(places.size()), count, tile, step, stored, [&](std::int32_t low, std::int32_t high) {
+        const std::int32_t first = -high - 1;
+        return ShearGroup{first, (along - low - first + tile.rows - 1) / tile.rows};
+      });
+  for (const auto& [t, used] : places) {
+    const index_t rows = used ? plan.row_count(bank.tilts[at(t)]) : 0;
+    out.outputs.push_back({static_cast<std::int32_t>(first(t)), middle(t), static_cast<std::int32_t>(rows), 0});
+  }
   return out;
 }
 

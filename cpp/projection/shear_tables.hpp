@@ -25,10 +25,15 @@ struct alignas(16) ShearPairTap {
 };
 // Rows that the second output is apart, plus kMostTogether, where both are summed from one stream of rows; else kApart.
 // kNothing: there are no such outputs.
-enum ShearCase : std::int32_t { kMostTogether = 3, kApart = 2 * kMostTogether + 1, kNothing, kCaseBits = 15 };
+enum ShearCase : std::int32_t { kMostTogether = 5, kApart = 2 * kMostTogether + 1, kNothing, kCaseBits = 15 };
 // Row x of a launch is stored row x + start of `rows` from row `base` on.
 struct alignas(16) ShearOutput {
   std::int32_t base, start, rows, unused;
+};
+
+// Rows of the launch that the outputs of a group need: tiles of them from first_row on.
+struct alignas(8) ShearGroup {
+  std::int32_t first_row, row_tiles;
 };
 
 // Outputs and rows of each that one block of threads owns, floats of a row, and inputs that copies are ahead.
@@ -40,8 +45,9 @@ struct ShearTables {
   std::vector<ShearWindow> windows;  // [group][input + ahead]: empty ones after the last
   std::vector<ShearPairTap> taps;    // [group][input][pair]
   std::vector<ShearOutput> outputs;
-  int groups = 0, inputs = 0, window_rows = 0;  // window_rows: of the largest window
-  int first_row = 0, row_tiles = 0;             // rows of the launch
+  std::vector<ShearGroup> groups;
+  int inputs = 0, window_rows = 0;  // window_rows: of the largest window
+  int most_row_tiles() const;       // of any group
 };
 
 // The tables of one bank of a plan, for tiles of the given size. Back-projection: from the stretched rows of all tilts
@@ -53,7 +59,7 @@ ShearTables project_tables(const ProjectionPlan& plan, const Bank& bank, ShearTi
 // Projection from all lines: chunks of kProjectLines, or of half as many, a quarter ... where a window would otherwise
 // have more than `most_window_rows` rows. Sums pass through memory once for each chunk; in longer ones neighbouring
 // tilts lie too far apart to share rows (tools/kernel_bound.py).
-inline constexpr index_t kProjectLines = 64;
+inline constexpr index_t kProjectLines = 128;
 std::vector<ShearTables> project_chunks(const ProjectionPlan& plan, const Bank& bank, ShearTile tile,
                                         int most_window_rows);
 

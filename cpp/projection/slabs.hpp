@@ -17,7 +17,7 @@ namespace cryolith {
 // Volume rows that a row of lanes of a device's kernels takes: slabs are multiples of it.
 inline constexpr index_t kDeviceColumns = 64;
 inline constexpr int kDeviceOutputs = 32;        // that one block of threads sums: sets the size of the tables
-inline constexpr index_t kDeviceTiltBytes = 64;  // of what a slab has of its own for each tilt
+inline constexpr index_t kDeviceTiltBytes = 80;  // of what a slab has of its own for each tilt
 enum class Direction { project, backproject };
 
 // Floats that the pair holds on a device for a volume and images, or for the largest slab of them.

@@ -10,6 +10,7 @@ namespace cryolith {
 // One tilt, from the first volume row of a launch on.
 struct DeviceTilt {
   SampleLine along, across;   // StripGrid's, of volume row 0
+  double per_step, per_lane;  // 1 / along.step, 1 / across.lane
   std::int32_t down, pixels;  // pixels of a strip: the image's height or width
   std::int32_t first_row, rows;
 };
@@ -30,6 +31,68 @@ CRYOLITH_DEVICE_CODE float tap_weight(const float* table, TapPlace place, int ta
   const float high = load_constant<float>(table + (place.phase + 1) * kTaps + tap);
   return low + place.between * (high - low);
 }
+
+// Sum of the values at all taps of a position, those of [0, count) among `from` + k stride. Everything is asked for
+// before anything is waited for.
+CRYOLITH_DEVICE_CODE float sum_taps(const float* table, TapPlace place, const float* from, int stride, int count) {
+  struct alignas(16) Four {
+    float v[4];
+  };
+  static_assert(kTaps == 8);
+  const float* row = table + place.phase * kTaps;
+  Four low[2], high[2];
+  float values[kTaps];
+  const int first = static_cast<int>(place.first);
+  CRYOLITH_UNROLL
+  for (int k = 0; k < kTaps; ++k) {
+    const bool inside = static_cast<unsigned>(first + k) < static_cast<unsigned>(count);
+    values[k] = inside ? load<float>(from + index_t{first + k} * stride) : 0.0f;
+  }
+  CRYOLITH_UNROLL
+  for (int n = 0; n < 2; ++n) {
+    low[n] = load_constant<Four>(row + 4 * n);
+    high[n] = load_constant<Four>(row + kTaps + 4 * n);
+  }
+  float sum = 0.0f;
+  CRYOLITH_UNROLL
+  for (int k = 0; k < kTaps; ++k) {
+    const float a = low[k / 4].v[k % 4], b = high[k / 4].v[k % 4];
+    sum = multiply_add(a + place.between * (b - a), values[k], sum);
+  }
+  return sum;
+}
+
+// The transpose: what pixel j gets of the steps i of [0, count) at start + i step, those that have a tap there;
+// value(i) points to that of step i. per_step: 1 / step. Four at a time; which have a tap is seen when their place is
+// known, so that where they begin and how many there are need only be roughly right.
+template <class Value>
+CRYOLITH_DEVICE_CODE float sum_steps(const float* table, index_t start, index_t step, double per_step, int j, int count,
+                                     const Value& value) {
+  constexpr int kAtOnce = 4;
+  constexpr double kOnePixel = static_cast<double>(index_t{1} << kPositionBits);
+  const index_t edge = index_t{j + (step > 0 ? -kTaps / 2 : kTaps / 2)} << kPositionBits;
+  const int near = static_cast<int>(static_cast<double>(edge - start) * per_step) - 1;
+  const int most = static_cast<int>(kTaps * kOnePixel * (step > 0 ? per_step : -per_step)) + 4;
+  const int begin = near > 0 ? near : 0, end = near + most < count ? near + most : count;
+  index_t position = start + begin * step;
+  float sum = 0.0f;
+  CRYOLITH_KEEP_LOOP
+  for (int i = begin; i < end; i += kAtOnce) {
+    float values[kAtOnce], weights[kAtOnce];
+    CRYOLITH_UNROLL
+    for (int k = 0; k < kAtOnce; ++k) {
+      const TapPlace place = tap_place(position);
+      const int tap = j - static_cast<int>(place.first);
+      const bool some = static_cast<unsigned>(tap) < static_cast<unsigned>(kTaps) && i + k < count;
+      values[k] = some ? load<float>(value(i + k)) : 0.0f;
+      weights[k] = some ? tap_weight(table, place, tap) : 0.0f;
+      position += step;
+    }
+    CRYOLITH_UNROLL
+    for (int k = 0; k < kAtOnce; ++k) sum = multiply_add(weights[k], values[k], sum);
+  }
+  return sum;
+}
 CRYOLITH_DEVICE_CODE DeviceTilt tilt_of(const StripShape& s, int t) {
   // Piece by piece: no load takes it whole.
   const DeviceTilt* tilt = s.tilts + t;
@@ -39,6 +102,8 @@ CRYOLITH_DEVICE_CODE DeviceTilt tilt_of(const StripShape& s, int t) {
   };
   return {line(tilt->along),
           line(tilt->across),
+          load_constant<double>(&tilt->per_step),
+          load_constant<double>(&tilt->per_lane),
           load_constant<std::int32_t>(&tilt->down),
           load_constant<std::int32_t>(&tilt->pixels),
           load_constant<std::int32_t>(&tilt->first_row),
@@ -62,16 +127,10 @@ struct LoadStrips {
 
   CRYOLITH_DEVICE_CODE float sample(const DeviceTilt& tilt, int t, int j, int y) const {
     if (j >= tilt.pixels || y >= shape.ny) return 0.0f;
+    const bool down = tilt.down != 0;
     const TapPlace place = tap_place(tilt.across.start + j * tilt.across.step + y * tilt.across.lane);
-    const int lines = tilt.down != 0 ? shape.width : shape.height;
-    float sum = 0.0f;
-    for (int k = 0; k < kTaps; ++k) {
-      const index_t line = place.first + k;
-      if (line < 0 || line >= lines) continue;
-      const float v = load<float>(images + pixel_of(shape, t, tilt.down != 0, line, j));
-      sum = multiply_add(tap_weight(shape.table, place, k), v, sum);
-    }
-    return sum;
+    return sum_taps(shape.table, place, images + pixel_of(shape, t, down, 0, j), down ? 1 : shape.width,
+                    down ? shape.width : shape.height);
   }
 
   CRYOLITH_DEVICE_CODE void operator()() const {
@@ -102,18 +161,12 @@ struct SpreadStrips {
   const float* strips;
   float* images;
 
-  CRYOLITH_DEVICE_CODE float collect(const DeviceTilt& tilt, int t, int j, index_t line) const {
-    const index_t start = tilt.across.start + j * tilt.across.step;
-    const Range rows = steps_at_pixel(start, tilt.across.lane, line, shape.ny);
-    const index_t blocks = (shape.ny + kColumns - 1) / kColumns;
-    float sum = 0.0f;
-    for (index_t y = rows.begin; y < rows.end; ++y) {
-      const TapPlace place = tap_place(start + y * tilt.across.lane);
-      const index_t row = (index_t{t} * blocks + y / kColumns) * shape.pixels + j;
-      const float v = load<float>(strips + row * kColumns + y % kColumns);
-      sum = multiply_add(tap_weight(shape.table, place, static_cast<int>(line - place.first)), v, sum);
-    }
-    return sum;
+  CRYOLITH_DEVICE_CODE float collect(const DeviceTilt& tilt, int t, int j, int line) const {
+    const int blocks = (shape.ny + kColumns - 1) / kColumns;
+    const float* pixel = strips + (index_t{t} * blocks * shape.pixels + j) * kColumns;
+    return sum_steps(shape.table, tilt.across.start + j * tilt.across.step, tilt.across.lane, tilt.per_lane, line,
+                     shape.ny,
+                     [&](int y) { return pixel + (index_t{y / kColumns} * shape.pixels * kColumns + y % kColumns); });
   }
 
   CRYOLITH_DEVICE_CODE void operator()() const {
@@ -150,13 +203,8 @@ struct StretchRows {
       if (i >= tilt.rows) return;
       const index_t column = index_t{block} * kColumns + y;
       const TapPlace place = tap_place(tilt.along.start + i * tilt.along.step + column * tilt.along.lane);
-      float sum = 0.0f;
-      for (int k = 0; k < kTaps; ++k) {
-        const index_t j = place.first + k;
-        if (j < 0 || j >= tilt.pixels) continue;
-        sum = multiply_add(tap_weight(shape.table, place, k), load<float>(strip + j * kColumns), sum);
-      }
-      store<float>(rows + (block * shape.row_count + tilt.first_row + i) * kColumns + y, sum);
+      store<float>(rows + (block * shape.row_count + tilt.first_row + i) * kColumns + y,
+                   sum_taps(shape.table, place, strip, kColumns, tilt.pixels));
     }
   }
 };
@@ -179,13 +227,10 @@ struct CollectRows {
     for (int p = thread / kColumns; p < kTile; p += kPixelsAtOnce) {
       const int j = static_cast<int>(block_index().x) * kTile + p;
       if (j >= shape.pixels) return;
-      const Range seen = j < tilt.pixels ? steps_at_pixel(start, tilt.along.step, j, tilt.rows) : Range{0, 0};
-      float sum = 0.0f;
-      for (index_t i = seen.begin; i < seen.end; ++i) {
-        const TapPlace place = tap_place(start + i * tilt.along.step);
-        sum = multiply_add(tap_weight(shape.table, place, static_cast<int>(j - place.first)),
-                           load<float>(row + i * kColumns), sum);
-      }
+      const float sum = j < tilt.pixels ? sum_steps(
+                                              shape.table, start, tilt.along.step, tilt.per_step, j, tilt.rows,
+                                              [&](int i) { return row + index_t{i} * kColumns; })
+                                        : 0.0f;
       store<float>(strips + ((index_t{t} * blocks + block) * shape.pixels + j) * kColumns + y, sum);
     }
   }

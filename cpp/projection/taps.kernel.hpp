@@ -21,19 +21,4 @@ CRYOLITH_HD TapPlace tap_place(index_t position) {
           static_cast<float>(static_cast<std::int32_t>(rest)) * unit};
 }
 
-// The steps i of a line at start + i step that have a tap in pixel j, of [0, count).
-CRYOLITH_HD Range steps_at_pixel(index_t start, index_t step, index_t j, index_t count) {
-  const index_t half = index_t{kTaps / 2} << kPositionBits, centre = j << kPositionBits;
-  index_t low = centre - half - start, high = centre + half - 1 - start;  // of i step
-  if (step < 0) {
-    const index_t before = low;
-    low = -high;
-    high = -before;
-    step = -step;
-  }
-  // Rounded down: C++ rounds towards zero.
-  const index_t first = (low >= 0 ? low + step - 1 : low) / step, past = high >= 0 ? high / step + 1 : 0;
-  return {first < 0 ? 0 : first, past > count ? count : past};
-}
-
 }  // namespace cryolith

@@ -13,7 +13,7 @@ template <class Body>
 void for_elements(const Cpu& cpu, index_t n, const Body& shared) {
   for_parts(cpu, n, [&](index_t begin, index_t end) {
     const Body body = shared;  // its numbers in registers: nothing written can change them
-    for (index_t i = begin; i < end; ++i) body.template at<PlainMemory>(i);
+    for (index_t i = begin; i < end; ++i) step_at<PlainMemory>(body, i);
   });
 }
 
@@ -44,7 +44,7 @@ std::array<ExactSum, Body::kSums> sum_elements(const Cpu& cpu, const index_t (&e
   const index_t length = extent[2];
   return sum_rows<Body::kSums>(cpu, extent[0] * extent[1], length, [&](index_t row) {
     const Body body = shared;
-    return sum_row<Body::kSums>(length, [&](index_t x) { return body.template at<PlainMemory>(row * length + x); });
+    return sum_row<Body::kSums>(length, [&](index_t x) { return step_at<PlainMemory>(body, row * length + x); });
   });
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
-// What one element of each step does (steps.hpp): the same words for every device. at<Memory>(i) reads and writes
-// element i of the arrays, which are members, and returns the terms that the step sums.
+// What one element of each step does (steps.hpp): the same words for every device. read<Memory>(i) takes what element i
+// of the arrays, which are members, needs; write<Memory>(i, taken) writes it and returns the terms that the step sums.
+// They are apart so that a device can read several elements before it writes one: it cannot know that what is written
+// is not what is read next, and would wait for memory at each.
 #include "core/portable.hpp"
 #include "core/view.hpp"
 
@@ -19,6 +21,12 @@ struct Terms {
   double of[kCount == 0 ? 1 : kCount];
 };
 
+// All that a body does at one element.
+template <class Memory, class Body>
+CRYOLITH_HD auto step_at(const Body& body, index_t i) {
+  return body.template write<Memory>(i, body.template read<Memory>(i));
+}
+
 // Product of two float32 numbers: exact.
 CRYOLITH_HD double exact_product(float a, float b) { return static_cast<double>(a) * static_cast<double>(b); }
 
@@ -26,11 +34,19 @@ struct WeighResidual {
   static constexpr int kSums = 2;
   const float *measured, *weights, *gain;
   float* projected;
+  struct Taken {
+    float b, w, p, g;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<2> at(index_t i) const {
-    const float b = Memory::read(measured + i), w = Memory::read(weights + i), r = b - Memory::read(projected + i);
-    Memory::write(projected + i, gain != nullptr ? Memory::read(gain + i) * (w * r) : w * r);
-    return {{exact_product(w * r, r), exact_product(w * b, b)}};
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(measured + i), Memory::read(weights + i), Memory::read(projected + i),
+            gain != nullptr ? Memory::read(gain + i) : 1.0f};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<2> write(index_t i, const Taken& t) const {
+    const float r = t.b - t.p;
+    Memory::write(projected + i, gain != nullptr ? t.g * (t.w * r) : t.w * r);
+    return {{exact_product(t.w * r, r), exact_product(t.w * t.b, t.b)}};
   }
 };
 
@@ -39,12 +55,19 @@ struct ExtrapolateResidual {
   const float *measured, *weights, *projected;
   float momentum;
   float* earlier;
+  struct Taken {
+    float b, w, p, before;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<2> at(index_t i) const {
-    const float b = Memory::read(measured + i), w = Memory::read(weights + i), p = Memory::read(projected + i);
-    const float r = b - p;
-    Memory::write(earlier + i, w * (r - momentum * (p - Memory::read(earlier + i))));
-    return {{exact_product(w * r, r), exact_product(w * b, b)}};
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(measured + i), Memory::read(weights + i), Memory::read(projected + i),
+            Memory::read(earlier + i)};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<2> write(index_t i, const Taken& t) const {
+    const float r = t.b - t.p;
+    Memory::write(earlier + i, t.w * (r - momentum * (t.p - t.before)));
+    return {{exact_product(t.w * r, r), exact_product(t.w * t.b, t.b)}};
   }
 };
 
@@ -53,22 +76,34 @@ struct PoissonRatio {
   const float *measured, *weights;
   float least;
   float* projected;
+  struct Taken {
+    float b, w, p;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<2> at(index_t i) const {
-    const float b = Memory::read(measured + i), w = Memory::read(weights + i), p = Memory::read(projected + i);
-    const float r = b - p;
-    Memory::write(projected + i, w * larger(b, 0.0f) / larger(p, least));
-    return {{exact_product(w * r, r), exact_product(w * b, b)}};
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(measured + i), Memory::read(weights + i), Memory::read(projected + i)};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<2> write(index_t i, const Taken& t) const {
+    const float r = t.b - t.p;
+    Memory::write(projected + i, t.w * larger(t.b, 0.0f) / larger(t.p, least));
+    return {{exact_product(t.w * r, r), exact_product(t.w * t.b, t.b)}};
   }
 };
 
 struct WeightedSquare {
   static constexpr int kSums = 1;
   const float *weights, *values;
+  struct Taken {
+    float w, v;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<1> at(index_t i) const {
-    const float v = Memory::read(values + i);
-    return {{exact_product(Memory::read(weights + i) * v, v)}};
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(weights + i), Memory::read(values + i)};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<1> write(index_t, const Taken& t) const {
+    return {{exact_product(t.w * t.v, t.v)}};
   }
 };
 
@@ -77,10 +112,16 @@ struct SubtractProjection {
   const float* weights;
   float step;
   float *residual, *projected;
+  struct Taken {
+    float w, r, p;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<1> at(index_t i) const {
-    const float r = Memory::read(residual + i) - step * Memory::read(projected + i);
-    const float weighted = Memory::read(weights + i) * r;
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(weights + i), Memory::read(residual + i), Memory::read(projected + i)};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<1> write(index_t i, const Taken& t) const {
+    const float r = t.r - step * t.p, weighted = t.w * r;
     Memory::write(residual + i, r);
     Memory::write(projected + i, weighted);
     return {{exact_product(weighted, r)}};
@@ -93,10 +134,16 @@ struct UpdateVolume {
   float step;
   Bounds bounds;
   float* volume;
+  struct Taken {
+    float w, x, c;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<0> at(index_t i) const {
-    const float w = Memory::read(voxel_weights + i), x = Memory::read(volume + i);
-    Memory::write(volume + i, w > 0.0f ? clamp(x + step * w * Memory::read(correction + i), bounds) : x);
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(voxel_weights + i), Memory::read(volume + i), Memory::read(correction + i)};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<0> write(index_t i, const Taken& t) const {
+    Memory::write(volume + i, t.w > 0.0f ? clamp(t.x + step * t.w * t.c, bounds) : t.x);
     return {};
   }
 };
@@ -106,10 +153,16 @@ struct MultiplyVolume {
   const float *correction, *voxel_weights;
   Bounds bounds;
   float* volume;
+  struct Taken {
+    float w, x, c;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<0> at(index_t i) const {
-    const float w = Memory::read(voxel_weights + i), x = Memory::read(volume + i);
-    Memory::write(volume + i, w > 0.0f ? clamp(x * w * larger(Memory::read(correction + i), 0.0f), bounds) : x);
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(voxel_weights + i), Memory::read(volume + i), Memory::read(correction + i)};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<0> write(index_t i, const Taken& t) const {
+    Memory::write(volume + i, t.w > 0.0f ? clamp(t.x * t.w * larger(t.c, 0.0f), bounds) : t.x);
     return {};
   }
 };
@@ -120,9 +173,16 @@ struct FreeDescent {
   float damping;
   Bounds bounds;
   float* descent;
+  struct Taken {
+    float x, d;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<1> at(index_t i) const {
-    const float x = Memory::read(volume + i), d = Memory::read(descent + i) - damping * x;
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(volume + i), Memory::read(descent + i)};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<1> write(index_t i, const Taken& t) const {
+    const float x = t.x, d = t.d - damping * x;
     const bool held = (x <= bounds.lower && d < 0.0f) || (x >= bounds.upper && d > 0.0f);
     const float free = held ? 0.0f : d;
     Memory::write(descent + i, free);
@@ -135,12 +195,18 @@ struct ConjugateDirection {
   const float* descent;
   float factor;
   float* direction;
+  struct Taken {
+    float d, before;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<2> at(index_t i) const {
-    const float d = Memory::read(descent + i), before = Memory::read(direction + i);
-    const float p = d == 0.0f ? 0.0f : d + factor * before;
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(descent + i), Memory::read(direction + i)};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<2> write(index_t i, const Taken& t) const {
+    const float p = t.d == 0.0f ? 0.0f : t.d + factor * t.before;
     Memory::write(direction + i, p);
-    return {{exact_product(p, p), exact_product(p, d)}};
+    return {{exact_product(p, p), exact_product(p, t.d)}};
   }
 };
 
@@ -150,11 +216,17 @@ struct WalkVolume {
   float step;
   Bounds bounds;
   float* volume;
+  struct Taken {
+    float p, before;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<1> at(index_t i) const {
-    const float p = Memory::read(direction + i), before = Memory::read(volume + i);
-    const float x = before + step * p, inside = clamp(x, bounds), over = p != 0.0f ? x - inside : 0.0f;
-    Memory::write(volume + i, p != 0.0f ? inside : before);
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(direction + i), Memory::read(volume + i)};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<1> write(index_t i, const Taken& t) const {
+    const float x = t.before + step * t.p, inside = clamp(x, bounds), over = t.p != 0.0f ? x - inside : 0.0f;
+    Memory::write(volume + i, t.p != 0.0f ? inside : t.before);
     return {{over != 0.0f ? 1.0 : 0.0}};
   }
 };
@@ -162,10 +234,16 @@ struct WalkVolume {
 struct InvertSums {
   static constexpr int kSums = 0;
   float* sums;
+  struct Taken {
+    float s;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<0> at(index_t i) const {
-    const float s = Memory::read(sums + i);
-    Memory::write(sums + i, s > 0.5f ? 1.0f / larger(s, 1.0f) : 0.0f);
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(sums + i)};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<0> write(index_t i, const Taken& t) const {
+    Memory::write(sums + i, t.s > 0.5f ? 1.0f / larger(t.s, 1.0f) : 0.0f);
     return {};
   }
 };
@@ -174,8 +252,13 @@ struct Fill {
   static constexpr int kSums = 0;
   float value;
   float* out;
+  struct Taken {};
   template <class Memory>
-  CRYOLITH_HD Terms<0> at(index_t i) const {
+  CRYOLITH_HD Taken read(index_t) const {
+    return {};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<0> write(index_t i, const Taken&) const {
     Memory::write(out + i, value);
     return {};
   }
@@ -185,9 +268,16 @@ struct Copy {
   static constexpr int kSums = 0;
   const float* from;
   float* out;
+  struct Taken {
+    float v;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<0> at(index_t i) const {
-    Memory::write(out + i, Memory::read(from + i));
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(from + i)};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<0> write(index_t i, const Taken& t) const {
+    Memory::write(out + i, t.v);
     return {};
   }
 };
@@ -196,9 +286,16 @@ struct Multiply {
   static constexpr int kSums = 0;
   const float* by;
   float* out;
+  struct Taken {
+    float v, by;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<0> at(index_t i) const {
-    Memory::write(out + i, Memory::read(out + i) * Memory::read(by + i));
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(out + i), Memory::read(by + i)};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<0> write(index_t i, const Taken& t) const {
+    Memory::write(out + i, t.v * t.by);
     return {};
   }
 };
@@ -207,9 +304,16 @@ struct Divide {
   static constexpr int kSums = 0;
   float divisor;
   float* out;
+  struct Taken {
+    float v;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<0> at(index_t i) const {
-    Memory::write(out + i, Memory::read(out + i) / divisor);
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(out + i)};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<0> write(index_t i, const Taken& t) const {
+    Memory::write(out + i, t.v / divisor);
     return {};
   }
 };
@@ -218,9 +322,16 @@ struct RaiseTo {
   static constexpr int kSums = 0;
   const float* least;
   float* out;
+  struct Taken {
+    float v, least;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<0> at(index_t i) const {
-    Memory::write(out + i, larger(Memory::read(out + i), Memory::read(least + i)));
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(out + i), Memory::read(least + i)};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<0> write(index_t i, const Taken& t) const {
+    Memory::write(out + i, larger(t.v, t.least));
     return {};
   }
 };
@@ -231,9 +342,16 @@ struct Graze {
   const float* sums;
   float least;
   float* weights;
+  struct Taken {
+    float s, w;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<0> at(index_t i) const {
-    Memory::write(weights + i, Memory::read(sums + i) >= least ? Memory::read(weights + i) : 0.0f);
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(sums + i), Memory::read(weights + i)};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<0> write(index_t i, const Taken& t) const {
+    Memory::write(weights + i, t.s >= least ? t.w : 0.0f);
     return {};
   }
 };
@@ -242,9 +360,16 @@ struct Scale {
   static constexpr int kSums = 0;
   float factor, upper;
   float* out;
+  struct Taken {
+    float v;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<0> at(index_t i) const {
-    Memory::write(out + i, lesser(upper, factor * Memory::read(out + i)));
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(out + i)};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<0> write(index_t i, const Taken& t) const {
+    Memory::write(out + i, lesser(upper, factor * t.v));
     return {};
   }
 };
@@ -253,9 +378,16 @@ struct Reciprocal {
   static constexpr int kSums = 0;
   float least;
   float* out;
+  struct Taken {
+    float v;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<0> at(index_t i) const {
-    Memory::write(out + i, 1.0f / larger(least, Memory::read(out + i)));
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(out + i)};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<0> write(index_t i, const Taken& t) const {
+    Memory::write(out + i, 1.0f / larger(least, t.v));
     return {};
   }
 };
@@ -263,9 +395,16 @@ struct Reciprocal {
 struct WeightedSum {
   static constexpr int kSums = 1;
   const float *weights, *values;
+  struct Taken {
+    float w, v;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<1> at(index_t i) const {
-    return {{exact_product(Memory::read(weights + i), Memory::read(values + i))}};
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(weights + i), Memory::read(values + i)};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<1> write(index_t, const Taken& t) const {
+    return {{exact_product(t.w, t.v)}};
   }
 };
 
@@ -275,9 +414,16 @@ struct Take {
   const index_t* places;
   const float* from;
   float* values;
+  struct Taken {
+    float v;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<0> at(index_t i) const {
-    Memory::write(values + i, Memory::read(from + Memory::read(places + i)));
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(from + Memory::read(places + i))};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<0> write(index_t i, const Taken& t) const {
+    Memory::write(values + i, t.v);
     return {};
   }
 };
@@ -286,9 +432,17 @@ struct Put {
   const index_t* places;
   const float* values;
   float* out;
+  struct Taken {
+    index_t place;
+    float v;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<0> at(index_t i) const {
-    Memory::write(out + Memory::read(places + i), Memory::read(values + i));
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(places + i), Memory::read(values + i)};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<0> write(index_t, const Taken& t) const {
+    Memory::write(out + t.place, t.v);
     return {};
   }
 };

@@ -16,9 +16,13 @@ struct EachElement {
 
   CRYOLITH_DEVICE_CODE void operator()() const {
     const index_t first = index_t{block_index().x} * kPart + thread_index().x;
+    typename Body::Taken taken[4];
     CRYOLITH_UNROLL
     for (int k = 0; k < 4; ++k)
-      if (first + k * kThreads < count) body.template at<GlobalMemory>(first + k * kThreads);
+      if (first + k * kThreads < count) taken[k] = body.template read<GlobalMemory>(first + k * kThreads);
+    CRYOLITH_UNROLL
+    for (int k = 0; k < 4; ++k)
+      if (first + k * kThreads < count) body.template write<GlobalMemory>(first + k * kThreads, taken[k]);
   }
 };
 
@@ -46,26 +50,33 @@ template <class Body>
 struct InRows {
   Body body;
   VolumeExtent extent;
-  CRYOLITH_DEVICE_CODE auto at(index_t row, index_t x) const {
-    return body.template at<GlobalMemory>(row * extent.nx + x);
+  CRYOLITH_DEVICE_CODE auto read(index_t row, index_t x) const {
+    return body.template read<GlobalMemory>(row * extent.nx + x);
+  }
+  CRYOLITH_DEVICE_CODE auto write(index_t row, index_t x, const typename Body::Taken& taken) const {
+    return body.template write<GlobalMemory>(row * extent.nx + x, taken);
   }
 };
 template <class Body>
 struct InVolume {
   Body body;
   VolumeExtent extent;
-  CRYOLITH_DEVICE_CODE auto at(index_t row, index_t x) const {
+  struct Nothing {};
+  CRYOLITH_DEVICE_CODE Nothing read(index_t, index_t) const { return {}; }
+  CRYOLITH_DEVICE_CODE auto write(index_t row, index_t x, Nothing) const {
     const index_t z = row / extent.ny;
     return body.template at<GlobalMemory>(volume_row(extent.nz, extent.ny, extent.nx, z, row - z * extent.ny), x);
   }
 };
 
 // Runs a body and sums its terms over each row as the CPU does, in eight parts, one a lane: the same bits. Eight
-// neighbouring floats are what memory hands out at once. sums: (kSums, rows). grid: groups of kRows rows.
+// neighbouring floats are what memory hands out at once, and four times as many are asked for before the first is
+// waited for. sums: (kSums, rows). grid: groups of kRows rows.
 template <class Where, int kSums>
 struct SumRows {
   // Three blocks: with four, the 64 registers left a thread spill on compute capability 8.0.
   static constexpr int kThreads = 256, kBlocks = 3, kParts = 8, kRows = kThreads / kParts;
+  static constexpr int kAtOnce = 4;
   Where where;
   index_t rows, length;
   double* sums;
@@ -76,9 +87,15 @@ struct SumRows {
     const index_t whole = length - length % kParts;
     double sum[kSums] = {};
     if (row < rows) {
-      for (index_t x = part; x < whole; x += kParts) add(sum, where.at(row, x));
-      if (part == 0)
-        for (index_t x = whole; x < length; ++x) add(sum, where.at(row, x));
+      index_t x = part;
+      CRYOLITH_KEEP_LOOP
+      for (; x + (kAtOnce - 1) * kParts < whole; x += kAtOnce * kParts) several<kAtOnce>(sum, row, x);
+      CRYOLITH_KEEP_LOOP
+      for (; x < whole; x += kParts) several<1>(sum, row, x);
+      if (part == 0) {
+        CRYOLITH_KEEP_LOOP
+        for (x = whole; x < length; ++x) several<1>(sum, row, x);
+      }
     }
     CRYOLITH_UNROLL
     for (int n = 0; n < kSums; ++n) {
@@ -89,9 +106,18 @@ struct SumRows {
   }
 
  private:
-  CRYOLITH_DEVICE_CODE static void add(double (&sum)[kSums], const Terms<kSums>& terms) {
+  // kCount elements of a part, from x on.
+  template <int kCount>
+  CRYOLITH_DEVICE_CODE void several(double (&sum)[kSums], index_t row, index_t x) const {
+    decltype(where.read(row, x)) taken[kCount];
     CRYOLITH_UNROLL
-    for (int n = 0; n < kSums; ++n) sum[n] += terms.of[n];
+    for (int k = 0; k < kCount; ++k) taken[k] = where.read(row, x + k * kParts);
+    CRYOLITH_UNROLL
+    for (int k = 0; k < kCount; ++k) {
+      const Terms<kSums> terms = where.write(row, x + k * kParts, taken[k]);
+      CRYOLITH_UNROLL
+      for (int n = 0; n < kSums; ++n) sum[n] += terms.of[n];
+    }
   }
 };
 

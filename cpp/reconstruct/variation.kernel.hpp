@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 // What one voxel of each step of total variation does (variation.hpp), as in steps.kernel.hpp; those that look at the
-// voxel's neighbours are told its row.
+// voxel's neighbours are told its row, and do all of it at once: at<Memory>(row, x).
 #include <cmath>
 
 #include "reconstruct/steps.kernel.hpp"
@@ -88,9 +88,16 @@ struct GradientStep {
   static constexpr int kSums = 0;
   const float *ahead, *metric;
   float* z;
+  struct Taken {
+    float a, m, z;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<0> at(index_t i) const {
-    Memory::write(z + i, Memory::read(ahead + i) + Memory::read(metric + i) * Memory::read(z + i));
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(ahead + i), Memory::read(metric + i), Memory::read(z + i)};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<0> write(index_t i, const Taken& t) const {
+    Memory::write(z + i, t.a + t.m * t.z);
     return {};
   }
 };
@@ -98,10 +105,16 @@ struct GradientStep {
 struct Uphill {
   static constexpr int kSums = 1;
   const float *ahead, *volume, *earlier;
+  struct Taken {
+    float a, x, before;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<1> at(index_t i) const {
-    const float x = Memory::read(volume + i);
-    return {{exact_product(Memory::read(ahead + i) - x, x - Memory::read(earlier + i))}};
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(ahead + i), Memory::read(volume + i), Memory::read(earlier + i)};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<1> write(index_t, const Taken& t) const {
+    return {{exact_product(t.a - t.x, t.x - t.before)}};
   }
 };
 
@@ -110,11 +123,17 @@ struct MoveAhead {
   float momentum;
   const float* volume;
   float *earlier, *ahead;
+  struct Taken {
+    float x, before;
+  };
   template <class Memory>
-  CRYOLITH_HD Terms<0> at(index_t i) const {
-    const float x = Memory::read(volume + i);
-    Memory::write(ahead + i, x + momentum * (x - Memory::read(earlier + i)));
-    Memory::write(earlier + i, x);
+  CRYOLITH_HD Taken read(index_t i) const {
+    return {Memory::read(volume + i), Memory::read(earlier + i)};
+  }
+  template <class Memory>
+  CRYOLITH_HD Terms<0> write(index_t i, const Taken& t) const {
+    Memory::write(ahead + i, t.x + momentum * (t.x - t.before));
+    Memory::write(earlier + i, t.x);
     return {};
   }
 };

@@ -48,12 +48,22 @@ std::vector<float> run(const ShearTables& t, const std::vector<float>& in, index
   const DeviceArray<ShearWindow> windows(t.windows);
   const DeviceArray<ShearPairTap> taps(t.taps);
   const DeviceArray<ShearOutput> outputs(t.outputs);
+  const DeviceArray<ShearGroup> groups(t.groups);
   const DeviceArray<float> zeros(std::vector<float>(at(t.window_rows * Shape::kColumns), 0.0f));
-  const ShearSum<Shape, kAdd> kernel{
-      from.data(),    zeros.data(), to.data(), windows.data(), taps.data(),
-      outputs.data(), in_rows,      out_rows,  t.inputs,       static_cast<int>(t.outputs.size()),
-      t.first_row,    t.window_rows};
-  const Dim3 grid{static_cast<unsigned>(t.groups), static_cast<unsigned>(t.row_tiles), static_cast<unsigned>(blocks)};
+  const ShearSum<Shape, kAdd> kernel{from.data(),
+                                     zeros.data(),
+                                     to.data(),
+                                     windows.data(),
+                                     taps.data(),
+                                     outputs.data(),
+                                     groups.data(),
+                                     in_rows,
+                                     out_rows,
+                                     t.inputs,
+                                     static_cast<int>(t.outputs.size()),
+                                     t.window_rows};
+  const Dim3 grid{static_cast<unsigned>(t.groups.size()), static_cast<unsigned>(t.most_row_tiles()),
+                  static_cast<unsigned>(blocks)};
   launch(grid, Shape::shared_bytes(t.window_rows), kernel);
   return host(to);
 }
@@ -104,21 +114,25 @@ void check_pair(const ProjectionPlan& plan, const Bank& bank, index_t shared_byt
   EXPECT_NEAR(forth, and_back, 1e-6 * std::sqrt(dot(back, back) * dot(voxels, voxels)));
 }
 
-using Default = ShearShape<24, 2, 1, 16, 3, 1>;
+using Default = BackprojectShape;
 using Wide = ShearShape<16, 2, 2, 8, 3, 1>;
 using Small = ShearShape<8, 4, 1, 2, 2, 2>;
 // As devices without bulk copies run them.
-using DefaultInPieces = ShearShape<24, 2, 1, 16, 3, 1, false>;
+using DefaultInPieces = ShearShape<24, 2, 1, 4, 3, 4, false>;
+using ForthInPieces = ShearShape<24, 2, 2, 4, 3, 2, false>;
 using WideInPieces = ShearShape<16, 2, 2, 8, 3, 1, false>;
 
 TEST(ShearSumCuda, EqualsItsDefinitionAndIsAdjoint) {
   const ProjectionPlan one = make_plan(5, 50, {37, 66, 50}), two = make_plan(7, 70, {19, 33, 45});
   check_pair<Default>(one, one.shallow());
+  check_pair<ProjectShape>(one, one.shallow());
+  check_pair<ProjectShape>(two, two.steep());
   check_pair<Wide>(two, two.shallow());
   check_pair<Wide>(two, two.steep());
   check_pair<Wide>(two, two.shallow(), 40 * 1024);  // in shorter chunks
   check_pair<Small>(two, two.steep());
   check_pair<DefaultInPieces>(one, one.shallow());
+  check_pair<ForthInPieces>(one, one.shallow());
   check_pair<WideInPieces>(two, two.steep());
   const ProjectionPlan flat = make_plan(1, 0, {7, 5, 33});
   check_pair<Small>(flat, flat.shallow());
@@ -127,7 +141,7 @@ TEST(ShearSumCuda, EqualsItsDefinitionAndIsAdjoint) {
 // What makes the sum fast: one stream of rows feeds two outputs. A thread reads kRows + 1 rows of two floats and a tap
 // of 24 bytes for kRows x 2 x 2 updates, and one of them the next window; what design/028-cuda.md counts.
 TEST(ShearSumCuda, ReadsSharedMemoryOnceForTwoOutputs) {
-  const ProjectionPlan plan = make_plan(1, 0, {32, 64, 24});  // one block of threads
+  const ProjectionPlan plan = make_plan(1, 0, {8, 64, 24});  // one block of threads
   const Bank& bank = plan.shallow();
   const std::vector<float> rows = noise(plan.rows() * Default::kColumns, 3);
   counts();
@@ -136,7 +150,7 @@ TEST(ShearSumCuda, ReadsSharedMemoryOnceForTwoOutputs) {
   EXPECT_EQ(ran.blocks, 1);
   EXPECT_EQ(ran.barriers, 2);
   EXPECT_EQ(ran.shared_bytes_read, Default::kThreads * ((Default::kRows + 1) * 8 + 24) + 16);
-  EXPECT_EQ(ran.global_bytes_written, index_t{4} * 32 * 64 * 24);
+  EXPECT_EQ(ran.global_bytes_written, index_t{4} * 8 * 64 * 24);
 }
 
 TEST(ShearSumCuda, HasTheSameBitsInEverySchedule) {

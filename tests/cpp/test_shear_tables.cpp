@@ -13,8 +13,9 @@
 namespace cryolith {
 namespace {
 
-constexpr ShearTile kTile{24, 32, 64, 2};  // of device_pair.cuh
-constexpr int kMost = 292;                 // rows of a window for which the shared memory of an H100 suffices
+// Of shear_sum_cuda.cuh.
+constexpr ShearTile kBack{24, 8, 64, 2}, kForth{48, 8, 64, 2};
+constexpr int kMost = 150;  // rows of a window for which half of the shared memory of an H100 suffices
 
 ProjectionPlan make_plan(const std::vector<double>& degrees, VolumeShape volume) {
   std::vector<TiltPose> poses;
@@ -31,7 +32,7 @@ std::vector<double> equal_steps(int tilts, double most) {
   return out;
 }
 
-// Pairs that are 0, 1, 2, 3 rows apart, or more.
+// Pairs that are 0, 1, ... kMostTogether rows apart, or more.
 using Apart = std::array<double, kMostTogether + 2>;
 
 void count_pairs(const ShearTables& tables, Apart& apart) {
@@ -56,11 +57,11 @@ TEST(ShearTables, HaveTheMixThatTheBoundAssumes) {
   const ProjectionPlan plan = make_plan(equal_steps(41, 60), {1024, 1, 1024});
   Apart back{}, forward{};
   for (const Bank* bank : {&plan.shallow(), &plan.steep()}) {
-    count_pairs(backproject_tables(plan, *bank, kTile), back);
-    for (const ShearTables& t : project_chunks(plan, *bank, kTile, kMost)) count_pairs(t, forward);
+    count_pairs(backproject_tables(plan, *bank, kBack), back);
+    for (const ShearTables& t : project_chunks(plan, *bank, kForth, kMost)) count_pairs(t, forward);
   }
-  expect_near(shares(back), {0.458, 0.525, 0.017, 0, 0});
-  expect_near(shares(forward), {0.257, 0.393, 0.232, 0.064, 0.053});
+  expect_near(shares(back), {0.458, 0.525, 0.017, 0, 0, 0, 0});
+  expect_near(shares(forward), {0.236, 0.196, 0.198, 0.179, 0.107, 0.048, 0.035});
 }
 
 // In whatever order tilts were taken, neighbours among the outputs are neighbours in angle.
@@ -70,8 +71,8 @@ TEST(ShearTables, OfProjectionSortTilts) {
   const ProjectionPlan sorted = make_plan(equal_steps(17, 24), {128, 1, 128}),
                        taken = make_plan(by_dose, {128, 1, 128});
   Apart of_sorted{}, of_taken{};
-  for (const ShearTables& t : project_chunks(sorted, sorted.shallow(), kTile, kMost)) count_pairs(t, of_sorted);
-  for (const ShearTables& t : project_chunks(taken, taken.shallow(), kTile, kMost)) count_pairs(t, of_taken);
+  for (const ShearTables& t : project_chunks(sorted, sorted.shallow(), kForth, kMost)) count_pairs(t, of_sorted);
+  for (const ShearTables& t : project_chunks(taken, taken.shallow(), kForth, kMost)) count_pairs(t, of_taken);
   EXPECT_EQ(of_sorted, of_taken);
 }
 
@@ -79,7 +80,20 @@ TEST(ShearTables, OfProjectionSortTilts) {
 TEST(ShearTables, OfBackprojectionHaveWindowsForEveryCard) {
   const ProjectionPlan plan = make_plan({-89, -52.4, -52, 0, 52.4, 52.5, 70, 89}, {200, 1, 300});
   for (const Bank* bank : {&plan.shallow(), &plan.steep()})
-    EXPECT_LE(backproject_tables(plan, *bank, kTile).window_rows, 24 + 1 + 31 * ProjectionPlan::kSteepTangent + 1);
+    EXPECT_LE(backproject_tables(plan, *bank, kBack).window_rows, 24 + 1 + 7 * ProjectionPlan::kSteepTangent + 1);
+}
+
+// Groups of tilts that lie close together in angle need fewer rows than all tilts.
+TEST(ShearTables, OfProjectionAskForTheRowsOfEachGroup) {
+  const ProjectionPlan plan = make_plan(equal_steps(24, 50), {128, 1, 480});
+  const ShearTables tables = project_tables(plan, plan.shallow(), kForth, {0, 128});
+  ASSERT_EQ(tables.groups.size(), 3u);
+  const auto [steep, flat, other] = std::array{tables.groups[0], tables.groups[1], tables.groups[2]};
+  EXPECT_LT(flat.row_tiles, steep.row_tiles);
+  EXPECT_EQ(steep.row_tiles, tables.most_row_tiles());
+  EXPECT_EQ(other.row_tiles, steep.row_tiles);
+  EXPECT_EQ(flat.row_tiles,
+            (480 - 2 * flat.first_row) / 48 + 1);  // rows of the line and what it is moved by either way
 }
 
 // Those of projection grow with the chunk, which shrinks where there is less room.
@@ -87,8 +101,8 @@ TEST(ShearTables, OfProjectionFitIntoTheRoomThereIs) {
   const ProjectionPlan plan = make_plan(equal_steps(8, 52), {200, 1, 100});
   const Bank& bank = plan.shallow();
   index_t before = 0;
-  for (int most : {kMost, 81, 48, 30}) {
-    const auto chunks = project_chunks(plan, bank, kTile, most);
+  for (int most : {kMost, 100, 75, 55}) {
+    const auto chunks = project_chunks(plan, bank, kForth, most);
     index_t lines = 0;
     for (const ShearTables& t : chunks) {
       EXPECT_LE(t.window_rows, most);
@@ -98,7 +112,7 @@ TEST(ShearTables, OfProjectionFitIntoTheRoomThereIs) {
     EXPECT_GT(std::ssize(chunks), before);
     before = std::ssize(chunks);
   }
-  EXPECT_EQ(project_chunks(plan, bank, kTile, 1).size(), 200u);  // one line each: no window is smaller
+  EXPECT_EQ(project_chunks(plan, bank, kForth, 1).size(), 200u);  // one line each: no window is smaller
 }
 
 }  // namespace
