@@ -126,7 +126,7 @@ class Series:
         ways: dict[str, Callable[..., Any]] = {
             "wbp": functools.partial(wbp, filter="ramp"),
             "sirt": functools.partial(sirt, n_iter=n_iter or 20, lower=-np.inf),
-            "cgls": functools.partial(cgls, n_iter=n_iter or 5),
+            "cgls": functools.partial(cgls, n_iter=n_iter or 15),
         }
         self.electrons = DOSE * np.exp(-THICKNESS_OVER_PATH / np.cos(np.deg2rad(self.angles)))
         # Of the ramp WBP whatever the solver: all of them are shown the same specimens.
@@ -377,7 +377,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--tilt", type=float, default=60.0)
     parser.add_argument("--solver", choices=["wbp", "sirt", "cgls"], default="wbp")
-    parser.add_argument("--iterations", type=int, default=0, help="0: 20 of sirt, 5 of cgls")
+    parser.add_argument("--iterations", type=int, default=0, help="0: 20 of sirt, 15 of cgls")
     parser.add_argument("--split", choices=["tilts", "frames"], default="tilts")
     parser.add_argument("--peers", action="store_true")
     a = parser.parse_args()

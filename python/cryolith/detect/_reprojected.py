@@ -22,10 +22,10 @@ _BY_IMAGE = ("frames", "tilts")  # halves whose images are known from their inde
 class Reprojected:
     """A solver whose volume is projected as the images were, and those projections back-projected into a larger box.
 
-    Iterations put all that the images hold into the box, so its projections hold it too, as far as iterations have
-    come. But noise and response differ from place to place: rays that are short in the box count more, and streaks end
-    at its faces. Weighted back-projection treats all places alike, and in a box that is larger by ``pad`` along z and x
-    streaks go on beyond the faces. ``solve`` is linear, so is this: what is shown of a blob goes the same way.
+    Iterations put what the images hold into the box, so its projections hold it too, as far as iterations have come.
+    In the volume itself rays that are short in the box count more (sirt), the noise has fine spokes, and streaks end at
+    the faces: one spectrum describes it less well than a weighted back-projection, which goes on by ``pad`` beyond the
+    faces along z and x. If ``solve`` is linear, so is this: what is shown of a blob goes the same way.
     """
 
     def __init__(self, solve: Any, pad: int) -> None:
