@@ -26,14 +26,15 @@ import numpy.typing as npt
 
 import cryolith
 from cryolith import _core
+from cryolith.align import register
 from cryolith.detect import distance, label
-from cryolith.projection import Geometry, backproject, project
-from cryolith.reconstruct import sirt, wbp
+from cryolith.projection import Geometry, backproject, plan_slabs, project
+from cryolith.reconstruct import filter_projections, sirt, wbp
 
 Float32 = npt.NDArray[np.float32]
 
 # G updates/s that the pair's machine code allows (docs/gpu.md): back-projection, projection.
-PAIR_BOUNDS = {"A100": (4854, 4821), "H100": (10892, 10465), "H200": (10892, 10536)}
+PAIR_BOUNDS = {"A100": (4854, 4829), "H100": (10581, 9911), "H200": (10581, 9911)}
 N_TILTS = 41
 
 
@@ -69,6 +70,7 @@ class Cases:
 
     def __iter__(self) -> Iterator[Case]:
         yield from (self.copy(), self.update(), self.square(), self.backproject(), self.project())
+        yield self.register_there()
         yield from self.whole_calls()
 
     def copy(self) -> Case:
@@ -144,9 +146,45 @@ class Cases:
             self.bounds[1],
         )
 
+    def sirt_in_slabs(self, **device: str) -> Any:
+        """As of volumes that no card holds: with the memory that the pair takes in slabs."""
+        limit = {}
+        if device:
+            image = self.stack.shape[1:]
+            slabs = plan_slabs(self.geometry, self.shape, image, device=self.device)
+            limit = {"max_memory": slabs.device_bytes}
+        return sirt(self.stack, self.geometry, shape=self.shape, n_iter=5, **limit, **device)
+
+    def pair(self) -> list[Float32]:
+        """Two images of counts of one scene, 3 and -2 px apart."""
+        rng, edge = np.random.default_rng(1), self.shape[1]
+        scene = np.cumsum(np.cumsum(rng.normal(size=(edge + 3, edge + 2)), axis=0), axis=1)
+        scene = 20 + 5 * (scene - scene.mean()) / scene.std()
+        views = (scene[3:, :edge], scene[:edge, 2:])
+        return [rng.poisson(np.clip(v, 0, None)).astype(np.float32) for v in views]
+
+    def register_there(self) -> Case:
+        """Two images that lie on the card: seen, binned, compared, windowed, transformed, compared again."""
+        pair = self.pair()
+        there = [cryolith.to_device(v, self.device) for v in pair]
+        found: list[npt.NDArray[np.float64]] = []
+
+        def run() -> None:
+            found[:] = [register(there[0], there[1], max_shift=20).shift_px]
+
+        return Case(
+            "register, a pair",
+            run,
+            lambda: found[0],
+            lambda: register(*pair, max_shift=20).shift_px,
+            8.0 * pair[0].size,
+            "bytes",
+        )
+
     def whole_calls(self) -> Iterator[Case]:
         """From arrays of the host to arrays of the host."""
         mask = self.volume > 0.5
+        pair = self.pair()
         angles = self.geometry
         calls: list[tuple[str, Callable[..., Any], float, str]] = [
             (
@@ -160,6 +198,19 @@ class Cases:
                 lambda **d: sirt(self.stack, angles, shape=self.shape, n_iter=5, **d),
                 10 * self.updates,
                 "updates",
+            ),
+            ("sirt in slabs, 5 iterations", self.sirt_in_slabs, 10 * self.updates, "updates"),
+            (
+                "filter_projections",
+                lambda **d: filter_projections(self.stack, angles, "hann", **d),
+                8.0 * self.stack.size,
+                "bytes",
+            ),
+            (
+                "register, a pair",
+                lambda **d: register(*pair, max_shift=20, **d).shift_px,
+                8.0 * pair[0].size,
+                "bytes",
             ),
             ("label", lambda **d: label(mask, **d), 5.0 * mask.size, "bytes"),
             ("distance", lambda **d: distance(mask, **d), 5.0 * mask.size, "bytes"),

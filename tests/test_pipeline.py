@@ -2,6 +2,7 @@
 """The main job end to end, and resumed."""
 
 import shutil
+from dataclasses import replace
 
 import mrcfile
 import numpy as np
@@ -131,6 +132,19 @@ def test_a_plan_says_what_would_be_done_and_writes_nothing(tiny_series, tmp_path
     assert [s.name for s in plan.stages] == list(pipeline.STAGES)
     assert all(s.seconds > 0 and s.bytes_memory > 0 for s in plan.stages)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_plan_needs_no_device_to_be_there_but_its_name(tiny_series, tmp_path):
+    job = job_for(tiny_series, tmp_path / "out")
+    here = cryolith.plan(job)
+
+    def on(device: str) -> Job:
+        return replace(job, reconstruct=replace(job.reconstruct, device=device))
+
+    assert cryolith.plan(on("cuda:7,cuda:6")) == here
+    for device, match in [("gpu", "device: found 'gpu'"), ("cuda,cuda:0", "twice")]:
+        with pytest.raises(cryolith.InputError, match=match):
+            cryolith.plan(on(device))
 
 
 def test_a_job_that_cannot_fit_is_refused_before_it_starts(tiny_series, tmp_path):

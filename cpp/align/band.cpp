@@ -15,13 +15,7 @@ constexpr double kClose = 1e-5;    // px: a step that ends the search
 constexpr double kLeft = 0.1;      // of the bend, where all of it may be that of the windows: nothing is known there
 constexpr double kFarthest = 3.0;  // px from the start: no polish goes farther
 
-// Value, slopes / (2 pi) and minus the second derivatives / (2 pi)^2 of the correlation at s.
-struct Slopes {
-  double value = 0, y = 0, x = 0;
-  Sym2 bend;
-};
-
-Slopes slopes(const Part& part, const Spectrum& cross, const Vec2& s) {
+Slopes slopes_at(const Part& part, const Spectrum& cross, const Vec2& s) {
   const Band& band = part.band;
   const Phases phases(part, s);
   const auto sums = CRYOLITH_SELECT(phase_sums);
@@ -185,10 +179,14 @@ void weighted_cross(const Part& part, const Spectrum& a, const Spectrum& b, cons
 }
 
 Top correlation_top(const Part& part, const Spectrum& cross, const Vec2& start) {
+  return correlation_top([&](const Vec2& s) { return slopes_at(part, cross, s); }, start);
+}
+
+Top correlation_top(const std::function<Slopes(const Vec2&)>& slopes, const Vec2& start) {
   Top top{start, false, 0, {}};
   Vec2 s = start;
   for (int step = 0; step < kNewtonSteps; ++step) {
-    const Slopes at = slopes(part, cross, s);
+    const Slopes at = slopes(s);
     const double det = kTwoPi * (at.bend.yy * at.bend.xx - at.bend.yx * at.bend.yx);
     if (!(det > 0) || at.bend.yy <= 0) break;
     const double dy = (at.bend.xx * at.y - at.bend.yx * at.x) / det;

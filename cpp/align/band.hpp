@@ -3,6 +3,7 @@
 #include <cmath>
 #include <complex>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -110,7 +111,14 @@ struct Top {
   double value;
   Sym2 bend;  // minus the second derivatives [1/px^2]
 };
-// The maximum near `start`, by Newton steps; not found where they lead nowhere or more than 3 px away.
+// Value, slopes / (2 pi) and minus the second derivatives / (2 pi)^2 of the correlation at a shift.
+struct Slopes {
+  double value = 0, y = 0, x = 0;
+  Sym2 bend;
+};
+// The maximum near `start`, by Newton steps on what `slopes` says of a shift; not found where they lead nowhere or more
+// than 3 px away.
+Top correlation_top(const std::function<Slopes(const Vec2&)>& slopes, const Vec2& start);
 Top correlation_top(const Part& part, const Spectrum& cross, const Vec2& start);
 
 // Sum over the band of information[ring] (2 pi f)^2 / 2: the Fisher information of one component of a shift.

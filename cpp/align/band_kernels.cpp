@@ -62,9 +62,9 @@ RowSums phase_sums(const ConstPlanarRow& c, const RowPhase& e, const float* fx, 
   float p[2][kLanes] = {}, q[2][kLanes] = {}, r[2][kLanes] = {};
   for (index_t i = 0; i < n; i += kLanes)
     for (int l = 0; l < kLanes; ++l) {
-      const float a = c.re[i + l], b = c.im[i + l], u = e.cx[i + l], v = e.sx[i + l], f = fx[i + l];
-      const float re = a * u - b * v, im = a * v + b * u, fre = f * re, fim = f * im;
-      p[0][l] += re, p[1][l] += im;
+      const Wave z = times({c.re[i + l], c.im[i + l]}, {e.cx[i + l], e.sx[i + l]});
+      const float f = fx[i + l], fre = f * z.re, fim = f * z.im;
+      p[0][l] += z.re, p[1][l] += z.im;
       q[0][l] += fre, q[1][l] += fim;
       r[0][l] += f * fre, r[1][l] += f * fim;
     }
@@ -89,8 +89,9 @@ void weighted_cross(const ConstPlanarRow& a, const ConstPlanarRow& b, const floa
                     const float* times, index_t n, const PlanarRow& to) {
   for (index_t i = 0; i < n; ++i) {
     const float w = weight[ring[i]] * times[i];
-    to.re[i] = w * (a.re[i] * b.re[i] + a.im[i] * b.im[i]);
-    to.im[i] = w * (a.re[i] * b.im[i] - a.im[i] * b.re[i]);
+    const Wave product = cross_wave({a.re[i], a.im[i]}, {b.re[i], b.im[i]}, w);
+    to.re[i] = product.re;
+    to.im[i] = product.im;
   }
 }
 
@@ -100,7 +101,7 @@ void ring_power(const ConstPlanarRow& a, const std::uint32_t* ring, const float*
     const index_t count = n - first < kChunk ? n - first : kChunk;
     for (index_t i = 0; i < count; ++i) {
       const index_t k = first + i;
-      v[i] = times[k] * (a.re[k] * a.re[k] + a.im[k] * a.im[k]);
+      v[i] = times[k] * power_of({a.re[k], a.im[k]});
     }
     for (index_t i = 0; i < count; ++i)
       sums[kRingCopies * ring[first + i] + i % kRingCopies] += static_cast<double>(v[i]);
@@ -108,17 +109,17 @@ void ring_power(const ConstPlanarRow& a, const std::uint32_t* ring, const float*
 }
 
 void ring_sums(const ConstPlanarRow& a, const ConstPlanarRow& b, const RowPhase& e, const std::uint32_t* ring,
-               const float* times, index_t n, double* sums) {
+               const float* seen, index_t n, double* sums) {
   float aa[kChunk], bb[kChunk], ab[kChunk];
   for (index_t first = 0; first < n; first += kChunk) {
     const index_t count = n - first < kChunk ? n - first : kChunk;
     for (index_t i = 0; i < count; ++i) {
       const index_t k = first + i;
-      const float ar = a.re[k], ai = a.im[k], br = b.re[k], bi = b.im[k], m = times[k];
-      const float u = e.cx[k] * e.cy - e.sx[k] * e.sy, w = e.cx[k] * e.sy + e.sx[k] * e.cy;
-      aa[i] = m * (ar * ar + ai * ai);
-      bb[i] = m * (br * br + bi * bi);
-      ab[i] = m * ((ar * br + ai * bi) * u - (ar * bi - ai * br) * w);
+      const Wave p{a.re[k], a.im[k]}, q{b.re[k], b.im[k]};
+      const float m = seen[k];
+      aa[i] = m * power_of(p);
+      bb[i] = m * power_of(q);
+      ab[i] = m * common_power(p, q, times({e.cx[k], e.sx[k]}, {e.cy, e.sy}));
     }
     for (index_t i = 0; i < count; ++i) {
       double* to = sums + 3 * (kRingCopies * ring[first + i] + i % kRingCopies);
@@ -129,8 +130,8 @@ void ring_sums(const ConstPlanarRow& a, const ConstPlanarRow& b, const RowPhase&
   }
 }
 
+// is_count() and is_finite() of vectors, which functions return only where there are registers for them.
 void row_facts(const float* p, index_t n, bool& finite, bool& counts) {
-  constexpr float kWhole = 8388608.0f;  // above 2^23 every float is whole; adding it rounds
   Mask odd = {}, bad = {};
   in_vectors(p, n, [&](const Vec& v) __attribute__((always_inline)) {
     const Vec none = v - v;
@@ -187,9 +188,9 @@ double weighted_sum(const float* p, const float* w, bool stabilise, index_t n) {
 
 void window_row(const float* p, const float* w, float wy, float mean, bool stabilise, index_t n, float* to) {
   if (stabilise)
-    for (index_t i = 0; i < n; ++i) to[i] = wy * w[i] * (root(p[i] + 1.0f) - mean);
+    for (index_t i = 0; i < n; ++i) to[i] = windowed(root(p[i] + 1.0f), w[i], wy, mean);
   else
-    for (index_t i = 0; i < n; ++i) to[i] = wy * w[i] * (p[i] - mean);
+    for (index_t i = 0; i < n; ++i) to[i] = windowed(p[i], w[i], wy, mean);
 }
 
 }  // namespace cryolith::CRYOLITH_VARIANT

@@ -11,13 +11,14 @@ namespace cryolith::CRYOLITH_DEVICE {
 class FrameSumHere : public DeviceFrameSum {
  public:
   FrameSumHere(index_t ny, index_t nx)
-      : ny_(ny),
-        terms_(nx / 2 + 1),
-        band_(ny, nx, 0.5),
+      : terms_(nx / 2 + 1),
+        shape_(shape_of(Band(ny, nx, 0.5))),  // all frequencies
         transform_({ny, nx}, 1),
         pixels_(ny * nx),
         spectrum_(2 * ny * terms_),
-        total_(2 * ny * terms_) {
+        total_(2 * ny * terms_),
+        along_(terms_),
+        across_(ny) {
     total_.clear();
   }
 
@@ -38,24 +39,25 @@ class FrameSumHere : public DeviceFrameSum {
  private:
   static Wave* waves(const DeviceArray<float>& spectrum) { return reinterpret_cast<Wave*>(spectrum.data()); }
 
-  void add_moved(const DeviceArray<float>& from, const Vec2& shift, float factor, DeviceArray<float>& to) const {
-    const Phases phases(Part(band_), shift);
-    std::vector<Wave> along(static_cast<std::size_t>(terms_)), across(static_cast<std::size_t>(ny_));
-    const RowPhase first = phases.row(0);
-    for (std::size_t x = 0; x < along.size(); ++x) along[x] = {first.cx[x], first.sx[x]};
-    for (index_t y = 0; y < band_.rows; ++y) {
-      const RowPhase row = phases.row(y);
-      across[static_cast<std::size_t>(band_.source[static_cast<std::size_t>(y)])] = {row.cy, row.sy};
-    }
-    const DeviceArray<Wave> along_x(along), along_y(across);
-    launch({blocks_for(terms_, AddMoved::kThreads), static_cast<unsigned>(ny_)}, 0,
-           AddMoved{waves(from), along_x.data(), along_y.data(), waves(to), static_cast<int>(terms_), factor});
+  void add_moved(const DeviceArray<float>& from, const Vec2& shift, float factor, DeviceArray<float>& to) {
+    launch({blocks_for(shape_.columns + shape_.rows, FillPhases::kThreads)}, 0,
+           FillPhases{shape_, shift.y, shift.x, along_.data(), across_.data()});
+    launch({blocks_for(terms_, AddMoved::kThreads), static_cast<unsigned>(shape_.rows)}, 0,
+           AddMoved{shape_,
+                    {shape_.rows, shape_.columns},
+                    waves(from),
+                    along_.data(),
+                    across_.data(),
+                    factor,
+                    waves(to),
+                    waves(to)});
   }
 
-  index_t ny_, terms_;
-  Band band_;
+  index_t terms_;
+  BandShape shape_;
   DeviceFft transform_;
   DeviceArray<float> pixels_, spectrum_, total_;
+  DeviceArray<Wave> along_, across_;
 };
 
 std::unique_ptr<DeviceFrameSum> make_device_frame_sum(index_t ny, index_t nx) {

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "align/band.kernel.hpp"
+
 namespace cryolith {
 namespace {
 
@@ -41,11 +43,11 @@ void fill(Frame& frame) {
   frame.counts = true;
   for (std::size_t k = 0; k < count; ++k) {
     const float p = frame.image.data[k];
-    if (!std::isfinite(p)) continue;
+    if (!is_finite(p)) continue;
     value[k] = static_cast<double>(p);
     good[k] = 1;
     sum += value[k], ++used;
-    frame.counts = frame.counts && p >= 0 && p == std::floor(p);
+    frame.counts = frame.counts && is_count(p);
   }
   const double mean = used > 0 ? sum / used : 0;
   const std::vector<double> ones(count, 1.0);
@@ -121,41 +123,49 @@ Vec2 window_bend(const Patch& patch) {
   return {along(patch.wy), along(patch.wx)};
 }
 
-WindowedPatch::WindowedPatch(const Frame& frame, Patch patch, bool stabilise)
-    : image_(frame.image), patch_(std::move(patch)), stabilise_(stabilise), weighted_(patch_.wx) {
-  const auto sum_row = CRYOLITH_SELECT(weighted_sum);
-  const index_t apart = std::max<index_t>(1, ny() / kMeanRows);
-  double wx = 0, w2x = 0, w4x = 0, sum = 0, weights = 0;
-  for (index_t y = 0; y < ny(); ++y) {
-    const double wy = static_cast<double>(patch_.wy[static_cast<std::size_t>(y)]), wy2 = wy * wy;
-    const float* w = row_weight(y);
-    if (y == 0 || patch_.weight != nullptr) {
+WindowSums::WindowSums(const Patch& patch) : apart(std::max<index_t>(1, patch.ny() / kMeanRows)) {
+  std::vector<float> memory;
+  double wx = 0, w2x = 0, w4x = 0;
+  for (index_t y = 0; y < patch.ny(); ++y) {
+    const double wy = static_cast<double>(patch.wy[static_cast<std::size_t>(y)]), wy2 = wy * wy;
+    if (y == 0 || patch.weight != nullptr) {
+      const float* w = window_along(patch, y, memory);
       wx = w2x = w4x = 0;
-      for (index_t x = 0; x < nx(); ++x) {
+      for (index_t x = 0; x < patch.nx(); ++x) {
         const double v = static_cast<double>(w[x]), v2 = v * v;
         wx += v, w2x += v2, w4x += v2 * v2;
       }
     }
-    if (y % apart == 0) sum += wy * sum_row(pixels(y), w, stabilise_, nx()), weights += wy * wx;
-    squares_ += wy2 * w2x, fourths_ += wy2 * wy2 * w4x;
+    if (y % apart == 0) weights += wy * wx;
+    squares += wy2 * w2x, fourths += wy2 * wy2 * w4x;
   }
-  mean_ = static_cast<float>(weights > 0 ? sum / weights : 0);
+}
+
+const float* window_along(const Patch& patch, index_t y, std::vector<float>& memory) {
+  if (patch.weight == nullptr) return patch.wx.data();
+  memory.resize(patch.wx.size());
+  for (std::size_t x = 0; x < memory.size(); ++x)
+    memory[x] = patch.wx[x] * patch.weight[static_cast<std::size_t>(y) * memory.size() + x];
+  return memory.data();
+}
+
+WindowedPatch::WindowedPatch(const Frame& frame, Patch patch, bool stabilise)
+    : image_(frame.image), patch_(std::move(patch)), stabilise_(stabilise), sums_(patch_) {
+  const auto sum_row = CRYOLITH_SELECT(weighted_sum);
+  double sum = 0;
+  for (index_t y = 0; y < ny(); y += sums_.apart)
+    sum += static_cast<double>(patch_.wy[static_cast<std::size_t>(y)]) *
+           sum_row(pixels(y), window_along(patch_, y, weighted_), stabilise_, nx());
+  mean_ = static_cast<float>(sums_.weights > 0 ? sum / sums_.weights : 0);
 }
 
 const float* WindowedPatch::pixels(index_t y) const {
   return image_.data + (patch_.y + y) * image_.extent[1] + patch_.x;
 }
 
-const float* WindowedPatch::row_weight(index_t y) {
-  if (patch_.weight == nullptr) return patch_.wx.data();
-  for (std::size_t x = 0; x < weighted_.size(); ++x)
-    weighted_[x] = patch_.wx[x] * patch_.weight[static_cast<std::size_t>(y) * weighted_.size() + x];
-  return weighted_.data();
-}
-
 void WindowedPatch::row(index_t y, float* to) {
   const float wy = patch_.wy[static_cast<std::size_t>(y)];
-  CRYOLITH_SELECT(window_row)(pixels(y), row_weight(y), wy, mean_, stabilise_, nx(), to);
+  CRYOLITH_SELECT(window_row)(pixels(y), window_along(patch_, y, weighted_), wy, mean_, stabilise_, nx(), to);
 }
 
 double window_patch(const Frame& frame, const Patch& patch, bool stabilise, index_t py, index_t px, float* out) {

@@ -42,6 +42,18 @@ struct Patch {
 // move with a shift bend a correlation, over its height (design/012-registration.md, eq. 9).
 Vec2 window_bend(const Patch& patch);
 
+// What of a windowed patch does not depend on the image.
+struct WindowSums {
+  explicit WindowSums(const Patch& patch);
+  // Independent coefficients of its transform: (sum w^2)^2 / sum w^4, or that part of `samples`.
+  double independent(double samples) const { return fourths > 0 ? squares * squares / fourths / samples : 0; }
+
+  index_t apart;                                 // of the rows that the mean is taken of, about 64
+  double squares = 0, fourths = 0, weights = 0;  // weights: of those rows
+};
+// Row y of the window along rows, times the pixels' weights if there are any; `memory` is for nx of them.
+const float* window_along(const Patch& patch, index_t y, std::vector<float>& memory);
+
 // The windowed patch less its weighted mean (of about 64 rows), row by row. With `stabilise` each pixel p stands as
 // sqrt(p + 1): counts then have the same noise, whatever their mean (Anscombe 1948; + 1 loses at most 2.3 % of the
 // information at 1 to 4 counts, 3/8 loses 4.2 %).
@@ -52,19 +64,17 @@ class WindowedPatch {
   index_t nx() const { return patch_.nx(); }
   // Row y, nx() samples.
   void row(index_t y, float* to);
-  // Independent coefficients of its transform: (sum w^2)^2 / sum w^4, or that part of `samples`.
-  double independent(double samples) const { return fourths_ > 0 ? squares_ * squares_ / fourths_ / samples : 0; }
+  double independent(double samples) const { return sums_.independent(samples); }
 
  private:
   const float* pixels(index_t y) const;
-  const float* row_weight(index_t y);
 
   View2<const float> image_;
   Patch patch_;
   bool stabilise_;
   std::vector<float> weighted_;  // a row's window where pixels are weighted, too
+  WindowSums sums_;
   float mean_ = 0;
-  double squares_ = 0, fourths_ = 0;
 };
 
 // All of it in the corner of `out` (py, px); the rest zero. Returns the part of py px independent coefficients.

@@ -1,26 +1,44 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
-#include "align/band.kernel.hpp"
-#include "core/kernel.hpp"
+#include "align/correlation_cuda.cuh"
 
 namespace cryolith::CRYOLITH_DEVICE {
 
-// total += factor times a half spectrum whose image is moved by what the phases say. Grid (terms, rows).
+// total = before + factor times the part of a spectrum (rows, columns) of an image that is moved by what the phases
+// say. Grid (columns, rows).
 struct AddMoved {
   static constexpr int kThreads = 128, kBlocks = 8;
+  BandShape band;
+  BandPart part;
   const Wave *spectrum, *along, *across;  // phases of columns and of rows
-  Wave* total;
-  int terms;
   float factor;
+  const Wave* before;
+  Wave* total;
 
   CRYOLITH_DEVICE_CODE void operator()() const {
     const auto x = static_cast<int>(block_index().x * kThreads + thread_index().x);
-    if (x >= terms) return;
-    const auto y = static_cast<index_t>(block_index().y), at = y * terms + x;
-    const Wave moved =
-        moved_wave(load<Wave>(spectrum + at), load<Wave>(along + x), load<Wave>(across + y), factor);
-    const Wave before = load<Wave>(total + at);
-    store<Wave>(total + at, {before.re + moved.re, before.im + moved.im});
+    const auto y = static_cast<int>(block_index().y);
+    if (x >= part.columns || band.line(y) > part.lines) return;
+    const index_t at = index_t{y} * band.columns + x;
+    const Wave moved = moved_wave(load_constant<Wave>(spectrum + at), load_constant<Wave>(along + x),
+                                  load_constant<Wave>(across + y), factor);
+    const Wave was = load<Wave>(before + at);
+    store<Wave>(total + at, {was.re + moved.re, was.im + moved.im});
+  }
+};
+
+// A band of a spectrum to an array of its own. Grid (columns, rows).
+struct CropSpectrum {
+  static constexpr int kThreads = 128, kBlocks = 8;
+  BandShape band;
+  Coefficients from;
+  Wave* to;  // (rows, columns)
+
+  CRYOLITH_DEVICE_CODE void operator()() const {
+    const auto x = static_cast<int>(block_index().x * kThreads + thread_index().x);
+    const auto y = static_cast<int>(block_index().y);
+    if (x >= band.columns) return;
+    store<Wave>(to + index_t{y} * band.columns + x, load_constant<Wave>(from.data + from.row(band, y) + x));
   }
 };
 

@@ -17,34 +17,21 @@ constexpr index_t kLineGroups = 64;  // at least, of row frequencies that are lo
 
 double band_top(int k) { return k >= kBands ? kTop : k / 64.0; }
 
-index_t kept_columns(index_t px) {
-  return std::min(px / 2 + 1, static_cast<index_t>(kTop * static_cast<double>(px)) + 1);
-}
-
-// Sums of |a|^2, |b|^2 and Re(conj(a) b), b moved back, over lines of one frequency along an axis.
-struct LineSums {
-  std::vector<double> aa, bb, ab, lines;
-  explicit LineSums(std::size_t n) : aa(n), bb(n), ab(n), lines(n) {}
-  // `sums` of column k as BandPlan::add_cross leaves them for n columns; phase: 2 pi frequency shift.
-  void add(std::size_t line, const std::vector<float>& sums, std::size_t n, std::size_t k, double phase) {
-    const auto at = [&](std::size_t kind) { return static_cast<double>(sums[kind * n + k]); };
-    lines[line] = 1, aa[line] += at(0), bb[line] += at(1),
-    ab[line] += at(2) * std::cos(phase) - at(3) * std::sin(phase);
-  }
-  // The last line from `first` on that agrees, each of so many independent complex coefficients; 0: none.
-  std::size_t last(std::size_t first, double coefficients) const {
-    const std::vector<double> a = neighbour_sums(aa), b = neighbour_sums(bb), both = neighbour_sums(ab),
-                              count = neighbour_sums(lines);
-    for (std::size_t k = aa.size(); k-- > std::max<std::size_t>(first, 1);)
-      if (both[k] > kSignificant * std::sqrt(a[k] * b[k] / (2 * coefficients * count[k]))) return k;
-    return 0;
-  }
-};
-
 }  // namespace
 
+std::size_t LineSums::last(std::size_t first, double coefficients) const {
+  std::vector<double> lines(aa.size());
+  for (std::size_t k = first; k < lines.size(); ++k) lines[k] = 1;
+  const std::vector<double> a = neighbour_sums(aa), b = neighbour_sums(bb), both = neighbour_sums(ab),
+                            count = neighbour_sums(lines);
+  for (std::size_t k = aa.size(); k-- > std::max<std::size_t>(first, 1);)
+    if (both[k] > kSignificant * std::sqrt(a[k] * b[k] / (2 * coefficients * count[k]))) return k;
+  return 0;
+}
+
+// An even number of rows: what devices know of every second one they have from two halves of a spectrum.
 PairPlan::PairPlan(index_t ny_, index_t nx_)
-    : ny(ny_), nx(nx_), py(fft::good_size(ny)), px(fft::good_size(nx)), fft(py, px) {}
+    : ny(ny_), nx(nx_), py(fft::good_size(ny + ny % 2)), px(fft::good_size(nx)), fft(py, px) {}
 
 const Band& PairPlan::band(double top) const {
   int k = 1;
@@ -53,12 +40,30 @@ const Band& PairPlan::band(double top) const {
   return bands_.try_emplace(k, py, px, band_top(k)).first->second;
 }
 
-PairSpectra::PairSpectra(const PairPlan& plan)
-    : plan_(plan), scratch_{fft::BandPlan::Scratch(plan.fft), fft::BandPlan::Scratch(plan.fft)} {}
+index_t PairPlan::kept_columns() const {
+  return std::min(px / 2 + 1, static_cast<index_t>(kTop * static_cast<double>(px)) + 1);
+}
 
-bool PairSpectra::whole() const { return band_->columns >= kept_columns(plan_.px); }
+double PairSpectra::agree_beyond(const Vec2& part) {
+  const index_t from = fft::BandPlan::rounded(band_->columns), half = plan_.py / 2;
+  const index_t width = std::max<index_t>(1, half / kLineGroups);
+  const auto py = static_cast<double>(plan_.py), px = static_cast<double>(plan_.px);
+  const std::size_t column = sums_of_columns(from, part).last(static_cast<std::size_t>(from), independent_ * py / 2);
+  const index_t first = band_->rows / 2 / width + 1;  // the rows before are the band's
+  const std::size_t row =
+      sums_of_rows(first, width, part)
+          .last(static_cast<std::size_t>(first), 2 * independent_ * static_cast<double>(width * band_->columns));
+  return std::max(static_cast<double>(column) / px,
+                  std::min(kTop, static_cast<double>(static_cast<index_t>(row) * width) / py));
+}
 
-void PairSpectra::provide() {
+HostPairSpectra::HostPairSpectra(const PairPlan& plan, const Frame* const (&frames)[2], bool stabilise)
+    : PairSpectra(plan),
+      frames_{frames[0], frames[1]},
+      stabilise_(stabilise),
+      scratch_{fft::BandPlan::Scratch(plan.fft), fft::BandPlan::Scratch(plan.fft)} {}
+
+void HostPairSpectra::provide() {
   const index_t each = plan_.fft.floats(band_->columns), spectrum = 2 * band_->samples();
   const index_t floats = 2 * each + 3 * spectrum + 16;
   if (floats > floats_) {
@@ -72,17 +77,17 @@ void PairSpectra::provide() {
   for (Spectrum& s : spectra_) s.use(*band_, std::exchange(at, at + spectrum));
 }
 
-void PairSpectra::load(const Frame* const (&frames)[2], const Overlap& overlap, bool stabilise, double top) {
+void HostPairSpectra::load(const Overlap& overlap, double top) {
   band_ = &plan_.band(top);
   const index_t n = band_->columns, from = fft::BandPlan::rounded(n), group = plan_.fft.group(), rows = overlap.ny();
   provide();
-  const std::vector<float> weight = overlap.weight({frames[0], frames[1]});
+  const std::vector<float> weight = overlap.weight({frames_[0], frames_[1]});
   std::vector<WindowedPatch> patches;
   for (std::size_t i = 0; i < 2; ++i) {
     Patch patch = overlap.patch(i);
     bend_ = window_bend(patch);
     if (!weight.empty()) patch.weight = weight.data();
-    patches.emplace_back(*frames[i], std::move(patch), stabilise);
+    patches.emplace_back(*frames_[i], std::move(patch), stabilise_);
     for (index_t k = 0; k < group; ++k) std::fill_n(scratch_[i].row(k), plan_.px, 0.0f);
   }
   independent_ = patches[1].independent(static_cast<double>(plan_.py) * static_cast<double>(plan_.px));
@@ -102,43 +107,43 @@ void PairSpectra::load(const Frame* const (&frames)[2], const Overlap& overlap, 
   }
 }
 
-double PairSpectra::agree_along_rows(const Vec2& part) const {
-  const index_t from = fft::BandPlan::rounded(band_->columns), kept = kept_columns(plan_.px);
-  const auto px = static_cast<double>(plan_.px);
-  LineSums lines(static_cast<std::size_t>(kept));
-  for (index_t k = from; k < kept; ++k)
-    lines.add(static_cast<std::size_t>(k), row_sums_, static_cast<std::size_t>(plan_.fft.whole() - from),
-              static_cast<std::size_t>(k - from), 2 * std::numbers::pi * static_cast<double>(k) / px * part.x);
-  const std::size_t last = lines.last(static_cast<std::size_t>(from), independent_ * static_cast<double>(plan_.py) / 2);
-  return static_cast<double>(last) / px;
+RingSums HostPairSpectra::sums(const Vec2& part) { return ring_sums(Part(*band_), spectra_[0], spectra_[1], part); }
+
+Top HostPairSpectra::maximum(const RingWeights& weights, const Vec2& start) {
+  const Part used(*band_, weights.top);
+  weighted_cross(used, spectra_[0], spectra_[1], weights.weight, spectra_[2]);
+  return correlation_top(used, spectra_[2], start);
 }
 
-double PairSpectra::agree_along_columns(const Vec2& part) {
-  const index_t n = band_->stride, half = plan_.py / 2, width = std::max<index_t>(1, half / kLineGroups);
+LineSums HostPairSpectra::sums_of_columns(index_t first, const Vec2& part) {
+  const index_t kept = plan_.kept_columns();
+  LineSums out(static_cast<std::size_t>(kept));
+  for (index_t k = first; k < kept; ++k)
+    out.add(static_cast<std::size_t>(k), row_sums_, static_cast<std::size_t>(plan_.fft.whole() - first),
+            static_cast<std::size_t>(k - first),
+            2 * std::numbers::pi * static_cast<double>(k) / static_cast<double>(plan_.px) * part.x);
+  return out;
+}
+
+LineSums HostPairSpectra::sums_of_rows(index_t first, index_t width, const Vec2& part) {
+  const index_t n = band_->stride;
   const auto py = static_cast<double>(plan_.py), px = static_cast<double>(plan_.px);
-  LineSums lines(static_cast<std::size_t>(half / width));
-  for (std::size_t line = 0; line < lines.aa.size(); ++line) {
-    const index_t first = static_cast<index_t>(line) * width;
-    if (first <= band_->rows / 2) continue;  // these the band has
+  LineSums out(static_cast<std::size_t>(plan_.py / 2 / width));
+  for (auto line = static_cast<std::size_t>(first); line < out.aa.size(); ++line) {
+    const index_t begin = static_cast<index_t>(line) * width;
+    const double fy = (static_cast<double>(begin) + 0.5 * static_cast<double>(width - 1)) / py;
     for (const bool mirrored : {false, true}) {
       line_sums_.assign(static_cast<std::size_t>(4 * n), 0.0f);
-      for (index_t k = first; k < first + width; ++k)
+      for (index_t k = begin; k < begin + width; ++k)
         fft::BandPlan::add_cross(lanes_[0], lanes_[1], n, mirrored ? plan_.py - k : k, line_sums_.data());
-      const double fy = (static_cast<double>(first) + 0.5 * static_cast<double>(width - 1)) / py;
       for (index_t x = 0; x < band_->columns; ++x) {
         const double phase = (mirrored ? -fy : fy) * part.y + static_cast<double>(x) / px * part.x;
-        lines.add(line, line_sums_, static_cast<std::size_t>(n), static_cast<std::size_t>(x),
-                  2 * std::numbers::pi * phase);
+        out.add(line, line_sums_, static_cast<std::size_t>(n), static_cast<std::size_t>(x),
+                2 * std::numbers::pi * phase);
       }
     }
   }
-  const double coefficients = 2 * independent_ * static_cast<double>(width * band_->columns);
-  const std::size_t last = lines.last(static_cast<std::size_t>(band_->rows / 2 / width + 1), coefficients);
-  return std::min(kTop, static_cast<double>(static_cast<index_t>(last) * width) / py);
-}
-
-double PairSpectra::agree_beyond(const Vec2& part) {
-  return std::max(agree_along_rows(part), agree_along_columns(part));
+  return out;
 }
 
 }  // namespace cryolith

@@ -9,8 +9,7 @@
 #include <numbers>
 #include <utility>
 
-#include "align/pair_spectra.hpp"
-#include "align/search.hpp"
+#include "align/pair_images.hpp"
 #include "align/weights.hpp"
 
 namespace cryolith {
@@ -59,12 +58,11 @@ class Shared {
 // The shift of two images of which it is known to a few pixels.
 class Polish {
  public:
-  explicit Polish(const PairPlan& plan) : plan_(plan), spectra_(plan) {}
+  Polish(const PairPlan& plan, PairSpectra& spectra) : plan_(plan), spectra_(spectra) {}
 
   // Puts windows on the overlap that `start` leaves, at most `places` times; tries frequencies up to `reach` first.
   // `searched`: the start is that of a search, too rough for the images to agree beyond the lowest frequencies.
-  void run(const Frame* const (&frames)[2], bool stabilise, const Vec2& start, bool searched, double reach,
-           int places) {
+  void run(const Vec2& start, bool searched, double reach, int places) {
     double pull = std::min(kLikelyPull, kPullPx / static_cast<double>(std::min(plan_.ny, plan_.nx)));
     Vec2 next = start, last_shift, last_place;
     for (int k = 0; k < places; ++k) {
@@ -74,7 +72,7 @@ class Polish {
       // A step with all frequencies at which the images agree, and as many more as are needed to see that.
       for (double wanted = reach; wanted > 0;) {
         reach = wanted;
-        spectra_.load(frames, overlap, stabilise, reach);
+        spectra_.load(overlap, reach);
         wanted = agree(searched);
       }
       for (int round = searched ? 0 : 1; round < kPolishRounds && (round == 0 || top * moved_ > kStill); ++round)
@@ -129,7 +127,7 @@ class Polish {
   // mean of the highest third of the frequencies.
   RingWeights weigh(bool searched = false) {
     const Band& band = spectra_.band();
-    sums_ = ring_sums(Part(band), spectra_[0], spectra_[1], part());
+    sums_ = spectra_.sums(part());
     std::vector<double> power = sums_.aa;
     for (std::size_t r = 0; r < power.size(); ++r) power[r] = std::sqrt(power[r] * sums_.bb[r]);
     if (searched) {
@@ -144,9 +142,7 @@ class Polish {
   void step(const RingWeights& w) {
     const Band& band = spectra_.band();
     const double independent = spectra_.independent();
-    const Part used(band, w.top);
-    weighted_cross(used, spectra_[0], spectra_[1], w.weight, spectra_.product());
-    const Top found = correlation_top(used, spectra_.product(), part());
+    const Top found = spectra_.maximum(w, part());
     double ab = 0, aa = 0, bb = 0;
     for (std::size_t r = 0; r < w.weight.size(); ++r) {
       const auto weight = static_cast<double>(w.weight[r]);
@@ -169,22 +165,52 @@ class Polish {
   }
 
   const PairPlan& plan_;
-  PairSpectra spectra_;
+  PairSpectra& spectra_;
   RingSums sums_;
   Vec2 whole_;
   double ratio_ = 0, lower_ratio_ = 0, moved_ = 0;  // moved_: px, of the last step
 };
 
+// Images in the host's memory.
+class HostImages : public PairImages {
+ public:
+  HostImages(View2<const float> a, View2<const float> b, index_t binning)
+      : frames_{look(a, binning), look(b, binning)} {}
+
+  std::unique_ptr<PairSpectra> binned(const PairPlan& plan) override {
+    for (std::size_t i = 0; i < 2; ++i) {  // missing pixels are filled
+      binned_[i].filled = frames_[i].small;
+      binned_[i].image = {binned_[i].filled.data(), {plan.ny, plan.nx}};
+    }
+    const Frame* const frames[2] = {&binned_[0], &binned_[1]};
+    return std::make_unique<HostPairSpectra>(plan, frames, false);
+  }
+  std::unique_ptr<PairSpectra> whole(const PairPlan& plan) override {
+    const Frame* const frames[2] = {&frames_[0], &frames_[1]};
+    return std::make_unique<HostPairSpectra>(plan, frames, frames_[0].counts && frames_[1].counts);
+  }
+  Peaks find(const Search& search, bool& flat) override {
+    Search::Scratch scratch;
+    CoarseFrame coarse[2];
+    for (std::size_t i = 0; i < 2; ++i) {
+      if (frames_[i].binning != search.binning()) bin(frames_[i], search.binning());
+      search.load(frames_[i], scratch, coarse[i]);
+    }
+    flat = coarse[0].rings.flat || coarse[1].rings.flat;
+    return search.correlate(coarse[0], coarse[1], scratch);
+  }
+
+ private:
+  Frame frames_[2], binned_[2];
+};
+
 class Pair {
  public:
-  Pair(const Shared& shared, const float* a, const float* b) : shared_(shared) {
-    for (const float* image : {a, b})
-      frames_.push_back(look({image, {shared.fine.ny, shared.fine.nx}}, shared.first_binning()));
-  }
+  Pair(const Shared& shared, PairImages& images) : shared_(shared), images_(images) {}
 
   void run(double* out) {
     std::fill(out, out + kRegisterColumns, 0.0);
-    const auto binned = binned_frames();
+    const auto binned = shared_.coarse ? images_.binned(*shared_.coarse) : nullptr;
     const Peaks peaks = find();
     if (flat_) {
       out[kVarRow] = out[kVarColumn] = std::numeric_limits<double>::infinity();
@@ -194,17 +220,18 @@ class Pair {
     double reach = 1;
     bool searched = true;
     if (shared_.coarse) {
-      Polish coarse(*shared_.coarse);
+      Polish coarse(*shared_.coarse, *binned);
       const auto b = static_cast<double>(shared_.first_binning());
-      coarse.run({&binned[0], &binned[1]}, false, {start.y / b, start.x / b}, true, 1, 1);
+      coarse.run({start.y / b, start.x / b}, true, 1, 1);
       if (std::isfinite(coarse.covariance.yy)) {
         start = {b * coarse.shift.y, b * coarse.shift.x};
         reach = coarse.likely_reach() / b;
         searched = false;
       }
     }
-    Polish fine(shared_.fine);
-    fine.run({&frames_[0], &frames_[1]}, frames_[0].counts && frames_[1].counts, start, searched, reach, kPlaces);
+    const auto whole = images_.whole(shared_.fine);
+    Polish fine(shared_.fine, *whole);
+    fine.run(start, searched, reach, kPlaces);
     out[kShiftRow] = fine.shift.y, out[kShiftColumn] = fine.shift.x;
     out[kPlaceRow] = fine.place.y, out[kPlaceColumn] = fine.place.x;
     out[kVarRow] = fine.covariance.yy, out[kVarColumn] = fine.covariance.xx, out[kCovariance] = fine.covariance.yx;
@@ -216,47 +243,24 @@ class Pair {
   }
 
  private:
-  // The frames as the first search sees them; missing pixels are filled.
-  std::vector<Frame> binned_frames() const {
-    std::vector<Frame> out(2);
-    if (shared_.coarse)
-      for (std::size_t i = 0; i < 2; ++i) {
-        out[i].filled = frames_[i].small;
-        out[i].image = {out[i].filled.data(), {shared_.coarse->ny, shared_.coarse->nx}};
-      }
-    return out;
-  }
-
   Peaks find() {
     Peaks peaks;
     for (std::size_t level = 0; level < shared_.searches(); ++level) {
-      const Search& search = shared_.search(level);
-      Search::Scratch scratch;
-      CoarseFrame coarse[2];
-      for (std::size_t i = 0; i < 2; ++i) {
-        if (level > 0) bin(frames_[i], search.binning());
-        search.load(frames_[i], scratch, coarse[i]);
-      }
-      flat_ = coarse[0].flat || coarse[1].flat;
-      peaks = search.correlate(coarse[0], coarse[1], scratch);
+      peaks = images_.find(shared_.search(level), flat_);
       if (peaks.count == 1 || (peaks.count > 1 && peaks.height[0] > kStandsOut * peaks.height[1])) break;
     }
     return peaks;
   }
 
   const Shared& shared_;
-  std::vector<Frame> frames_;
+  PairImages& images_;
   bool flat_ = false;
 };
 
 }  // namespace
 
-void register_pairs(const Cpu& cpu, View3<const float> reference, View3<const float> moving, double max_shift,
-                    View2<double> out) {
-  const index_t n = reference.extent[0], ny = reference.extent[1], nx = reference.extent[2];
-  require(moving.extent[0] == n && moving.extent[1] == ny && moving.extent[2] == nx, "moving: found shape (",
-          moving.extent[0], ", ", moving.extent[1], ", ", moving.extent[2], "), expected (", n, ", ", ny, ", ", nx,
-          ")");
+void register_images(const Cpu& cpu, index_t n, index_t ny, index_t nx, double max_shift, const MakeImages& make,
+                     View2<double> out) {
   require(ny >= 4 && nx >= 4, "reference: found ", ny, " x ", nx, " pixels, expected at least 4 x 4");
   require(out.extent[0] == n && out.extent[1] == kRegisterColumns, "out: found shape (", out.extent[0], ", ",
           out.extent[1], "), expected (", n, ", ", static_cast<int>(kRegisterColumns), ")");
@@ -264,9 +268,26 @@ void register_pairs(const Cpu& cpu, View3<const float> reference, View3<const fl
   const double reach = max_shift > 0 ? max_shift : static_cast<double>(std::min(ny, nx)) / 2;
   const Shared shared(ny, nx, reach);
   parallel_for(cpu, n, [&](index_t i, int) {
-    Pair pair(shared, reference.data + i * ny * nx, moving.data + i * ny * nx);
-    pair.run(out.data + i * kRegisterColumns);
+    const auto images = make(i, shared.first_binning());
+    Pair(shared, *images).run(out.data + i * kRegisterColumns);
   });
+}
+
+void register_pairs(const Cpu& cpu, View3<const float> reference, View3<const float> moving, double max_shift,
+                    View2<double> out) {
+  const index_t n = reference.extent[0], ny = reference.extent[1], nx = reference.extent[2];
+  require(moving.extent[0] == n && moving.extent[1] == ny && moving.extent[2] == nx, "moving: found shape (",
+          moving.extent[0], ", ", moving.extent[1], ", ", moving.extent[2], "), expected (", n, ", ", ny, ", ", nx,
+          ")");
+  const auto image = [&](View3<const float> of, index_t i) {
+    return View2<const float>{of.data + i * ny * nx, {ny, nx}};
+  };
+  register_images(
+      cpu, n, ny, nx, max_shift,
+      [&](index_t i, index_t binning) {
+        return std::make_unique<HostImages>(image(reference, i), image(moving, i), binning);
+      },
+      out);
 }
 
 }  // namespace cryolith

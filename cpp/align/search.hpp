@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
+#include "align/band.kernel.hpp"
 #include "align/frame.hpp"
 
 namespace cryolith {
@@ -13,12 +14,49 @@ struct Peaks {
   double height[kPeaks] = {};
 };
 
-// An image as the search keeps it.
-struct CoarseFrame {
-  std::vector<std::complex<float>> spectrum;
+// Collects the highest maxima of a correlation in raster order, those within a few pixels of each other as one.
+class PeakList {
+ public:
+  // best: the highest value of the map; binning: px of the images to a pixel of it.
+  PeakList(float best, index_t binning) : best_(best), binning_(static_cast<double>(binning)) {}
+  // Lower values are not worth a look.
+  float least() const;
+  // What the map shows at (y, x) and around, at(-1 ... 1, -1 ... 1): taken where it is a maximum that belongs to the
+  // highest.
+  template <class At>
+  void look(index_t y, index_t x, const At& at) {
+    if (is_top(at) || (at(0, 0) == best_ && peaks_.count == 0)) insert(y, x, at(0, 0), vertices(at));
+  }
+  const Peaks& peaks() const { return peaks_; }
+
+ private:
+  static double vertex(float before, float here, float after);
+  template <class At>
+  static Vec2 vertices(const At& at) {
+    return {vertex(at(-1, 0), at(0, 0), at(1, 0)), vertex(at(0, -1), at(0, 0), at(0, 1))};
+  }
+  void remove(int i);
+  void insert(index_t y, index_t x, float height, const Vec2& part);
+
+  float best_;
+  double binning_;
+  Peaks peaks_;
+  struct {
+    index_t y, x;
+  } place_[kPeaks];
+};
+
+// What the search knows of an image beside its spectrum.
+struct CoarseRings {
   std::vector<double> signal;  // power of each ring above the noise
   double noise = 0;            // power of a coefficient
   bool flat = false;           // no contrast beyond what rounding leaves
+};
+
+// An image as the search keeps it.
+struct CoarseFrame {
+  std::vector<std::complex<float>> spectrum;
+  CoarseRings rings;
 };
 
 // Finds about how far images (ny, nx) of one scene are apart, up to max_shift px: binned, under wide windows, padded so
@@ -32,11 +70,24 @@ class Search {
     std::vector<std::complex<float>> cross;
     fft::Workspace fft;
   };
-  index_t binning() const { return binning_; }
   // A frame that is binned like this.
   void load(const Frame& frame, Scratch& scratch, CoarseFrame& out) const;
   // Peaks of b against a; b(p) = a(p - shift).
   Peaks correlate(const CoarseFrame& a, const CoarseFrame& b, Scratch& scratch) const;
+
+  index_t binning() const { return binning_; }
+  index_t ny() const { return ny_; }  // of the binned images
+  index_t nx() const { return nx_; }
+  const Band& band() const { return band_; }    // all of the padded images' spectrum
+  index_t reach_y() const { return reach_y_; }  // of the shifts, px of the binned images
+  index_t reach_x() const { return reach_x_; }
+  // The windows on a binned image.
+  Patch patch() const;
+  // From the ring sums of power, the squared values under the windows and without, and the part of the coefficients
+  // that are independent.
+  CoarseRings rings(const std::vector<double>& power, double kept, double all, double independent) const;
+  // Of the correlation, the largest 1.
+  std::vector<float> weights(const CoarseRings& a, const CoarseRings& b) const;
 
  private:
   Peaks tops(const std::vector<float>& map) const;
@@ -45,7 +96,6 @@ class Search {
   Band band_;
   fft::Plan plan_;
   index_t reach_y_, reach_x_;
-  std::vector<std::uint32_t> ring_;  // of each coefficient of the half spectrum
 };
 
 }  // namespace cryolith

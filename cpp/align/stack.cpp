@@ -32,19 +32,17 @@ std::vector<double> ratio(std::vector<double> a, double divisor) {
 // The state of refine().
 class Refinement {
  public:
-  Refinement(const Band& band, const std::vector<Spectrum>& spectra, std::vector<Vec2> parts, double independent,
-             const Vec2& windows)
+  Refinement(const Band& band, FrameArrays& frames, std::vector<Vec2> parts, double independent, const Vec2& windows)
       : band_(band),
-        spectra_(spectra),
+        frames_(frames),
         parts_(std::move(parts)),
         independent_(independent),
         windows_(windows),
         power_(rings()) {
-    for (const Spectrum& s : spectra_) {
-      const auto one = ring_power(Part(band_), s);
+    for (std::size_t i = 0; i < parts_.size(); ++i) {
+      const auto one = frames_.power(i);
       for (std::size_t r = 0; r < one.size(); ++r) power_[r] += one[r];
     }
-    total_.reset(band_);
   }
 
   void run(const Cpu& cpu, const std::vector<Vec2>& whole, View2<double> out) {
@@ -67,16 +65,8 @@ class Refinement {
   std::size_t rings() const { return static_cast<std::size_t>(band_.rings); }
 
   void weigh() {
-    const auto samples = static_cast<std::size_t>(band_.rows);
-    for (std::size_t y = 0; y < samples; ++y) {
-      const PlanarRow row = total_.row(band_, static_cast<index_t>(y));
-      std::fill(row.re, row.re + band_.stride, 0.0f);
-      std::fill(row.im, row.im + band_.stride, 0.0f);
-    }
-    const Part all(band_);
-    for (std::size_t i = 0; i < spectra_.size(); ++i) add_moved(all, spectra_[i], parts_[i], 1.0f, total_);
-    const auto n = static_cast<double>(spectra_.size());
-    std::vector<double> cross = ring_power(all, total_);
+    const auto n = static_cast<double>(parts_.size());
+    std::vector<double> cross = frames_.add_up(parts_);
     for (std::size_t r = 0; r < cross.size(); ++r) cross[r] = (cross[r] - power_[r]) / (n * (n - 1));
     weights_ = ring_weights(band_, ratio(power_, n), cross, n, independent_);
   }
@@ -84,18 +74,11 @@ class Refinement {
   // One Newton step of all frames together: against the sum of the others each would go n / (n - 1) times too far, as
   // the others move as well. Returns the farthest move.
   double step(const Cpu& cpu, View2<double> out) {
-    const auto n = static_cast<double>(spectra_.size());
-    const Part used(band_, weights_.top);
+    const auto n = static_cast<double>(parts_.size());
     std::vector<Vec2> next = parts_;
-    std::vector<Spectrum> others(static_cast<std::size_t>(resolve_threads(cpu))), cross(others.size());
-    parallel_for(cpu, static_cast<index_t>(spectra_.size()), [&](index_t k, int worker) {
+    parallel_for(frames_.workers(cpu), static_cast<index_t>(parts_.size()), [&](index_t k, int worker) {
       const auto i = static_cast<std::size_t>(k);
-      Spectrum &rest = others[static_cast<std::size_t>(worker)], &product = cross[static_cast<std::size_t>(worker)];
-      rest.copy(band_, total_);
-      add_moved(used, spectra_[i], parts_[i], -1.0f, rest);
-      const RingSums sums = ring_sums(used, rest, spectra_[i], parts_[i]);
-      weighted_cross(used, rest, spectra_[i], weights_.weight, product);
-      const Top top = correlation_top(used, product, parts_[i]);
+      const auto [sums, top] = frames_.against_others(i, weights_, parts_[i], worker);
       double* to = out.data + k * kFrameColumns;
       double ab = 0, aa = 0, bb = 0;
       for (std::size_t r = 0; r < rings(); ++r) {
@@ -121,12 +104,11 @@ class Refinement {
   }
 
   const Band& band_;
-  const std::vector<Spectrum>& spectra_;
+  FrameArrays& frames_;
   std::vector<Vec2> parts_;
   double independent_;
   Vec2 windows_;
   std::vector<double> power_;
-  Spectrum total_;
   RingWeights weights_;
 };
 
@@ -138,34 +120,29 @@ std::vector<Vec2> vectors(View2<const double> shifts) {
 
 }  // namespace
 
-FrameStack::FrameStack(index_t n, index_t ny, index_t nx, double max_shift)
+FrameStack::FrameStack(index_t n, index_t ny, index_t nx, double max_shift, const MakeFrames& make)
     : n_(n),
       ny_(ny),
       nx_(nx),
       search_(ny, nx, search_binning(ny, nx), max_shift),
       band_(fft::good_size(ny), fft::good_size(nx), n * ny * nx > kFewPixels ? kTopOfMany : kTop),
-      plan_(std::vector<index_t>{band_.py, band_.px}, 2, fft::Kind::real),
-      coarse_(static_cast<std::size_t>(n)),
-      counts_(coarse_.size(), 0),
-      spectra_(coarse_.size()) {}
+      counts_(static_cast<std::size_t>(n)),
+      frames_(make(counts_.size(), search_, band_)) {}
 
 FrameStack::~FrameStack() = default;
 
-void FrameStack::check(index_t first, View3<const float> frames) const {
-  require(frames.extent[1] == ny_ && frames.extent[2] == nx_, "frames: found ", frames.extent[1], " x ",
-          frames.extent[2], " pixels, expected ", ny_, " x ", nx_);
-  require(first >= 0 && first + frames.extent[0] <= n_, "first: found frames ", first, " to ",
-          first + frames.extent[0] - 1, ", expected 0 to ", n_ - 1);
+void FrameStack::check(index_t first, const ImageStack& frames) const {
+  const index_t *extent = frames.images.extent, last = first + extent[0] - 1;
+  require(extent[1] == ny_ && extent[2] == nx_, "frames: found ", extent[1], " x ", extent[2], " pixels, expected ",
+          ny_, " x ", nx_);
+  require(first >= 0 && last < n_, "first: found frames ", first, " to ", last, ", expected 0 to ", n_ - 1);
 }
 
-void FrameStack::look(const Cpu& cpu, index_t first, View3<const float> frames) {
+void FrameStack::look(const Cpu& cpu, index_t first, const ImageStack& frames) {
   check(first, frames);
-  parallel_for(cpu, frames.extent[0], [&](index_t i, int) {
+  parallel_for(frames_->workers(cpu), frames.images.extent[0], [&](index_t i, int) {
     const auto k = static_cast<std::size_t>(first + i);
-    const Frame frame = cryolith::look({frames.data + i * ny_ * nx_, {ny_, nx_}}, search_.binning());
-    Search::Scratch scratch;
-    counts_[k] = frame.counts ? 1 : 0;
-    search_.load(frame, scratch, coarse_[k]);
+    counts_[k] = frames_->look(k, frames[i]) ? Seen::counts : Seen::other;
   });
 }
 
@@ -175,14 +152,11 @@ void FrameStack::pairs(const Cpu& cpu, View2<const index_t> pairs, View2<double>
           out.extent[1], "), expected (m, 2) and (m, ", kPairColumns, ")");
   for (index_t k = 0; k < pairs.size(); ++k)
     require(
-        pairs.data[k] >= 0 && pairs.data[k] < n_ && !coarse_[static_cast<std::size_t>(pairs.data[k])].signal.empty(),
+        pairs.data[k] >= 0 && pairs.data[k] < n_ && counts_[static_cast<std::size_t>(pairs.data[k])] != Seen::not_yet,
         "pairs: found frame ", pairs.data[k], ", expected one that was looked at, 0 to ", n_ - 1);
-  parallel_for(cpu, pairs.extent[0], [&](index_t m, int) {
-    Search::Scratch scratch;
-    const auto frame = [&](index_t k) -> const CoarseFrame& {
-      return coarse_[static_cast<std::size_t>(pairs.data[2 * m + k])];
-    };
-    const Peaks peaks = search_.correlate(frame(0), frame(1), scratch);
+  parallel_for(frames_->workers(cpu), pairs.extent[0], [&](index_t m, int) {
+    const index_t* pair = pairs.data + 2 * m;
+    const Peaks peaks = frames_->correlate(static_cast<std::size_t>(pair[0]), static_cast<std::size_t>(pair[1]));
     double* to = out.data + m * kPairColumns;
     std::fill(to, to + kPairColumns, 0.0);
     for (int p = 0; p < peaks.count; ++p) {
@@ -192,25 +166,17 @@ void FrameStack::pairs(const Cpu& cpu, View2<const index_t> pairs, View2<double>
   });
 }
 
-void FrameStack::place(const Cpu& cpu, index_t first, View3<const float> frames, View2<const double> shifts) {
+void FrameStack::place(const Cpu& cpu, index_t first, const ImageStack& frames, View2<const double> shifts) {
   check(first, frames);
   require(shifts.extent[0] == n_ && shifts.extent[1] == 2, "shifts: found shape (", shifts.extent[0], ", ",
           shifts.extent[1], "), expected (", n_, ", 2)");
   placed_ = vectors(shifts);
   const Overlap overlap(ny_, nx_, placed_);
-  const bool stabilise = std::all_of(counts_.begin(), counts_.end(), [](unsigned char c) { return c != 0; });
-  std::vector<double> independent(static_cast<std::size_t>(frames.extent[0]));
-  while (static_cast<int>(scratch_.size()) < resolve_threads(cpu)) scratch_.push_back(std::make_unique<Scratch>());
-  parallel_for(cpu, frames.extent[0], [&](index_t i, int worker) {
+  const bool stabilise = std::all_of(counts_.begin(), counts_.end(), [](Seen seen) { return seen == Seen::counts; });
+  std::vector<double> independent(static_cast<std::size_t>(frames.images.extent[0]));
+  parallel_for(frames_->workers(cpu), frames.images.extent[0], [&](index_t i, int worker) {
     const auto k = static_cast<std::size_t>(first + i);
-    const Frame frame = cryolith::look({frames.data + i * ny_ * nx_, {ny_, nx_}}, 0);
-    auto& [padded, half, fft] = *scratch_[static_cast<std::size_t>(worker)];
-    padded.resize(static_cast<std::size_t>(band_.py * band_.px));
-    half.resize(static_cast<std::size_t>(band_.py * (band_.px / 2 + 1)));
-    independent[static_cast<std::size_t>(i)] =
-        window_patch(frame, overlap.patch(k), stabilise, band_.py, band_.px, padded.data());
-    plan_.forward(Cpu{1, nullptr, {}}, padded.data(), half.data(), fft);
-    spectra_[k].crop(band_, half.data());
+    independent[static_cast<std::size_t>(i)] = frames_->place(k, frames[i], overlap.patch(k), stabilise, worker);
   });
   independent_ = independent.back();
 }
@@ -225,7 +191,7 @@ void FrameStack::refine(const Cpu& cpu, View2<double> out) const {
     whole.push_back(overlap.whole(i));
     parts[i] = {parts[i].y - whole[i].y, parts[i].x - whole[i].x};
   }
-  Refinement(band_, spectra_, std::move(parts), independent_, window_bend(overlap.patch(0))).run(cpu, whole, out);
+  Refinement(band_, *frames_, std::move(parts), independent_, window_bend(overlap.patch(0))).run(cpu, whole, out);
 }
 
 FrameSum::FrameSum(index_t ny, index_t nx)

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "align/device_frames.hpp"
+#include "align/device_register.hpp"
+#include "align/device_stack.hpp"
 #include "align/prepare.hpp"
 #include "align/register.hpp"
 #include "align/stack.hpp"
 #include "bindings/numpy_view.hpp"
 #include "bindings/stages.hpp"
+#include "cuda/device_tensor.hpp"
+#include "cuda/devices.hpp"
 
 namespace cryolith::bind {
 namespace {
@@ -56,14 +60,40 @@ void bind_register(const Array<float>& reference, const Array<float>& moving, Ar
   register_pairs(cpu, a, b, max_shift, to);
 }
 
-void stack_look(FrameStack& stack, index_t first, const Array<float>& frames, int threads, const CancelToken* cancel) {
-  const auto in = read<float, 3>(frames, "frames");
+// Images of the host, or a tensor that lies on the device; one image is a stack of one.
+ImageStack stack_of(const py::object& images, const char* name, const std::string& device) {
+  if (!py::isinstance<DeviceTensor>(images)) return {read<float, 3>(images.cast<Array<float>>(), name), false};
+  const auto& tensor = images.cast<const DeviceTensor&>();
+  require(tensor.device() == device_name(device), name, ": found an array on ", tensor.device(), ", expected one on ",
+          device_name(device));
+  if (tensor.shape().size() != 2) return {tensor.view<const float, 3>(name), true};
+  const auto image = tensor.view<const float, 2>(name);
+  return {{image.data, {1, image.extent[0], image.extent[1]}}, true};
+}
+
+void bind_register_there(const std::string& device, const py::object& reference, const py::object& moving,
+                         Array<double> out, double max_shift) {
+  const ImageStack a = stack_of(reference, "reference", device), b = stack_of(moving, "moving", device);
+  const auto to = write<double, 2>(out, "out");
+  py::gil_scoped_release no_gil;
+  register_pairs(device, a, b, max_shift, to);
+}
+
+ImageStack frames_of(const FrameStack&, const Array<float>& frames) { return {read<float, 3>(frames, "frames")}; }
+ImageStack frames_of(const DeviceFrameStack& stack, const py::object& frames) {
+  return stack_of(frames, "frames", stack.device());
+}
+
+template <class Stack, class Frames>
+void stack_look(Stack& stack, index_t first, const Frames& frames, int threads, const CancelToken* cancel) {
+  const ImageStack in = frames_of(stack, frames);
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
   stack.look(cpu, first, in);
 }
 
-void stack_pairs(const FrameStack& stack, const Array<index_t>& pairs, Array<double> out, int threads,
+template <class Stack>
+void stack_pairs(const Stack& stack, const Array<index_t>& pairs, Array<double> out, int threads,
                  const CancelToken* cancel) {
   const auto in = read<index_t, 2>(pairs, "pairs");
   const auto to = write<double, 2>(out, "out");
@@ -72,20 +102,37 @@ void stack_pairs(const FrameStack& stack, const Array<index_t>& pairs, Array<dou
   stack.pairs(cpu, in, to);
 }
 
-void stack_place(FrameStack& stack, index_t first, const Array<float>& frames, const Array<double>& shifts, int threads,
+template <class Stack, class Frames>
+void stack_place(Stack& stack, index_t first, const Frames& frames, const Array<double>& shifts, int threads,
                  const CancelToken* cancel) {
-  const auto in = read<float, 3>(frames, "frames");
+  const ImageStack in = frames_of(stack, frames);
   const auto at = read<double, 2>(shifts, "shifts");
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
   stack.place(cpu, first, in, at);
 }
 
-void stack_refine(const FrameStack& stack, Array<double> out, int threads, const CancelToken* cancel) {
+template <class Stack>
+void stack_refine(const Stack& stack, Array<double> out, int threads, const CancelToken* cancel) {
   const auto to = write<double, 2>(out, "out");
   const Cpu cpu = cpu_from(threads, cancel);
   py::gil_scoped_release no_gil;
   stack.refine(cpu, to);
+}
+
+// Frames: what holds them.
+template <class Frames, class Stack>
+void add_stack(py::class_<Stack>& stack) {
+  stack
+      .def("look", &stack_look<Stack, Frames>, "Take frames for `pairs`.", py::arg("first"),
+           py::arg("frames").noconvert(), py::arg("threads"), py::arg("cancel") = nullptr)
+      .def("pairs", &stack_pairs<Stack>, "Rough shift of the second frame of each pair against the first.",
+           py::arg("pairs").noconvert(), py::arg("out").noconvert(), py::arg("threads"), py::arg("cancel") = nullptr)
+      .def("place", &stack_place<Stack, Frames>, "Take frames for `refine`, windows on what all share at `shifts`.",
+           py::arg("first"), py::arg("frames").noconvert(), py::arg("shifts").noconvert(), py::arg("threads"),
+           py::arg("cancel") = nullptr)
+      .def("refine", &stack_refine<Stack>, "Each frame against the sum of all others, until none moves.",
+           py::arg("out").noconvert(), py::arg("threads"), py::arg("cancel") = nullptr);
 }
 
 template <class Sum>
@@ -112,19 +159,15 @@ void add_sum(py::class_<Sum>& sum) {
            py::arg("cancel") = nullptr);
 }
 
-void add_stack(py::module_& m) {
-  py::class_<FrameStack>(m, "FrameStack", "Small spectra of frames of one scene, and their shifts.")
-      .def(py::init<index_t, index_t, index_t, double>(), py::arg("n"), py::arg("ny"), py::arg("nx"),
-           py::arg("max_shift"))
-      .def("look", &stack_look, "Take frames for `pairs`.", py::arg("first"), py::arg("frames").noconvert(),
-           py::arg("threads"), py::arg("cancel") = nullptr)
-      .def("pairs", &stack_pairs, "Rough shift of the second frame of each pair against the first.",
-           py::arg("pairs").noconvert(), py::arg("out").noconvert(), py::arg("threads"), py::arg("cancel") = nullptr)
-      .def("place", &stack_place, "Take frames for `refine`, windows on what all share at `shifts`.", py::arg("first"),
-           py::arg("frames").noconvert(), py::arg("shifts").noconvert(), py::arg("threads"),
-           py::arg("cancel") = nullptr)
-      .def("refine", &stack_refine, "Each frame against the sum of all others, until none moves.",
-           py::arg("out").noconvert(), py::arg("threads"), py::arg("cancel") = nullptr);
+void add_stacks(py::module_& m) {
+  py::class_<FrameStack> stack(m, "FrameStack", "Small spectra of frames of one scene, and their shifts.");
+  stack.def(py::init<index_t, index_t, index_t, double>(), py::arg("n"), py::arg("ny"), py::arg("nx"),
+            py::arg("max_shift"));
+  add_stack<Array<float>>(stack);
+  py::class_<DeviceFrameStack> there(m, "DeviceFrameStack", "The same in the memory of a device.");
+  there.def(py::init<const std::string&, index_t, index_t, index_t, double>(), py::arg("device"), py::arg("n"),
+            py::arg("ny"), py::arg("nx"), py::arg("max_shift"));
+  add_stack<py::object>(there);
   py::class_<FrameSum> sum(m, "FrameSum", "Sum of frames moved back by their shifts, in Fourier space.");
   sum.def(py::init<index_t, index_t>(), py::arg("ny"), py::arg("nx"));
   add_sum(sum);
@@ -136,7 +179,7 @@ void add_stack(py::module_& m) {
 }  // namespace
 
 void add_align(py::module_& m) {
-  add_stack(m);
+  add_stacks(m);
   m.def("despike", &bind_despike, "Replace hot pixels by the median of their neighbours, in place.",
         py::arg("images").noconvert(), py::arg("replaced").noconvert(), py::arg("threads"),
         py::arg("cancel") = nullptr);
@@ -150,6 +193,8 @@ void add_align(py::module_& m) {
   m.def("register_pairs", &bind_register, "Shift of each moving image against its reference.",
         py::arg("reference").noconvert(), py::arg("moving").noconvert(), py::arg("out").noconvert(),
         py::arg("max_shift"), py::arg("threads"), py::arg("cancel") = nullptr);
+  m.def("register_pairs_there", &bind_register_there, "The same on a device, for images of the host or of the device.",
+        py::arg("device"), py::arg("reference"), py::arg("moving"), py::arg("out").noconvert(), py::arg("max_shift"));
 }
 
 }  // namespace cryolith::bind

@@ -124,6 +124,7 @@ void add_device(py::module_& m) {
       "The CUDA devices that can be used and, where there are none, why.");
   m.def("cufft_version", &cuda::cufft_version, "Version of cuFFT, 12001 for 12.0.1; DeviceError where there is none.");
   m.def("device_name", &device_name, arg("device"), "emulated:0 for emulated, cuda:0 for cuda.");
+  m.def("device_names", &device_names, arg("devices"), "The same of several, at least one and each once.");
   py::class_<DeviceTensor>(m, "DeviceTensor", "An array in a device's memory.")
       .def_property_readonly("device", &DeviceTensor::device)
       .def_property_readonly("shape", &DeviceTensor::shape)

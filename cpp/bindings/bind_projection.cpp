@@ -84,6 +84,11 @@ std::unique_ptr<DevicePlan> make_device_plan(const ProjectionPlan& plan, const s
   return std::make_unique<DevicePlan>(plan, devices, max_memory);
 }
 
+std::unique_ptr<DevicePlan> make_device_slab(const DevicePlan& whole, index_t first, index_t last) {
+  py::gil_scoped_release no_gil;
+  return std::make_unique<DevicePlan>(whole, Range{first, last});
+}
+
 template <class Plan>
 void project_array(const Plan& plan, const Array<float>& volume, Array<float>& out, int threads,
                    const CancelToken* cancel, bool add) {
@@ -217,7 +222,22 @@ void add_projection(py::module_& m) {
       .def(py::init(&make_device_plan), arg("plan"), arg("devices"), arg("max_memory") = 0, py::keep_alive<1, 2>(),
            "devices: emulated, cuda, cuda:1 ...; max_memory: bytes of each that slabs take, 0: what is free.")
       .def(
-          "slabs", [](const DevicePlan& p) { return p.pairs().slabs(); }, "The slabs of host arrays, as things stand.")
+          "slabs", [](const DevicePlan& p, index_t more) { return p.pairs().slabs(nullptr, more); }, arg("more") = 0,
+          "The slabs of host arrays, as things stand; more: bytes of other tables that are to come.")
+      .def("slab", &make_device_slab, arg("first"), arg("last"), py::keep_alive<0, 1>(),
+           "The pair of the volume's rows first to last alone, on the images' pixels of window.")
+      .def("share_memory", &DevicePlan::share_memory, arg("other"), "From now on both have slabs in the same memory.")
+      .def(
+          "free_bytes", [](const DevicePlan& p) { return p.pairs().free_bytes(); },
+          "Memory of the device that has the least.")
+      .def_property_readonly(
+          "table_bytes", [](const DevicePlan& p) { return p.pairs().table_bytes(); }, "Of each device.")
+      .def_property_readonly(
+          "scratch_bytes", [](const DevicePlan& p) { return p.pairs().scratch_bytes(); },
+          "What arrays that lie on the device take besides themselves and the tables.")
+      .def_property_readonly(
+          "window", [](const DevicePlan& p) { return window_of(p.plan()); },
+          "First row, last row, first column, last column of the pixels that it takes.")
       .def("project", &project_array<DevicePlan>, arg("volume").noconvert(), arg("out").noconvert(), arg("threads") = 0,
            arg("cancel") = py::none(), arg("add") = false,
            "Sets out (n_tilts, height, width) to the projections of volume, or adds them to it.")

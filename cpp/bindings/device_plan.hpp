@@ -15,11 +15,13 @@ namespace cryolith::bind {
 class DevicePlan {
  public:
   DevicePlan(const ProjectionPlan& plan, const std::vector<std::string>& devices, index_t max_memory)
-      : plan_(plan), pairs_(devices, plan, max_memory) {}
-  const ProjectionPlan& plan() const { return plan_; }
+      : pairs_(devices, plan, max_memory) {}
+  DevicePlan(const DevicePlan& whole, Range rows) : pairs_(whole.pairs_, rows) {}
+  const ProjectionPlan& plan() const { return pairs_.plan(); }
   const std::string& device() const { return pairs_.devices().front(); }  // of arrays that stay on one
   DevicePair& pair() const { return pairs_.first(); }                     // there
   const DevicesPair& pairs() const { return pairs_; }
+  void share_memory(const DevicePlan& other) { pairs_.share_memory(other.pairs_); }
 
   // Arrays that lie there.
   template <class T>
@@ -29,7 +31,6 @@ class DevicePlan {
   }
 
  private:
-  const ProjectionPlan& plan_;
   DevicesPair pairs_;
 };
 

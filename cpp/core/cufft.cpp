@@ -90,6 +90,7 @@ std::string name_of(Status status) {
 }
 
 void check(Status status, const char* call) {
+  if (status == 2) throw DeviceOutOfMemory(std::string("cuFFT: ") + call + " found too little memory");
   if (status != 0) throw DeviceError(std::string("cuFFT: ") + call + " failed: " + name_of(status));
 }
 

@@ -14,6 +14,7 @@
 #include "cuda/runtime.hpp"
 #else
 #include <cmath>
+#include <numbers>
 
 #include "cuda/emulate.hpp"
 #endif
@@ -89,6 +90,9 @@ CRYOLITH_DEVICE_CODE float multiply_add(float a, float b, float c) { return __fm
 CRYOLITH_DEVICE_CODE float add(float a, float b) { return __fadd_rn(a, b); }
 CRYOLITH_DEVICE_CODE float smaller(float a, float b) { return fminf(a, b); }
 CRYOLITH_DEVICE_CODE float square_root(float a) { return __fsqrt_rn(a); }
+// Of pi times a number.
+CRYOLITH_DEVICE_CODE double cos_pi(double half_turns) { return cospi(half_turns); }
+CRYOLITH_DEVICE_CODE double sin_pi(double half_turns) { return sinpi(half_turns); }
 // Of a word that is not 0.
 CRYOLITH_DEVICE_CODE int lowest_bit(unsigned word) { return __ffs(static_cast<int>(word)) - 1; }
 CRYOLITH_DEVICE_CODE int highest_bit(unsigned word) { return 31 - __clz(static_cast<int>(word)); }
@@ -306,6 +310,8 @@ inline float multiply_add(float a, float b, float c) { return std::fma(a, b, c);
 inline float add(float a, float b) { return a + b; }
 inline float smaller(float a, float b) { return a < b ? a : b; }
 inline float square_root(float a) { return std::sqrt(a); }
+inline double cos_pi(double half_turns) { return std::cos(std::numbers::pi * half_turns); }
+inline double sin_pi(double half_turns) { return std::sin(std::numbers::pi * half_turns); }
 inline int lowest_bit(unsigned word) { return __builtin_ctz(word); }
 inline int highest_bit(unsigned word) { return 31 - __builtin_clz(word); }
 

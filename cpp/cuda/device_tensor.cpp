@@ -90,4 +90,10 @@ void DeviceTensor::require_takes(const char* name, ElementType type, int axes, b
   require(only_read || !read_only_, name, ": the array is read-only; pass one that can be written to");
 }
 
+index_t free_device_memory(const std::string& device) {
+  index_t out = 0;
+  with_device(device, [&] { out = is_emulated(device) ? emulated::free_device_memory() : cuda::free_device_memory(); });
+  return out;
+}
+
 }  // namespace cryolith

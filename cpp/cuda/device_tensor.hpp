@@ -85,6 +85,8 @@ class DeviceTensor {
   std::shared_ptr<DeviceMemory> memory_;  // goes before its owner does
 };
 
+index_t free_device_memory(const std::string& device);  // bytes
+
 namespace emulated {
 std::shared_ptr<DeviceMemory> make_device_memory(index_t bytes);
 std::shared_ptr<DeviceMemory> borrow_device_memory(void* data, index_t bytes);

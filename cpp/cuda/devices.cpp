@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <map>
 #include <mutex>
@@ -142,10 +143,42 @@ void run_on(const std::string& device, const SelfTest* test, const std::function
 
 std::string device_name(const std::string& device) { return parsed(device).name(); }
 bool is_emulated(const std::string& device) { return parsed(device).emulated; }
+std::vector<std::string> device_names(const std::vector<std::string>& devices) {
+  require(!devices.empty(), "device: found none, expected at least one");
+  std::vector<std::string> out;
+  for (const std::string& device : devices) {
+    const std::string name = device_name(device);
+    require(std::find(out.begin(), out.end(), name) == out.end(), "device: found ", name, " twice, expected each once");
+    out.push_back(name);
+  }
+  return out;
+}
 
 void with_device(const std::string& device, const std::function<void()>& body) { run_on(device, nullptr, body); }
 void with_device(const std::string& device, const SelfTest& self_test, const std::function<void()>& body) {
   run_on(device, &self_test, body);
+}
+
+void run_on_each(const Cpu& cpu, index_t count, const std::function<void()>& stop,
+                 const std::function<void(index_t)>& body) {
+  const auto stopping = [&stop](const std::function<void()>& work) {
+    try {
+      work();
+    } catch (...) {
+      stop();
+      throw;
+    }
+  };
+  const Cpu watched{static_cast<int>(count), nullptr, [&] {
+                      stopping([&] {
+                        if (cpu.cancel != nullptr && cpu.cancel->cancelled()) throw Cancelled();
+                        if (cpu.poll) cpu.poll();
+                      });
+                    }};
+  // A second block for one device: only then does the caller watch.
+  parallel_for(watched, std::max<index_t>(2, count), [&](index_t i, int) {
+    if (i < count) stopping([&] { body(i); });
+  });
 }
 
 }  // namespace cryolith

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/parallel.hpp"
 #include "core/view.hpp"
 
 namespace cryolith {
@@ -22,6 +23,8 @@ std::vector<CudaDevice> cuda_devices(std::string& why);
 // "cuda:1" ...
 std::string device_name(const std::string& device);
 bool is_emulated(const std::string& device);
+// The same of several, at least one and each once.
+std::vector<std::string> device_names(const std::vector<std::string>& devices);
 
 // Computes something small on this thread's device and throws where it is wrong; `of` names the code that it tests.
 struct SelfTest {
@@ -35,6 +38,11 @@ struct SelfTest {
 void with_device(const std::string& device, const std::function<void()>& body);
 // The same for code that has to prove itself on each device first.
 void with_device(const std::string& device, const SelfTest& self_test, const std::function<void()>& body);
+
+// Calls body(i) for each of `count` devices, on a thread of its own, while the caller's watches (cpu.poll, cpu.cancel).
+// What one of them, or the watching, throws is rethrown here, after `stop` was called and all have ended.
+void run_on_each(const Cpu& cpu, index_t count, const std::function<void()>& stop,
+                 const std::function<void(index_t)>& body);
 
 namespace cuda {
 int current_device();  // of this thread

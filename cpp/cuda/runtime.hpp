@@ -1,94 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 // The CUDA runtime with every status checked; for files that nvcc compiles. cuda/emulate.hpp has the same classes.
-#include <cuda_runtime.h>
-
-#include <cstdlib>
-#include <sstream>
-#include <utility>
-
-#include "core/error.hpp"
-#include "core/view.hpp"
+#include "cuda/host_copies.hpp"
+#include "cuda/stream.hpp"
 
 namespace cryolith::cuda {
-
-// Throws DeviceOutOfMemory, DeviceLost or DeviceError where a call failed.
-inline void check(cudaError_t status, const char* what, const char* file = __builtin_FILE(),
-                  int line = __builtin_LINE()) {
-  if (status == cudaSuccess) return;
-  cudaGetLastError();  // what can be forgotten is: the next call starts clean
-  std::ostringstream out;
-  out << "CUDA: " << what << " failed: " << cudaGetErrorString(status) << " (" << cudaGetErrorName(status) << ", "
-      << file << ":" << line << ")";
-  if (status == cudaErrorMemoryAllocation) throw DeviceOutOfMemory(out.str());
-  // A context that is lost gives the same answer to whatever is asked next.
-  if (cudaDeviceSynchronize() != cudaSuccess) throw DeviceLost(out.str());
-  throw DeviceError(out.str());
-}
-
-// The queue that this thread's launches and copies go into: the device's own, or a Stream's.
-inline cudaStream_t& current_stream() {
-  thread_local cudaStream_t stream = cudaStreamLegacy;
-  return stream;
-}
-inline void wait_for_stream() { check(cudaStreamSynchronize(current_stream()), "waiting for the device"); }
-
-// A queue beside the device's own: what is in it runs in order, whatever others do meanwhile.
-class Stream {
- public:
-  Stream() { check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate"); }
-  ~Stream() {
-    cudaStreamSynchronize(stream_);  // what it still does uses memory that goes next
-    cudaStreamDestroy(stream_);
-  }
-  Stream(const Stream&) = delete;
-  Stream& operator=(const Stream&) = delete;
-  void wait() const { check(cudaStreamSynchronize(stream_), "waiting for a stream"); }
-
- private:
-  friend class UseStream;
-  cudaStream_t stream_ = nullptr;
-};
-
-// While it lives, `stream` is this thread's.
-class UseStream {
- public:
-  explicit UseStream(Stream& stream) : before_(std::exchange(current_stream(), stream.stream_)) {}
-  ~UseStream() { current_stream() = before_; }
-  UseStream(const UseStream&) = delete;
-  UseStream& operator=(const UseStream&) = delete;
-
- private:
-  cudaStream_t before_;
-};
-
-// Host memory that copies pass while kernels run: page-locked, or plain where the system locks no more pages (copies
-// then make the host wait, and are right all the same).
-class PinnedMemory {
- public:
-  explicit PinnedMemory(index_t bytes) {
-    const auto size = static_cast<std::size_t>(bytes > 0 ? bytes : 1);
-    pinned_ = cudaHostAlloc(&data_, size, cudaHostAllocPortable) == cudaSuccess;
-    if (pinned_) return;
-    cudaGetLastError();
-    data_ = std::malloc(size);
-    if (data_ == nullptr) throw std::bad_alloc();
-  }
-  PinnedMemory(PinnedMemory&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), pinned_(std::exchange(other.pinned_, false)) {}
-  PinnedMemory& operator=(PinnedMemory&&) = delete;
-  ~PinnedMemory() {
-    if (pinned_)
-      cudaFreeHost(data_);
-    else
-      std::free(data_);
-  }
-  void* data() const { return data_; }
-
- private:
-  void* data_ = nullptr;
-  bool pinned_ = false;
-};
 
 // Memory of the device that this thread uses.
 class Memory {
@@ -108,12 +24,14 @@ class Memory {
   }
   void* data() const { return data_; }
   void write(index_t offset, const void* from, index_t bytes) {
-    begin_write(offset, from, bytes);
+    if (bytes < kLarge) begin_write(offset, from, bytes);
     wait_for_stream();
+    if (bytes >= kLarge) write_in_pieces(at(offset, bytes), static_cast<const char*>(from), bytes);
   }
   void read(index_t offset, void* to, index_t bytes) const {
-    begin_read(offset, to, bytes);
+    if (bytes < kLarge) begin_read(offset, to, bytes);
     wait_for_stream();
+    if (bytes >= kLarge) read_in_pieces(static_cast<char*>(to), at(offset, bytes), bytes);
   }
   // Into this thread's stream; done when that was waited for. The host's bytes stay as they are until then.
   void begin_write(index_t offset, const void* from, index_t bytes) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <mutex>
 #include <vector>
 
 #include "core/error.hpp"
@@ -18,12 +19,6 @@ namespace {
 
 std::unique_ptr<DevicePair> make(const std::string& device, const ProjectionPlan& plan) {
   return is_emulated(device) ? emulated::make_device_pair(plan) : cuda::make_device_pair(plan);
-}
-
-index_t free_bytes(const std::string& device) {
-  index_t out = 0;
-  with_device(device, [&] { out = is_emulated(device) ? emulated::free_device_memory() : cuda::free_device_memory(); });
-  return out;
 }
 
 // Odd extents, tilts of both banks, an axis near an image axis: every kernel of the pair runs.
@@ -73,10 +68,14 @@ class NamedPair : public DevicePair {
                          const DeviceRowStage& stage) override {
     on_whole([&] { pair_->backproject_there(cpu, images, volume, stage); });
   }
-  std::unique_ptr<SlabWorker> slab_worker(const PairSizes& sizes, int slots, Direction direction) override {
+  std::unique_ptr<SlabWorker> slab_worker(const PairSizes& sizes, int slots,
+                                          const std::function<DeviceRowStage()>& make_stage) override {
     std::unique_ptr<SlabWorker> out;
-    on_device([&] { out = pair_->slab_worker(sizes, slots, direction); });
+    on_device([&] { out = pair_->slab_worker(sizes, slots, make_stage); });
     return out;
+  }
+  void run(SlabWorker& worker, SlabJob& job) override {
+    on_device([&] { pair_->run(worker, job); });
   }
   index_t table_bytes() const override { return pair_->table_bytes(); }
 
@@ -107,87 +106,134 @@ std::unique_ptr<DevicePair> make_device_pair(const std::string& device, const Pr
   return std::make_unique<NamedPair>(device, plan);
 }
 
-DevicesPair::DevicesPair(const std::vector<std::string>& devices, const ProjectionPlan& plan, index_t max_bytes)
-    : plan_(plan), max_bytes_(max_bytes) {
-  require(!devices.empty(), "device: found none, expected at least one");
-  require(max_bytes >= 0, "max_memory: found ", max_bytes, " bytes, expected at least 1, or 0 for what is free");
-  for (const std::string& device : devices) {
-    const std::string name = device_name(device);
-    require(std::find(devices_.begin(), devices_.end(), name) == devices_.end(), "device: found ", name,
-            " twice, expected each once");
-    devices_.push_back(name);
+// Slabs' memory on all devices, kept from run to run.
+struct DevicesPair::Memory {
+  std::recursive_mutex mutex;  // of whoever runs, or asks what it holds
+  SlabCut cut;
+  index_t tables = 0;  // bytes of those of all pairs that have it
+  index_t tilts = 0;
+  PairSizes sizes;
+  std::vector<std::unique_ptr<SlabWorker>> workers;
+  index_t bytes() const {  // that the workers take of each device, stages aside
+    return workers.empty() ? 0 : cut.slots * (sizes.bytes() + tilts * kDeviceTiltBytes);
   }
+};
+
+DevicesPair::DevicesPair(const std::vector<std::string>& devices, const ProjectionPlan& plan, index_t max_bytes)
+    : plan_(plan), devices_(device_names(devices)), max_bytes_(max_bytes), memory_(std::make_shared<Memory>()) {
+  require(max_bytes >= 0, "max_memory: found ", max_bytes, " bytes, expected at least 1, or 0 for what is free");
   for (const std::string& device : devices_) try {
       pairs_.push_back(make_device_pair(device, plan));
     } catch (const DeviceOutOfMemory&) {
-      cut_in_slabs(plan_, 1, free_bytes(device), 0, 0);  // says what would fit
+      cut_in_slabs(plan_, 1, free_device_memory(device), 0, 0);  // says what would fit
       throw;
     }
+  memory_->tables = table_bytes();
 }
+DevicesPair::DevicesPair(const DevicesPair& whole, Range rows)
+    : owned_(std::make_shared<const ProjectionPlan>(whole.plan_.slab(rows))),
+      plan_(*owned_),
+      devices_(whole.devices_),
+      max_bytes_(whole.max_bytes_),
+      pairs_(whole.pairs_),
+      memory_(whole.memory_) {}
 DevicesPair::~DevicesPair() = default;
 
-SlabCut DevicesPair::slabs() const {
-  index_t bytes = max_bytes_ > 0 ? max_bytes_ : std::numeric_limits<index_t>::max();
-  const index_t tables = pairs_.front()->table_bytes();  // are there already
-  for (const std::string& device : devices_)             // a tenth is left to others, and to what allocators cannot use
-    bytes = std::min(bytes, free_bytes(device) / 10 * 9 + tables);
-  return cut_in_slabs(plan_, static_cast<int>(devices_.size()), bytes, tables, 0);
+void DevicesPair::share_memory(const DevicesPair& other) {
+  memory_ = other.memory_;
+  const std::lock_guard<std::recursive_mutex> lock(memory_->mutex);
+  memory_->tables += table_bytes();
+}
+
+index_t DevicesPair::free_bytes() const {
+  index_t bytes = std::numeric_limits<index_t>::max();
+  for (const std::string& device : devices_) bytes = std::min(bytes, free_device_memory(device));
+  const std::lock_guard<std::recursive_mutex> lock(memory_->mutex);
+  return bytes + memory_->bytes();
+}
+
+index_t DevicesPair::scratch_bytes() const {
+  const ProjectionPlan& straight = straight_plan(plan_);
+  const PairSizes sizes = pair_sizes(straight);
+  const index_t turned = plan_.turned() != nullptr ? sizes.images : 0;
+  return (sizes.rows + sizes.work + turned) * index_t{sizeof(float)} + straight.tilts() * kDeviceTiltBytes;
+}
+
+SlabCut DevicesPair::slabs(const SlabStage* stage, index_t more) const {
+  // Tables are there already. A tenth is left to others, and to what allocators cannot use.
+  index_t bytes = free_bytes() / 10 * 9 + memory_->tables;
+  if (max_bytes_ > 0) bytes = std::min(bytes, max_bytes_);
+  return cut_in_slabs(plan_, static_cast<int>(devices_.size()), bytes, memory_->tables + more, 0,
+                      stage != nullptr ? stage->bytes : nullptr);
 }
 
 // Memory that was free may be so no more: then smaller slabs.
-std::vector<std::unique_ptr<SlabWorker>> DevicesPair::make_workers(SlabCut& cut, Direction direction) const {
+void DevicesPair::make_workers(Memory& memory, const SlabStage* stage) const {
+  SlabCut& cut = memory.cut;
   for (;;) {
-    std::vector<std::unique_ptr<SlabWorker>> workers(devices_.size());
+    memory.sizes = pair_sizes(straight_plan(plan_), cut.rows);
+    memory.tilts = plan_.tilts();
     try {
-      const PairSizes sizes = pair_sizes(straight_plan(plan_), cut.rows);
-      for (std::size_t i = 0; i < devices_.size(); ++i)
-        workers[i] = pairs_[i]->slab_worker(sizes, cut.slots, direction);
-      return workers;
+      for (std::size_t i = 0; i < devices_.size(); ++i) {
+        std::function<DeviceRowStage()> make_stage;
+        if (stage != nullptr) make_stage = [&] { return stage->make(devices_[i], cut.rows); };
+        memory.workers.push_back(pairs_[i]->slab_worker(memory.sizes, cut.slots, make_stage));
+      }
+      return;
     } catch (const DeviceOutOfMemory&) {
+      memory.workers.clear();
       if (cut.rows <= kDeviceColumns && cut.slots == 1) throw;
+    } catch (...) {
+      memory.workers.clear();
+      throw;
     }
-    workers.clear();
     if (cut.rows <= kDeviceColumns)
       cut.slots = 1;
     else
-      cut = cut_in_slabs(plan_, static_cast<int>(devices_.size()), std::numeric_limits<index_t>::max(),
-                         pairs_.front()->table_bytes(), cut.rows / 2);
+      cut = cut_in_slabs(plan_, static_cast<int>(devices_.size()), std::numeric_limits<index_t>::max(), memory_->tables,
+                         cut.rows / 2, stage != nullptr ? stage->bytes : nullptr);
   }
 }
 
-void DevicesPair::run_slabs(const Cpu& cpu, Direction direction, View3<const float> in, View3<float> out) const {
-  SlabCut cut = slabs();
-  const auto workers = make_workers(cut, direction);
-  SlabJob job(cpu, static_cast<int>(devices_.size()), plan_, cut.rows, direction, in, out);
-  const auto stopping = [&job](const std::function<void()>& body) {
-    try {
-      body();
-    } catch (...) {
-      job.stop();
-      throw;
-    }
-  };
-  // One thread a device; the caller's watches, and is stopped by what the watching throws.
-  const Cpu watched{static_cast<int>(devices_.size()), nullptr, [&] {
-                      stopping([&] {
-                        if (cpu.cancel != nullptr && cpu.cancel->cancelled()) throw Cancelled();
-                        if (cpu.poll) cpu.poll();
-                      });
-                    }};
-  parallel_for(watched, std::max<index_t>(2, std::ssize(devices_)), [&](index_t i, int) {
-    if (i >= std::ssize(devices_)) return;  // a second block for one device: only then does the caller watch
-    const auto device = static_cast<std::size_t>(i);
-    stopping([&] { with_device(devices_[device], [&] { workers[device]->run(job); }); });
-  });
+// Takes what the memory holds, where it holds enough.
+void DevicesPair::prepare(Memory& memory, const SlabStage* stage) const {
+  const index_t rows = memory.cut.rows, ny = plan_.volume().ny;
+  const bool fits = memory.workers.size() == devices_.size() && (rows % kDeviceColumns == 0 || rows >= ny) &&
+                    memory.tilts >= plan_.tilts() &&
+                    memory.sizes.hold(pair_sizes(straight_plan(plan_), std::min(rows, ny)));
+  if (fits) return;
+  memory.workers.clear();
+  memory.cut = slabs(stage);
+  make_workers(memory, stage);
+}
+
+void DevicesPair::run_slabs(const Cpu& cpu, Direction direction, View3<const float> in, View3<float> out,
+                            Memory& memory, const SlabStage* stage) const {
+  const std::lock_guard<std::recursive_mutex> lock(memory.mutex);
+  try {
+    prepare(memory, stage);
+    SlabJob job(cpu, static_cast<int>(devices_.size()), plan_, memory.cut.rows, direction, in, out);
+    run_on_each(
+        cpu, std::ssize(devices_), [&job] { job.stop(); },
+        [&](index_t i) {
+          const auto device = static_cast<std::size_t>(i);
+          pairs_[device]->run(*memory.workers[device], job);
+        });
+  } catch (...) {
+    memory.workers.clear();  // with what was under way
+    throw;
+  }
 }
 
 void DevicesPair::project(const Cpu& cpu, View3<const float> volume, View3<float> images, bool add) const {
   if (!add) std::fill_n(images.data, images.size(), 0.0f);
-  run_slabs(cpu, Direction::project, volume, images);
+  run_slabs(cpu, Direction::project, volume, images, *memory_, nullptr);
 }
 
-void DevicesPair::backproject(const Cpu& cpu, View3<const float> images, View3<float> volume) const {
-  run_slabs(cpu, Direction::backproject, images, volume);
+void DevicesPair::backproject(const Cpu& cpu, View3<const float> images, View3<float> volume,
+                              const SlabStage* stage) const {
+  Memory passing;
+  run_slabs(cpu, Direction::backproject, images, volume, stage != nullptr ? passing : *memory_, stage);
 }
 
 }  // namespace cryolith

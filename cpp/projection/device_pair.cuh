@@ -14,7 +14,7 @@ namespace cryolith::CRYOLITH_DEVICE {
 // The pair of a plan whose axes lie along or near the image axes.
 class StraightPair : public DevicePair {
  public:
-  explicit StraightPair(const ProjectionPlan& plan) : plan_(plan), tables_(std::make_shared<PairTables>(plan)) {}
+  explicit StraightPair(const ProjectionPlan& plan) : plan_(plan), tables_(std::make_unique<PairTables>(plan)) {}
 
   void backproject(const Cpu& cpu, View3<const float> images, View3<float> volume,
                    const DeviceRowStage& stage) override {
@@ -41,9 +41,11 @@ class StraightPair : public DevicePair {
     PairRun(plan_, *tables_, scratch).project(volume.data, images.data);
     wait_for_stream();
   }
-  std::unique_ptr<SlabWorker> slab_worker(const PairSizes& sizes, int slots, Direction direction) override {
-    return std::make_unique<StreamingWorker>(plan_.tilts(), tables_, sizes, slots, direction);
+  std::unique_ptr<SlabWorker> slab_worker(const PairSizes& sizes, int slots,
+                                          const std::function<DeviceRowStage()>& make_stage) override {
+    return std::make_unique<StreamingWorker>(plan_.tilts(), sizes, slots, make_stage);
   }
+  void run(SlabWorker& worker, SlabJob& job) override { static_cast<StreamingWorker&>(worker).run(job, *tables_); }
   index_t table_bytes() const override { return tables_->bytes(); }
 
  private:
@@ -60,7 +62,7 @@ class StraightPair : public DevicePair {
   }
 
   const ProjectionPlan& plan_;
-  std::shared_ptr<const PairTables> tables_;
+  std::unique_ptr<const PairTables> tables_;
 };
 
 // Images whose axis lies elsewhere are turned on the CPU, as project() and backproject() do.
@@ -104,9 +106,11 @@ class TurnedPair : public DevicePair {
     turn_images_back(cpu, plan_, turned.data(), images);
     there.write(0, here.data(), bytes(images));
   }
-  std::unique_ptr<SlabWorker> slab_worker(const PairSizes& sizes, int slots, Direction direction) override {
-    return inner_.slab_worker(sizes, slots, direction);
+  std::unique_ptr<SlabWorker> slab_worker(const PairSizes& sizes, int slots,
+                                          const std::function<DeviceRowStage()>& make_stage) override {
+    return inner_.slab_worker(sizes, slots, make_stage);
   }
+  void run(SlabWorker& worker, SlabJob& job) override { inner_.run(worker, job); }
   index_t table_bytes() const override { return inner_.table_bytes(); }
 
  private:

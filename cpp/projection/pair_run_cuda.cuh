@@ -121,7 +121,7 @@ class PairRun {
            LoadStrips<kColumns>{shape_, images, strips});
     launch({tiles(most_rows()), unsigned_of(plan_.tilts()), unsigned_of(blocks_)}, 0,
            StretchRows<kColumns>{shape_, strips, rows});
-    if (stage) stage(rows);
+    if (stage) stage(plan_, rows);
     tables_.shallow.backproject(blocks_, rows, plan_.rows(), lines_x());
     tables_.steep.backproject(blocks_, rows, plan_.rows(), lines_z());
     launch(volume_grid(), kTileBytes, UnpackVolume<kColumns>{layout(), lines_x(), lines_z(), volume});

@@ -13,9 +13,6 @@ namespace {
 
 static_assert(kDeviceColumns % ProjectionPlan::kSlabRows == 0);
 
-// Copies of about this size hide their start; smaller slabs overlap no better (field notes: at least 100 MB).
-constexpr index_t kSlabBytes = index_t{256} << 20;
-
 index_t blocks_of(index_t rows) { return (rows + kDeviceColumns - 1) / kDeviceColumns; }
 
 index_t lines_of(const ProjectionPlan& plan) {
@@ -69,21 +66,23 @@ PairSizes pair_sizes(const ProjectionPlan& straight, index_t slab_rows) {
   return sizes_of(straight, std::min(ny, slab_rows), image);
 }
 
-SlabCut cut_in_slabs(const ProjectionPlan& plan, int devices, index_t bytes, index_t tables, index_t most_rows) {
+SlabCut cut_in_slabs(const ProjectionPlan& plan, int devices, index_t bytes, index_t tables, index_t most_rows,
+                     const std::function<index_t(index_t rows)>& more) {
   const ProjectionPlan& straight = straight_plan(plan);
   const index_t ny = plan.volume().ny, all = blocks_of(ny);
   const PairSizes whole = pair_sizes(straight);
   const index_t larger = std::max(whole.volume, whole.images) * index_t{sizeof(float)};
-  const index_t wanted = std::max<index_t>(devices, (larger + kSlabBytes - 1) / kSlabBytes);
+  const index_t wanted = std::max<index_t>(devices, (larger + kDeviceSlabBytes - 1) / kDeviceSlabBytes);
   index_t blocks = std::max<index_t>(1, all / wanted);
   if (most_rows > 0) blocks = std::clamp<index_t>(most_rows / kDeviceColumns, 1, blocks);
   for (;; --blocks) {
-    const PairSizes sizes = pair_sizes(straight, blocks * kDeviceColumns);
-    const index_t each = sizes.bytes() + straight.tilts() * kDeviceTiltBytes, slabs = (all + blocks - 1) / blocks;
+    const index_t rows = blocks * kDeviceColumns, slabs = (all + blocks - 1) / blocks;
+    const PairSizes sizes = pair_sizes(straight, rows);
+    const index_t each = sizes.bytes() + straight.tilts() * kDeviceTiltBytes + (more ? more(std::min(ny, rows)) : 0);
     // Two at once, so that copies pass while kernels run; one where memory is too short for that.
     for (int slots = slabs > devices ? 2 : 1; slots > 0; --slots)
       if (tables + slots * each <= bytes && (slots == 2 || slabs <= devices || blocks == 1))
-        return {std::min(ny, blocks * kDeviceColumns), slabs, slots, tables + slots * each, slots * copied(sizes)};
+        return {std::min(ny, rows), slabs, slots, tables + slots * each, slots * copied(sizes)};
     if (blocks == 1) fail_with_what_fits(straight, tables + each, bytes);
   }
 }

@@ -16,6 +16,8 @@ namespace cryolith {
 
 // Volume rows that a row of lanes of a device's kernels takes: slabs are multiples of it.
 inline constexpr index_t kDeviceColumns = 64;
+// Copies of about this size hide their start; smaller slabs overlap no better (field notes: at least 100 MB).
+inline constexpr index_t kDeviceSlabBytes = index_t{256} << 20;
 inline constexpr int kDeviceOutputs = 32;        // that one block of threads sums: sets the size of the tables
 inline constexpr index_t kDeviceTiltBytes = 80;  // of what a slab has of its own for each tilt
 enum class Direction { project, backproject };
@@ -26,6 +28,9 @@ struct PairSizes {
   index_t rows = 0;  // stretched
   index_t work = 0;  // strips, and then the volume in lines; or the other way round
   index_t bytes() const { return (volume + images + rows + work) * index_t{sizeof(float)}; }
+  bool hold(const PairSizes& other) const {
+    return volume >= other.volume && images >= other.images && rows >= other.rows && work >= other.work;
+  }
 };
 // Of a plan whose images are straight: of all of it, or of the largest of its slabs of so many rows.
 PairSizes pair_sizes(const ProjectionPlan& straight);
@@ -45,7 +50,9 @@ struct SlabCut {
 // The cut for host arrays, in no more than `bytes` of each device with `tables` bytes of tables, and of slabs of no
 // more than `most_rows` where that is not 0. DeviceOutOfMemory that names what would fit where not even one row of
 // lanes does.
-SlabCut cut_in_slabs(const ProjectionPlan& plan, int devices, index_t bytes, index_t tables, index_t most_rows);
+// `more`: what a slab of so many rows takes besides.
+SlabCut cut_in_slabs(const ProjectionPlan& plan, int devices, index_t bytes, index_t tables, index_t most_rows,
+                     const std::function<index_t(index_t rows)>& more = {});
 
 // A job on host arrays, in slabs for whoever is free. Sums come out in the order of the slabs, whoever made them.
 class SlabJob {

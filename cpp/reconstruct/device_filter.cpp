@@ -13,10 +13,10 @@
 namespace cryolith {
 namespace {
 
-std::unique_ptr<DeviceFilter> make(const std::string& device, const ProjectionPlan& plan,
-                                   const std::vector<index_t>& lengths, View2<const float> gains) {
-  return is_emulated(device) ? emulated::make_device_filter(plan, lengths, gains)
-                             : cuda::make_device_filter(plan, lengths, gains);
+std::unique_ptr<DeviceFilter> make(const std::string& device, index_t volume_rows, const std::vector<index_t>& lengths,
+                                   View2<const float> gains) {
+  return is_emulated(device) ? emulated::make_device_filter(volume_rows, lengths, gains)
+                             : cuda::make_device_filter(volume_rows, lengths, gains);
 }
 std::unique_ptr<DevicePair> make_pair(const std::string& device, const ProjectionPlan& plan) {
   return is_emulated(device) ? emulated::make_device_pair(plan) : cuda::make_device_pair(plan);
@@ -43,20 +43,35 @@ void test_filter(const std::string& device) {
   const View3<const float> images{pixels.data(), {tilts, image.height, image.width}};
   RowFilter rows(lengths, gains, 1);
   filtered_backproject(Cpu{1}, plan, rows, images, {wanted.data(), {v.nz, v.ny, v.nx}});
-  const auto filter = make(device, plan, lengths, gains);
-  make_pair(device, plan)->backproject(Cpu{1}, images, {found.data(), {v.nz, v.ny, v.nx}}, [&](float* r) {
-    filter->apply(r);
-  });
+  const auto filter = make(device, v.ny, lengths, gains);
+  make_pair(device, plan)
+      ->backproject(Cpu{1}, images, {found.data(), {v.nz, v.ny, v.nx}},
+                    [&](const ProjectionPlan& p, float* r) { filter->apply(p, r); });
   require_near(found, wanted, 2e-6, "weighted back-projection");  // transforms of two libraries
 }
 
 }  // namespace
 
-std::unique_ptr<DeviceFilter> make_device_filter(const std::string& device, const ProjectionPlan& plan,
+std::unique_ptr<DeviceFilter> make_device_filter(const std::string& device, index_t volume_rows,
                                                  const std::vector<index_t>& lengths, View2<const float> gains) {
   std::unique_ptr<DeviceFilter> out;
-  with_device(device, {"row filter", [&] { test_filter(device); }}, [&] { out = make(device, plan, lengths, gains); });
+  with_device(device, {"row filter", [&] { test_filter(device); }},
+              [&] { out = make(device, volume_rows, lengths, gains); });
   return out;
+}
+
+SlabStage filter_stage(const std::vector<index_t>& lengths, View2<const float> gains) {
+  const auto make_one = [&lengths, gains](const std::string& device, index_t volume_rows) -> DeviceRowStage {
+    const std::shared_ptr<DeviceFilter> filter = make_device_filter(device, volume_rows, lengths, gains);
+    return [filter](const ProjectionPlan& plan, float* rows) { filter->apply(plan, rows); };
+  };
+  const auto bytes = [&lengths, gains](index_t volume_rows) {
+    const index_t columns = (volume_rows + kDeviceColumns - 1) / kDeviceColumns * kDeviceColumns;
+    const index_t longest = std::ranges::max(lengths), ranges = std::ssize(lengths) * columns / (2 * kLanes);
+    return index_t{sizeof(float)} * (gains.size() + columns * (2 * longest + 2)) +
+           ranges * index_t{sizeof(SampleRange)};
+  };
+  return {make_one, bytes};
 }
 
 }  // namespace cryolith

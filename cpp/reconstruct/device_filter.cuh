@@ -14,75 +14,78 @@ namespace cryolith::CRYOLITH_DEVICE {
 
 class RowFilterHere : public DeviceFilter {
  public:
-  // plan: of which the pair sums rows; where images are turned, the one for those.
-  RowFilterHere(const ProjectionPlan& plan, const std::vector<index_t>& lengths, View2<const float> gains)
+  RowFilterHere(index_t volume_rows, const std::vector<index_t>& lengths, View2<const float> gains)
       : lengths_(lengths),
-        row_count_(plan.rows()),
-        columns_((plan.volume().ny + kColumns - 1) / kColumns * kColumns),
+        columns_((volume_rows + kColumns - 1) / kColumns * kColumns),
         frequencies_(gains.extent[1]),
         gains_(gains.size()),
-        ranges_(ranges_of(plan, columns_)),
+        ranges_here_(std::ssize(lengths) * columns_ / (2 * kLanes)),
+        ranges_(ranges_here_.size()),
         lines_(columns_ * std::ranges::max(lengths)),
         spectra_(columns_ * (std::ranges::max(lengths) + 2)) {
-    require(gains.extent[0] == plan.tilts() && static_cast<index_t>(lengths.size()) == plan.tilts(), "gains: found ",
-            gains.extent[0], " rows and ", lengths.size(), " lengths, expected ", plan.tilts());
-    for (index_t tilt = 0; tilt < plan.tilts(); ++tilt) {
-      const index_t n = lengths[static_cast<std::size_t>(tilt)];
+    require(gains.extent[0] == std::ssize(lengths), "gains: found ", gains.extent[0], " rows, expected ",
+            lengths.size());
+    for (const index_t n : lengths) {
       require(n % 2 == 0 && n / 2 + 1 <= frequencies_, "gains: found ", frequencies_, " frequencies, expected ",
               n / 2 + 1);
-      first_row_.push_back(plan.first_row(tilt));
       transforms_.try_emplace(n, std::vector<index_t>{n}, columns_);
     }
-    first_row_.push_back(plan.rows());
     gains_.write(0, gains.data, gains.size());
   }
 
-  void apply(float* rows) override {
-    for (std::size_t tilt = 0; tilt < lengths_.size(); ++tilt) filter(tilt, rows);
+  void apply(const ProjectionPlan& plan, float* rows) override {
+    require(plan.tilts() == std::ssize(lengths_) && plan.volume().ny <= columns_, "rows: found ", plan.tilts(),
+            " tilts and ", plan.volume().ny, " rows of the volume, expected ", lengths_.size(), " and up to ",
+            columns_);
+    set_ranges(plan);
+    for (index_t tilt = 0; tilt < plan.tilts(); ++tilt) filter(plan, tilt, rows);
   }
 
  private:
-  void filter(std::size_t tilt, float* rows) {
-    const index_t n = lengths_[tilt], count = first_row_[tilt + 1] - first_row_[tilt];
-    const FilterLines at{ranges_.data() + static_cast<index_t>(tilt) * columns_ / (2 * kLanes),
-                         rows + first_row_[tilt] * kColumns,
+  void filter(const ProjectionPlan& plan, index_t tilt, float* rows) {
+    const index_t n = lengths_[static_cast<std::size_t>(tilt)], count = plan.row_count(tilt);
+    // Of the slab alone: where there is less of it than of the largest, the others' lines are transformed for nothing.
+    const index_t columns = (plan.volume().ny + kColumns - 1) / kColumns * kColumns;
+    const FilterLines at{ranges_.data() + tilt * columns_ / (2 * kLanes),
+                         rows + plan.first_row(tilt) * kColumns,
                          lines_.data(),
-                         row_count_,
+                         plan.rows(),
                          static_cast<int>(count),
                          static_cast<int>(n)};
     const DeviceFft& transform = transforms_.at(n);
     launch({tiles(n), tiles(columns_)}, FilterLines::kSharedBytes, GatherLines<kColumns>{at});
     transform.forward(lines_, spectra_);
     const int frequencies = static_cast<int>(n / 2 + 1);
-    launch({static_cast<unsigned>(columns_), blocks_for(frequencies, MultiplyGains::kThreads)}, 0,
-           MultiplyGains{spectra_.data(), gains_.data() + static_cast<index_t>(tilt) * frequencies_, frequencies});
+    launch({static_cast<unsigned>(columns), blocks_for(frequencies, MultiplyGains::kThreads)}, 0,
+           MultiplyGains{spectra_.data(), gains_.data() + tilt * frequencies_, frequencies});
     transform.inverse(spectra_, lines_);
-    launch({tiles(count), tiles(columns_)}, FilterLines::kSharedBytes, PutLines<kColumns>{at});
+    launch({tiles(count), tiles(columns)}, FilterLines::kSharedBytes, PutLines<kColumns>{at});
   }
   static unsigned tiles(index_t n) { return blocks_for(n, FilterLines::kTile); }
   // [tilt][pair of blocks]; nothing for columns beyond the volume.
-  static std::vector<SampleRange> ranges_of(const ProjectionPlan& plan, index_t columns) {
-    std::vector<SampleRange> out;
+  void set_ranges(const ProjectionPlan& plan) {
+    SampleRange* to = ranges_here_.data();
     for (index_t tilt = 0; tilt < plan.tilts(); ++tilt)
-      for (index_t block = 0; block < columns / kLanes; block += 2) {
+      for (index_t block = 0; block < columns_ / kLanes; block += 2) {
         Range both{0, 0};
         for (index_t b = block; b < std::min(block + 2, plan.blocks()); ++b) both = united(both, plan.samples(tilt, b));
-        out.push_back({static_cast<std::int32_t>(both.begin), static_cast<std::int32_t>(both.end)});
+        *to++ = {static_cast<std::int32_t>(both.begin), static_cast<std::int32_t>(both.end)};
       }
-    return out;
+    ranges_.begin_write(0, ranges_here_.data(), ranges_here_.size());
   }
 
-  std::vector<index_t> lengths_, first_row_;
-  index_t row_count_, columns_, frequencies_;
+  std::vector<index_t> lengths_;
+  index_t columns_, frequencies_;
   DeviceArray<float> gains_;
+  PinnedArray<SampleRange> ranges_here_;
   DeviceArray<SampleRange> ranges_;
   DeviceArray<float> lines_, spectra_;
   std::map<index_t, DeviceFft> transforms_;
 };
 
-std::unique_ptr<DeviceFilter> make_device_filter(const ProjectionPlan& plan, const std::vector<index_t>& lengths,
+std::unique_ptr<DeviceFilter> make_device_filter(index_t volume_rows, const std::vector<index_t>& lengths,
                                                  View2<const float> gains) {
-  return std::make_unique<RowFilterHere>(plan.turned() != nullptr ? *plan.turned() : plan, lengths, gains);
+  return std::make_unique<RowFilterHere>(volume_rows, lengths, gains);
 }
 
 }  // namespace cryolith::CRYOLITH_DEVICE

@@ -5,8 +5,7 @@
 
 namespace cryolith::cuda {
 
-std::unique_ptr<DeviceFilter> make_device_filter(const ProjectionPlan&, const std::vector<index_t>&,
-                                                 View2<const float>) {
+std::unique_ptr<DeviceFilter> make_device_filter(index_t, const std::vector<index_t>&, View2<const float>) {
   throw DeviceError("cuda: this build of cryolith has no CUDA code");
 }
 

@@ -5,16 +5,7 @@
 // side along its own last axis.
 #include "core/kernel.hpp"
 #include "projection/sampling.hpp"
-
-namespace cryolith {
-
-// The samples of a tilt's rows that lie over its image, for the 2 kLanes volume rows that a filter of the CPU sees at
-// once: a line holds these alone.
-struct SampleRange {
-  std::int32_t begin, end;
-};
-
-}  // namespace cryolith
+#include "reconstruct/device_filter.hpp"
 
 namespace cryolith::CRYOLITH_DEVICE {
 

@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'Components', 'CudaDevice', 'DeviceComponents', 'DeviceFrameSum', 'DevicePlan', 'DeviceSteps', 'DeviceTensor', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'SlabCut', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'copy_step', 'count_missing', 'cuda_devices', 'cufft_version', 'descent_step', 'despike', 'device_distance', 'device_name', 'displacement_sums', 'distance', 'divide_step', 'empty_on', 'emulated_memory', 'extrapolate_step', 'factor_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'fill_step', 'filter_length', 'filter_lengths', 'filter_stack', 'free_step', 'from_dlpack', 'gaussian_samples', 'geodesic', 'gradient_step', 'graze_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'lose_emulated_after', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'put_step', 'raise_step', 'reciprocal_step', 'reduce_images', 'region_sums', 'register_pairs', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'scale_space_maxima_on', 'scale_step', 'segment_step', 'smooth_step', 'spectrum_sums', 'spline_samples', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'take_step', 'thin', 'to_device', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp', 'weighted_sum']
+__all__: list[str] = ['CancelToken', 'Components', 'CudaDevice', 'DeviceComponents', 'DeviceFrameStack', 'DeviceFrameSum', 'DevicePlan', 'DeviceSteps', 'DeviceTensor', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'SlabCut', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'copy_step', 'count_missing', 'cuda_devices', 'cufft_version', 'descent_step', 'despike', 'device_distance', 'device_name', 'device_names', 'displacement_sums', 'distance', 'divide_step', 'empty_on', 'emulated_memory', 'extrapolate_step', 'factor_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'fill_step', 'filter_length', 'filter_lengths', 'filter_stack', 'filter_stack_on', 'filter_stack_there', 'free_step', 'from_dlpack', 'gaussian_samples', 'geodesic', 'gradient_step', 'graze_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'lose_emulated_after', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'put_step', 'raise_step', 'reciprocal_step', 'reduce_images', 'region_sums', 'register_pairs', 'register_pairs_there', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'scale_space_maxima_on', 'scale_step', 'segment_step', 'smooth_step', 'spectrum_sums', 'spline_samples', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'take_step', 'thin', 'to_device', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp', 'wbp_slabs', 'weighted_sum']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -217,6 +217,10 @@ class DevicePlan:
         """
         The same for arrays on the device.
         """
+    def free_bytes(self) -> int:
+        """
+        Memory of the device that has the least.
+        """
     @typing.overload
     def project(self, volume: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, add: bool = False) -> None:
         """
@@ -227,9 +231,32 @@ class DevicePlan:
         """
         The same for arrays on the device.
         """
-    def slabs(self) -> SlabCut:
+    def share_memory(self, other: DevicePlan) -> None:
         """
-        The slabs of host arrays, as things stand.
+        From now on both have slabs in the same memory.
+        """
+    def slab(self, first: typing.SupportsInt | typing.SupportsIndex, last: typing.SupportsInt | typing.SupportsIndex) -> DevicePlan:
+        """
+        The pair of the volume's rows first to last alone, on the images' pixels of window.
+        """
+    def slabs(self, more: typing.SupportsInt | typing.SupportsIndex = 0) -> SlabCut:
+        """
+        The slabs of host arrays, as things stand; more: bytes of other tables that are to come.
+        """
+    @property
+    def scratch_bytes(self) -> int:
+        """
+        What arrays that lie on the device take besides themselves and the tables.
+        """
+    @property
+    def table_bytes(self) -> int:
+        """
+        Of each device.
+        """
+    @property
+    def window(self) -> typing.Annotated[list[int], "FixedSize(4)"]:
+        """
+        First row, last row, first column, last column of the pixels that it takes.
         """
 class FreePlan:
     """
@@ -266,6 +293,28 @@ class FrameStack:
         Rough shift of the second frame of each pair against the first.
         """
     def place(self, first: typing.SupportsInt | typing.SupportsIndex, frames: numpy.typing.NDArray[numpy.float32], shifts: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
+        """
+        Take frames for `refine`, windows on what all share at `shifts`.
+        """
+    def refine(self, out: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
+        """
+        Each frame against the sum of all others, until none moves.
+        """
+class DeviceFrameStack:
+    """
+    The same in the memory of a device.
+    """
+    def __init__(self, device: str, n: typing.SupportsInt | typing.SupportsIndex, ny: typing.SupportsInt | typing.SupportsIndex, nx: typing.SupportsInt | typing.SupportsIndex, max_shift: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    def look(self, first: typing.SupportsInt | typing.SupportsIndex, frames: typing.Any, threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
+        """
+        Take frames for `pairs`.
+        """
+    def pairs(self, pairs: numpy.typing.NDArray[numpy.int64], out: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
+        """
+        Rough shift of the second frame of each pair against the first.
+        """
+    def place(self, first: typing.SupportsInt | typing.SupportsIndex, frames: typing.Any, shifts: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
         """
         Take frames for `refine`, windows on what all share at `shifts`.
         """
@@ -505,6 +554,10 @@ def device_name(device: str) -> str:
     """
     emulated:0 for emulated, cuda:0 for cuda.
     """
+def device_names(devices: collections.abc.Sequence[str]) -> list[str]:
+    """
+    The same of several, at least one and each once.
+    """
 def displacement_sums(a: numpy.typing.NDArray[numpy.float32], b: numpy.typing.NDArray[numpy.float32], axes: numpy.typing.NDArray[numpy.float64], out: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """
     Slopes and bends of a correlation under affine displacements.
@@ -582,6 +635,14 @@ def filter_lengths(plan: ProjectionPlan) -> list[int]:
 def filter_stack(stack: numpy.typing.NDArray[numpy.float32], gains: numpy.typing.NDArray[numpy.float32], length: typing.SupportsInt | typing.SupportsIndex, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
     """
     Filters a stack along its last axis; gains (n_tilts, length/2 + 1).
+    """
+def filter_stack_on(devices: collections.abc.Sequence[str], stack: numpy.typing.NDArray[numpy.float32], gains: numpy.typing.NDArray[numpy.float32], length: typing.SupportsInt | typing.SupportsIndex, out: numpy.typing.NDArray[numpy.float32], max_memory: typing.SupportsInt | typing.SupportsIndex = 0, threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    """
+    The same on devices; max_memory: bytes of each, 0: what is free.
+    """
+def filter_stack_there(stack: DeviceTensor, gains: numpy.typing.NDArray[numpy.float32], length: typing.SupportsInt | typing.SupportsIndex, out: DeviceTensor) -> None:
+    """
+    The same where the stack lies.
     """
 def free_step(labels: numpy.typing.NDArray[numpy.uint8], chance: typing.SupportsFloat | typing.SupportsIndex, seed: typing.SupportsInt | typing.SupportsIndex, free: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
@@ -717,6 +778,10 @@ def region_sums(labels: numpy.typing.NDArray[numpy.int32], regions: typing.Suppo
 def register_pairs(reference: numpy.typing.NDArray[numpy.float32], moving: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float64], max_shift: typing.SupportsFloat | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """
     Shift of each moving image against its reference.
+    """
+def register_pairs_there(device: str, reference: typing.Any, moving: typing.Any, out: numpy.typing.NDArray[numpy.float64], max_shift: typing.SupportsFloat | typing.SupportsIndex) -> None:
+    """
+    The same on a device, for images of the host or of the device.
     """
 def resample_images(images: numpy.typing.NDArray[numpy.float32], map: numpy.typing.NDArray[numpy.float64], fill: numpy.typing.NDArray[numpy.float32], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex, cancel: CancelToken | None = None) -> None:
     """
@@ -862,7 +927,11 @@ def wbp(plan: ProjectionPlan, stack: numpy.typing.NDArray[numpy.float32], gains:
 @typing.overload
 def wbp(plan: DevicePlan, stack: numpy.typing.NDArray[numpy.float32], gains: numpy.typing.NDArray[numpy.float32], lengths: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None, fixed16: bool = False) -> None:
     """
-    Filtered back-projection on a device.
+    Filtered back-projection on devices.
+    """
+def wbp_slabs(plan: DevicePlan, lengths: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> SlabCut:
+    """
+    The slabs of filtered back-projection on devices, as things stand.
     """
 @typing.overload
 def weighted_sum(weights: numpy.typing.NDArray[numpy.float32], values: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> ExactSum:

@@ -97,12 +97,18 @@ Local = Annotated[
 ]
 Binning = Annotated[int | None, typer.Option(help="Bin the images before reconstruction.")]
 Device = Annotated[
-    str | None, typer.Option(help="Where to reconstruct: cpu, cuda, cuda:1 or auto.")
+    str | None,
+    typer.Option(
+        help="Where to reconstruct: cpu, cuda, cuda:1, several as cuda:0,cuda:1, or auto."
+    ),
 ]
 Threads = Annotated[
     int, typer.Option(min=0, max=4096, help="Threads; 0 is all this process may use.")
 ]
-MaxMemory = Annotated[str | None, typer.Option(help='Most memory to use, as in "8 GB".')]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(help='Most memory to use, of the host and of each device, as in "8 GB".'),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, do nothing.")]

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import math
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
 from .half_volumes import LARGEST_EDGE
 from .reconstruct import plan as plan_reconstruction
+from .reconstruct.device import require_devices
 
 if TYPE_CHECKING:
     from .config import Job
@@ -113,9 +114,10 @@ class Plan:
 def plan_job(job: Job, series: TiltSeries) -> Plan:
     """Plan a job on a series; only its shape, angles and pixel size are looked at."""
     n, ny, nx = series.images.shape
-    recon = plan_reconstruction(
-        (ny, nx), n, job.reconstruct, pixel_size=series.pixel_size, threads=THREADS
-    )
+    require_devices(job.reconstruct.device)
+    # As on the CPU: a report may be written where the job's devices are not.
+    here = replace(job.reconstruct, device="cpu")
+    recon = plan_reconstruction((ny, nx), n, here, pixel_size=series.pixel_size, threads=THREADS)
     pixels = n * ny * nx
     voxels = recon.volume_shape[0] * recon.volume_shape[1] * recon.volume_shape[2]
     box = math.prod(min(n, LARGEST_EDGE) for n in recon.volume_shape)

@@ -4,9 +4,103 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from on_devices import on_devices
+from scenes import Scene
 
-from cryolith.align import align_movie
+import cryolith
+from cryolith.align import Registration, align_movie, register, register_stack
+from cryolith.errors import InputError
+
+# Spectra in float32 leave a relative 1e-6 of a correlation that is some px wide (1e-8 to 7e-8 px were found).
+SAME_PX = 1e-6
+# Windows on the frames of a stack lie where the parabolas of the search through three float32 numbers say, and pull the
+# shift by up to 0.2 of what those are off (1.6e-6 px was found).
+SAME_IN_STACKS_PX = 1e-5
+
+
+def pair(seed: int, edge: int, dose: float, shift: tuple[float, float]) -> list[np.ndarray]:
+    scene, rng = Scene(seed, edge), np.random.default_rng(seed)
+    return [scene.counts(s, dose, rng) for s in ((0, 0), shift)]
+
+
+def assert_same(found: Registration, wanted: Registration) -> None:
+    np.testing.assert_allclose(found.shift_px, wanted.shift_px, atol=SAME_PX)
+    np.testing.assert_allclose(found.sigma_px, wanted.sigma_px, rtol=1e-4)
+    np.testing.assert_allclose(found.peak, wanted.peak, atol=1e-6)
+    np.testing.assert_allclose(found.candidates_px, wanted.candidates_px, atol=1e-4)
+    np.testing.assert_allclose(found.candidate_heights, wanted.candidate_heights, rtol=1e-5)
+
+
+@on_devices
+@pytest.mark.parametrize(
+    ("seed", "edge", "dose"), [(21, 40, 30.0), (22, 49, 5.0), (23, 15, 1000.0)]
+)
+def test_pairs_are_registered_as_on_the_cpu(device, seed, edge, dose):
+    a, b = pair(seed, edge, dose, (1.7, -1.2))
+    assert_same(register(a, b, device=device), register(a, b))
+
+
+@on_devices
+def test_pairs_that_are_searched_binned_are_registered_as_on_the_cpu(device):
+    a, b = pair(24, 512, 8.0, (5.3, -7.1))
+    wanted = register(a, b, max_shift=20)
+    assert_same(register(a, b, max_shift=20, device=device), wanted)
+
+
+@on_devices
+def test_missing_pixels_are_weighted_as_on_the_cpu(device):
+    a, b = pair(25, 44, 40.0, (2.3, 1.1))
+    a[20:25, 10:25] = np.nan
+    b[3, 5] = np.inf
+    wanted = register(a, b)
+    assert_same(register(a, b, device=device), wanted)
+    good = np.isfinite(a)
+    masked = register(np.where(good, a, 7e4), b, mask_a=good, device=device)
+    assert_same(masked, wanted)
+    lie_there = [cryolith.to_device(v, device) for v in (a, b)]
+    assert_same(register(*lie_there), wanted)
+
+
+@on_devices
+def test_stacks_that_lie_on_a_device_are_registered_there(device):
+    scene, rng = Scene(26, 40), np.random.default_rng(26)
+    stack = np.array([scene.counts((1.1 * i, -0.7 * i), 40.0, rng) for i in range(3)])
+    stack[1, 7, 9] = np.nan
+    wanted = register_stack(stack, max_shift=6)
+    found = register_stack(cryolith.to_device(stack, device), max_shift=6)
+    np.testing.assert_allclose(found.shifts_px, wanted.shifts_px, atol=SAME_IN_STACKS_PX)
+    np.testing.assert_allclose(found.sigma_px, wanted.sigma_px, rtol=1e-4)
+    np.testing.assert_allclose(found.peaks, wanted.peaks, atol=1e-6)
+    np.testing.assert_allclose(found.transitivity_px, wanted.transitivity_px, atol=1e-5)
+    assert found.jumps == wanted.jumps
+
+
+@on_devices
+def test_images_without_contrast_or_pixels_are_told_on_a_device(device):
+    flat = np.ones((24, 24), np.float32)
+    assert np.isinf(register(flat, flat, device=device).sigma_px).all()
+    with pytest.raises(InputError, match="b: found no pixel to use"):
+        register(flat, cryolith.to_device(np.full_like(flat, np.nan), device))
+
+
+def test_what_other_devices_do_not_do_is_refused() -> None:
+    a = np.ones((24, 24), np.float32)
+    there = cryolith.to_device(a, "emulated:1")
+    for words, call in {
+        "device: found 'cpu'": lambda: register(there, a, device="cpu"),
+        "device: found 'emulated'": lambda: register_stack(
+            cryolith.to_device(np.ones((2, 9, 9), np.float32), "emulated:1"), device="emulated"
+        ),
+        "for model='rigid'": lambda: register(a, a, model="rigid", device="emulated"),
+        "mask_a: found one for an image that lies": lambda: register(there, a, mask_a=a > 0),
+        "b: found shape": lambda: register(there, a[1:]),
+        "at least 4 x 4": lambda: register(a[:20, :3], a[:20, :3], device="emulated"),
+        "stack: found float32": lambda: register_stack(there),
+        "expected 'cpu', 'cuda'": lambda: register(a, a, device="gpu"),
+    }.items():
+        with pytest.raises(InputError, match=words):
+            call()
 
 
 @on_devices
@@ -18,8 +112,9 @@ def test_movies_are_added_up_as_on_the_cpu(device):
     frames[1][5, 7] = np.nan
     wanted = align_movie(frames)
     found = align_movie(frames, device=device)
-    np.testing.assert_array_equal(found.shifts_px, wanted.shifts_px)
+    np.testing.assert_allclose(found.shifts_px, wanted.shifts_px, atol=SAME_IN_STACKS_PX)
+    np.testing.assert_allclose(found.sigma_px, wanted.sigma_px, rtol=1e-4)
     for name in ("total", "even", "odd"):
         ours, theirs = getattr(found, name), getattr(wanted, name)
-        # Two transforms of either, each with an rms error below 5e-7 of the sum's.
+        # Two transforms of either, each with an rms error below 5e-7 of the sum's; shifts 1e-6 px off move it less.
         assert np.linalg.norm(ours - theirs) < 1e-6 * np.linalg.norm(theirs)

@@ -103,9 +103,9 @@ TEST(FrameStack, FindsShiftsWithTheSameBitsForAnyThreads) {
   for (int threads : {1, 3}) {
     const Cpu cpu{threads, nullptr, {}};
     FrameStack stack(n, edge, edge, 20);
-    stack.look(cpu, 0, view);
+    stack.look(cpu, 0, {view});
     stack.pairs(cpu, {pair.data(), {1, 2}}, {rough.data(), {1, kPairColumns}});
-    stack.place(cpu, 0, view, {shifts.data(), {n, 2}});
+    stack.place(cpu, 0, {view}, {shifts.data(), {n, 2}});
     auto& out = found[threads / 3];
     out.resize(static_cast<std::size_t>(n * kFrameColumns));
     stack.refine(cpu, {out.data(), {n, kFrameColumns}});
@@ -124,8 +124,8 @@ TEST(FrameStack, RefusesFramesAndPairsThatItDoesNotHave) {
   std::vector<double> out(static_cast<std::size_t>(3 * kPairColumns));
   const std::vector<index_t> pair{0, 1};
   FrameStack stack(2, 16, 16, 4);
-  EXPECT_THROW(stack.look(Cpu{}, 0, {data.data(), {3, 16, 16}}), ArgumentError);
-  EXPECT_THROW(stack.look(Cpu{}, 0, {data.data(), {2, 16, 15}}), ArgumentError);
+  EXPECT_THROW(stack.look(Cpu{}, 0, {{data.data(), {3, 16, 16}}}), ArgumentError);
+  EXPECT_THROW(stack.look(Cpu{}, 0, {{data.data(), {2, 16, 15}}}), ArgumentError);
   EXPECT_THROW(stack.pairs(Cpu{}, {pair.data(), {1, 2}}, {out.data(), {1, kPairColumns}}), ArgumentError);
   EXPECT_THROW(stack.refine(Cpu{}, {out.data(), {2, kFrameColumns}}), ArgumentError);
 }

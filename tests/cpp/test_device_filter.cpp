@@ -11,6 +11,7 @@
 #include "core/cufft.hpp"
 #include "core/error.hpp"
 #include "cuda/emulate.hpp"
+#include "cuda/emulated_devices.hpp"
 #include "projection/device_pair.hpp"
 #include "reconstruct/device_filter.hpp"
 #include "reconstruct/filter.hpp"
@@ -22,14 +23,14 @@ constexpr VolumeShape kVolume{6, 70, 33};
 constexpr ImageShape kImage{71, 38};
 constexpr int kTilts = 4;
 
-ProjectionPlan make_plan(double axis_degrees) {
+ProjectionPlan make_plan(double axis_degrees, VolumeShape volume = kVolume, ImageShape image = kImage) {
   std::vector<TiltPose> poses;
   const double axis = axis_degrees * std::numbers::pi / 180;
   for (int t = 0; t < kTilts; ++t) {
     const double a = (-55 + 37 * t) * std::numbers::pi / 180;
     poses.push_back({std::cos(a), std::sin(a), std::cos(axis), std::sin(axis), 0.3 * t, 1.7 - 0.4 * t, 0.25});
   }
-  return ProjectionPlan(poses, kVolume, kImage);
+  return ProjectionPlan(poses, volume, image);
 }
 
 std::vector<float> noise(index_t n) {
@@ -61,8 +62,8 @@ struct Filter {
 
 void on_device(const ProjectionPlan& plan, const Filter& filter, View3<const float> images, View3<float> volume) {
   const auto pair = emulated::make_device_pair(plan);
-  const auto stage = emulated::make_device_filter(plan, filter.lengths, filter.gains);
-  pair->backproject(Cpu{1}, images, volume, [&](float* rows) { stage->apply(rows); });
+  const auto stage = emulated::make_device_filter(plan.volume().ny, filter.lengths, filter.gains);
+  pair->backproject(Cpu{1}, images, volume, [&](const ProjectionPlan& p, float* rows) { stage->apply(p, rows); });
 }
 
 class DeviceFilterTest : public testing::TestWithParam<double> {};
@@ -87,14 +88,47 @@ TEST_P(DeviceFilterTest, IsTheCpus) {
 
 INSTANTIATE_TEST_SUITE_P(Axes, DeviceFilterTest, testing::Values(0.0, 90.0, 3.0, 33.0));
 
+// Rows for three slabs. Each filters in memory of its own, since two are under way at once.
+TEST(FilteredSlabs, AreTheWholeInTheMemoryThatIsPlanned) {
+  constexpr VolumeShape kTall{3, 150, 12};
+  constexpr ImageShape kTallImage{152, 20};
+  for (double axis : {0.0, 33.0}) {
+    const ProjectionPlan plan = make_plan(axis, kTall, kTallImage);
+    const Filter filter(plan);
+    const SlabStage stage = filter_stage(filter.lengths, filter.gains);
+    const auto pixels = noise(kTilts * kTallImage.height * kTallImage.width);
+    const View3<const float> images{pixels.data(), {kTilts, kTallImage.height, kTallImage.width}};
+    std::vector<float> whole(static_cast<std::size_t>(kTall.nz * kTall.ny * kTall.nx)), parts(whole.size(), NAN);
+    const View3<float> volume{parts.data(), {kTall.nz, kTall.ny, kTall.nx}};
+    on_device(plan, filter, images, {whole.data(), {kTall.nz, kTall.ny, kTall.nx}});
+    const index_t before = emulated::free_memory();
+    SlabCut cut;
+    {
+      const auto one = emulated::make_device_pair(plan);
+      cut = cut_in_slabs(plan, 1, index_t{1} << 30, one->table_bytes(), 64, stage.bytes);
+      const auto make = [&] { return stage.make("emulated", cut.rows); };
+      const auto worker = one->slab_worker(pair_sizes(straight_plan(plan), cut.rows), cut.slots, make);
+      EXPECT_EQ(before - emulated::free_memory(), cut.device_bytes);
+    }
+    const DevicesPair pair({"emulated"}, plan, cut.device_bytes);
+    EXPECT_EQ(pair.slabs(&stage).slabs, 3);
+    EXPECT_EQ(pair.slabs(&stage).slots, 2);
+    pair.backproject(Cpu{1}, images, volume, &stage);
+    EXPECT_EQ(parts, whole) << axis;
+    parts.assign(parts.size(), NAN);
+    DevicesPair({"emulated:1", "emulated"}, plan).backproject(Cpu{2}, images, volume, &stage);
+    EXPECT_EQ(parts, whole) << axis;
+  }
+}
+
 TEST(DeviceFilterWaits, AreAllNeeded) {
   const ProjectionPlan plan = make_plan(0);
   const Filter filter(plan);
-  const auto stage = emulated::make_device_filter(plan, filter.lengths, filter.gains);
+  const auto stage = emulated::make_device_filter(kVolume.ny, filter.lengths, filter.gains);
   emulated::Memory rows(2 * plan.rows() * 64 * 4);
   const auto run = [&] {
     rows.clear();
-    stage->apply(static_cast<float*>(rows.data()));
+    stage->apply(plan, static_cast<float*>(rows.data()));
   };
   emulated::visited_sites();
   run();

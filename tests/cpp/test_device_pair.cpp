@@ -12,6 +12,7 @@
 
 #include "cuda/device_tensor.hpp"
 #include "cuda/emulate.hpp"
+#include "cuda/emulated_devices.hpp"
 #include "projection/backproject.hpp"
 #include "projection/device_pair.hpp"
 #include "projection/project.hpp"
@@ -170,16 +171,98 @@ TEST(Slabs, OfOneDeviceOrSeveralAreTheWhole) {
 }
 
 TEST(Slabs, TakeTheMemoryThatIsPlannedAndNoMore) {
-  for (const Case& c : kTall)
-    for (Direction direction : {Direction::project, Direction::backproject}) {
-      const ProjectionPlan plan = make_plan(c);
-      const index_t before = emulated::free_memory();
-      const auto pair = emulated::make_device_pair(plan);
-      const SlabCut cut = cut_in_slabs(plan, 1, index_t{1} << 30, pair->table_bytes(), 64);
-      EXPECT_EQ(cut.slots, 2);
-      const auto worker = pair->slab_worker(pair_sizes(straight_plan(plan), cut.rows), cut.slots, direction);
-      EXPECT_EQ(before - emulated::free_memory(), cut.device_bytes) << c.name;
-    }
+  for (const Case& c : kTall) {
+    const ProjectionPlan plan = make_plan(c);
+    const index_t before = emulated::free_memory();
+    const auto pair = emulated::make_device_pair(plan);
+    const SlabCut cut = cut_in_slabs(plan, 1, index_t{1} << 30, pair->table_bytes(), 64);
+    EXPECT_EQ(cut.slots, 2);
+    const auto worker = pair->slab_worker(pair_sizes(straight_plan(plan), cut.rows), cut.slots);
+    EXPECT_EQ(before - emulated::free_memory(), cut.device_bytes) << c.name;
+  }
+}
+
+// One memory for both directions and for pairs of fewer tilts, until something fails.
+TEST(Slabs, KeepTheirMemoryFromRunToRun) {
+  const Case& c = kTall[1];
+  const ProjectionPlan plan = make_plan(c);
+  std::vector<TiltPose> poses{{1.0, 0.0, 1.0, 0.0, 0.3, 1.7, 0.25}};
+  const ProjectionPlan one(poses, c.volume, c.image);
+  const VolumeShape s = c.volume;
+  const std::vector<float> voxels = noise(s.nz * s.ny * s.nx, 1);
+  std::vector<float> pixels(static_cast<std::size_t>(3 * c.image.height * c.image.width)), back(voxels.size()),
+      again(voxels.size());
+  const View3<const float> volume{voxels.data(), {s.nz, s.ny, s.nx}};
+  const View3<float> images{pixels.data(), {3, c.image.height, c.image.width}};
+  const View3<const float> image{pixels.data(), {1, c.image.height, c.image.width}};
+  const index_t two = bytes_of_two(plan) + emulated::make_device_pair(one)->table_bytes();
+  const DevicesPair pair({"emulated:6"}, plan, two);
+  DevicesPair other({"emulated:6"}, one, two);
+  other.share_memory(pair);
+  const SlabCut cut = pair.slabs();
+  EXPECT_EQ(cut.device_bytes, two);  // the tables of both among them
+  emulated::use_device(6);
+  const auto free = [] { return emulated::free_memory(); };
+  const index_t before = free();
+  const index_t taken = two - pair.table_bytes() - other.table_bytes();
+  pair.project(Cpu{1}, volume, images, false);
+  EXPECT_EQ(before - free(), taken);
+  EXPECT_EQ(pair.free_bytes(), before);
+  pair.backproject(Cpu{1}, images, {back.data(), {s.nz, s.ny, s.nx}});
+  EXPECT_EQ(before - free(), taken);
+  other.backproject(Cpu{1}, image, {again.data(), {s.nz, s.ny, s.nx}});
+  EXPECT_EQ(before - free(), taken);
+  const DevicesPair fresh({"emulated:7"}, one);
+  std::vector<float> wanted(again);
+  fresh.backproject(Cpu{1}, image, {wanted.data(), {s.nz, s.ny, s.nx}});
+  EXPECT_EQ(again, wanted);
+  CancelToken token;
+  token.cancel();
+  EXPECT_THROW(pair.backproject({1, &token}, images, {again.data(), {s.nz, s.ny, s.nx}}), Cancelled);
+  EXPECT_EQ(free(), before);
+  pair.backproject(Cpu{1}, images, {again.data(), {s.nz, s.ny, s.nx}});
+  EXPECT_EQ(again, back);
+  emulated::use_device(0);
+}
+
+// A pair with too many tilts, or too large a window, for the memory of the one before takes its own.
+TEST(Slabs, TakeOtherMemoryWhereTheKeptOneIsTooSmall) {
+  const Case& c = kTall[0];
+  const ProjectionPlan plan = make_plan(c);
+  const ProjectionPlan one({{1.0, 0.0, 1.0, 0.0, 0.3, 1.7, 0.25}}, c.volume, c.image);
+  const VolumeShape s = c.volume;
+  const std::vector<float> pixels = noise(3 * c.image.height * c.image.width, 2);
+  const View3<const float> images{pixels.data(), {3, c.image.height, c.image.width}};
+  const View3<const float> image{pixels.data(), {1, c.image.height, c.image.width}};
+  const DevicesPair all({"emulated"}, plan), few({"emulated"}, one, bytes_of_two(plan));
+  std::vector<float> found(static_cast<std::size_t>(s.nz * s.ny * s.nx)), wanted(found);
+  all.backproject(Cpu{1}, images, {wanted.data(), {s.nz, s.ny, s.nx}});
+  DevicesPair pair({"emulated"}, plan);
+  pair.share_memory(few);
+  few.backproject(Cpu{1}, image, {found.data(), {s.nz, s.ny, s.nx}});
+  pair.backproject(Cpu{1}, images, {found.data(), {s.nz, s.ny, s.nx}});
+  EXPECT_EQ(found, wanted);
+}
+
+TEST(Slabs, OfAPartOfTheVolumeAreThoseOfTheWhole) {
+  for (const Case& c : kTall) {
+    const ProjectionPlan plan = make_plan(c);
+    const VolumeShape s = c.volume;
+    const DevicesPair pair({"emulated"}, plan, bytes_of_two(plan));
+    const DevicesPair part(pair, {16, 112});
+    const ImageWindow w = part.plan().window();
+    const std::vector<float> voxels = noise(s.nz * 96 * s.nx, 1), pixels = noise(c.tilts * w.height * w.width, 2);
+    std::vector<float> back(voxels.size()), wanted_back(voxels.size()), forth(pixels.size()), wanted_forth(forth);
+    const View3<const float> images{pixels.data(), {c.tilts, w.height, w.width}},
+        volume{voxels.data(), {s.nz, 96, s.nx}};
+    const ProjectionPlan alone = plan.slab({16, 112});
+    backproject(Cpu{1}, alone, images, {wanted_back.data(), {s.nz, 96, s.nx}});
+    part.backproject(Cpu{1}, images, {back.data(), {s.nz, 96, s.nx}});
+    EXPECT_LT(distance(back, wanted_back), 5e-7 * norm(wanted_back)) << c.name;
+    project(Cpu{1}, alone, volume, {wanted_forth.data(), {c.tilts, w.height, w.width}}, false);
+    part.project(Cpu{1}, volume, {forth.data(), {c.tilts, w.height, w.width}}, false);
+    EXPECT_LT(distance(forth, wanted_forth), 5e-7 * norm(wanted_forth)) << c.name;
+  }
 }
 
 TEST(Slabs, GetSmallerWhereMemoryIsInPieces) {
@@ -192,10 +275,11 @@ TEST(Slabs, GetSmallerWhereMemoryIsInPieces) {
   const PairSizes one = pair_sizes(plan, 64);
   const index_t largest = std::max({one.work, one.rows, one.volume, one.images}) * index_t{sizeof(float)};
   emulated::set_memory(3, emulated::kMemoryBytes, largest);
-  pair.backproject(Cpu{1}, {pixels.data(), {3, 150, 20}}, {parts.data(), {6, 150, 20}});
+  DevicesPair({"emulated:3"}, plan).backproject(Cpu{1}, {pixels.data(), {3, 150, 20}}, {parts.data(), {6, 150, 20}});
   EXPECT_EQ(parts, whole);
   emulated::set_memory(3, emulated::kMemoryBytes, largest - 1);
-  EXPECT_THROW(pair.backproject(Cpu{1}, {pixels.data(), {3, 150, 20}}, {parts.data(), {6, 150, 20}}),
+  const DevicesPair other({"emulated:3"}, plan);
+  EXPECT_THROW(other.backproject(Cpu{1}, {pixels.data(), {3, 150, 20}}, {parts.data(), {6, 150, 20}}),
                DeviceOutOfMemory);
 }
 

@@ -112,7 +112,8 @@ def align_movie(
     max_shift : float, optional [px]
         Between any two frames; an eighth of the shorter edge when not given.
     device : str, default "cpu"
-        Where frames are moved and added up (:func:`cryolith.devices`): equal to the CPU's sums to rounding.
+        Where frames are compared, moved and added up (:func:`cryolith.devices`): equal to the CPU's shifts and sums to
+        rounding.
     threads : int, default 0
     progress : callable, optional
         Called with the part done, 0 to 1.
@@ -158,7 +159,7 @@ def align_movie(
         passes += 1
 
     farthest = min(source.shape) / 8 if max_shift is None else max_shift
-    found = register_frames(one_by_one, n, source.shape, farthest, threads, cancel)
+    found = register_frames(one_by_one, n, source.shape, farthest, device, threads, cancel)
     even, odd, unaligned, means = _sums(
         one_by_one(), found.shifts_px, source.shape, device, threads, cancel
     )

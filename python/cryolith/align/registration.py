@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _core
 from .._arrays import as_core
+from .._device_arrays import DeviceArray
 from ..errors import InputError
 from .displacement import Found
 from .transforms import (
@@ -25,6 +27,7 @@ from .turns import Candidate
 
 __all__ = [
     "Registration",
+    "images_on",
     "reach",
     "register",
     "register_pairs",
@@ -119,34 +122,40 @@ def registration(found: Found, others: list[Candidate]) -> Registration:
 
 
 def register_pairs(
-    a: Float32,
-    b: Float32,
+    a: Float32 | _core.DeviceTensor,
+    b: Float32 | _core.DeviceTensor,
     *,
     max_shift: float = 0.0,
+    device: str = "cpu",
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
 ) -> Float64:
     """Register ``b[i]`` against ``a[i]``: (n, 17), the columns of ``RegisterColumn`` in register.hpp."""
-    out = np.empty((len(a), 17))
-    _core.register_pairs(a, b, out, max_shift, threads, cancel)
+    n = a.shape[0] if len(a.shape) == 3 else 1
+    out = np.empty((n, 17))
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and device == "cpu":
+        _core.register_pairs(a, b, out, max_shift, threads, cancel)
+    else:
+        _core.register_pairs_there(device, a, b, out, max_shift)
     return out
 
 
 def register(
-    a: npt.ArrayLike,
-    b: npt.ArrayLike,
+    a: npt.ArrayLike | DeviceArray,
+    b: npt.ArrayLike | DeviceArray,
     *,
     model: Model = "shift",
     mask_a: npt.ArrayLike | None = None,
     mask_b: npt.ArrayLike | None = None,
     max_shift: float | None = None,
+    device: str | None = None,
     threads: int = 0,
 ) -> Registration:
     """Find how image ``b`` lies against image ``a``, with its error; there is no filter to set.
 
     Parameters
     ----------
-    a, b : (ny, nx) array_like of real numbers
+    a, b : (ny, nx) array_like of real numbers, or DeviceArray of float32
         Two images of one scene, of one shape. NaN and infinity are missing pixels. Raw counts (whole numbers from 0)
         are best: they tell their own noise.
     model : {"shift", "rigid", "similarity", "affine"}, default "shift"
@@ -156,6 +165,9 @@ def register(
         True where a pixel may be used.
     max_shift : float, optional [px]
         Half of the shorter edge when not given.
+    device : str, optional
+        Where the images are compared (:func:`cryolith.devices`), for ``model="shift"``: by default where they lie. The
+        result is the CPU's but for the rounding of transforms, some 1e-8 px.
     threads : int, default 0
 
     Returns
@@ -166,7 +178,10 @@ def register(
     ------
     InputError
         Different shapes, fewer than 4 x 4 pixels (16 x 16 for a model other than a shift), an unknown model, a mask of
-        another shape or type, no pixel to use, or a negative ``max_shift``.
+        another shape or type, no pixel to use, or a negative ``max_shift``; another model or a mask of images that lie
+        on a device; an unknown device, or another than the one they lie on.
+    DeviceError
+        There is no such device, it has too little memory, or failed its self-test.
 
     Notes
     -----
@@ -182,16 +197,14 @@ def register(
     Process. 5 (1996) 1266) that fit best when turned back; then all parameters follow Gauss-Newton steps on the same
     weighted correlation, whose error is that of design/016-transforms.md, eqs. 5 and 6.
     """
+    check_model(model)
+    if isinstance(a, DeviceArray) or isinstance(b, DeviceArray) or device not in (None, "cpu"):
+        return _registered_there(device, a, b, model, (mask_a, mask_b), reach(max_shift))
     images: list[Float32] = [
         usable(as_core(v, name, ("ny", "nx")), m, name)
         for v, m, name in ((a, mask_a, "a"), (b, mask_b, "b"))
     ]
-    if images[0].shape != images[1].shape:
-        raise InputError(
-            f"b: found shape {images[1].shape}, expected {images[0].shape}, the shape of a; "
-            "crop or pad one of them"
-        )
-    check_model(model)
+    _require_alike(images)
     if model != "shift":
         return _transformed(images, model, max_shift, threads)
     row = register_pairs(
@@ -200,6 +213,67 @@ def register(
     if not np.isfinite(row[2]):  # rare: only then is it worth a look at every pixel
         require_pixels(images)
     return _shifted(row)
+
+
+def images_on(
+    device: str | None, arrays: Sequence[Any], names: Sequence[str], axes: tuple[str, ...]
+) -> tuple[list[Any], str]:
+    """Return images as the core takes them, and the device: the one asked for, or the one that they lie on."""
+    lie_on = {v.device for v in arrays if isinstance(v, DeviceArray)}
+    where = device or (sorted(lie_on)[0] if lie_on else "cpu")
+    if lie_on and (where == "cpu" or {_core.device_name(where)} != lie_on):
+        raise InputError(
+            f"device: found {where!r} for images on {', '.join(sorted(lie_on))}, expected the one that they all lie on"
+        )
+    out: list[Any] = []
+    for v, name in zip(arrays, names, strict=True):
+        if isinstance(v, DeviceArray):
+            if v.dtype != np.float32 or v.ndim != len(axes):
+                raise InputError(
+                    f"{name}: found {v.dtype} {v.shape}, expected float32 ({', '.join(axes)}) of a DeviceArray"
+                )
+            out.append(v.tensor)
+        else:
+            out.append(as_core(v, name, axes))
+    return out, where
+
+
+def _registered_there(
+    device: str | None,
+    a: Any,
+    b: Any,
+    model: Model,
+    masks: Sequence[npt.ArrayLike | None],
+    max_shift: float,
+) -> Registration:
+    """Register two images on a device."""
+    images, where = images_on(device, [a, b], ["a", "b"], ("ny", "nx"))
+    if model != "shift":
+        raise InputError(
+            f"device: found {where!r} for model={model!r}, expected 'cpu': other devices find shifts only"
+        )
+    for i, (mask, name) in enumerate(zip(masks, "ab", strict=True)):
+        if mask is not None and isinstance(images[i], _core.DeviceTensor):
+            raise InputError(
+                f"mask_{name}: found one for an image that lies on {where}, expected None; set its pixels to NaN"
+            )
+        if isinstance(images[i], np.ndarray):
+            images[i] = usable(images[i], mask, name)
+    _require_alike(images)
+    # Of a tensor one image is a stack of one.
+    stacks = [v[None] if isinstance(v, np.ndarray) else v for v in images]
+    row = register_pairs(stacks[0], stacks[1], max_shift=max_shift, device=where)[0]
+    if not np.isfinite(row[2]):
+        require_pixels([v if isinstance(v, np.ndarray) else v.numpy() for v in images])
+    return _shifted(row)
+
+
+def _require_alike(images: Sequence[Any]) -> None:
+    shapes = [tuple(v.shape) for v in images]
+    if shapes[0] != shapes[1]:
+        raise InputError(
+            f"b: found shape {shapes[1]}, expected {shapes[0]}, the shape of a; crop or pad one of them"
+        )
 
 
 def _shifted(row: Float64) -> Registration:

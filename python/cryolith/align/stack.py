@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _core
-from .._arrays import as_core
+from .._device_arrays import DeviceArray
 from ..errors import Cancelled, InputError
-from .registration import reach
+from .registration import images_on, reach
 
 __all__ = ["StackRegistration", "frame_pairs", "register_frames", "register_stack", "solve_pairs"]
 
@@ -152,15 +153,20 @@ def _voted(pairs: Int64, found: Float64, shifts: Float64, scale: float) -> Float
 
 
 def register_frames(
-    parts: Callable[[], Iterator[tuple[int, Float32]]],
+    parts: Callable[[], Iterator[tuple[int, Float32 | _core.DeviceTensor]]],
     n: int,
     shape: tuple[int, int],
     max_shift: float | None,
+    device: str,
     threads: int,
     cancel: _core.CancelToken | None,
 ) -> StackRegistration:
     """Register frames that ``parts`` yields some at a time, with the number of the first: two to four times over."""
-    stack = _core.FrameStack(n, *shape, reach(max_shift) or min(shape) / 2)
+    size = (n, *shape, reach(max_shift) or min(shape) / 2)
+    # On a device frames may be tensors that lie there.
+    stack: Any = (
+        _core.FrameStack(*size) if device == "cpu" else _core.DeviceFrameStack(device, *size)
+    )
     for first, frames in parts():
         stack.look(first, frames, threads, cancel)
     pairs = frame_pairs(n)
@@ -190,9 +196,10 @@ def register_frames(
 
 
 def register_stack(
-    stack: npt.ArrayLike,
+    stack: npt.ArrayLike | DeviceArray,
     *,
     max_shift: float | None = None,
+    device: str | None = None,
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
 ) -> StackRegistration:
@@ -200,10 +207,13 @@ def register_stack(
 
     Parameters
     ----------
-    stack : (n, ny, nx) array_like of real numbers
+    stack : (n, ny, nx) array_like of real numbers, or DeviceArray of float32
         At least two images of about equal dose. NaN is a missing pixel: filled by the mean of those around.
     max_shift : float, optional [px]
         Between any two images; half of the shorter edge when not given.
+    device : str, optional
+        Where images are compared (:func:`cryolith.devices`): by default where they lie. The shifts are the CPU's but
+        for the rounding of transforms. All spectra stay on the device.
     threads, cancel
         As everywhere.
 
@@ -214,25 +224,27 @@ def register_stack(
     Raises
     ------
     InputError
-        Fewer than two images, or smaller than 4 x 4 pixels.
+        Fewer than two images, or smaller than 4 x 4 pixels; an unknown device, or another than the one they lie on.
     Cancelled
         ``cancel`` was set.
+    DeviceError
+        There is no such device, it has too little memory, or failed its self-test.
 
     Notes
     -----
     The shifts maximise the likelihood of all images at once, for a scene that is not known and noise that is white
     (design/012-registration.md, eq. 5). Errors: eq. 6.
     """
-    images: Float32 = as_core(stack, "stack", ("n", "ny", "nx"))
-    n, ny, nx = images.shape
+    images, where = images_on(device, [stack], ["stack"], ("n", "ny", "nx"))
+    n, ny, nx = images[0].shape
     if n < 2:
         raise InputError(f"stack: found {n} image, expected at least two")
     if min(ny, nx) < 4:
         raise InputError(f"stack: found {ny} x {nx} pixels, expected at least 4 x 4")
 
-    def parts() -> Iterator[tuple[int, Float32]]:
+    def parts() -> Iterator[tuple[int, Float32 | _core.DeviceTensor]]:
         if cancel is not None and cancel.cancelled:
             raise Cancelled("register_stack: cancelled")
-        yield 0, images
+        yield 0, images[0]
 
-    return register_frames(parts, n, (ny, nx), max_shift, threads, cancel)
+    return register_frames(parts, n, (ny, nx), max_shift, where, threads, cancel)

@@ -11,7 +11,7 @@ from .._device_arrays import DeviceArray
 from ..errors import InputError
 from .detector import DetectorPlan
 
-__all__ = ["Devices", "Pair", "SlabPlan", "device_of", "pair_on", "there"]
+__all__ = ["Devices", "Pair", "SlabPlan", "checked_limit", "device_of", "pair_on", "there"]
 
 Devices = str | Sequence[str] | None
 Pair = _core.ProjectionPlan | _core.FreePlan | DetectorPlan
@@ -40,6 +40,17 @@ class SlabPlan:
     device_bytes: int
     pinned_bytes: int
 
+    @classmethod
+    def of(cls, cut: _core.SlabCut) -> SlabPlan:
+        """Return what the core says."""
+        return cls(
+            rows=cut.rows,
+            slabs=cut.slabs,
+            at_once=cut.slots,
+            device_bytes=cut.device_bytes,
+            pinned_bytes=cut.pinned_bytes,
+        )
+
 
 def device_of(device: Devices, *arrays: object) -> list[str]:
     """Return the names of the devices that are asked for or, where none is, that arrays lie on; ["cpu"] else."""
@@ -62,21 +73,27 @@ def device_of(device: Devices, *arrays: object) -> list[str]:
 
 def pair_on(names: list[str], plan: Pair, max_memory: int | None) -> Pair | _core.DevicePlan:
     """Return the pair on devices; others than the CPU take the fast path only."""
-    if max_memory is not None and max_memory < 1:
-        raise InputError(f"max_memory: found {max_memory} bytes, expected at least 1")
+    limit = checked_limit(names, max_memory)
     if names == ["cpu"]:
-        if max_memory is not None:
-            raise InputError(
-                "max_memory: found one for the CPU, expected one for other devices only: the CPU's part is "
-                "that of the reconstruct functions"
-            )
         return plan
     if not isinstance(plan, _core.ProjectionPlan):
         raise InputError(
             f"device: found {', '.join(names)!r} for views at free poses, voxels of another size than pixels, or local "
             "shifts, expected 'cpu': other devices take single-axis geometries only"
         )
-    return _core.DevicePlan(plan, names, max_memory or 0)
+    return _core.DevicePlan(plan, names, limit)
+
+
+def checked_limit(names: list[str], max_memory: int | None) -> int:
+    """Return the limit to the memory of devices, 0 for what is free, or refuse it."""
+    if max_memory is not None and max_memory < 1:
+        raise InputError(f"max_memory: found {max_memory} bytes, expected at least 1")
+    if max_memory is not None and names == ["cpu"]:
+        raise InputError(
+            "max_memory: found one for the CPU, expected one for other devices only: what of the host's memory is "
+            "taken, the reconstruct functions are told by cut (cryolith.reconstruct.plan)"
+        )
+    return max_memory or 0
 
 
 def there(array: object, name: str, other: DeviceArray, shape: tuple[int, ...]) -> DeviceArray:

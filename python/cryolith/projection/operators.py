@@ -253,14 +253,7 @@ def plan_slabs(
     pair = pair_on(device_of(device), make_plan(geometry, shape, image_shape), max_memory)
     if not isinstance(pair, _core.DevicePlan):
         raise InputError("device: found 'cpu', expected other devices: the CPU takes arrays whole")
-    cut = pair.slabs()
-    return SlabPlan(
-        rows=cut.rows,
-        slabs=cut.slabs,
-        at_once=cut.slots,
-        device_bytes=cut.device_bytes,
-        pinned_bytes=cut.pinned_bytes,
-    )
+    return SlabPlan.of(pair.slabs())
 
 
 def _pair_there(

@@ -14,7 +14,7 @@ from .._fields import Field, MemoryField, Shape3, Window, fresh, scratch_field
 from ..errors import InputError
 from ..projection import Geometry
 from ..projection.operators import ProjectorPair, make_plan
-from .device import DeviceField
+from .device import CPU, DeviceField, Devices
 from .inputs import Float32
 
 __all__ = ["WHOLE", "Cut", "Pair", "Part"]
@@ -36,6 +36,8 @@ class Cut:
         Where the rest lies, when the work is cut; default the system's folder for temporary files.
     steps : _core.DeviceSteps, optional
         Of the device in whose memory all fields lie; default the host's memory.
+    devices : Devices
+        Through which the projector pair takes fields that lie in the host's memory, or on disk, in slabs.
     """
 
     rows: int = 0
@@ -43,6 +45,7 @@ class Cut:
     turned: bool = False
     folder: str | os.PathLike[str] | None = None
     steps: _core.DeviceSteps | None = None
+    devices: Devices = CPU
 
     @property
     def on_disk(self) -> bool:
@@ -142,11 +145,13 @@ class Pair:
         among: Geometry,
     ) -> None:
         plan = make_plan(geometry, shape, image_shape, among)
+        self.host_plan = plan
         self.plan: ProjectorPair | _core.DevicePlan = plan
-        if cut.steps is not None:
+        devices = cut.devices if cut.steps is None else Devices(names=(cut.steps.device,))
+        if devices.names:
             if not isinstance(plan, _core.ProjectionPlan):
-                raise AssertionError("chosen_device lets no other geometry through")
-            self.plan = _core.DevicePlan(plan, [cut.steps.device])
+                raise AssertionError("chosen_devices lets no other geometry through")
+            self.plan = devices.pair(plan)
         self._cut = cut
         self.unit = np.float32(among.weights().mean())  # of one ray through one voxel
         nz, ny, nx = shape
@@ -154,15 +159,20 @@ class Pair:
             Part(first=first, last=last, shape=(nz, last - first, nx))
             for first, last in cut.row_parts(ny)
         ]
-        if len(self.parts) > 1 and not isinstance(self.plan, _core.ProjectionPlan):
+        if len(self.parts) > 1 and not isinstance(plan, _core.ProjectionPlan):
             raise InputError(
                 "max_memory: found views whose rays cross the rows of the volume, pixels that are not voxels, or local "
                 "shifts, expected a common tilt axis and one scale: this cannot be cut; allow more memory"
             )
 
-    def slab(self, part: Part) -> _core.ProjectionPlan:
+    def share_memory(self, other: Pair) -> None:
+        """Have slabs on devices in the memory of another pair's."""
+        if isinstance(self.plan, _core.DevicePlan) and isinstance(other.plan, _core.DevicePlan):
+            self.plan.share_memory(other.plan)
+
+    def slab(self, part: Part) -> _core.ProjectionPlan | _core.DevicePlan:
         """Return the plan of a part: made when it is used, for its tables are as large as those of the whole."""
-        if not isinstance(self.plan, _core.ProjectionPlan):
+        if not isinstance(self.plan, _core.ProjectionPlan | _core.DevicePlan):
             raise AssertionError("only single-axis plans are cut")
         return self.plan.slab(part.first, part.last)
 
@@ -230,6 +240,6 @@ class Pair:
         return self.scratch() if len(self.parts) > 1 else None
 
 
-def _window(plan: _core.ProjectionPlan) -> Window:
+def _window(plan: _core.ProjectionPlan | _core.DevicePlan) -> Window:
     top, bottom, left, right = plan.window
     return top, bottom, left, right

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Fields in the memory of a device: solvers work on them in the same words as on arrays in memory."""
+"""Devices of a reconstruction, and fields in the memory of one: solvers work on them as on arrays in memory."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -14,9 +16,23 @@ from .._fields import Shape3, Window
 from ..errors import InputError
 from ..projection import Geometry
 from ..projection.detector import reduced
+from ..projection.on_devices import Devices as Names
+from ..projection.on_devices import SlabPlan, checked_limit, device_of
 from .inputs import Float32
 
-__all__ = ["DeviceField", "chosen_device", "largest_of", "steps_on"]
+__all__ = [
+    "CPU",
+    "Arrays",
+    "DeviceField",
+    "Devices",
+    "chosen_devices",
+    "held",
+    "largest_of",
+    "require_devices",
+]
+
+# For sums of groups of rows, at most 256 (steps_cuda.cuh), and for what is as small: values in gaps, for instance.
+SUMS = 1 << 14
 
 
 class DeviceField:
@@ -109,27 +125,131 @@ def largest_of(part: Float32) -> float:
     return float(here.max())
 
 
-def steps_on(device: str) -> _core.DeviceSteps | None:
-    """Return what runs the steps of solvers on a device; None for the CPU."""
-    return None if device == "cpu" else _core.DeviceSteps(device)
+@dataclass(frozen=True, kw_only=True)
+class Devices:
+    """What a reconstruction works on.
 
-
-def chosen_device(
-    device: str, geometry: Geometry, image_shape: tuple[int, int], among: Geometry
-) -> str:
-    """Return the device for ``auto``: a card where one is usable and takes these views, else the CPU.
-
-    Any other name is returned as it is, unless it is not the CPU and does not take these views.
+    Attributes
+    ----------
+    names : tuple of str
+        None of them: the CPU.
+    max_memory : int [bytes]
+        Of each device. 0: what is free.
     """
+
+    names: tuple[str, ...] = ()
+    max_memory: int = 0
+
+    def pair(self, plan: _core.ProjectionPlan) -> _core.DevicePlan:
+        """Return the projector pair of a plan on these devices."""
+        return _core.DevicePlan(plan, list(self.names), self.max_memory)
+
+    def plan(self, pair: _core.DevicePlan, arrays: Arrays, *, whole: bool = True) -> SlabPlan:
+        """Return how the arrays of a solver lie on these devices, or go through them.
+
+        ``pair`` is that of the largest subset. Where there is one device that holds all, and ``whole``, they are one
+        slab without pinned memory.
+        """
+        need = arrays.bytes_there(pair)
+        # A tenth is left to others, as in slabs.
+        room = pair.free_bytes() // 10 * 9 + pair.table_bytes
+        if self.max_memory:
+            room = min(room, self.max_memory)
+        if whole and len(self.names) == 1 and need <= room:
+            return SlabPlan(
+                rows=arrays.shape[1], slabs=1, at_once=1, device_bytes=need, pinned_bytes=0
+            )
+        return SlabPlan.of(pair.slabs((arrays.subsets - 1) * pair.table_bytes))
+
+
+CPU = Devices()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrays:
+    """What a solver works on.
+
+    Attributes
+    ----------
+    images, shape : (int, int, int)
+        Of the stack and of the volume.
+    stacks, volumes : int
+        How many of either are held at once.
+    subsets : int
+        Whose projector pairs take turns.
+    """
+
+    images: Shape3
+    shape: Shape3
+    stacks: int
+    volumes: int
+    subsets: int
+
+    @classmethod
+    def of(
+        cls, method: str, images: Shape3, shape: Shape3, *, subsets: int = 1, more: int = 0
+    ) -> Arrays:
+        """Return those of a method, and ``more`` volumes."""
+        stacks, volumes = held(method, subsets)
+        return cls(
+            images=images, shape=shape, stacks=stacks, volumes=volumes + more, subsets=subsets
+        )
+
+    def bytes_there(self, pair: _core.DevicePlan) -> int:
+        """Return what a device takes that holds all of it; ``pair`` is that of the largest subset."""
+        rows = max(self.images[0] * self.images[1], self.shape[0] * self.shape[1])
+        arrays = 4 * (self.stacks * math.prod(self.images) + self.volumes * math.prod(self.shape))
+        # Sums of rows are two numbers each.
+        return arrays + self.subsets * pair.table_bytes + pair.scratch_bytes + 16 * rows + SUMS
+
+
+def held(method: str, subsets: int) -> tuple[int, int]:
+    """Return how many arrays of the size of the images and of the volume an iterative method holds at once."""
+    split = 0 if subsets == 1 else 2  # images and weights in the subsets' order
+    needs = {
+        "sirt": (4 + split, 3),  # images, weights, rays, projected; volume, its weights, correction
+        "cgls": (4, 3),  # images, weights, residual, projected; volume, descent, direction
+        "mlem": (3 + split, 2 + subsets),  # the weights of the voxels for each subset
+        "tv": (4, 8),  # volume, the one before, with momentum, gradient step, metric, dual (3)
+    }
+    return needs[{"sart": "sirt", "lsqr": "cgls"}.get(method, method)]
+
+
+def require_devices(device: Names) -> None:
+    """Refuse what names no devices, whether or not they are there."""
+    names = device_of(device)
+    if names not in (["cpu"], ["auto"]):
+        _core.device_names(names)
+
+
+def chosen_devices(
+    device: Names,
+    max_memory: int | None,
+    geometry: Geometry,
+    image_shape: tuple[int, int],
+    among: Geometry,
+) -> Devices:
+    """Return the devices that are asked for.
+
+    For ``auto`` that is a card, where there is one that takes these views, else the CPU.
+
+    Refuses others than the CPU that do not take the views, and a limit to the memory of no device.
+    """
+    names = device_of(device)
+    limit = checked_limit(names, max_memory)
     detector, _, _ = reduced(geometry, image_shape, among)
     plain = detector is None and among.local is None and bool((among.weights() == 1.0).all())
     takes = plain and not among.crosses_y
-    if device == "auto":
+    if names == ["cpu"]:
+        return CPU
+    if names == ["auto"]:
         cards = [d.name for d in devices() if d.usable and d.name.startswith("cuda")]
-        return cards[0] if cards and takes else "cpu"
-    if device != "cpu" and not takes:
+        if not (cards and takes):
+            return CPU
+        names = cards[:1]
+    elif not takes:
         raise InputError(
-            f"device: found {device!r} for views at free poses, voxels of another size than pixels, or local shifts, "
-            "expected 'cpu' or 'auto': other devices take single-axis geometries only"
+            f"device: found {', '.join(names)!r} for views at free poses, voxels of another size than pixels, or local "
+            "shifts, expected 'cpu' or 'auto': other devices take single-axis geometries only"
         )
-    return device
+    return Devices(names=tuple(_core.device_names(names)), max_memory=limit)

@@ -7,14 +7,18 @@ import difflib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _core
 from .._arrays import as_core, as_output
+from .._device_arrays import DeviceArray
+from .._devices import load_fft_library
 from ..errors import InputError
 from ..projection import Geometry
+from ..projection.on_devices import Devices, checked_limit, device_of, there
 from .inputs import Float32
 from .missing import fill_missing
 from .weights import tilt_weights
@@ -131,6 +135,24 @@ def filter_gains(
     return out
 
 
+@overload
+def filter_projections(
+    stack: DeviceArray,
+    angles_deg: npt.ArrayLike | Geometry,
+    filter: Filter = "ramp",
+    *,
+    n_iter: int = 10,
+    cutoff: float = 0.25,
+    order: int = 4,
+    thickness: float | None = None,
+    weights: bool = True,
+    out: DeviceArray | None = None,
+    device: Devices = None,
+    max_memory: int | None = None,
+    threads: int = 0,
+    cancel: _core.CancelToken | None = None,
+) -> DeviceArray: ...
+@overload
 def filter_projections(
     stack: npt.ArrayLike,
     angles_deg: npt.ArrayLike | Geometry,
@@ -142,18 +164,37 @@ def filter_projections(
     thickness: float | None = None,
     weights: bool = True,
     out: Float32 | None = None,
+    device: Devices = None,
+    max_memory: int | None = None,
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
-) -> Float32:
+) -> Float32: ...
+def filter_projections(
+    stack: npt.ArrayLike | DeviceArray,
+    angles_deg: npt.ArrayLike | Geometry,
+    filter: Filter = "ramp",
+    *,
+    n_iter: int = 10,
+    cutoff: float = 0.25,
+    order: int = 4,
+    thickness: float | None = None,
+    weights: bool = True,
+    out: Float32 | DeviceArray | None = None,
+    device: Devices = None,
+    max_memory: int | None = None,
+    threads: int = 0,
+    cancel: _core.CancelToken | None = None,
+) -> Float32 | DeviceArray:
     """Filter projections across the tilt axis, so that back-projecting them gives the specimen.
 
     Parameters
     ----------
-    stack : (n_tilts, height, width) array_like
-        Missing pixels (NaN) are filled by interpolation across the axis.
+    stack : (n_tilts, height, width) array_like, or DeviceArray of float32
+        Missing pixels (NaN) are filled by interpolation across the axis. A :class:`cryolith.DeviceArray` stays where it
+        is, whole, is not looked through for them, and the result is one, too.
     angles_deg : (n_tilts,) [deg] or Geometry
         Angles mean a tilt axis along the image's y. The axis of a geometry must be a multiple of
-        90 degrees; for any other :func:`wbp` filters inside the projector.
+        90 degrees, for a DeviceArray of 180; for any other :func:`wbp` filters inside the projector.
     filter : str or callable
         ``ramp``, ``ramp-aperture``, ``shepp-logan``, ``cosine``, ``hann``, ``hamming``, ``butterworth``,
         ``sirt-like``, or a function that returns the factor to the ramp at frequencies (n,) [cycles/px].
@@ -169,10 +210,25 @@ def filter_projections(
         Multiply each tilt with its :func:`tilt_weights`.
     out, threads, cancel
         As in :func:`cryolith.projection.project`.
+    device : str or sequence of str, optional
+        As in :func:`cryolith.projection.project`. Equal to the CPU's result to the rounding of transforms.
+    max_memory : int, optional [bytes]
+        Of each device: arrays of the host go through it in parts of rows, which do not change the result. By default
+        what is free.
 
     Returns
     -------
     (n_tilts, height, width) float32
+
+    Raises
+    ------
+    InputError
+        A wrong shape or value, by name; an axis that is none of the images'.
+    DeviceError
+        There is no such device, no FFT library for it, or it failed its self-test or this call; memory that does not
+        take one row.
+    Cancelled
+        ``cancel`` was set; ``out`` then holds part of the work.
 
     Notes
     -----
@@ -182,12 +238,45 @@ def filter_projections(
     ``butterworth`` is the ramp times (1 + (f / cutoff)^(2 order))^(-1/2).
     """
     window = Window(filter=filter, n_iter=n_iter, cutoff=cutoff, order=order)
-    images = as_core(stack, "stack", ("n_tilts", "height", "width"))
+    names = device_of(device, stack, out)
+    images = (
+        stack
+        if isinstance(stack, DeviceArray)
+        else as_core(stack, "stack", ("n_tilts", "height", "width"))
+    )
     geometry = angles_deg if isinstance(angles_deg, Geometry) else Geometry.single_axis(angles_deg)
-    if len(geometry) != len(images):
-        raise InputError(f"stack: found {len(images)} images, expected {len(geometry)}, one a tilt")
+    turned = _is_turned(geometry, images.shape)
     if thickness is not None and not thickness > 0:
         raise InputError(f"thickness: found {thickness}, expected a length above 0 px")
+    width = images.shape[1] if turned else images.shape[2]
+    n = _core.filter_length(width)
+    factors = tilt_weights(geometry.angles_deg) if weights else np.ones(len(geometry))
+    steps = sirt_steps(geometry.angles_deg, float(thickness or width), float(width))
+    gains = filter_gains(np.ones(len(geometry)), factors, [n] * len(geometry), window, steps)
+    for name in names:
+        load_fft_library(name)
+    if isinstance(images, DeviceArray):
+        return _filter_there(images, turned, gains, n, out, max_memory)
+    result = as_output(cast("Float32 | None", out), images.shape)
+    limit = checked_limit(names, max_memory)
+    images = fill_missing(images, geometry, threads, cancel)
+    if turned:
+        images = np.ascontiguousarray(images.swapaxes(1, 2))
+    target = np.empty_like(images) if turned else result
+    if names == ["cpu"]:
+        _core.filter_stack(images, gains, n, target, threads, cancel)
+    else:
+        _core.filter_stack_on(names, images, gains, n, target, limit, threads, cancel)
+    if turned:
+        result[:] = target.swapaxes(1, 2)
+    return result
+
+
+def _is_turned(geometry: Geometry, shape: tuple[int, ...]) -> bool:
+    """Return whether the tilt axis lies along the images' rows, or refuse them: another axis, another number."""
+    if len(shape) != 3 or len(geometry) != shape[0]:
+        found = f"{shape[0]} images" if len(shape) == 3 else f"{len(shape)} axes"
+        raise InputError(f"stack: found {found}, expected {len(geometry)} images, one a tilt")
     if geometry.crosses_y:
         raise InputError(
             "geometry: found rays that are not perpendicular to one tilt axis, expected a single-axis series; use wbp"
@@ -197,18 +286,22 @@ def filter_projections(
         raise InputError(
             f"geometry: found a tilt axis at {axis[0]:g} deg, expected a multiple of 90; use wbp"
         )
-    result = as_output(out, images.shape)
-    images = fill_missing(images, geometry, threads, cancel)
-    turned = axis[0] % 180.0 != 0.0
-    if turned:
-        images = np.ascontiguousarray(images.swapaxes(1, 2))
-    width = images.shape[2]
-    n = _core.filter_length(width)
-    factors = tilt_weights(geometry.angles_deg) if weights else np.ones(len(images))
-    steps = sirt_steps(geometry.angles_deg, float(thickness or width), float(width))
-    gains = filter_gains(np.ones(len(images)), factors, [n] * len(images), window, steps)
-    target = np.empty_like(images) if turned else result
-    _core.filter_stack(images, gains, n, target, threads, cancel)
-    if turned:
-        result[:] = target.swapaxes(1, 2)
+    return bool(axis[0] % 180.0 != 0.0)
+
+
+def _filter_there(
+    images: DeviceArray,
+    turned: bool,
+    gains: Float32,
+    length: int,
+    out: object,
+    max_memory: int | None,
+) -> DeviceArray:
+    if turned or max_memory is not None:
+        found = "a tilt axis along their rows" if turned else "max_memory"
+        raise InputError(
+            f"stack: found a DeviceArray with {found}, expected an axis along y and no limit; filter the host's array"
+        )
+    result = there(out, "out", images, images.shape)
+    _core.filter_stack_there(images.tensor, gains, length, result.tensor)
     return result

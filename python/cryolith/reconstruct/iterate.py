@@ -15,7 +15,7 @@ from .. import _core
 from .._fields import Field, doubled
 from ..errors import Cancelled
 from .cut import Cut, Pair, Part
-from .device import DeviceField
+from .device import CPU, Arrays, DeviceField, Devices
 from .inputs import Float32, Problem
 
 __all__ = [
@@ -127,8 +127,8 @@ class Setup:
         Whether the start volume has a voxel that is not 0.
     mask : (nz, ny, nx) or None
         1 where the volume may differ from 0, else 0; any type.
-    steps : _core.DeviceSteps, optional
-        Of the device that :meth:`moved` moves the fields to.
+    devices : Devices
+        That :meth:`moved` moves the work to.
     target : Field, optional
         Where the result goes once the fields are on a device.
     """
@@ -150,7 +150,7 @@ class Setup:
     threads: int
     cancel: _core.CancelToken | None
     progress: Callable[[float], None] | None
-    steps: _core.DeviceSteps | None = None
+    devices: Devices = CPU
     target: Field | None = None
 
     @property
@@ -158,24 +158,44 @@ class Setup:
         """What the steps run on: a number of threads, or the steps of a device."""
         return self.threads if self.cut.steps is None else self.cut.steps
 
-    def moved(self) -> Setup:
-        """Return the same with its fields on the device that was asked for; itself for the CPU."""
-        if self.steps is None:
+    def moved(self, method: str, *, subsets: int = 1, more: int = 0) -> Setup:
+        """Return the same on the devices that were asked for; itself for the CPU.
+
+        The fields move to a device that holds them: as many as :func:`held` says, and ``more`` volumes. Else they stay,
+        and the projector pair takes them through the devices in slabs.
+        """
+        if not self.devices.names:
             return self
+        if not self._held_there(method, subsets, more):
+            return replace(self, cut=replace(self.cut, devices=self.devices))
+        steps = _core.DeviceSteps(self.devices.names[0])
         mask = None if self.mask is None else np.asarray(self.mask) != 0
-        measured, weights, volume = (
-            DeviceField.of(field.whole(), self.steps)
-            for field in (self.measured, self.weights, self.volume)
+        measured, weights = (
+            DeviceField.of(field.whole(), steps) for field in (self.measured, self.weights)
         )
+        if self.started:
+            volume = DeviceField.of(self.volume.whole(), steps)
+        else:
+            volume = DeviceField.zeros(self.volume.shape, steps)
         return replace(
             self,
-            cut=replace(self.cut, steps=self.steps),
+            cut=replace(self.cut, steps=steps),
             measured=measured,
             weights=weights,
             volume=volume,
-            mask=None if mask is None else DeviceField.of(mask, self.steps),
+            mask=None if mask is None else DeviceField.of(mask, steps),
             target=self.volume,
         )
+
+    def _held_there(self, method: str, subsets: int, more: int) -> bool:
+        through = replace(self, cut=replace(self.cut, devices=self.devices))
+        pair = through.pair(slice(None, None, subsets)).plan
+        if not isinstance(pair, _core.DevicePlan):
+            raise AssertionError("chosen_devices lets no other geometry through")
+        more += self.mask is not None
+        shapes = self.measured.shape, self.volume.shape
+        arrays = Arrays.of(method, *shapes, subsets=subsets, more=more)
+        return not self.devices.plan(pair, arrays, whole=not self.cut.on_disk).pinned_bytes
 
     def result(self) -> Float32:
         """Return the volume as an array in the host's memory."""

@@ -128,8 +128,9 @@ class _Gradients:
         self.damping, self.roughness, self.setup = damping, roughness, setup
         self.data = self._square(setup.measured)  # before gaps have a weight
         self.gaps = open_gaps(setup)
-        self.setup = setup.moved()
         self.bounded = math.isfinite(setup.lower) or math.isfinite(setup.upper)
+        penalties = (1 if damping or roughness else 0) + (1 if roughness else 0)
+        self.setup = setup.moved("cgls", more=penalties if self.bounded else 0)
         if roughness and setup.cut.on_disk:
             raise InputError(
                 "smooth: found a weight with max_memory, expected 0: differences cannot be cut; allow more memory"

@@ -20,7 +20,7 @@ from .iterate import Exact, Reconstruction, Setup, Sums, added, exactly, iterate
 from .options import Options, checked_count
 from .settings import ITERATIONS
 from .setup import as_setup
-from .subsets import Subset, Turns, ordered_subsets
+from .subsets import Subset, Turns, ordered_subsets, subsets_of
 
 __all__ = ["mlem"]
 
@@ -64,12 +64,14 @@ def mlem(
     Shepp & Vardi, IEEE Trans. Med. Imaging 1 (1982) 113, eq. 2.13; subsets: Hudson & Larkin, ibid. 13 (1994) 601. Rays
     that expect less than 1/1000 of the mean count as that: the projector's kernel has small negative lobes.
     """
-    setup = as_setup(stack, angles_deg, options).moved()
+    setup = as_setup(stack, angles_deg, options)
+    count = subsets_of(setup, subsets)
+    setup = setup.moved("mlem", subsets=count)
     if setup.lower < 0:
         raise InputError(f"lower: found {setup.lower:g}, expected 0 or more: counts are")
     if options.get("init") is not None and not setup.started:
         raise InputError("init: found no voxel above 0, expected some: 0 stays 0")
-    return iterate(setup, checked_count(n_iter, "n_iter"), _steps(setup, subsets))
+    return iterate(setup, checked_count(n_iter, "n_iter"), _steps(setup, count))
 
 
 def _steps(setup: Setup, count: int) -> Iterator[Sums]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from .. import _core
 from .._fields import Field
 from ..errors import InputError
+from ..projection.on_devices import Devices as Names
 from .cut import Cut
 from .inputs import Float32
 from .iterate import Callback
@@ -57,10 +58,12 @@ class Options(TypedDict, total=False):
         Where the result goes: an array, or a :class:`Field` on disk.
     cut : Cut
         What is in memory at once; default all. The bytes of the result do not depend on it.
-    device : str
+    device : str or sequence of str
         "cpu" (the default), "cuda", "cuda:1" ..., "emulated", or "auto": a card where there is one that takes these
-        views. The solver's arrays stay on it. Its steps are those of the CPU to the bit, its projector pair to
-        rounding.
+        views. One that holds all of the solver's arrays keeps them; through others, and through several ("cuda:0,
+        cuda:1"), volumes and images go in slabs. Steps are those of the CPU to the bit, the projector pair to rounding.
+    max_memory : int [bytes]
+        Of each device, other than the CPU; default what is free.
     threads : int
         0, the default, uses all processors of this process. The result has the same bits for any number.
     cancel : CancelToken
@@ -82,7 +85,8 @@ class Options(TypedDict, total=False):
     callback: Callback | None
     out: Float32 | Field | None
     cut: Cut
-    device: str
+    device: Names
+    max_memory: int | None
     threads: int
     cancel: _core.CancelToken | None
     progress: Callable[[float], None] | None

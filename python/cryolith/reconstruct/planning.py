@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -14,8 +16,10 @@ from .._fields import Shape3
 from ..errors import InputError
 from ..projection import Geometry
 from ..projection.detector import DetectorPlan
+from ..projection.on_devices import SlabPlan
 from ..projection.operators import ProjectorPair, make_plan
 from .cut import WHOLE, Cut
+from .device import CPU, Arrays, Devices, chosen_devices, held
 from .settings import FIRST, INNER, ReconstructSettings
 from .variation import HALO
 
@@ -52,6 +56,10 @@ class Plan:
         Expected time.
     cut : Cut
         What is in memory at once.
+    device : SlabPlan or None
+        What is taken of each device, other than the CPU, as things stand: slabs of the volume's rows, through which
+        arrays in the host's memory go; or one of all rows and no pinned memory, where a device holds the arrays
+        themselves.
     """
 
     volume_shape: tuple[int, int, int]
@@ -60,6 +68,7 @@ class Plan:
     bytes_scratch: int
     seconds: float
     cut: Cut = WHOLE
+    device: SlabPlan | None = None
 
 
 def plan(
@@ -89,7 +98,8 @@ def plan(
     geometry : Geometry, optional
         Of the binned images; default a tilt axis a few degrees off and tilts within 70 degrees.
     max_memory : int, optional [bytes]
-        Cut the work into slabs along the tilt axis that need no more. The result has the same bytes.
+        Cut the work into slabs along the tilt axis that need no more, of the host and of each device. The result has
+        the same bytes; where devices project slabs that share pixels, to rounding.
     workspace : path, optional
         A folder for what is not in memory; default the system's for temporary files.
     threads : int, default 0
@@ -98,14 +108,14 @@ def plan(
     Raises
     ------
     InputError
-        No pixels; ``max_memory`` does not suffice, with the number that would.
+        No pixels; ``max_memory`` does not suffice, with the number that would; views that a device does not take.
+    DeviceError
+        The settings name a device that is not there, or too little of its memory is free.
     """
     if n_tilts < 1 or min(image_shape) < 1:
         raise InputError(
             f"image_shape: found {n_tilts} images of {image_shape}, expected at least one pixel"
         )
-    if settings.device not in ("cpu", "auto"):
-        _core.device_name(settings.device)  # refuses a wrong one before any work
     height, width = (max(1, n // settings.binning) for n in image_shape)
     if geometry is None:
         angles = np.linspace(-USUAL_TILT_DEG, USUAL_TILT_DEG, n_tilts)
@@ -117,8 +127,10 @@ def plan(
         volume_shape = geometry.volume_shape((height, width), nz)
     subsets = min(n_tilts, _subsets(settings) or n_tilts)
     one = geometry.subset(slice(0, None, subsets))
+    devices = _devices(settings, max_memory, geometry, (height, width))
     need = _Need(
         settings=settings,
+        devices=devices,
         raw=4 * n_tilts * image_shape[0] * image_shape[1],
         images=(n_tilts, height, width),
         shape=volume_shape,
@@ -140,7 +152,20 @@ def plan(
         / UPDATES_PER_SECOND
         / need.threads,
         cut=cut,
+        device=need.on_devices(whole=not cut.on_disk),
     )
+
+
+def _devices(
+    settings: ReconstructSettings,
+    max_memory: int | None,
+    geometry: Geometry,
+    image_shape: tuple[int, int],
+) -> Devices:
+    """Return the devices of the settings; ``dart`` knows the CPU only."""
+    if settings.device == "cpu" or settings.method == "dart":
+        return CPU
+    return chosen_devices(settings.device, max_memory, geometry, image_shape, geometry)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +181,7 @@ class _Need:
     """Memory of one reconstruction [bytes], by how it is cut."""
 
     settings: ReconstructSettings
+    devices: Devices
     raw: int
     images: Shape3
     shape: Shape3
@@ -177,8 +203,13 @@ class _Need:
 
     def whole(self) -> int:
         """Everything in memory."""
-        stacks, volumes = _copies(self.settings)
+        stacks, volumes = _copies(self.settings, self.subsets)
         core = self.tables() + self._core_scratch(self.turn)
+        there = self.on_devices()
+        if there is not None:
+            core += len(self.devices.names) * there.pinned_bytes
+            if not there.pinned_bytes:  # images, weights and the volume come from here
+                stacks, volumes = 2, 1
         need = self.raw + 4 * (stacks * self.pixels + volumes * self.voxels)
         halves = self.settings.halves
         if halves == "frames":  # the frames; the volume of all and the first half are held
@@ -188,29 +219,62 @@ class _Need:
             need = max(need, half)
         return int(need) + core + RESERVE
 
+    def on_devices(self, *, whole: bool = True) -> SlabPlan | None:
+        """What devices take: all arrays, where one holds them and ``whole``, else slabs."""
+        if not self.devices.names:
+            return None
+        if self.settings.method == "wbp":
+            lengths = _core.filter_lengths(self._straight(self.pair))
+            return SlabPlan.of(_core.wbp_slabs(self._device_pair, lengths))
+        arrays = Arrays.of(
+            self.settings.method,
+            self.images,
+            self.shape,
+            subsets=self.subsets,
+            more=_penalties(self.settings),
+        )
+        return self.devices.plan(self._device_pair, arrays, whole=whole)
+
+    @cached_property
+    def _device_pair(self) -> _core.DevicePlan:
+        """Of the tilts that are projected at once."""
+        return self.devices.pair(self._straight(self.turn))
+
+    @staticmethod
+    def _straight(pair: ProjectorPair) -> _core.ProjectionPlan:
+        if not isinstance(pair, _core.ProjectionPlan):
+            raise AssertionError("only single-axis plans are cut, or taken by devices")
+        return pair
+
     def on_disk(self) -> int:
         """Scratch files of work that is cut, the volume included."""
-        stacks, volumes = _copies(self.settings)
+        stacks, volumes = _copies(self.settings, self.subsets)
         volumes += 2 if self.settings.halves else 0
         # sirt, sart and mlem hold a correction of one slab, but keep the volume before for a cancel token.
         return int(4 * (stacks * self.pixels + volumes * self.voxels))
 
     def in_slabs(self, rows: int) -> int:
         """What slabs of so many rows take: the most of what is held while they are projected, updated or compared."""
-        if not isinstance(self.turn, _core.ProjectionPlan):
-            raise AssertionError("only single-axis plans are cut")
         nz, ny, nx = self.shape
         slab, seen = 4 * nz * min(rows, ny) * nx, self._widest(rows)
-        plan = self.turn.slab(*seen.rows)
+        plan = self._straight(self.turn).slab(*seen.rows)
         # Correction, volume and weights stay; other methods hold the slab that is projected.
         kept = 3 * slab if self.settings.method in ("sirt", "sart", "mlem") else 0
         window = 4 * self._in_turn() * seen.pixels
         projecting = (kept or slab) + window + max(self._core_scratch(plan), self._image())
+        projecting += self._pinned(seen.rows)
         updating = slab if self.settings.method == "wbp" and not self.settings.halves else 2 * slab
         if self.settings.method == "tv":  # six arrays with their neighbours, twice the dual of HALO
             updating = 24 * nz * (min(ny, rows + 2 * HALO) + HALO) * nx
         comparing = kept + IMAGES_AT_ONCE * self.layers(rows) * self._image()
         return RESERVE + self.tables() + plan.table_bytes + max(projecting, updating, comparing)
+
+    def _pinned(self, rows: tuple[int, int]) -> int:
+        """Memory that devices lock for a slab."""
+        if not self.devices.names:
+            return 0
+        slab = self._device_pair.slab(*rows)
+        return len(self.devices.names) * slab.slabs().pinned_bytes
 
     def layers(self, rows: int) -> int:
         """Images at once that need no more than a slab."""
@@ -267,12 +331,11 @@ class _Need:
 
     def _widest(self, rows: int) -> _Seen:
         """Of slabs of so many rows, the one that sees the most of an image."""
-        if not isinstance(self.pair, _core.ProjectionPlan):
-            raise AssertionError("only single-axis plans are cut")
+        pair = self._straight(self.pair)
         ny, widest = self.shape[1], _Seen(rows=(0, 1), pixels=0)
         for first in range(0, ny, rows):
             last = min(ny, first + rows)
-            top, bottom, left, right = self.pair.seen_by(first, last)
+            top, bottom, left, right = pair.seen_by(first, last)
             pixels = (bottom - top) * (right - left)
             if pixels > widest.pixels:
                 widest = _Seen(rows=(first, last), pixels=pixels)
@@ -294,6 +357,14 @@ def _largest(fits: Callable[[int], bool], most: int) -> int:
     return low
 
 
+def _penalties(settings: ReconstructSettings) -> int:
+    """Return how many more volumes a solver on a device holds to compare penalties within bounds."""
+    bounded = settings.upper is not None or (
+        settings.lower is not None and settings.lower > -math.inf
+    )
+    return int(settings.method == "lsqr" and settings.damp > 0 and bounded)
+
+
 def _subsets(settings: ReconstructSettings) -> int | None:
     """Return how many subsets take turns; None for one a tilt."""
     if settings.method == "sart":
@@ -301,24 +372,16 @@ def _subsets(settings: ReconstructSettings) -> int | None:
     return (settings.subsets or 1) if settings.method == "mlem" else 1
 
 
-def _copies(settings: ReconstructSettings) -> tuple[int, float]:
+def _copies(settings: ReconstructSettings, subsets: int) -> tuple[int, float]:
     """Return how many arrays of the size of the binned images and of the volume a method holds at once."""
-    subsets = _subsets(settings)
-    split = 0 if subsets == 1 else 2  # images and weights in the subsets' order
-    # Given levels are not fitted.
-    levels = settings.levels if isinstance(settings.levels, int) else 0
-    needs = {
-        "wbp": (1, 1.0),
-        "sirt": (4, 3.0),  # images, weights, rays, projected; volume, its weights, correction
-        "sart": (4 + split, 3.0),
-        "cgls": (4, 3.0),  # images, weights, residual, projected; volume, descent, direction
-        "lsqr": (4, 3.0),
-        "mlem": (3 + split, 2.0 + (subsets or 1)),  # the weights of the voxels for each subset
-        "tv": (4, 8.0),  # volume, the one before, with momentum, gradient step, metric, dual (3)
+    if settings.method == "wbp":
+        return 1, 1.0
+    if settings.method == "dart":
+        # Given levels are not fitted.
+        levels = settings.levels if isinstance(settings.levels, int) else 0
         # Those of sirt, and the levels' projections; grey, free, smoothed, labels, comparisons.
-        "dart": (3 + max(1, levels), 6.5),
-    }
-    return needs[settings.method]
+        return 3 + max(1, levels), 6.5
+    return held(settings.method, subsets)
 
 
 def _passes(settings: ReconstructSettings) -> int:

@@ -87,7 +87,8 @@ class ReconstructSettings:
     )
     device: str = setting(
         "cpu",
-        "where to reconstruct: cpu; cuda, cuda:1; auto: a card where there is one that takes the series",
+        "where to reconstruct: cpu; cuda, cuda:1; several that share the work: cuda:0,cuda:1; auto: a card where there "
+        "is one that takes the series",
     )
     background: Literal["auto", "none"] = setting(
         "auto",

@@ -11,13 +11,14 @@ import numpy.typing as npt
 from .._arrays import as_core, as_output
 from .._fields import Field, MemoryField, Shape3, fresh
 from ..errors import InputError
+from ..projection.on_devices import Devices as Names
 from .cut import WHOLE, Cut
-from .device import chosen_device, steps_on
+from .device import Devices, chosen_devices
 from .inputs import Float32, Problem, ProjectionsLike, ViewsLike, as_problem
 from .iterate import Setup
 from .options import Options, checked_bounds, checked_number, refuse_unknown
 
-__all__ = ["as_setup", "device_of", "volume_target"]
+__all__ = ["as_setup", "devices_of", "volume_target"]
 
 
 def as_setup(
@@ -37,7 +38,7 @@ def as_setup(
     )
     low, high = checked_bounds(options, lower)
     cut = options.get("cut", WHOLE)
-    steps = steps_on(device_of(problem, options.get("device", "cpu"), cut))
+    devices = devices_of(problem, options.get("device", "cpu"), options.get("max_memory"))
     given, heaviest = _ray_weights(options.get("weights"), problem.images.shape)
     measured, weights, rays = _rays(problem, given, heaviest, cut)
     mask = _checked_mask(options.get("mask"), problem.shape)
@@ -60,20 +61,15 @@ def as_setup(
         threads=options.get("threads", 0),
         cancel=options.get("cancel"),
         progress=options.get("progress"),
-        steps=steps,
+        devices=devices,
     )
 
 
-def device_of(problem: Problem, device: str, cut: Cut) -> str:
-    """Return the device that is to solve a problem, with ``auto`` decided, or refuse it."""
+def devices_of(problem: Problem, device: Names, max_memory: int | None) -> Devices:
+    """Return the devices that are to solve a problem, with ``auto`` decided, or refuse them."""
     height, width = problem.images.shape[1:]
     views = problem.views
-    name = chosen_device(device, views.geometry, (height, width), views.among)
-    if name != "cpu" and cut.on_disk:
-        raise InputError(
-            f"device: found {name!r} with max_memory, expected 'cpu': work on other devices is not cut"
-        )
-    return name
+    return chosen_devices(device, max_memory, views.geometry, (height, width), views.among)
 
 
 def _ray_weights(
@@ -151,6 +147,8 @@ def _start(
     init, out = options.get("init"), options.get("out")
     given = None if init is None else _of_shape(init, "init", shape)
     volume = volume_target(out, shape, cut)
+    if given is None and out is None and low <= 0.0 <= high:
+        return volume, False  # zeros, and no page of it touched yet
 
     def start(first: int, last: int) -> bool:
         window = (first, last, 0, shape[2])

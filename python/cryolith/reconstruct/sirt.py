@@ -16,7 +16,7 @@ from .iterate import Exact, Reconstruction, Setup, Sums, added, iterate
 from .options import Options, checked_count, checked_number
 from .settings import ITERATIONS
 from .setup import as_setup
-from .subsets import Subset, Turns, ordered_subsets
+from .subsets import Subset, Turns, ordered_subsets, subsets_of
 
 __all__ = ["sart", "sirt"]
 
@@ -59,7 +59,7 @@ def sirt(
     Gregor & Benson, IEEE Trans. Med. Imaging 27 (2008) 918, eq. 3: C and R are the inverse column and row sums of
     W A and A; rays and voxels whose sum is below 1/2 are left out, those below 1 count as 1.
     """
-    setup = as_setup(stack, angles_deg, options).moved()
+    setup = as_setup(stack, angles_deg, options).moved("sirt")
     step = checked_number(relaxation, "relaxation", 0.0, 2.0)
     return iterate(setup, checked_count(n_iter, "n_iter"), sirt_steps(setup, 1, step))
 
@@ -105,8 +105,9 @@ def sart(
     (2002) 40, algorithm 3.1. C is the inverse of the largest column sum that a subset has: no voxel is over-relaxed,
     and one volume of them suffices.
     """
-    setup = as_setup(stack, angles_deg, options).moved()
-    count = setup.measured.shape[0] if subsets is None else subsets
+    setup = as_setup(stack, angles_deg, options)
+    count = subsets_of(setup, setup.measured.shape[0] if subsets is None else subsets)
+    setup = setup.moved("sirt", subsets=count)
     step = checked_number(relaxation, "relaxation", 0.0, 2.0)
     return iterate(setup, checked_count(n_iter, "n_iter"), sirt_steps(setup, count, step))
 

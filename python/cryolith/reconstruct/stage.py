@@ -70,8 +70,9 @@ def reconstruct(
     mask : (nz, ny, nx), optional
         For the iterative methods: voxels where it is 0 are 0.
     max_memory : int, optional [bytes]
-        Work in slabs along the tilt axis that need no more, with the same bytes in the result; refuse, before anything
-        is allocated, what cannot be cut far enough. The volume then is a memory map of a file without a name.
+        Work in slabs along the tilt axis that need no more of the host's memory, nor of each other device's, with the
+        same bytes in the result (where devices project slabs that share pixels, to rounding); refuse, before anything
+        is allocated, what cannot be cut far enough. A volume that does not fit is a map of a file without a name.
     workspace : path, optional
         A folder for what is then not in memory; default the system's for temporary files.
     threads, progress
@@ -92,6 +93,8 @@ def reconstruct(
     ------
     InputError
         The alignment does not belong to the series, or ``max_memory`` does not suffice.
+    DeviceError
+        The device of the settings is not there, has failed, or is too small.
     Cancelled
         ``cancel`` was set before there was a volume to keep.
     """
@@ -119,6 +122,8 @@ def reconstruct(
         threads=threads,
     )
     options = {"shape": shape, "cut": needs.cut, "threads": threads, "cancel": cancel}
+    if settings.device != "cpu" and settings.method != "dart":
+        options["max_memory"] = max_memory
     if settings.method != "wbp":
         options |= {"mask": mask, "callback": callback}
     divided = None

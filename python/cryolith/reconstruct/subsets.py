@@ -17,7 +17,7 @@ from .inputs import Float32
 from .iterate import Setup, Sums
 from .options import checked_count
 
-__all__ = ["Subset", "Turns", "ordered_subsets"]
+__all__ = ["Subset", "Turns", "ordered_subsets", "subsets_of"]
 
 Compare = Callable[[int], Sums]
 Update = Callable[[int, Part, Float32, Float32], None]
@@ -48,9 +48,6 @@ def ordered_subsets(setup: Setup, count: int) -> list[Subset]:
     Successive subsets look from far apart: their order follows the golden ratio (the multilevel scheme of Guan &
     Gordon, Phys. Med. Biol. 39 (1994) 2005, for any number).
     """
-    tilts = setup.measured.shape[0]
-    if checked_count(count, "subsets") > tilts:
-        raise InputError(f"subsets: found {count}, expected at most {tilts}, the number of tilts")
     by_angle = np.argsort(setup.problem.geometry.angles_deg, kind="stable")
     out = []
     for k in _golden_order(count):
@@ -64,7 +61,17 @@ def ordered_subsets(setup: Setup, count: int) -> list[Subset]:
                 projected=setup.cut.stack(shape),
             )
         )
+    for s in out[1:]:
+        s.pair.share_memory(out[0].pair)
     return out
+
+
+def subsets_of(setup: Setup, count: int) -> int:
+    """Return a count of subsets, or refuse it."""
+    tilts = setup.measured.shape[0]
+    if checked_count(count, "subsets") > tilts:
+        raise InputError(f"subsets: found {count}, expected at most {tilts}, the number of tilts")
+    return count
 
 
 def _chosen(setup: Setup, stack: Field, index: npt.NDArray[np.int64]) -> Field:

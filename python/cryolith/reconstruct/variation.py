@@ -96,7 +96,7 @@ def tv(
     penalty = _Penalty(
         axis=weights, strength=share * level(setup), huber=checked_number(huber, "huber")
     )
-    setup = setup.moved()
+    setup = setup.moved("tv")
     return iterate(setup, checked_count(n_iter, "n_iter"), _Fista(setup, penalty).steps())
 
 

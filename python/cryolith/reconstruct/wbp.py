@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +15,17 @@ from .._fields import Field, fresh
 from ..errors import InputError
 from ..projection import Geometry
 from ..projection.detector import DetectorPlan
+from ..projection.on_devices import Devices as Names
 from ..projection.operators import Precision, is_fixed16, make_plan
 from .cut import WHOLE, Cut, Pair, Part
+from .device import Devices
 from .exact_filter import exact_filter
 from .filters import Filter, Window, filter_gains, sirt_steps
 from .halves import with_halves
 from .inputs import Chosen, Float32, Problem, ProjectionsLike, ViewsLike, as_problem
 from .missing import fill_missing
 from .settings import ITERATIONS
-from .setup import device_of, volume_target
+from .setup import devices_of, volume_target
 from .weights import tilt_weights
 
 __all__ = ["row_gains", "wbp"]
@@ -42,7 +45,8 @@ def wbp(
     background: npt.ArrayLike | None = None,
     out: Float32 | Field | None = None,
     precision: Precision = "float32",
-    device: str = "cpu",
+    device: Names = "cpu",
+    max_memory: int | None = None,
     cut: Cut = WHOLE,
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
@@ -75,9 +79,12 @@ def wbp(
         Where to put the (full) volume; every voxel is overwritten.
     precision : {"float32", "fixed16"}, default "float32"
         As in :func:`cryolith.projection.backproject`.
-    device : str, default "cpu"
-        "cuda", "cuda:1" ..., "emulated", or "auto": a card where there is one that takes these views. Equal to the
-        CPU's result to rounding.
+    device : str or sequence of str, default "cpu"
+        "cuda", "cuda:1" ..., "emulated", or "auto": a card where there is one that takes these views. Several, as in
+        "cuda:0,cuda:1", share the work. Equal to the CPU's result to rounding.
+    max_memory : int, optional [bytes]
+        Of each device, other than the CPU: the volume goes through in slabs of rows, which do not change its bits. By
+        default what is free.
     cut : Cut, default all
         What is in memory at once (:func:`plan` says it); the bytes of the result do not depend on it.
     threads, cancel
@@ -95,7 +102,8 @@ def wbp(
     InputError
         A wrong shape, count or filter name; views or a precision that ``device`` does not take.
     DeviceError
-        There is no such device, no FFT library for it, or it failed its self-test or this call.
+        There is no such device, no FFT library for it, or it failed its self-test or this call; memory that does not
+        even take the smallest slab, with what would fit.
     Cancelled
         ``cancel`` was set.
 
@@ -108,14 +116,16 @@ def wbp(
     window = Window(filter=filter, n_iter=n_iter, cutoff=cutoff, order=order)
     problem = as_problem(stack, angles_deg, thickness=thickness, shape=shape, background=background)
     target = volume_target(out, problem.shape, cut)
-    device = device_of(problem, device, cut)
+    devices = devices_of(problem, device, max_memory)
+    for name in devices.names:
+        load_fft_library(name)
     if cut.on_disk:
-        slabs = _Slabs(problem, window, cut, fixed16)
+        slabs = _Slabs(problem, window, replace(cut, devices=devices), fixed16)
         return slabs.backproject(target, threads, cancel, progress)
     if progress:
         progress(0.0)
     volume = target.whole()
-    _backproject(problem, window, fixed16, device, volume, threads, cancel)
+    _backproject(problem, window, fixed16, devices, volume, threads, cancel)
     if progress:
         progress(1.0)
     return volume
@@ -129,7 +139,7 @@ class _Slabs:
         self.problem, self.fixed16 = problem, fixed16
         views = problem.views
         self.pair = Pair(problem.geometry, problem.shape, (height, width), cut, views.among)
-        plan = self.pair.plan
+        plan = self.pair.host_plan
         if not isinstance(plan, _core.ProjectionPlan):
             raise InputError(
                 "cut: found views without a common tilt axis and scale, expected all in memory"
@@ -171,7 +181,7 @@ def _backproject(
     problem: Problem,
     window: Window,
     fixed16: bool,
-    device: str,
+    devices: Devices,
     target: Float32,
     threads: int,
     cancel: _core.CancelToken | None,
@@ -199,8 +209,7 @@ def _backproject(
         factor = 1.0 if plan.detector is None else plan.detector.factor
         images = plan.seen(images, threads, cancel)
     gains, lengths = row_gains(inner, views, problem.shape, window, factor)
-    load_fft_library(device)
-    where = inner if device == "cpu" else _core.DevicePlan(inner, [device])
+    where = devices.pair(inner) if devices.names else inner
     _core.wbp(where, images, gains, lengths, target, threads, cancel, fixed16)
 
 
