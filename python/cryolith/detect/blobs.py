@@ -109,7 +109,9 @@ def blobs(
         (height, width) of the images; default (ny, nx).
     solve : callable, default ``wbp``
         How the volume was reconstructed: a solver of :mod:`cryolith.reconstruct` with its options bound by
-        ``functools.partial``. It must be linear: bounds off (``lower=-numpy.inf``).
+        ``functools.partial``. It must be linear: bounds off (``lower=-numpy.inf``). What is searched of an iterative
+        one is the weighted back-projection of the volume's own projections, in a larger box, unless ``noise`` is given
+        or ``halves`` do not say their tilts.
     transfer : (nz, ny, nx // 2 + 1) real, optional
         In place of a geometry: the share of each Fourier term that the volume holds, 0 in a missing wedge.
     method : {"matched", "log"}, default "matched"
