@@ -74,16 +74,17 @@ def test_uneven_noise_makes_the_mean_of_what_its_levels_make() -> None:
     assert bank.expected_maxima(4.0, 1000) == pytest.approx(np.mean(apart))
 
 
-def test_places_and_heights_are_those_of_the_volume(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("halved", [True, False])
+def test_places_and_heights_are_those_of_the_volume(halved: bool, rng: np.random.Generator) -> None:
     places = np.array([[14.2, 12.5, 24.0], [25.0, 28.3, 15.5]])
     sizes, heights = np.array([2.0, 2.5]), np.array([1.0, -0.8])
     volume = gaussian_blobs((N, N, N), places, sizes, heights)
     images = project(volume, GEOMETRY, (N, WIDTH), threads=1)
     images += 0.4 * rng.standard_normal(images.shape, dtype=np.float32)
     found = blobs(
-        None,
+        None if halved else SIRT(images, GEOMETRY, shape=(N, N, N), threads=1),
         sizes=[1.5, 2.0, 2.7, 3.5],
-        halves=halves_of(images),
+        halves=halves_of(images) if halved else None,
         geometry=GEOMETRY,
         image_shape=(N, WIDTH),
         solve=SIRT,

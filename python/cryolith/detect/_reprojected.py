@@ -45,7 +45,7 @@ class Reprojected:
         return volume
 
     def of(
-        self, found: Float32 | Halves, geometry: Any, image_shape: Any, **how: Any
+        self, found: Any, geometry: Any, image_shape: Any, **how: Any
     ) -> tuple[Float32 | None, Halves | None]:
         """Return what it makes of a volume, or of halves, that ``solve`` made: one of them, the other None."""
         nz, ny, nx = (found.first if isinstance(found, Halves) else found).shape

@@ -27,7 +27,13 @@ from ._inputs import Float64, Table
 from ._levels import Levelled, measured_levels, uneven
 from ._peak_errors import PeakErrors
 from ._reprojected import Reprojected, reprojects
-from ._search_inputs import HalvesLike, imaging_of, noise_of, searched_volumes
+from ._search_inputs import (
+    HalvesLike,
+    given_volumes,
+    imaging_of,
+    noise_of,
+    searched_volumes,
+)
 from ._spectrum import Spectra, measured_noise
 
 __all__ = ["FoundBlobs", "blobs"]
@@ -176,7 +182,7 @@ def blobs(
     pad = 0
     if method == "matched" and noise is None and reprojects(solve, geometry, halves):
         pad = _BEYOND * edge
-        given: Any = searched if halves is None else halves
+        given = given_volumes(volume, halves, None)[0] if halves is None else halves
         image_shape = image_shape or (searched.shape[1], searched.shape[2])
         solve = Reprojected(solve, pad)
         again = solve.of(given, geometry, image_shape, threads=threads, cancel=cancel)
