@@ -195,8 +195,11 @@ def long_tubes(series: Series, seeds: range, snr: float) -> None:
         for (name, (_, line)), by in zip(lines.items(), shift, strict=True):
             own |= measured_at(found, found.lines, line[160] + by, "length_px", rows[name])
         extra.append(len(found.lines) - len(own))
-    for name, (length, _) in lines.items():
-        say(f"  {name}: {extents_of(rows[name], length, snr * series.noise_sd, len(seeds))}")
+    for name, (length, line) in lines.items():
+        # Beads a step apart make a tube one step longer than from the first to the last, and thinner by as much.
+        step = length / (len(line) - 1)
+        height = snr * series.noise_sd * length / (length + step)
+        say(f"  {name}: {extents_of(rows[name], length + step, height, len(seeds))}")
     say(f"  other rows a volume: {np.mean(extra):.2f}; {cpu / len(seeds):.1f} CPU s each")
 
 

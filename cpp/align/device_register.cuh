@@ -129,11 +129,7 @@ class RegisterHere : public DeviceRegister {
     }
     Peaks find(const Search& search, bool& flat) override {
       SearchHere& here = at_.searches_.try_emplace(&search, search).first->second;
-      for (std::size_t i = 0; i < 2; ++i) {
-        CoarseHere& coarse = at_.coarse_[i];
-        coarse.spectrum.reset();
-        here.load(at_.patches_, at_.small(i, search.binning()), coarse);
-      }
+      for (std::size_t i = 0; i < 2; ++i) here.load(at_.patches_, at_.small(i, search.binning()), at_.coarse_[i]);
       flat = at_.coarse_[0].rings.flat || at_.coarse_[1].rings.flat;
       return here.correlate(at_.coarse_[0], at_.coarse_[1]);
     }

@@ -12,14 +12,24 @@
 
 namespace cryolith::CRYOLITH_DEVICE {
 
-inline const Wave* waves(const DeviceArray<float>& spectrum) { return reinterpret_cast<const Wave*>(spectrum.data()); }
+template <class Array>
+const Wave* waves(const Array& spectrum) {
+  return reinterpret_cast<const Wave*>(spectrum.data());
+}
 
 // An image on the device. `frame` has its extents, what it is and the weights of its pixels, and none of the pixels.
 struct FrameHere {
   Frame frame;
   const float* pixels = nullptr;
   Room<float> own;
-  std::map<index_t, DeviceArray<float>> small;  // by binning
+  struct Binned {
+    Room<float> values;
+    bool made = false;
+  };
+  std::map<index_t, Binned> small;  // by binning; memory is kept from image to image
+  void forget() {
+    for (auto& [binning, binned] : small) binned.made = false;
+  }
 };
 
 class Patches {
@@ -30,15 +40,15 @@ class Patches {
     out.pixels = image.resident ? image.pixels.data : upload(image.pixels.data, ny * nx, out);
     out.frame = Frame();
     out.frame.image = {nullptr, {ny, nx}};
-    out.small.clear();
+    out.forget();
     const unsigned facts = bin(out, binning);
     out.frame.counts = (facts & SeeImage::kNoCount) == 0;
     if ((facts & SeeImage::kNotFinite) != 0) fill(image, binning, out);
   }
   // The image by that binning.
   const float* binned(FrameHere& frame, index_t binning) {
-    if (frame.small.find(binning) == frame.small.end()) bin(frame, binning);
-    return frame.small.at(binning).data();
+    if (!frame.small[binning].made) bin(frame, binning);
+    return frame.small[binning].values.data();
   }
 
   // The patch in the corner of `out` (py, px), `pixels` being the first of the image's rows; returns the part of
@@ -95,7 +105,10 @@ class Patches {
     const unsigned across = blocks_for(nx, each * SeeImage::kThreads), down = blocks_for(ny, each);
     DeviceArray<unsigned>& facts = facts_.of(index_t{across} * down * (SeeImage::kThreads / kWarp));
     float* small = nullptr;
-    if (binning > 0) small = of.small.emplace(binning, (ny / binning) * (nx / binning)).first->second.data();
+    if (binning > 0) {
+      small = of.small[binning].values.of((ny / binning) * (nx / binning)).data();
+      of.small[binning].made = true;
+    }
     launch(
         {across, down}, 0,
         SeeImage{of.pixels, static_cast<int>(ny), static_cast<int>(nx), static_cast<int>(each), small, facts.data()});
@@ -117,7 +130,7 @@ class Patches {
     out.pixels = upload(seen.image.data, count, out);
     out.frame.counts = seen.counts;
     out.frame.weight = std::move(seen.weight);
-    out.small.clear();
+    out.forget();
     bin(out, binning);
   }
 
@@ -134,7 +147,7 @@ struct NineCells {
 
 // An image as the search keeps it.
 struct CoarseHere {
-  std::optional<DeviceArray<float>> spectrum;
+  Room<float> spectrum;
   CoarseRings rings;
 };
 
@@ -154,8 +167,7 @@ class SearchHere {
     const index_t ny = search_.ny(), nx = search_.nx();
     const double independent = patches.window(small, nx, search_.patch(), false, band.py, band.px, map_.data());
     const double kept = patches.squares(map_.data(), band.px, ny, nx), all = patches.squares(small, nx, ny, nx);
-    if (!out.spectrum) out.spectrum.emplace(2 * band.py * terms());
-    transform_.forward(map_, *out.spectrum);
+    transform_.forward(map_, out.spectrum.of(2 * band.py * terms()));
     out.rings = search_.rings(band_.ring_power(of(out)), kept, all, independent);
   }
 
@@ -177,7 +189,7 @@ class SearchHere {
  private:
   index_t terms() const { return search_.band().px / 2 + 1; }
   // The band is the whole spectrum.
-  Coefficients of(const CoarseHere& frame) const { return band_.in_spectrum(waves(*frame.spectrum)); }
+  Coefficients of(const CoarseHere& frame) const { return band_.in_spectrum(waves(frame.spectrum)); }
 
   // (y, x) of all marks, in raster order.
   std::vector<int> marked(const ShiftMap& map, float least, float best) {

@@ -46,6 +46,14 @@ py::array to_numpy(const DeviceTensor& tensor) {
   return out;
 }
 
+void read_into(const DeviceTensor& tensor, Array<float>& out) {
+  const View3<float> to = write<float, 3>(out, "out");
+  require(tensor.view<const float, 3>("array").size() == to.size(), "out: found ", to.size(), " elements, expected ",
+          tensor.size());
+  py::gil_scoped_release no_gil;
+  tensor.read(to.data);
+}
+
 template <class Managed>
 constexpr bool kVersioned = std::is_same_v<Managed, DLManagedTensorVersioned>;
 template <class Managed>
@@ -139,6 +147,8 @@ void add_device(py::module_& m) {
         return DeviceTensor(device, element_type<float>(), shape);
       },
       arg("device"), arg("shape"), "A float32 array that nobody has written yet.");
+  m.def("read_into", &read_into, arg("array"), arg("out").noconvert(),
+        "Copy a float32 array of three axes into one in the host's memory.");
   m.def("to_device", &to_device, arg("array").noconvert(), arg("device"), "A copy on a device.");
   m.def("from_dlpack", &from_dlpack, arg("capsule"), "The array of a DLPack capsule, where it lies.");
   m.def("emulated_memory", &emulated::set_memory, arg("device"), arg("bytes"), arg("largest") = emulated::kMemoryBytes,

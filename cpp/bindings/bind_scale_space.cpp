@@ -72,6 +72,18 @@ void spectrum_sums(const Array<float>& weight, index_t nx, Array<double>& sums, 
   detect::spectrum_sums(cpu, in, nx, out);
 }
 
+void subtract_weighted(const Array<std::complex<float>>& base, const Array<float>& weight,
+                       Array<std::complex<float>>& rest, int threads, const CancelToken* cancel) {
+  const auto from = read<std::complex<float>, 3>(base, "base");
+  const auto by = read<float, 3>(weight, "weight");
+  const auto out = write<std::complex<float>, 3>(rest, "rest");
+  require_disjoint(from, "base", out, "rest");
+  require_disjoint(by, "weight", out, "rest");
+  const Cpu cpu = cpu_from(threads, cancel);
+  py::gil_scoped_release no_gil;
+  detect::subtract_weighted(cpu, from, by, out);
+}
+
 void gaussian_samples(const Array<float>& field, index_t nx, const Array<double>& places, const Array<double>& widths,
                       Array<double>& samples, int threads, const CancelToken* cancel) {
   const auto in = read<float, 3>(field, "field");
@@ -109,6 +121,9 @@ void add_scale_space(py::module_& m) {
   m.def("scale_space_maxima_on", &scale_space_maxima_on, arg("device"), arg("base").noconvert(), arg("nx"),
         arg("decays").noconvert(), arg("gains").noconvert(), arg("margin"), arg("threshold"), arg("middle"),
         "The same on a device.");
+  m.def("subtract_weighted", &subtract_weighted, arg("base").noconvert(), arg("weight").noconvert(),
+        arg("rest").noconvert(), arg("threads") = 0, arg("cancel") = nullptr,
+        "Replace the half spectrum rest by base - rest times weight.");
   m.def("spectrum_sums", &spectrum_sums, arg("weight").noconvert(), arg("nx"), arg("sums").noconvert(),
         arg("threads") = 0, arg("cancel") = nullptr,
         "Sum weight (nz, ny, nx / 2 + 1), alone and times products of k, in bins of |k| into sums (bins, 7).");

@@ -16,6 +16,14 @@ void scale_row(const float* from, const float* factors, float gain, index_t n, f
   }
 }
 
+void rest_row(const float* base, const float* factors, index_t n, float* rest) {
+  for (index_t x = 0; x < n; ++x) {
+    const float g = factors[x];
+    rest[2 * x] = base[2 * x] - rest[2 * x] * g;
+    rest[2 * x + 1] = base[2 * x + 1] - rest[2 * x + 1] * g;
+  }
+}
+
 index_t survey_row(const float* row, index_t n, std::int32_t low, std::int32_t* largest) {
   index_t inside = 0;
   for (index_t begin = 0; begin < n; begin += kChunk) {

@@ -19,6 +19,8 @@ struct Weights {
   namespace ns {                                                                                                     \
   /* n complex numbers times real factors, times `gain`. */                                                          \
   void scale_row(const float* from, const float* factors, float gain, index_t n, float* to);                         \
+  /* base - rest * factors, for n complex numbers and real factors, in place of `rest`. */                           \
+  void rest_row(const float* base, const float* factors, index_t n, float* rest);                                    \
   /* Magnitudes as integers: largest[i] of chunk i; returns how many are below `low`. */                             \
   index_t survey_row(const float* row, index_t n, std::int32_t low, std::int32_t* largest);                          \
   /* Sums over rows y of n voxels each, times value[y], slope[y] and bend[y]: sums[0..n), [n..2n), [2n..3n). */      \

@@ -84,6 +84,19 @@ std::vector<Peak> scale_space_maxima(const Cpu& cpu, const ScaleSpace& space, in
   return peaks;
 }
 
+void subtract_weighted(const Cpu& cpu, View3<const std::complex<float>> base, View3<const float> weight,
+                       View3<std::complex<float>> rest) {
+  for (int d = 0; d < 3; ++d)
+    require(base.extent[d] == rest.extent[d] && weight.extent[d] == rest.extent[d], "base, weight: found ",
+            base.extent[d], " and ", weight.extent[d], " along axis ", d, ", expected ", rest.extent[d], " as in rest");
+  const index_t layer = rest.extent[1] * rest.extent[2];
+  const auto subtract = CRYOLITH_SELECT(rest_row);
+  parallel_for(cpu, rest.extent[0], [&](index_t z, int) {
+    subtract(reinterpret_cast<const float*>(base.data + z * layer), weight.data + z * layer, layer,
+             reinterpret_cast<float*>(rest.data + z * layer));
+  });
+}
+
 void spectrum_sums(const Cpu& cpu, View3<const float> weight, index_t nx, View2<double> sums) {
   const index_t nz = weight.extent[0], ny = weight.extent[1], terms = weight.extent[2];
   const index_t bins = sums.extent[0];

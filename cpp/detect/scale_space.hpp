@@ -28,6 +28,11 @@ std::vector<float> axis_gaussian(index_t n, index_t terms, double decay);
 std::vector<Peak> scale_space_maxima(const Cpu& cpu, const ScaleSpace& space, index_t margin, float threshold,
                                      float middle, View1<double> share);
 
+// Replaces the half spectrum `rest` by base - rest weight, all of one shape: what is left of a filtered volume once a
+// model behind the same filter is taken out, in one pass through memory.
+void subtract_weighted(const Cpu& cpu, View3<const std::complex<float>> base, View3<const float> weight,
+                       View3<std::complex<float>> rest);
+
 // Sums over all of Fourier space of real, even `weight` (nz, ny, nx / 2 + 1), in bins of |k|: column 0 of `sums` (bins,
 // 7) is the sum, 1 to 6 are those of weight times kz kz, ky ky, kx kx, kz ky, kz kx, ky kx. The bins are equally wide
 // and reach to the corner, sqrt(3) pi; `sums` may have column 0 alone. With them the variance, the response and the

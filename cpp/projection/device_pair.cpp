@@ -159,11 +159,25 @@ index_t DevicesPair::scratch_bytes() const {
   return (sizes.rows + sizes.work + turned) * index_t{sizeof(float)} + straight.tilts() * kDeviceTiltBytes;
 }
 
+// Bytes of each device, tables included, which are there already.
+index_t DevicesPair::room() const {
+  // A tenth is left to others, and to what allocators cannot use.
+  const index_t bytes = free_bytes() / 10 * 9 + memory_->tables;
+  return max_bytes_ > 0 ? std::min(bytes, max_bytes_) : bytes;
+}
+
+index_t DevicesPair::whole_bytes(const SlabStage& stage) const {
+  return memory_->tables + pair_sizes(straight_plan(plan_)).bytes() + plan_.tilts() * kDeviceTiltBytes +
+         stage.bytes(plan_.volume().ny);
+}
+
+bool DevicesPair::goes_whole(const SlabStage& stage) const {
+  return owned_ == nullptr && devices_.size() == 1 && whole_bytes(stage) <= room();
+}
+
 SlabCut DevicesPair::slabs(const SlabStage* stage, index_t more) const {
-  // Tables are there already. A tenth is left to others, and to what allocators cannot use.
-  index_t bytes = free_bytes() / 10 * 9 + memory_->tables;
-  if (max_bytes_ > 0) bytes = std::min(bytes, max_bytes_);
-  return cut_in_slabs(plan_, static_cast<int>(devices_.size()), bytes, memory_->tables + more, 0,
+  if (stage != nullptr && goes_whole(*stage)) return {plan_.volume().ny, 1, 1, whole_bytes(*stage), 0};
+  return cut_in_slabs(plan_, static_cast<int>(devices_.size()), room(), memory_->tables + more, 0,
                       stage != nullptr ? stage->bytes : nullptr);
 }
 
@@ -232,6 +246,10 @@ void DevicesPair::project(const Cpu& cpu, View3<const float> volume, View3<float
 
 void DevicesPair::backproject(const Cpu& cpu, View3<const float> images, View3<float> volume,
                               const SlabStage* stage) const {
+  if (stage != nullptr && goes_whole(*stage)) try {
+      return pairs_.front()->backproject(cpu, images, volume, stage->make(devices_.front(), plan_.volume().ny));
+    } catch (const DeviceOutOfMemory&) {  // slabs are smaller
+    }
   Memory passing;
   run_slabs(cpu, Direction::backproject, images, volume, stage != nullptr ? passing : *memory_, stage);
 }

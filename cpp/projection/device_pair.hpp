@@ -81,10 +81,12 @@ class DevicesPair {
 
   // With `add`, the projections are added to whatever `images` holds.
   void project(const Cpu& cpu, View3<const float> volume, View3<float> images, bool add) const;
-  // With a `stage`, in memory that is not kept.
+  // With a `stage` that is done once: whole where one device holds everything, for locking pages of the host takes
+  // longer than copies and kernels hide; else in slabs, in memory that is not kept.
   void backproject(const Cpu& cpu, View3<const float> images, View3<float> volume,
                    const SlabStage* stage = nullptr) const;
-  // Of host arrays, as things stand; `more`: bytes of other tables that are to come.
+  // Of host arrays, as things stand; one slab without pinned memory where they go through whole. `more`: bytes of other
+  // tables that are to come.
   SlabCut slabs(const SlabStage* stage = nullptr, index_t more = 0) const;
   index_t free_bytes() const;  // of the device that has the fewest, slabs' memory included
   index_t table_bytes() const { return pairs_.front()->table_bytes(); }  // of each device
@@ -95,6 +97,9 @@ class DevicesPair {
 
  private:
   struct Memory;
+  index_t room() const;
+  bool goes_whole(const SlabStage& stage) const;
+  index_t whole_bytes(const SlabStage& stage) const;
   void run_slabs(const Cpu& cpu, Direction direction, View3<const float> in, View3<float> out, Memory& memory,
                  const SlabStage* stage) const;
   void prepare(Memory& memory, const SlabStage* stage) const;

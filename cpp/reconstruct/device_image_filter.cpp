@@ -9,7 +9,6 @@
 #include "core/error.hpp"
 #include "cuda/devices.hpp"
 #include "cuda/self_test.hpp"
-#include "projection/slabs.hpp"
 #include "reconstruct/filter.hpp"
 
 namespace cryolith {
@@ -44,11 +43,14 @@ SelfTest self_test(const std::string& device) {
 }
 
 constexpr index_t kMostRows = 65535;  // of a launch
+// The link takes 0.3 ms for so much, a few launches less; to lock so much of the host's memory takes 6 ms
+// (docs/gpu.md).
+constexpr index_t kPartBytes = index_t{16} << 20;
 
 // Whole images where they are not large and there are enough of them.
 index_t wanted_rows(const View3<const float>& images, index_t devices) {
   const index_t height = images.extent[1], bytes = height * images.extent[2] * index_t{sizeof(float)};
-  const index_t parts = std::max((devices + images.extent[0] - 1) / images.extent[0], bytes / kDeviceSlabBytes + 1);
+  const index_t parts = std::max((devices + images.extent[0] - 1) / images.extent[0], bytes / kPartBytes + 1);
   return std::clamp<index_t>((height + parts - 1) / parts, 1, kMostRows);
 }
 

@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'Components', 'CudaDevice', 'DeviceComponents', 'DeviceFrameStack', 'DeviceFrameSum', 'DevicePlan', 'DeviceSteps', 'DeviceTensor', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'SlabCut', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'copy_step', 'count_missing', 'cuda_devices', 'cufft_version', 'descent_step', 'despike', 'device_distance', 'device_name', 'device_names', 'displacement_sums', 'distance', 'divide_step', 'empty_on', 'emulated_memory', 'extrapolate_step', 'factor_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'fill_step', 'filter_length', 'filter_lengths', 'filter_stack', 'filter_stack_on', 'filter_stack_there', 'free_step', 'from_dlpack', 'gaussian_samples', 'geodesic', 'gradient_step', 'graze_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'lose_emulated_after', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'put_step', 'raise_step', 'reciprocal_step', 'reduce_images', 'region_sums', 'register_pairs', 'register_pairs_there', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'scale_space_maxima_on', 'scale_step', 'segment_step', 'smooth_step', 'spectrum_sums', 'spline_samples', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'take_step', 'thin', 'to_device', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp', 'wbp_slabs', 'weighted_sum']
+__all__: list[str] = ['CancelToken', 'Components', 'CudaDevice', 'DeviceComponents', 'DeviceFrameStack', 'DeviceFrameSum', 'DevicePlan', 'DeviceSteps', 'DeviceTensor', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'SlabCut', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'copy_step', 'count_missing', 'cuda_devices', 'cufft_version', 'descent_step', 'despike', 'device_distance', 'device_name', 'device_names', 'displacement_sums', 'distance', 'divide_step', 'empty_on', 'emulated_memory', 'extrapolate_step', 'factor_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'fill_step', 'filter_length', 'filter_lengths', 'filter_stack', 'filter_stack_on', 'filter_stack_there', 'free_step', 'from_dlpack', 'gaussian_samples', 'geodesic', 'gradient_step', 'graze_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'lose_emulated_after', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'put_step', 'raise_step', 'read_into', 'reciprocal_step', 'reduce_images', 'region_sums', 'register_pairs', 'register_pairs_there', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'scale_space_maxima_on', 'scale_step', 'segment_step', 'smooth_step', 'spectrum_sums', 'spline_samples', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'take_step', 'thin', 'to_device', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp', 'wbp_slabs', 'weighted_sum']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -748,6 +748,10 @@ def raise_step(other: numpy.typing.NDArray[numpy.float32], array: numpy.typing.N
 @typing.overload
 def raise_step(other: DeviceTensor, array: DeviceTensor, threads: DeviceSteps) -> None:
     ...
+def read_into(array: DeviceTensor, out: numpy.typing.NDArray[numpy.float32]) -> None:
+    """
+    Copy a float32 array of three axes into one in the host's memory.
+    """
 @typing.overload
 def reciprocal_step(least: typing.SupportsFloat | typing.SupportsIndex, array: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
@@ -859,6 +863,10 @@ def subtract_step(weights: numpy.typing.NDArray[numpy.float32], step: typing.Sup
 @typing.overload
 def subtract_step(weights: DeviceTensor, step: typing.SupportsFloat | typing.SupportsIndex, residual: DeviceTensor, projected: DeviceTensor, threads: DeviceSteps) -> ExactSum:
     ...
+def subtract_weighted(base: numpy.typing.NDArray[numpy.complex64], weight: numpy.typing.NDArray[numpy.float32], rest: numpy.typing.NDArray[numpy.complex64], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
+    """
+    Replace the half spectrum rest by base - rest times weight.
+    """
 def take_step(places: DeviceTensor, stack: DeviceTensor, values: DeviceTensor, threads: DeviceSteps) -> None:
     """
     values <- stack[places], flat.

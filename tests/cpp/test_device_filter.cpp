@@ -116,6 +116,16 @@ TEST(FilteredSlabs, AreTheWholeInTheMemoryThatIsPlanned) {
     pair.backproject(Cpu{1}, images, volume, &stage);
     EXPECT_EQ(parts, whole) << axis;
     parts.assign(parts.size(), NAN);
+    const DevicesPair ample({"emulated:2"}, plan);
+    EXPECT_EQ(ample.slabs(&stage).pinned_bytes, 0);
+    ample.backproject(Cpu{1}, images, volume, &stage);
+    EXPECT_EQ(parts, whole) << axis;
+    parts.assign(parts.size(), NAN);
+    emulated::set_memory(2, emulated::kMemoryBytes, cut.device_bytes / 4);  // in pieces: of slabs only
+    ample.backproject(Cpu{1}, images, volume, &stage);
+    EXPECT_EQ(parts, whole) << axis;
+    emulated::set_memory(2, emulated::kMemoryBytes);
+    parts.assign(parts.size(), NAN);
     DevicesPair({"emulated:1", "emulated"}, plan).backproject(Cpu{2}, images, volume, &stage);
     EXPECT_EQ(parts, whole) << axis;
   }

@@ -82,6 +82,25 @@ TEST(SpectrumSums, SameBytesForAnyThreads) {
   EXPECT_THROW(spectrum_sums(Cpu{}, weight.view(), 10, {one.data(), {30, 7}}), ArgumentError);
 }
 
+TEST(SubtractWeighted, SameBytesForAnyThreads) {
+  std::mt19937 random(7);
+  std::normal_distribution<float> draw;
+  std::vector<std::complex<float>> base(12 * 10 * 7), one(base.size());
+  std::vector<float> weight(base.size());
+  for (auto& v : base) v = {draw(random), draw(random)};
+  for (auto& v : one) v = {draw(random), draw(random)};
+  for (auto& v : weight) v = draw(random);
+  auto three = one;
+  const View3<const std::complex<float>> from{base.data(), {12, 10, 7}};
+  const View3<const float> by{weight.data(), {12, 10, 7}};
+  const auto at = one.size() - 1;
+  const auto expected = base[at] - one[at] * weight[at];
+  subtract_weighted(Cpu{1, nullptr, {}}, from, by, {one.data(), {12, 10, 7}});
+  subtract_weighted(Cpu{3, nullptr, {}}, from, by, {three.data(), {12, 10, 7}});
+  EXPECT_EQ(std::memcmp(one.data(), three.data(), one.size() * sizeof one[0]), 0);
+  EXPECT_NEAR(std::abs(one[at] - expected), 0, 1e-6 * std::abs(expected));
+}
+
 TEST(GaussianSamples, OfAConstantIsTheConstantWithoutSlope) {
   Field field(8, 9, 10);
   for (float& v : field.data) v = 3.0f;

@@ -17,8 +17,10 @@ from cryolith.detect._filter_bank import blob_reference, make_bank
 from cryolith.detect._gaussian_blobs import Blobs, gaussian_blobs
 from cryolith.detect._imaging import Plain, Projected
 from cryolith.detect._rarity import Rarity
+from cryolith.detect._search_inputs import imaging_of
 from cryolith.detect._sections import rows_alike
 from cryolith.detect._spectrum import Spectra, measured_noise, own_share
+from cryolith.errors import InputError
 from cryolith.projection import Geometry, project
 from cryolith.reconstruct import ReconstructSettings, reconstruct, sirt, wbp
 from cryolith.reconstruct.halves import Split
@@ -95,6 +97,35 @@ def assert_near(found: np.ndarray, wanted: np.ndarray, scale: float) -> None:
     # Sums over 31 views, five times with iterations, in float32.
     bound = 5 * len(ANGLES) * np.finfo("f4").eps * scale
     assert np.abs(found - wanted).max() < bound
+
+
+@pytest.mark.parametrize("count", [6, 9])
+def test_halves_by_dose_are_shown_as_they_were_divided(
+    count: int, rng: np.random.Generator
+) -> None:
+    geometry = Geometry.single_axis(rng.permutation(ANGLES)[:count])
+    dose = rng.permutation(count).astype(float)
+    volume = rng.standard_normal((32, 12, 32), dtype=np.float32)
+    images = project(volume, geometry, (12, 48))
+    halves = wbp(images, geometry, shape=volume.shape, halves="dose", dose=dose)
+    imaging = imaging_of(Spectra(volume.shape, 1, None), geometry, (12, 48), None, None, halves)
+    shown = imaging.show(volume)
+    np.testing.assert_array_equal(shown.difference, halves.first - halves.second)
+    found = blobs(
+        None,
+        sizes=[1.5, 2.0],
+        halves=halves,
+        geometry=geometry,
+        image_shape=(12, 48),
+        margin=3,
+        injections=0,
+    )
+    assert found.null.source == "decoys"  # and nothing asked for the dose
+    other = Geometry.single_axis(ANGLES[: count + 1])
+    with pytest.raises(
+        InputError, match=rf"halves: found index.*expected a division of the {count + 1} views"
+    ):
+        blobs(None, sizes=[1.5, 2.0], halves=halves, geometry=other, margin=3)
 
 
 def test_rows_are_not_alike_where_geometry_or_options_differ_by_row() -> None:
@@ -300,7 +331,9 @@ def test_the_bias_is_that_of_blobs_which_are_surely_there(monkeypatch: pytest.Mo
     monkeypatch.setattr(_injection, "_measured", lambda *_: rows)
     monkeypatch.setattr(_injection, "_placed", lambda *_: one)
     search = SimpleNamespace(
-        fit=SimpleNamespace(without=lambda *_: np.zeros(1), base=None), stand_out=None
+        fit=SimpleNamespace(without=lambda *_: np.zeros(1), base=None),
+        bank=SimpleNamespace(scratch=lambda: np.empty(1)),
+        stand_out=None,
     )
     outcome = SimpleNamespace(blobs=one)
     found = _injection.calibrate(search, outcome, 120, 0)  # type: ignore[arg-type]

@@ -83,6 +83,21 @@ def test_spectrum_sums_equal_the_definition(
     assert plain[:, 0].tobytes() == sums[:, 0].tobytes()
 
 
+def test_a_weighted_model_is_subtracted_in_place(rng: np.random.Generator) -> None:
+    shape = (7, 6, 9)
+    base, model = spectrum(shape, rng), spectrum(shape, rng)
+    weight = rng.standard_normal(base.shape).astype(np.float32)
+    one, three = model.copy(), model.copy()
+    _core.subtract_weighted(base, weight, one)
+    _core.subtract_weighted(base, weight, three, threads=3)
+    assert one.tobytes() == three.tobytes()
+    product = model.astype(np.complex128) * weight
+    bound = 1.2e-7 * (np.abs(base) + np.abs(product))  # a rounding each
+    assert (np.abs(one - (base - product)) <= bound).all()
+    with pytest.raises(InputError, match="base, weight: found 7 and 5 along axis 0, expected 7"):
+        _core.subtract_weighted(base, weight[:5].copy(), one)
+
+
 def test_gaussian_samples_equal_the_definition(rng: np.random.Generator) -> None:
     values = rng.standard_normal((9, 14, 11)).astype(np.float32)
     places = np.array([[4.2, 6.9, 5.5], [0.1, 13.8, -0.4], [8.9, 0.0, 10.3]])

@@ -167,7 +167,7 @@ def register(
         Half of the shorter edge when not given.
     device : str, optional
         Where the images are compared (:func:`cryolith.devices`), for ``model="shift"``: by default where they lie. The
-        result is the CPU's but for the rounding of transforms, some 1e-8 px.
+        result is the CPU's but for the rounding of transforms, some 5e-7 of the error.
     threads : int, default 0
 
     Returns

@@ -87,9 +87,9 @@ class BlobFit:
             rest[...] = base
             return rest
         self.imaging.draw(blobs, self._work)
-        rest = self.spectra.forward(self._work)
-        rest *= self.seen
-        np.subtract(base, rest, out=rest)
+        spectra = self.spectra
+        rest = spectra.forward(self._work)
+        _core.subtract_weighted(base, self.seen, rest, spectra.threads, spectra.cancel)
         return rest
 
     def refit(self, blobs: Blobs, rounds: int) -> Step:

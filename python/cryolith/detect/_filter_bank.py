@@ -68,18 +68,21 @@ class FilterBank:
         n = spectra.voxels
         self.levels = np.ones(1)  # of the noise, at places that stand for equal parts of the volume
         self.k2 = bin_centres() ** 2
+        self._fields = np.empty((min(3, len(sizes)), *spectra.padded().shape), np.float32)
+        work = self._fields.ravel()[: weight.size].reshape(weight.shape)  # fresh pages cost time
         whole = blob_spectrum(spectra, self.reference_size)
         # What a reconstruction adds beyond the blob itself holds nothing more of it.
-        self.whole_sums = radial_sums(spectra, whole**2)[:, 0]
-        self.held_sums = radial_sums(spectra, np.clip(reference, 0, whole) ** 2)[:, 0]
-        self.noise_sums = radial_sums(spectra, weight**2 * power, 7) / n
-        self.response_sums = radial_sums(spectra, weight * reference, 7) / n
+        np.square(np.clip(reference, 0, whole, out=work), out=work)
+        self.held_sums = radial_sums(spectra, work)[:, 0]
+        self.whole_sums = radial_sums(spectra, np.square(whole, out=work))[:, 0]
+        np.multiply(np.square(weight, out=work), power, out=work)
+        self.noise_sums = radial_sums(spectra, work, 7) / n
+        self.response_sums = radial_sums(spectra, np.multiply(weight, reference, out=work), 7) / n
         self.log_sizes = np.log(sizes)
         self.decays = self.decay_of(sizes)
         self.sd = np.sqrt(self.noise(2 * self.decays))
         self.fine = np.exp(np.arange(math.log(0.85 * sizes[0]), math.log(1.3 * sizes[-1]), _FINE))
         self._roughness, self._change = self._null()
-        self._fields = np.empty((min(3, len(sizes)), *spectra.padded().shape), np.float32)
 
     def held(self) -> Float32:
         """Return the share of each Fourier term of a blob that the reconstruction shows, the mean over places."""
@@ -194,6 +197,11 @@ class FilterBank:
         self.noise_sums *= factor**2
         self.sd *= factor
 
+    def scratch(self) -> Complex64:
+        """Return memory for one half spectrum, which the next :meth:`extrema` takes again: fresh pages cost time."""
+        out: Complex64 = self._fields[0].view(np.complex64)
+        return out
+
     def extrema(self, base: Complex64, margins: Margins) -> tuple[Float64, Float64]:
         """Return (n, 5) extrema beyond ``FLOOR`` (height, log size, z, y, x) and each scale's robust sd.
 
@@ -296,18 +304,21 @@ def matched_weight(spectra: Spectra, reference: Float32, power: Float32, largest
     sought size, and rising as k^-4.
     """
     corner = (0.5 / largest) ** 2
-    square = spectra.squared_frequency()
-    square[0, 0, 0] = np.inf
-    weight: Float32 = (
-        reference / (floored(power) * (1 + (np.float32(corner) / square) ** 2))
-    ).astype(np.float32)
+    weight = spectra.squared_frequency()
+    weight[0, 0, 0] = np.inf
+    np.divide(np.float32(corner), weight, out=weight)
+    weight *= weight
+    weight += 1
+    weight *= floored(power)
+    np.divide(reference, weight, out=weight)
     weight[0, 0, 0] = 0.0
     return weight
 
 
 def blob_spectrum(spectra: Spectra, size: float) -> Float32:
     """Return the transform of a blob of peak 1 about voxel 0."""
-    out: Float32 = spectra.gaussian(size**2) * np.float32((2 * np.pi) ** 1.5 * size**3)
+    out = spectra.gaussian(size**2)
+    out *= np.float32((2 * np.pi) ** 1.5 * size**3)
     return out
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..projection import Geometry, project
 from ..reconstruct.halves import Halves, Split
 from ._gaussian_blobs import Blobs, add_blobs, gaussian_blobs
-from ._inputs import Float32
+from ._inputs import Float32, Float64
 from ._sections import blob_sections, rows_alike, spread_rows
 from ._spectrum import Spectra
 
@@ -84,7 +84,8 @@ class Plain:
 class Projected:
     """Projected along a geometry and reconstructed, in halves where the data were.
 
-    ``solve`` is one of :mod:`cryolith.reconstruct`'s solvers, its options bound; it must be linear.
+    ``solve`` is one of :mod:`cryolith.reconstruct`'s solvers, its options bound; it must be linear. ``dose``: by which
+    the data were divided, where they were divided by dose.
     """
 
     def __init__(
@@ -94,9 +95,11 @@ class Projected:
         image_shape: tuple[int, int],
         solve: Solve,
         split: Split | None,
+        dose: Float64 | None = None,
     ) -> None:
         self.spectra, self.geometry, self.image_shape = spectra, geometry, image_shape
         self.solve, self.split = solve, split
+        self.dose: dict[str, Any] = {} if dose is None else {"dose": dose}
         self.how: dict[str, Any] = {"threads": spectra.threads, "cancel": spectra.cancel}
         self._alike = rows_alike(geometry, solve) and image_shape[0] == spectra.shape[1]
 
@@ -151,7 +154,13 @@ class Projected:
             found = self.solve(images, self.geometry, shape=shape, **self.how)
             return Shown(np.asarray(found), None)
         halves: Halves = self.solve(
-            images, self.geometry, shape=shape, halves=self.split, whole=False, **self.how
+            images,
+            self.geometry,
+            shape=shape,
+            halves=self.split,
+            whole=False,
+            **self.dose,
+            **self.how,
         )
         first, second = np.asarray(halves.first), np.asarray(halves.second)
         return Shown(first + second, first - second)

@@ -10,7 +10,7 @@ import numpy as np
 from ._blob_fit import Errors
 from ._blob_search import SURE, Outcome, Search
 from ._gaussian_blobs import Blobs
-from ._inputs import Float64
+from ._inputs import Float64, Mask
 from ._spectrum import Complex64
 
 __all__ = ["FITTED", "Calibration", "calibrate"]
@@ -73,7 +73,8 @@ def calibrate(search: Search, outcome: Outcome, count: int, seed: int) -> Calibr
     if not len(outcome.blobs) or count <= 0:
         return None
     rng = np.random.default_rng(seed)
-    rest = search.fit.without(search.fit.base, outcome.blobs).copy()
+    rest = search.bank.scratch()
+    rest[...] = search.fit.without(search.fit.base, outcome.blobs)
     batches: list[Float64] = []
     for _ in range(_BATCHES):
         truth = _placed(search, outcome, count - sum(map(len, batches)), rng)
@@ -105,11 +106,10 @@ def _measured(search: Search, rest: Complex64, truth: Blobs) -> Float64:
     fit = search.fit.by_templates()
     # At the truth the model takes its own blobs away: the residual is what was left before they came.
     now = fit.step(truth, fit.without(rest, Blobs.none()))
-    with_them = fit.without(rest, truth.negative()).copy()
     for _ in range(_ROUNDS):
         if now.settled:
             break
-        now = fit.step(now.blobs, fit.without(with_them, now.blobs))
+        now = fit.step(now.blobs, fit.without(rest, now.blobs.joined(truth.negative())))
     found = now.blobs
     sigma = fit.errors(found)
     rows = np.column_stack(
@@ -143,16 +143,22 @@ def _placed(search: Search, outcome: Outcome, count: int, rng: np.random.Generat
     low = np.array(search.margins) + 1
     high = np.array(search.bank.spectra.shape) - low - 1
     place = rng.uniform(low, high, (tries, 3))
-    gap = np.linalg.norm(place[:, None] - found.places, axis=2)
+    free = np.arange(tries)
     chosen: list[int] = []
-    for i in np.flatnonzero((gap > _APART * (size[:, None] + found.sizes)).all(axis=1)):
-        if len(chosen) == count:
-            break
-        gap = np.linalg.norm(place[chosen] - place[i], axis=1)
-        if (gap > _APART * (size[chosen] + size[i])).all():
-            chosen.append(int(i))
+    for at, own in zip(found.places, found.sizes, strict=True):
+        free = free[_apart(place[free], size[free], at, own)]
+    while len(free) and len(chosen) < count:
+        chosen.append(int(free[0]))
+        free = free[_apart(place[free], size[free], place[free[0]], size[free[0]])]
     new = np.array(chosen, dtype=np.intp)
     of = like[new]
     significance = np.sign(found.heights[of]) * np.sqrt(np.maximum(z[of] ** 2 - FITTED, 1.0))
     heights = significance / search.fit.unit_significance(size[new])
     return Blobs(places=place[new], sizes=size[new], heights=heights)
+
+
+def _apart(places: Float64, sizes: Float64, place: Float64, size: float) -> Mask:
+    """Return which places are far enough from another one."""
+    gap = np.linalg.norm(places - place, axis=1)
+    out: Mask = gap > _APART * (sizes + size)
+    return out

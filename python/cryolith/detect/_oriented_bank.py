@@ -68,7 +68,7 @@ class OrientedBank:
         self.weight = matched_weight(spectra, reference, power, length)
         self.bead_terms = (self.weight * reference).astype(np.complex64)
         self.transfer = self.bead_terms / blob_spectrum(spectra, self.reference_size)
-        self._overlaps: dict[float, Float32] = {}
+        self._overlaps: dict[tuple[float, float], Float32] = {}
         self.axes = half_sphere(directions or enough_directions(float(widths[0]), length))
         self.sphere = Sphere(self.axes)
         self._sums(reference, power)
@@ -90,19 +90,28 @@ class OrientedBank:
 
     def bead_signal(self, field: Float32, width: float) -> Float32:
         """Return spline coefficients of what a filter for beads of ``width`` makes of a volume, filtered already."""
-        return self._of_beads(self.spectra.forward(field), width, 1)
+        return self._of_beads(self.spectra.forward(field), (width,))
 
-    def bead_overlap(self, width: float) -> Float32:
-        """Return spline coefficients of what that filter makes of a bead of peak 1 at the first voxel."""
-        if width not in self._overlaps:
-            self._overlaps[width] = self._of_beads(self.bead_terms, width, 2)
-        return self._overlaps[width]
+    def bead_overlap(self, width: float, other: float) -> Float32:
+        """Return spline coefficients of what that filter makes of another bead of peak 1 at the first voxel."""
+        pair = min(width, other), max(width, other)
+        if pair not in self._overlaps:
+            self._overlaps[pair] = self._of_beads(self.bead_terms, pair)
+        return self._overlaps[pair]
 
-    def _of_beads(self, terms: Complex64, width: float, times: int) -> Float32:
-        factor = self.spectra.gaussian(times * (width**2 - self.reference_size**2))
+    def precision(self) -> Float32:
+        """Return one over the noise's variance per voxel, of each Fourier term, 0 where nothing is seen of a bead."""
+        seen = self.bead_terms.real
+        out = np.zeros_like(self.weight)
+        np.divide(self.weight**2, seen, out=out, where=seen > 1e-6 * seen.max())
+        return out
+
+    def _of_beads(self, terms: Complex64, widths: tuple[float, ...]) -> Float32:
+        base = self.reference_size
+        factor = self.spectra.gaussian(sum(w**2 - base**2 for w in widths))
         for k in self.spectra.axes():
             factor *= (3 / (2 + np.cos(k))).astype(np.float32)
-        factor *= np.float32((width / self.reference_size) ** (3 * times))
+        factor *= np.float32(math.prod(w / base for w in widths) ** 3)
         return self.spectra.inverse(terms * factor)
 
     def _sums(self, reference: Float32, power: Float32) -> None:

@@ -16,7 +16,16 @@ from ._inputs import Float32, Float64
 from ._oriented_bank import OrientedBank
 from ._oriented_peaks import Peaks
 
-__all__ = ["Traced", "fitted", "mean_amplitude", "seen_at", "shown"]
+__all__ = [
+    "Traced",
+    "even",
+    "far_classes",
+    "fitted",
+    "gap",
+    "mean_amplitude",
+    "seen_at",
+    "shown",
+]
 
 _ROUNDS, _DAMPED = 3, 0.6  # of fitting; with whole steps two objects that overlap would not settle
 
@@ -46,6 +55,8 @@ class Traced:
         Positive.
     group : int
         The same for branches of one network.
+    knots : (k, 3) float64
+        Of the spline along a tube.
     faces : (m, 3) int64
         Triangles between nodes of a sheet, counter-clockwise as seen from where its normals point to.
     """
@@ -63,12 +74,36 @@ class Traced:
     sigma_extent: float
     amplitudes: Float64
     group: int
+    knots: Float64 = field(default_factory=lambda: np.empty((0, 3)))
     faces: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 3), np.int64))
 
 
 def mean_amplitude(found: Traced) -> float:
     """Return the amplitude of an object, positive."""
     return float(np.average(found.amplitudes, weights=found.shares))
+
+
+def even(found: Traced) -> Traced:
+    """Return an object of one amplitude all along: where two meet, others would let either have the other's piece."""
+    return replace(found, amplitudes=np.full_like(found.amplitudes, mean_amplitude(found)))
+
+
+def far_classes(spots: Sequence[Float64], reach: float) -> list[list[int]]:
+    """Return objects in classes whose members' (n, 3) spots are ``reach`` px apart, the first first."""
+    classes: list[list[int]] = []
+    for i, spot in enumerate(spots):
+        for members in classes:
+            if all(gap(spot, spots[j]) > reach for j in members):
+                members.append(i)
+                break
+        else:
+            classes.append([i])
+    return classes
+
+
+def gap(one: Float64, other: Float64) -> float:
+    """Return the least distance between two sets of points."""
+    return min(float(np.linalg.norm(one - point, axis=1).min()) for point in other)
 
 
 def shown(bank: OrientedBank, imaging: Imaging, objects: Sequence[Traced]) -> Shown:

@@ -16,7 +16,6 @@ from ..datamodel import Volume
 from ..errors import InputError
 from ..metrics import NoisePower
 from ..projection import Geometry
-from ..reconstruct import Halves
 from ._blob_table import NullCheck
 from ._inputs import Float64, Table, unit_of
 from ._oriented_bank import Kind, OrientedBank
@@ -76,9 +75,8 @@ def find(
     searched, difference, pixel_size = searched_volumes(volume, known.halves, known.pixel_size)
     edge = _margin(margin, long, searched.shape)
     spectra = Spectra(searched.shape, threads, cancel)
-    split = known.halves.split if isinstance(known.halves, Halves) else None
     imaging = imaging_of(
-        spectra, known.geometry, known.image_shape, known.solve, known.transfer, split
+        spectra, known.geometry, known.image_shape, known.solve, known.transfer, known.halves
     )
     notes: list[str] = []
     power, decoys = noise_of(

@@ -16,11 +16,12 @@ from ._inputs import Float32, Float64
 from ._oriented_bank import OrientedBank, Response
 from ._oriented_links import Index, Ridges, link, ridges_of
 from ._oriented_null import expected_extrema
-from ._oriented_objects import Traced, fitted, mean_amplitude, seen_at, shown
+from ._oriented_objects import Traced, far_classes, fitted, seen_at, shown
 from ._oriented_peaks import Peaks, find_peaks
 from ._sheet_patches import facet, trace_sheet
 from ._tube_fit import BeadFields
-from ._tube_paths import paths_in, refitted, trace_tube
+from ._tube_paths import paths_in, trace_tube
+from ._tube_settling import Settling
 
 __all__ = ["OrientedOutcome", "OrientedSearch"]
 
@@ -103,7 +104,8 @@ class OrientedSearch:
         if objects:
             objects, look = self._standing(objects, look)
             if self.bank.kind == "tubes":
-                objects, look = self._refitted(objects, look)
+                settling = Settling(self.bank, self.imaging, self.volume, self.field, self.level)
+                objects, look = self._fitted(settling.run(objects))
             residual = self.volume - look.both
             peaks = self.look(residual)[2]
             peaks = self._new(peaks, objects)
@@ -143,26 +145,13 @@ class OrientedSearch:
         kept = [o for o in self._alone(objects, look) if o.peak > self.level]
         return self._fitted(kept) if len(kept) < len(objects) else (kept, look)
 
-    def _refitted(self, objects: list[Traced], look: Shown) -> tuple[list[Traced], Shown]:
-        """Return tubes fitted again, each with all others taken out: their smears and ends move it."""
-        # Where two meet, amplitudes that vary along them would let either have the other's piece.
-        even = [
-            replace(o, amplitudes=np.full_like(o.amplitudes, mean_amplitude(o))) for o in objects
-        ]
-        look, out = shown(self.bank, self.imaging, even), list(objects)
-        for members, field in self._without_others(even, [o.nodes[::4] for o in even], look):
-            beads = BeadFields(self.bank, field)
-            for i in members:
-                out[i] = refitted(beads, objects[i])
-        return self._fitted(out)
-
     def _without_others(
         self, objects: list[Traced], spots: list[Float64], look: Shown
     ) -> Iterator[tuple[list[int], Float32]]:
         """Yield objects whose spots lie far from each other, and the filtered volume without all others."""
         bank = self.bank
         everything = bank.spectra.inverse(bank.filtered(look.both))
-        for members in _far_classes(spots, _ALONE * bank.length):
+        for members in far_classes(spots, _ALONE * bank.length):
             look = shown(bank, self.imaging, [objects[i] for i in members])
             yield members, self.field - everything + bank.spectra.inverse(bank.filtered(look.both))
 
@@ -311,21 +300,3 @@ def _weaker(one: Traced, objects: Sequence[Traced], reach: float) -> bool:
         o.peak > one.peak and np.linalg.norm(o.nodes - one.place, axis=1).min() < reach
         for o in objects
     )
-
-
-def _far_classes(spots: Sequence[Float64], reach: float) -> list[list[int]]:
-    """Return objects in classes whose members' (n, 3) spots are ``reach`` px apart, the first first."""
-    classes: list[list[int]] = []
-    for i, spot in enumerate(spots):
-        for members in classes:
-            if all(_gap(spot, spots[j]) > reach for j in members):
-                members.append(i)
-                break
-        else:
-            classes.append([i])
-    return classes
-
-
-def _gap(one: Float64, other: Float64) -> float:
-    """Return the least distance between two sets of points."""
-    return min(float(np.linalg.norm(one - point, axis=1).min()) for point in other)

@@ -16,9 +16,9 @@ from ..datamodel import Volume
 from ..errors import InputError
 from ..metrics import NoisePower
 from ..projection import Geometry
-from ..reconstruct import Halves, wbp
+from ..reconstruct import Halves, split_tilts, wbp
 from ._imaging import Imaging, Plain, Projected
-from ._inputs import Float32, as_volume
+from ._inputs import Float32, Float64, as_volume
 from ._spectrum import Spectra, as_noise, fitted_noise, measured_noise, noise_scale
 
 __all__ = ["HalvesLike", "given_volumes", "imaging_of", "noise_of", "searched_volumes"]
@@ -64,9 +64,9 @@ def imaging_of(
     image_shape: tuple[int, int] | None,
     solve: Callable[..., Any] | None,
     transfer: npt.ArrayLike | None,
-    split: Any,
+    halves: HalvesLike | None,
 ) -> Imaging:
-    """Return how the volume shows what is in it."""
+    """Return how the volume, and ``halves`` of it, show what is in it."""
     if geometry is None:
         if solve is not None or image_shape is not None:
             raise InputError("geometry: found None, expected one beside solve= or image_shape=")
@@ -81,7 +81,29 @@ def imaging_of(
     if transfer is not None:
         raise InputError("transfer: found beside geometry, expected one of them")
     pixels = image_shape or (spectra.shape[1], spectra.shape[2])
-    return Projected(spectra, geometry, pixels, solve or functools.partial(wbp), split)
+    solve = solve or functools.partial(wbp)
+    if not isinstance(halves, Halves):
+        return Projected(spectra, geometry, pixels, solve, None)
+    dose = _dividing_dose(geometry, halves) if halves.split == "dose" else None
+    return Projected(spectra, geometry, pixels, solve, halves.split, dose)
+
+
+def _dividing_dose(geometry: Geometry, halves: Halves) -> Float64:
+    """Return doses by which :func:`split_tilts` divides the views as they were: halves do not keep their own."""
+    n, (first, second) = len(geometry), halves.index
+    angles = geometry.angles_deg
+    if sorted([*first, *second]) == list(range(n)):
+        order, swapped = np.argsort(angles, kind="stable"), np.isin(np.arange(n), second)
+        # The balance stays positive: each pair falls as its own difference says.
+        dose, left = np.zeros(n), order[: n // 2 * 2 : 2]
+        dose[left] = np.where(swapped[left], 1 / n, -1 / n)
+        dose[order[0]] = 1.0
+        if np.array_equal(split_tilts(angles, "dose", dose=dose)[1], second):
+            return dose
+    raise InputError(
+        f"halves: found index of {len(first)} and {len(second)} images, expected a division of the {n} views of "
+        "geometry by dose; give the geometry of the images that were halved"
+    )
 
 
 def noise_of(

@@ -217,7 +217,8 @@ def fitted_noise(
     White noise where those terms are level; else log power = a + b log k + c k^2 over them. ``held``: share of each
     term that the data hold; terms below a half are left out.
     """
-    power = squared(spectrum) / np.float32(spectra.voxels)
+    power = squared(spectrum)
+    power /= np.float32(spectra.voxels)
     there = np.ones(spectra.terms, np.float32) if held is None else (held > 0.5).astype(np.float32)
     power *= there
     k = bin_centres()

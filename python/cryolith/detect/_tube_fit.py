@@ -3,13 +3,14 @@
 
 A line is a row of beads, each the same Gaussian. With B(x) the matched filter's output for a bead at x and K(d) the
 filter's response to a bead at a distance d, the log likelihood of a line of the best amplitude over none is
-S^2 / (2 Q), S = sum s_i B(x_i) and Q = sum s_i s_j K(x_i - x_j), s_i the length that a bead stands for.
+S^2 / (2 Q), S = sum s_i B(x_i) and Q = sum s_i s_j K(x_i - x_j), s_i the length that a bead stands for. Of several
+lines together it is S^T Q^-1 S / 2, with an S for each and a Q for each two.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,18 +21,27 @@ from ._inputs import Float32, Float64
 from ._oriented_bank import OrientedBank
 from ._oriented_peaks import newton_step
 
-__all__ = ["BeadFields", "Beads", "LineFit", "best_piece", "fit_line", "likeliest"]
+__all__ = [
+    "KNOT",
+    "BeadFields",
+    "Beads",
+    "LineFit",
+    "Rows",
+    "best_piece",
+    "fit_line",
+    "fit_together",
+    "likeliest",
+    "through",
+]
 
 _BEAD = 1.2  # widths between beads: their row ripples by less than 0.1 %
 _FEWEST = 3  # beads
 _MOVE = 0.5  # px: of differences, and twice that the farthest that one round moves
 _TRIAL_ROUNDS, _ROUNDS = 4, 8
 _SETTLED = 0.02  # of log likelihood
-_KNOT = 4.0  # log likelihood that a further knot has to bring: noise alone brings 1 on average
-_DRAWS, _WIDE = (
-    128,
-    1.15,
-)  # lines that a length's error is made of: of widths that suit a longer tail
+KNOT = 4.0  # log likelihood that a further knot has to bring: noise alone brings 1 on average
+# Lines that a length's error is made of: of widths that suit a longer tail.
+_DRAWS, _WIDE = 256, 1.15
 _APART = 1.5  # filter lengths between knots, at least
 _COUNTS = (2, 3, 4, 6, 8, 11, 15)  # of knots
 
@@ -96,10 +106,10 @@ class Beads:
     """A row of beads of one width in one filtered volume: how likely it is."""
 
     def __init__(self, bank: OrientedBank, field: Float32, width: float) -> None:
-        self.spectra, self.width, self.length = bank.spectra, width, bank.length
+        self.bank, self.spectra, self.width, self.length = bank, bank.spectra, width, bank.length
         self.scale = (math.sqrt(2 * math.pi) * width) ** (-1 if bank.kind == "tubes" else -2)
         self.last = np.array(field.shape) - 1.0
-        self.field, self.kernel = bank.bead_signal(field, width), bank.bead_overlap(width)
+        self.field = bank.bead_signal(field, width)
 
     def inside(self, places: Float64) -> npt.NDArray[np.bool_]:
         """Return which places (..., 3) are in the volume: it repeats beyond its faces."""
@@ -109,9 +119,10 @@ class Beads:
         """Return the filter's output (n,) for unit lengths of a line, or areas of a sheet, of amplitude 1."""
         return self.scale * self._sampled(self.field, places)
 
-    def overlaps(self, gaps: Float64) -> Float64:
-        """Return the filter's response (n,) between unit lengths or areas at distances (n, 3)."""
-        return self.scale**2 * self._sampled(self.kernel, gaps)
+    def overlaps(self, gaps: Float64, other: Beads) -> Float64:
+        """Return the filter's response (n,) between unit lengths or areas of these and others at distances (n, 3)."""
+        kernel = self.bank.bead_overlap(self.width, other.width)
+        return self.scale * other.scale * self._sampled(kernel, gaps)
 
     def _sampled(self, coefficients: Float32, places: Float64) -> Float64:
         out = np.empty(len(places))
@@ -129,24 +140,79 @@ class Beads:
         n = len(places)
         first, second = np.triu_indices(n)
         out = np.empty((n, n))
-        out[first, second] = out[second, first] = self.overlaps(places[first] - places[second])
+        out[first, second] = out[second, first] = self.overlaps(
+            places[first] - places[second], self
+        )
         return out
-
-    def of(self, knots: Float64, sign: int) -> float:
-        """Return the log likelihood of a line over none; negative where it would be of the other sign."""
-        total, power = self.sums(knots)
-        return sign * total * abs(total) / (2 * power)
-
-    def sums(self, knots: Float64) -> tuple[float, float]:
-        """Return S and Q: their ratio is the amplitude that fits best."""
-        length = float(np.linalg.norm(np.diff(knots, axis=0), axis=1).sum())
-        places, _, shares = spline_points(knots, self.count(length))
-        power = max(float(shares @ self.gram(places) @ shares), 1e-30)
-        return float(shares @ self.signal(places)), power
 
     def count(self, length: float) -> int:
         """Return how many make a line of a length."""
         return max(3, math.ceil(length / (_BEAD * self.width)))
+
+
+class Rows:
+    """Rows of beads in one filtered volume, each along its own spline: how likely they are together.
+
+    Knots of all lines are one (n, 3) array, ``counts`` of them for each.
+    """
+
+    def __init__(self, beads: Sequence[Beads], signs: Sequence[int], counts: Sequence[int]) -> None:
+        self.beads, self.signs = beads, np.array(signs)
+        self._cuts = np.cumsum(counts)[:-1]
+
+    def parts(self, knots: Float64) -> list[Float64]:
+        """Return the knots of each line."""
+        return np.split(knots, self._cuts)
+
+    def sums(self, knots: Float64) -> tuple[Float64, Float64]:
+        """Return S (n,) and Q (n, n): Q^-1 S are the amplitudes that fit best."""
+        rows = []
+        for beads, part in zip(self.beads, self.parts(knots), strict=True):
+            length = float(np.linalg.norm(np.diff(part, axis=0), axis=1).sum())
+            rows.append(spline_points(part, beads.count(length)))
+        n = len(rows)
+        total, power = np.empty(n), np.empty((n, n))
+        for i, (places, _, shares) in enumerate(rows):
+            beads = self.beads[i]
+            total[i] = shares @ beads.signal(places)
+            power[i, i] = max(float(shares @ beads.gram(places) @ shares), 1e-30)
+            for j, (others, _, weights) in enumerate(rows[:i]):
+                gaps = (places[:, None] - others[None]).reshape(-1, 3)
+                between = beads.overlaps(gaps, self.beads[j]).reshape(len(places), -1)
+                power[i, j] = power[j, i] = shares @ between @ weights
+        return total, power
+
+    def amplitudes(self, knots: Float64) -> Float64:
+        """Return the signed amplitudes that fit best."""
+        total, power = self.sums(knots)
+        return _solved(power, total)
+
+    def of(self, knots: Float64) -> float:
+        """Return the log likelihood over no line. One that would be of the other sign takes off what it would bring."""
+        total, power = self.sums(knots)
+        right = self.signs * _solved(power, total) > 0
+        gain = 0.5 * total[right] @ _solved(power[np.ix_(right, right)], total[right])
+        wrong = 0.5 * (total[~right] ** 2 / np.diagonal(power)[~right]).sum()
+        return float(gain - wrong)
+
+    def inside(self, knots: Float64) -> bool:
+        """Return whether all knots are in the volume."""
+        return bool(self.beads[0].inside(knots).all())
+
+    def moves(self, knots: Float64) -> Float64:
+        """Return (p, n, 3) unit moves: ends in all directions, knots between them across their line."""
+        out, first = [], 0
+        for part in self.parts(knots):
+            for i, way in _moves(part):
+                out.append(np.zeros_like(knots))
+                out[-1][first + i] = way
+            first += len(part)
+        return np.array(out)
+
+
+def _solved(power: Float64, total: Float64) -> Float64:
+    """Return Q^-1 S; lines that lie on each other share what is there."""
+    return np.asarray(np.linalg.lstsq(power, total, rcond=1e-9)[0], np.float64)
 
 
 class BeadFields:
@@ -192,15 +258,23 @@ def fit_line(beads: Beads, line: Float64, sign: int) -> LineFit | None:
     for count in _COUNTS:
         if best is not None and length / (count - 1) < _APART * beads.length:
             break
-        knots, gain = _climbed(beads, _through(line, count), sign, _TRIAL_ROUNDS)
-        gain -= _KNOT * (count - 2)
+        row = Rows([beads], [sign], [count])
+        knots, gain = _climbed(row, through(line, count), _TRIAL_ROUNDS)
+        gain -= KNOT * (count - 2)
         if best is None or gain > best[0]:
             best = gain, knots
     assert best is not None
-    knots, gain = _climbed(beads, best[1], sign, _ROUNDS)
+    row = Rows([beads], [sign], [len(best[1])])
+    knots, gain = _climbed(row, best[1], _ROUNDS)
     if gain <= 0:
         return None
-    return _measured(beads, knots, sign, gain - _KNOT * (len(knots) - 2))
+    return _measured(row, knots, gain - KNOT * (len(knots) - 2))[0]
+
+
+def fit_together(rows: Rows, knots: Float64) -> list[LineFit]:
+    """Return lines fitted together, from knots near the top on: their errors are those of lines that may all move."""
+    knots, gain = _climbed(rows, knots, _ROUNDS)
+    return _measured(rows, knots, gain)
 
 
 def likeliest(fits: Sequence[LineFit | None]) -> LineFit | None:
@@ -214,42 +288,36 @@ def likeliest(fits: Sequence[LineFit | None]) -> LineFit | None:
     return best._replace(sigma_length=math.sqrt(float(np.average(square, weights=share))))
 
 
-def _through(line: Float64, count: int) -> Float64:
+def through(line: Float64, count: int) -> Float64:
     """Return the knots of the spline nearest to evenly spaced points."""
     value, _ = _basis(count, len(line))
     return np.asarray(np.linalg.lstsq(value, line, rcond=None)[0], np.float64)
 
 
-def _moves(knots: Float64) -> Float64:
-    """Return (p, n, 3) unit moves: ends in all directions, knots between them across the line."""
+def _moves(knots: Float64) -> Iterator[tuple[int, Float64]]:
+    """Yield knots of one line with unit moves: ends in all directions, knots between them across the line."""
     n = len(knots)
-    out = []
     for i in range(n):
-        if i in (0, n - 1):
-            ways = np.eye(3)
-        else:
-            run = knots[i + 1] - knots[i - 1]
-            ways = np.linalg.svd(run[None])[2][1:]
+        ways = np.eye(3)
+        if i not in (0, n - 1):
+            ways = np.linalg.svd((knots[i + 1] - knots[i - 1])[None])[2][1:]
         for way in ways:
-            move = np.zeros((n, 3))
-            move[i] = way
-            out.append(move)
-    return np.array(out)
+            yield i, way
 
 
-def _climbed(beads: Beads, knots: Float64, sign: int, rounds: int) -> tuple[Float64, float]:
+def _climbed(rows: Rows, knots: Float64, rounds: int) -> tuple[Float64, float]:
     """Return knots and log likelihood after Newton steps uphill."""
-    now = beads.of(knots, sign)
+    now = rows.of(knots)
     for _ in range(rounds):
-        moves = _MOVE * _moves(knots)
+        moves = _MOVE * rows.moves(knots)
 
         def value(step: Float64, knots: Float64 = knots, moves: Float64 = moves) -> Float64:
-            return np.array([beads.of(knots + np.tensordot(step[0], moves, 1), sign)])
+            return np.array([rows.of(knots + np.tensordot(step[0], moves, 1))])
 
         step = np.clip(newton_step(value, 1, len(moves))[0], -4, 4)
         for shorter in (1.0, 0.5, 0.2):
             trial = knots + np.tensordot(shorter * step, moves, 1)
-            then = beads.of(trial, sign) if beads.inside(trial).all() else -math.inf
+            then = rows.of(trial) if rows.inside(trial) else -math.inf
             if then > now:
                 break
         else:
@@ -260,16 +328,16 @@ def _climbed(beads: Beads, knots: Float64, sign: int, rounds: int) -> tuple[Floa
     return knots, now
 
 
-def _measured(beads: Beads, knots: Float64, sign: int, gain: float) -> LineFit:
-    """Return the line with its length and the error of that."""
-    moves = _MOVE * _moves(knots)
+def _measured(rows: Rows, knots: Float64, gain: float) -> list[LineFit]:
+    """Return the lines with their lengths and the errors of these."""
+    moves = _MOVE * rows.moves(knots)
     p = len(moves)
 
     def moved(step: Float64) -> Float64:
         return np.asarray(knots + np.tensordot(step, moves, 1))
 
     def at(step: Float64) -> float:
-        return beads.of(moved(step), sign)
+        return rows.of(moved(step))
 
     unit = np.eye(p)
     middle, up, down = at(np.zeros(p)), [at(e) for e in unit], [at(-e) for e in unit]
@@ -278,16 +346,19 @@ def _measured(beads: Beads, knots: Float64, sign: int, gain: float) -> LineFit:
         bend[i, i] = up[i] + down[i] - 2 * middle
         for j in range(i):
             bend[i, j] = bend[j, i] = at(unit[i] + unit[j]) - up[i] - up[j] + middle
-    length = length_of(knots)
     steps, free = _draws(bend)
     trials = [moved(step) for step in steps]
-    held = np.array([beads.inside(t[[0, -1]]).all() for t in trials])
-    share = np.where(held, np.array([beads.of(t, sign) for t in trials]) - free, -math.inf)
+    held = np.array([rows.inside(t) for t in trials])
+    share = np.where(held, np.array([rows.of(t) for t in trials]) - free, -math.inf)
     share = np.exp(share - share.max())
-    square = np.square([length_of(t) - length for t in trials])
-    sigma = math.sqrt(float(np.average(square, weights=share)))
-    total, power = beads.sums(knots)
-    return LineFit(knots, length, sigma, abs(total) / power, gain)
+    out = []
+    amplitudes = np.abs(rows.amplitudes(knots))
+    for i, (part, amplitude) in enumerate(zip(rows.parts(knots), amplitudes, strict=True)):
+        length = length_of(part)
+        square = np.square([length_of(rows.parts(t)[i]) - length for t in trials])
+        sigma = math.sqrt(float(np.average(square, weights=share)))
+        out.append(LineFit(part, length, sigma, float(amplitude), gain))
+    return out
 
 
 def _draws(bend: Float64) -> tuple[Float64, Float64]:

@@ -18,7 +18,7 @@ from ._sphere import frames
 from ._tube_fit import BeadFields, LineFit, best_piece, fit_line, likeliest
 from ._tube_starts import chord, hopeful, lengthened, spaced, swung_piece, worst_way
 
-__all__ = ["paths_in", "refitted", "trace_tube"]
+__all__ = ["as_traced", "paths_in", "refitted", "trace_tube"]
 
 _SMOOTH = 2.0  # px, along a path of voxels
 _NODES = 0.5  # px, along a fitted line
@@ -130,6 +130,7 @@ def as_traced(
         sigma_extent=fit.sigma_length,
         amplitudes=np.full(len(nodes), fit.amplitude),
         group=group,
+        knots=fit.knots,
     )
 
 

@@ -18,7 +18,6 @@ from ..datamodel import Volume
 from ..errors import InputError
 from ..metrics import NoisePower
 from ..projection import Geometry
-from ..reconstruct import Halves
 from ._blob_search import Outcome, Search
 from ._blob_table import PLACES, Detectability, NullCheck, blob_table, detectability, null_check
 from ._filter_bank import blob_reference, make_bank
@@ -190,8 +189,7 @@ def blobs(
         notes.append("searched: projections of the volume, back-projected into a larger box")
     edges = (edge + pad, edge, edge + pad)
     spectra = Spectra(searched.shape, threads, cancel, device)
-    split = halves.split if isinstance(halves, Halves) else None
-    imaging = imaging_of(spectra, geometry, image_shape, solve, transfer, split)
+    imaging = imaging_of(spectra, geometry, image_shape, solve, transfer, halves)
     reference = blob_reference(spectra, imaging, scales, method)
     power, decoys = noise_of(
         spectra, imaging, searched, difference, noise, float(scales[0]), seed, notes, edge

@@ -97,6 +97,10 @@ class DeviceField:
         """Return a copy in the host's memory."""
         return cast(Float32, self._array.numpy())
 
+    def read_into(self, out: Float32) -> None:
+        """Copy it into an array in the host's memory."""
+        _core.read_into(self._array, out)
+
     def chosen(self, index: npt.NDArray[np.int64]) -> DeviceField:
         """Return some of the layers of a field that was made from an array."""
         if self._source is None:

@@ -199,10 +199,10 @@ class Setup:
 
     def result(self) -> Float32:
         """Return the volume as an array in the host's memory."""
-        if self.target is None:
+        if self.target is None or not isinstance(self.volume, DeviceField):
             return self.volume.whole()
         out = self.target.whole()
-        np.copyto(out, self.volume.whole())
+        self.volume.read_into(out)
         return out
 
     def pair(self, index: Any = slice(None)) -> Pair:

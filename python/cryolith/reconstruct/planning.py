@@ -209,7 +209,7 @@ class _Need:
         if there is not None:
             core += len(self.devices.names) * there.pinned_bytes
             if not there.pinned_bytes:  # images, weights and the volume come from here
-                stacks, volumes = 2, 1
+                stacks, volumes = min(stacks, 2), 1
         need = self.raw + 4 * (stacks * self.pixels + volumes * self.voxels)
         halves = self.settings.halves
         if halves == "frames":  # the frames; the volume of all and the first half are held
