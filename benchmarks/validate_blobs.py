@@ -28,7 +28,7 @@ from tables import share_of
 from cryolith.detect import FoundBlobs, blobs
 from cryolith.detect._gaussian_blobs import gaussian_blobs
 from cryolith.projection import Geometry, project
-from cryolith.reconstruct import Halves, sirt, wbp
+from cryolith.reconstruct import Halves, cgls, sirt, wbp
 
 DOSE, THICKNESS_OVER_PATH = (
     100.0,
@@ -118,14 +118,15 @@ def score(result: FoundBlobs, truth: Truth, chosen: Any = slice(None)) -> Score:
 class Series:
     """A tilt series of counted electrons and its reconstruction in halves."""
 
-    def __init__(self, n: int, tilt: float, solver: str, split: str) -> None:
+    def __init__(self, n: int, tilt: float, solver: str, split: str, n_iter: int) -> None:
         self.n, self.split = n, split
         self.angles = np.arange(-tilt, tilt + 1e-6, 2.0)
         self.geometry = Geometry.single_axis(self.angles)
         self.image_shape = (n, math.ceil(1.42 * n) + 4)
         ways: dict[str, Callable[..., Any]] = {
             "wbp": functools.partial(wbp, filter="ramp"),
-            "sirt": functools.partial(sirt, n_iter=20, lower=-np.inf),
+            "sirt": functools.partial(sirt, n_iter=n_iter or 20, lower=-np.inf),
+            "cgls": functools.partial(cgls, n_iter=n_iter or 15),
         }
         self.electrons = DOSE * np.exp(-THICKNESS_OVER_PATH / np.cos(np.deg2rad(self.angles)))
         # Of the ramp WBP whatever the solver: all of them are shown the same specimens.
@@ -375,7 +376,8 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=128)
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--tilt", type=float, default=60.0)
-    parser.add_argument("--solver", choices=["wbp", "sirt"], default="wbp")
+    parser.add_argument("--solver", choices=["wbp", "sirt", "cgls"], default="wbp")
+    parser.add_argument("--iterations", type=int, default=0, help="0: 20 of sirt, 15 of cgls")
     parser.add_argument("--split", choices=["tilts", "frames"], default="tilts")
     parser.add_argument("--peers", action="store_true")
     a = parser.parse_args()
@@ -385,9 +387,11 @@ def main() -> None:
             say(f"{case}: 256^3, seeds {seeds.start} to {seeds.stop - 1}")
             white(seeds, 60.0 if case == "wedge" else 0.0)
             continue
-        say(f"{case}: {a.n}^3, +-{a.tilt:g} degrees, {a.solver}, {a.split}, seeds {seeds.start} to "
-              f"{seeds.stop - 1}")  # fmt: skip
-        series = Series(a.n, a.tilt, a.solver, a.split)
+        solver = f"{a.solver} {a.iterations}" if a.iterations else a.solver
+        say(
+            f"{case}: {a.n}^3, +-{a.tilt:g} degrees, {solver}, {a.split}, seeds {seeds.start} to {seeds.stop - 1}"
+        )
+        series = Series(a.n, a.tilt, a.solver, a.split, a.iterations)
         if case == "null":
             noise_only(series, seeds)
         else:

@@ -153,7 +153,7 @@ def test_noise_makes_as_many_extrema_at_each_size_as_expected() -> None:
     volumes = 40
     for seed in range(volumes):
         noise = np.random.default_rng(seed).standard_normal((N, N, N), dtype=np.float32)
-        peaks, _ = bank.extrema(spectra.forward(noise) * bank.weight, MARGIN)
+        peaks, _ = bank.extrema(spectra.forward(noise) * bank.weight, (MARGIN,) * 3)
         near = np.abs(np.subtract.outer(peaks[:, 1], bank.log_sizes)).argmin(axis=1)
         count += np.bincount(near[np.abs(peaks[:, 0]) > levels[0]], minlength=len(sizes))
     expected = volumes * by_size[0]
@@ -306,7 +306,7 @@ def test_two_that_may_be_noise_do_not_lift_each_other() -> None:
         heights=np.array([6.0, -5.5, 5.0, 12.0]) * unit,
     )
     fit_volume = gaussian_blobs((N, N, N), blobs_.places, blobs_.sizes, blobs_.heights, 1)
-    search = Search(bank, Plain(spectra, None), fit_volume, None, MARGIN)
+    search = Search(bank, Plain(spectra, None), fit_volume, None, (MARGIN,) * 3)
     z = search.fit.step(blobs_, search.fit.without(search.fit.base, blobs_)).z
     np.testing.assert_allclose(z, [6.0, -5.5, 5.0, 12.0], rtol=0.02)
     overlap = np.exp(-(4.0**2) / (4 * 2.5**2))  # of two equal Gaussians 4 px apart

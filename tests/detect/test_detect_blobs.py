@@ -75,7 +75,7 @@ def test_noise_alone_makes_as_many_extrema_as_expected() -> None:
     bank = make_bank(spectra, reference, SIZES * 0.7, power, "matched")
     for seed in range(20):
         base = spectra.forward(white(np.random.default_rng(seed))) * bank.weight
-        peaks, spread = bank.extrema(base, 6)
+        peaks, spread = bank.extrema(base, (6, 6, 6))
         observed += np.count_nonzero(np.abs(peaks[:, 0]) > 4.0)
         expected += float(bank.expected_maxima(np.array([4.0]), (N - 12) ** 3)[0])
         assert np.abs(spread - 1).max() < 0.1
@@ -270,11 +270,11 @@ def test_levels_of_noise_are_those_of_the_section(rng: np.random.Generator) -> N
     reference = blob_reference(spectra, Plain(spectra, None), SIZES, "matched")
     bank = make_bank(spectra, reference, SIZES, np.ones(spectra.terms, np.float32), "matched")
     ramp = np.linspace(2 / 3, 4 / 3, N, dtype=np.float32)
-    levels = measured_levels(bank, white(rng) * ramp, 6)
+    levels = measured_levels(bank, white(rng) * ramp, (6, 6, 6))
     assert levels is not None
     inner = levels.section[6:-6, 6:-6].mean(axis=0)
     np.testing.assert_allclose(inner / inner.mean(), ramp[6:-6] / ramp.mean(), atol=0.12)
-    assert measured_levels(bank, white(rng), 6) is None
+    assert measured_levels(bank, white(rng), (6, 6, 6)) is None
     np.testing.assert_allclose(
         levels.gain[6:-6, 0, 6:-6] * levels.section[6:-6, 6:-6], 1, rtol=1e-6
     )

@@ -12,7 +12,7 @@ from ._blob_fit import BlobFit, Step
 from ._filter_bank import FLOOR, FilterBank
 from ._gaussian_blobs import Blobs
 from ._imaging import Imaging
-from ._inputs import Float32, Float64
+from ._inputs import Float32, Float64, Margins
 from ._rarity import Rarity
 from ._spectrum import Complex64
 
@@ -66,11 +66,13 @@ class Search:
         imaging: Imaging,
         volume: Float32,
         difference: Float32 | None,
-        margin: int,
+        margins: Margins,
+        beyond: Margins = (0, 0, 0),
     ) -> None:
-        self.bank, self.margin, self.difference = bank, margin, difference
+        self.beyond = beyond  # voxels of the volume searched beyond the faces of the given one
+        self.bank, self.margins, self.difference = bank, margins, difference
         self.fit = BlobFit(bank, imaging, volume)
-        nz, ny, nx = (n - 2 * margin for n in volume.shape)
+        nz, ny, nx = (n - 2 * m for n, m in zip(volume.shape, margins, strict=True))
         self.voxels = nz * ny * nx
         self.rarity = Rarity(bank, self.voxels)
         self.fitted = self.rarity.for_expected(_NOISE_FITTED)
@@ -82,7 +84,7 @@ class Search:
 
     def extrema(self, base: Complex64) -> tuple[Float64, Float64]:
         """Return the extrema of a filtered spectrum, the rarest first, and the robust sd of each scale."""
-        peaks, spread = self.bank.extrema(base, self.margin)
+        peaks, spread = self.bank.extrema(base, self.margins)
         rarity = self.rarity.of(peaks[:, 0], peaks[:, 1])
         return peaks[np.argsort(rarity, kind="stable")], spread
 
@@ -165,7 +167,8 @@ class Search:
     def _merged(self, found: Step) -> Step:
         """Drop fits that fell into noise, left the volume, or came onto a rarer one."""
         blobs, z = found.blobs, found.z
-        low, high = self.margin - 1, np.array(self.bank.spectra.shape) - self.margin
+        low = np.array(self.margins) - 1
+        high = np.array(self.bank.spectra.shape) - self.margins
         inside = np.all((blobs.places >= low) & (blobs.places <= high), axis=1)
         keep: list[int] = []
         for i in np.argsort(self.rarity.of(z, np.log(blobs.sizes)), kind="stable"):

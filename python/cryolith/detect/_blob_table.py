@@ -18,11 +18,19 @@ from ._injection import FITTED, Calibration
 from ._inputs import Float64, Table, unit_of
 from ._levels import Levels
 
-__all__ = ["Detectability", "NullCheck", "agree", "blob_table", "detectability", "null_check"]
+__all__ = [
+    "PLACES",
+    "Detectability",
+    "NullCheck",
+    "agree",
+    "blob_table",
+    "detectability",
+    "null_check",
+]
 
 _LEVELS = np.array([4.0, 4.25, 4.5, 4.75, 5.0])
 _AGREE = 2.0  # decoys over expected, or its inverse, beyond which no q-values are given
-_PLACES = 9
+PLACES = 9
 _FWHM = 2 * math.sqrt(2 * math.log(2))
 
 
@@ -165,7 +173,7 @@ def blob_table(
             table[f"{axis}_nm"] = (blobs.places[:, i] - centre[i]) * pixel
             table[f"sigma_{axis}_nm"] = errors.places[kept, i] * pixel
     for i, axis in enumerate("zyx"):
-        table[f"{axis}_px"] = blobs.places[:, i].copy()
+        table[f"{axis}_px"] = blobs.places[:, i] - search.beyond[i]
         table[f"sigma_{axis}_px"] = errors.places[kept, i]
     spread = errors.log_sizes[kept]
     for name, factor in (("size", pixel), ("diameter", _FWHM * pixel)):
@@ -202,5 +210,5 @@ def detectability(
             bank.log_sizes,
             search.rarity.levels(search.rarity.for_expected(expected)),
         ),
-        noise=np.ones(1) if levels is None else levels.inside(search.margin, _PLACES),
+        noise=np.ones(1) if levels is None else levels.frequent(search.margins, PLACES),
     )

@@ -16,7 +16,7 @@ import numpy as np
 from .. import _core
 from ._gaussian_blobs import Blobs
 from ._imaging import Imaging, Plain
-from ._inputs import Float32, Float64
+from ._inputs import Float32, Float64, Margins, inside
 from ._spectrum import Complex64, Spectra, bin_centres, floored, own_share, radial_sums
 
 __all__ = [
@@ -66,6 +66,7 @@ class FilterBank:
         self.reference = reference
         self.reference_size = _REFERENCE * float(sizes[0])
         n = spectra.voxels
+        self.levels = np.ones(1)  # of the noise, at places that stand for equal parts of the volume
         self.k2 = bin_centres() ** 2
         self._fields = np.empty((min(3, len(sizes)), *spectra.padded().shape), np.float32)
         work = self._fields.ravel()[: weight.size].reshape(weight.shape)  # fresh pages cost time
@@ -156,9 +157,10 @@ class FilterBank:
         The terms with q are the curvature of scale space and of its ends, whose filters become smoother as t grows:
         Lipschitz-Killing curvatures of dx^2 / s^2 + l dt^2, hyperbolic with -q^2 / 9 (Adler & Taylor, Random Fields
         and Geometry, 2007, 12.4.1). A scale has the halves of the integral next to it, the first and the last one the
-        ends' terms.
+        ends' terms. Where the noise is stronger in one place than in another, it is the mean over ``levels``.
         """
-        u = np.maximum(np.asarray(level, dtype=np.float64), math.sqrt(3))[..., None]
+        over = np.divide.outer(np.asarray(level, dtype=np.float64), self.levels)
+        u = np.maximum(over, math.sqrt(3))[..., None]
         rough, change = self._roughness, self._change
         q = -np.diff(np.log(rough)) / change
         across = 0.5 * change * (u**3 - 3 * u - q**2 * u * 2 / 3)
@@ -169,27 +171,27 @@ class FilterBank:
             flat = math.sqrt(math.pi / 2) * (u[..., 0] ** 2 - 1)
             density[..., end] += rough[end] * (flat + bend * u[..., 0])
         density = np.maximum(density, np.finfo(np.float64).tiny)
-        out: Float64 = np.log(2 * voxels * (2 * np.pi) ** -2.5 * density) - u**2 / 2
+        each = np.log(2 * voxels * (2 * np.pi) ** -2.5 * density) - u**2 / 2
+        out: Float64 = np.logaddexp.reduce(each, axis=-2) - math.log(len(self.levels))
         return out
 
-    def finest(self, volume: Float32, margin: int) -> Float32:
-        """Return what is behind the first filter, inside a margin, over its expected noise."""
+    def finest(self, volume: Float32, margins: Margins) -> Float32:
+        """Return what is behind the first filter, inside the margins, over its expected noise."""
         spectrum = self.spectra.forward(volume)
         spectrum *= self.weight * self.spectra.gaussian(float(self.decays[0]))
-        cut = slice(margin, -margin)
-        inner = self.spectra.inverse(spectrum)[cut, cut, cut]
+        inner = self.spectra.inverse(spectrum)[inside(margins)]
         out: Float32 = inner / np.float32(self.sd[0])
         return out
 
-    def settle(self, noise: Float32, margin: int) -> None:
-        """Take the noise for as strong as that of a volume is inside a margin, behind the finest filter.
+    def settle(self, noise: Float32, margins: Margins) -> None:
+        """Take the noise for as strong as that of a volume is inside the margins, behind the finest filter.
 
         ``noise`` is what the spectrum was measured from. That is one of the whole volume: 2 % of the noise's sd are a
         quarter of its extrema beyond 4.
         """
         # The mean magnitude: what is no noise moves it less than the mean square.
         factor = math.sqrt(math.pi / 2) * float(
-            np.abs(self.finest(noise, margin)).mean(dtype=np.float64)
+            np.abs(self.finest(noise, margins)).mean(dtype=np.float64)
         )
         factor *= 1 + own_share(noise.shape)
         self.noise_sums *= factor**2
@@ -200,13 +202,13 @@ class FilterBank:
         out: Complex64 = self._fields[0].view(np.complex64)
         return out
 
-    def extrema(self, base: Complex64, margin: int) -> tuple[Float64, Float64]:
+    def extrema(self, base: Complex64, margins: Margins) -> tuple[Float64, Float64]:
         """Return (n, 5) extrema beyond ``FLOOR`` (height, log size, z, y, x) and each scale's robust sd.
 
         ``base`` is a spectrum times ``weight``. The sd is 1 where the noise is as expected.
         """
         spectra, gains = self.spectra, 1 / self.sd
-        search = (margin, FLOOR - _SLACK, _MIDDLE)
+        search = (min(margins), FLOOR - _SLACK, _MIDDLE)
         if spectra.device == "cpu":
             peaks, share = _core.scale_space_maxima(
                 base,
@@ -223,6 +225,9 @@ class FilterBank:
                 spectra.device, base, spectra.shape[2], self.decays, gains, *search
             )
         peaks = peaks[np.abs(peaks[:, 0]) > FLOOR]
+        for axis, (margin, n) in enumerate(zip(margins, spectra.shape, strict=True)):
+            if margin > min(margins):
+                peaks = peaks[np.abs(peaks[:, 2 + axis] - (n - 1) / 2) < n / 2 - margin]
         peaks[:, 1] = self._log_size_at(peaks[:, 1])
         # Near 0 the share within m is proportional to 1 / sd.
         return peaks, 0.5 / np.maximum(share, 1e-6)

@@ -140,7 +140,8 @@ def _placed(search: Search, outcome: Outcome, count: int, rng: np.random.Generat
         pool = np.arange(len(found))
     tries = _TRIES * count
     size, like = found.sizes[rng.choice(pool, tries)], rng.integers(len(found), size=tries)
-    low, high = search.margin + 1, np.array(search.bank.spectra.shape) - search.margin - 2
+    low = np.array(search.margins) + 1
+    high = np.array(search.bank.spectra.shape) - low - 1
     place = rng.uniform(low, high, (tries, 3))
     free = np.arange(tries)
     chosen: list[int] = []

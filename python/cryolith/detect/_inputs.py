@@ -18,11 +18,13 @@ __all__ = [
     "AXES",
     "Float32",
     "Float64",
+    "Margins",
     "Mask",
     "Table",
     "as_field",
     "as_mask",
     "as_volume",
+    "inside",
     "unit_of",
 ]
 
@@ -31,6 +33,13 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Table = dict[str, npt.NDArray[Any]]
+Margins = tuple[int, int, int]  # voxels at either face of z, y and x in which nothing is looked for
+
+
+def inside(margins: Margins) -> tuple[slice, slice, slice]:
+    """Return what cuts the margins off a volume."""
+    z, y, x = (slice(margin, -margin) for margin in margins)
+    return z, y, x
 
 
 def as_volume(

@@ -8,11 +8,11 @@ import numpy as np
 from ._filter_bank import FilterBank
 from ._gaussian_blobs import Blobs
 from ._imaging import Imaging, Shown
-from ._inputs import Float32, Float64
+from ._inputs import Float32, Float64, Margins, inside
 from ._smooth import convolve, gaussian_kernel
 from ._spectrum import Spectra, fading
 
-__all__ = ["Levelled", "Levels", "measured_levels"]
+__all__ = ["Levelled", "Levels", "measured_levels", "uneven"]
 
 _EVEN = 0.05  # relative sd of the voxels' noise over the section up to which it counts as the same everywhere
 _BLOCKS = 8  # of rows, in turn for one half and the other
@@ -31,10 +31,11 @@ class Levels:
         not go on from one face to the other as filters take it, and no blobs are looked for.
     """
 
-    def __init__(self, inner: Float64, margin: int) -> None:
-        level = np.pad(inner / np.sqrt((inner**2).mean()), margin, mode="edge")
+    def __init__(self, inner: Float64, margins: Margins) -> None:
+        across = (margins[0], margins[2])
+        level = np.pad(inner / np.sqrt((inner**2).mean()), [(m, m) for m in across], mode="edge")
         self.section = level.astype(np.float32)
-        z, x = (fading(n, margin / 2) for n in level.shape)
+        z, x = (fading(n, m / 2) for n, m in zip(level.shape, across, strict=True))
         gain = np.multiply.outer(z, x) / level
         self.gain = np.ascontiguousarray(gain[:, None], dtype=np.float32)
 
@@ -47,26 +48,37 @@ class Levels:
         out: Float64 = self.section[z, x].astype(np.float64)
         return out
 
-    def inside(self, margin: int, count: int) -> Float64:
-        """Return (count,) levels that are equally frequent inside a margin."""
-        inner = self.section[margin:-margin, margin:-margin]
+    def frequent(self, margins: Margins, count: int) -> Float64:
+        """Return (count,) levels that are equally frequent inside the margins."""
+        z, _, x = inside(margins)
+        inner = self.section[z, x]
         out: Float64 = np.quantile(inner, (np.arange(count) + 0.5) / count)
         return out
 
 
-def measured_levels(bank: FilterBank, noise: Float32, margin: int) -> Levels | None:
+def measured_levels(bank: FilterBank, noise: Float32, margins: Margins) -> Levels | None:
     """Measure the levels of one volume of noise behind the bank's finest filter, None if the voxels' are alike.
 
     From mean magnitudes, which what is no noise moves less than it does squares. A solver that weights rays by their
     length in the volume (sirt) makes corners, where rays are short, noisier than the middle: four times voxel by voxel,
     1.7 times behind a filter for blobs of 1.4 px. The map is shrunk by the share of its variance on which two halves of
-    the rows agree, or its errors would make more extrema. Inside ``margin`` only: the filter wraps around, and noise
+    the rows agree, or its errors would make more extrema. Inside ``margins`` only: the filter wraps around, and noise
     that does not jumps at the faces.
     """
-    coarse = _smoothed(np.abs(noise).mean(axis=1, dtype=np.float64))
+    z, _, x = inside(margins)
+    coarse = _smoothed(np.abs(noise).mean(axis=1, dtype=np.float64))[z, x]
     if coarse.std() < _EVEN * coarse.mean():
         return None
-    size = np.abs(bank.finest(noise, margin))
+    return Levels(_level_map(bank, noise, margins), margins)
+
+
+def uneven(bank: FilterBank, noise: Float32, margins: Margins, count: int) -> Float64:
+    """Return (count,) levels of noise, equally frequent inside the margins: what the voxels need not show."""
+    return Levels(_level_map(bank, noise, margins), margins).frequent(margins, count)
+
+
+def _level_map(bank: FilterBank, noise: Float32, margins: Margins) -> Float64:
+    size = np.abs(bank.finest(noise, margins))
     block = np.arange(size.shape[1]) * _BLOCKS // size.shape[1] % 2
     one, two = (_smoothed(size[:, block == i].mean(axis=1, dtype=np.float64)) for i in (0, 1))
     both = (one + two) / 2
@@ -74,7 +86,8 @@ def measured_levels(bank: FilterBank, noise: Float32, margin: int) -> Levels | N
     together = float(np.mean((one - one.mean()) * (two - two.mean())))
     share = min(max(together / variance, 0.0), 1.0) if variance > 0 else 0.0
     middle = both.mean()
-    return Levels(1 + (both / middle - 1) * share, margin)
+    out: Float64 = 1 + (both / middle - 1) * share
+    return out
 
 
 def _smoothed(section: Float64) -> Float64:

@@ -14,6 +14,7 @@ from ..projection import Geometry
 from ..reconstruct import sart, sirt, wbp
 from ._gaussian_blobs import Blobs
 from ._inputs import Float32, Float64
+from ._reprojected import Reprojected
 
 __all__ = ["blob_sections", "rows_alike", "spread_rows"]
 
@@ -26,6 +27,8 @@ def rows_alike(geometry: Geometry, solve: Callable[..., Any]) -> bool:
 
     ``solve`` must be a solver without arrays among its bound options: a mask or weights may differ by row.
     """
+    if isinstance(solve, Reprojected):
+        solve = solve.solve
     given = solve.keywords if isinstance(solve, functools.partial) else {}
     solver = solve.func if isinstance(solve, functools.partial) else solve
     known = any(solver is one for one in _SOLVERS)

@@ -19,16 +19,25 @@ from ..errors import InputError
 from ..metrics import NoisePower
 from ..projection import Geometry
 from ._blob_search import Outcome, Search
-from ._blob_table import Detectability, NullCheck, blob_table, detectability, null_check
+from ._blob_table import PLACES, Detectability, NullCheck, blob_table, detectability, null_check
 from ._filter_bank import blob_reference, make_bank
 from ._injection import Calibration, calibrate
 from ._inputs import Float64, Table
-from ._levels import Levelled, measured_levels
+from ._levels import Levelled, measured_levels, uneven
 from ._peak_errors import PeakErrors
-from ._search_inputs import HalvesLike, imaging_of, noise_of, searched_volumes
+from ._reprojected import Reprojected, reprojects
+from ._search_inputs import (
+    HalvesLike,
+    given_volumes,
+    imaging_of,
+    noise_of,
+    searched_volumes,
+)
 from ._spectrum import Spectra, measured_noise
 
 __all__ = ["FoundBlobs", "blobs"]
+
+_BEYOND = 2  # margins beyond the faces along z and x: there streaks of what is inside go on
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,7 +114,9 @@ def blobs(
         (height, width) of the images; default (ny, nx).
     solve : callable, default ``wbp``
         How the volume was reconstructed: a solver of :mod:`cryolith.reconstruct` with its options bound by
-        ``functools.partial``. It must be linear: bounds off (``lower=-numpy.inf``).
+        ``functools.partial``. It must be linear: bounds off (``lower=-numpy.inf``). What is searched of an iterative
+        one is the weighted back-projection of the volume's own projections, in a larger box, unless ``noise`` is given
+        or ``halves`` do not say their tilts.
     transfer : (nz, ny, nx // 2 + 1) real, optional
         In place of a geometry: the share of each Fourier term that the volume holds, 0 in a missing wedge.
     method : {"matched", "log"}, default "matched"
@@ -165,10 +176,20 @@ def blobs(
     """
     scales = _checked(sizes, fdr, method, injections)
     searched, difference, pixel_size = searched_volumes(volume, halves, pixel_size)
-    spectra = Spectra(searched.shape, threads, cancel, device)
     notes: list[str] = []
-    imaging = imaging_of(spectra, geometry, image_shape, solve, transfer, halves)
     edge = _margin(margin, scales, searched.shape)
+    pad = 0
+    if method == "matched" and noise is None and reprojects(solve, geometry, halves):
+        pad = _BEYOND * edge
+        given = given_volumes(volume, halves, None)[0] if halves is None else halves
+        image_shape = image_shape or (searched.shape[1], searched.shape[2])
+        solve = Reprojected(solve, pad)
+        again = solve.of(given, geometry, image_shape, threads=threads, cancel=cancel)
+        searched, difference, _ = searched_volumes(*again, None)
+        notes.append("searched: projections of the volume, back-projected into a larger box")
+    edges = (edge + pad, edge, edge + pad)
+    spectra = Spectra(searched.shape, threads, cancel, device)
+    imaging = imaging_of(spectra, geometry, image_shape, solve, transfer, halves)
     reference = blob_reference(spectra, imaging, scales, method)
     power, decoys = noise_of(
         spectra, imaging, searched, difference, noise, float(scales[0]), seed, notes, edge
@@ -176,7 +197,7 @@ def blobs(
     bank = make_bank(spectra, reference, scales, power, method)
     levels = None
     if decoys is not None and noise is None:
-        levels = measured_levels(bank, decoys, edge)
+        levels = measured_levels(bank, decoys, edges)
     if decoys is not None and levels is not None:
         notes.append(
             "noise: not the same everywhere, evened out in the section across the tilt axis"
@@ -185,8 +206,10 @@ def blobs(
         imaging = Levelled(imaging, levels, spectra)
         bank = make_bank(spectra, reference, scales, measured_noise(spectra, decoys), method)
     if decoys is not None and noise is None:
-        bank.settle(decoys, edge)
-    search = Search(bank, imaging, searched, decoys, edge)
+        bank.settle(decoys, edges)
+        if pad:
+            bank.levels = uneven(bank, decoys, edges, PLACES)
+    search = Search(bank, imaging, searched, decoys, edges, (pad, 0, pad))
     outcome = search.run() if method == "matched" else search.look()
     null = null_check(search, outcome)
     calibration = calibrate(search, outcome, injections, seed) if method == "matched" else None
