@@ -3,6 +3,7 @@
 // The CPU's loops over the bodies of *.kernel.hpp.
 #include <array>
 
+#include "reconstruct/elements.kernel.hpp"
 #include "reconstruct/parts.hpp"
 #include "reconstruct/variation.kernel.hpp"
 

@@ -3,6 +3,7 @@
 // The loops over the bodies of *.kernel.hpp on a device. They are memory traffic: what counts is that neighbouring
 // lanes touch neighbouring elements, and that sums have one order.
 #include "core/kernel.hpp"
+#include "reconstruct/elements.kernel.hpp"
 #include "reconstruct/variation.kernel.hpp"
 
 namespace cryolith::CRYOLITH_DEVICE {
