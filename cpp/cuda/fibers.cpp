@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+// Hardened builds take a jump to another stack for an error (QEMU's coroutines do the same).
+#undef _FORTIFY_SOURCE
 #include "cuda/fibers.hpp"
 
 #include <cstdint>
@@ -31,18 +33,24 @@ Fiber::Fiber() : stack_(new char[kStack]) {}
 Fiber::~Fiber() { forget(stack_.get()); }
 
 void Fiber::start(const std::function<void()>* body) {
-  forget(stack_.get());
   body_ = body;
-  thrown_ = nullptr;
+  if (!ended_ || !begun_) make();
   ended_ = false;
+}
+
+// A stack with nothing on it but enter().
+void Fiber::make() {
+  forget(stack_.get());
+  thrown_ = nullptr;
   fake_stack_ = nullptr;
-  if (getcontext(&context_) != 0) throw std::runtime_error("fiber: the system gives no context");
-  context_.uc_stack.ss_sp = stack_.get();
-  context_.uc_stack.ss_size = kStack;
-  context_.uc_link = nullptr;
+  begun_ = false;
+  if (getcontext(&first_) != 0) throw std::runtime_error("fiber: the system gives no context");
+  first_.uc_stack.ss_sp = stack_.get();
+  first_.uc_stack.ss_size = kStack;
+  first_.uc_link = nullptr;
   const auto self = reinterpret_cast<std::uintptr_t>(this);
-  makecontext(&context_, reinterpret_cast<void (*)()>(&Fiber::enter), 2,
-              static_cast<unsigned>(std::uint64_t{self} >> 32), static_cast<unsigned>(self));
+  makecontext(&first_, reinterpret_cast<void (*)()>(&Fiber::enter), 2, static_cast<unsigned>(std::uint64_t{self} >> 32),
+              static_cast<unsigned>(self));
 }
 
 void Fiber::enter(unsigned high, unsigned low) {
@@ -51,26 +59,31 @@ void Fiber::enter(unsigned high, unsigned low) {
 
 void Fiber::run() {
   arrive(nullptr, &resumer_bottom_, &resumer_size_);
-  try {
-    (*body_)();
-  } catch (...) {  // an exception must not cross stacks
-    thrown_ = std::current_exception();
+  for (;;) {
+    try {
+      (*body_)();
+    } catch (...) {  // an exception must not cross stacks
+      thrown_ = std::current_exception();
+    }
+    ended_ = true;
+    stop();  // until there is another body
   }
-  ended_ = true;
-  leave(nullptr, resumer_bottom_, resumer_size_);
-  setcontext(&resumer_);
 }
 
 void Fiber::resume() {
   leave(&resumer_fake_stack_, stack_.get(), kStack);
-  swapcontext(&resumer_, &context_);
+  if (_setjmp(resumer_) == 0) {
+    if (begun_) _longjmp(stopped_, 1);
+    begun_ = true;
+    setcontext(&first_);
+  }
   arrive(resumer_fake_stack_, nullptr, nullptr);
   if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
 }
 
 void Fiber::stop() {
   leave(&fake_stack_, resumer_bottom_, resumer_size_);
-  swapcontext(&context_, &resumer_);
+  if (_setjmp(stopped_) == 0) _longjmp(resumer_, 1);
   arrive(fake_stack_, &resumer_bottom_, &resumer_size_);
 }
 

@@ -3,6 +3,7 @@
 // Functions that stop in the middle and go on later, each on a stack of its own.
 #include <ucontext.h>
 
+#include <csetjmp>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -26,9 +27,13 @@ class Fiber {
 
  private:
   static void enter(unsigned high, unsigned low);  // makecontext passes int only
+  void make();
   void run();
 
-  ucontext_t context_ = {}, resumer_ = {};
+  // Jumps take no system call, as swapping contexts does to keep the mask of signals.
+  ucontext_t first_ = {};
+  std::jmp_buf stopped_, resumer_;
+  bool begun_ = false;
   std::unique_ptr<char[]> stack_;
   const std::function<void()>* body_ = nullptr;
   std::exception_ptr thrown_;
