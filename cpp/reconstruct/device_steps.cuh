@@ -58,17 +58,17 @@ class StepsHere : public DeviceSteps {
     const auto stopped = sums(volume, WalkVolume{direction.data, step, bounds, volume.data});
     return static_cast<index_t>(stopped[0].value());
   }
-  void invert_sums(View1<float> sums) override { each(sums, InvertSums{sums.data}); }
+  void invert_sums(View1<float> sums) override { each(sums, InvertSums{{sums.data}}); }
   void fill(float value, View1<float> out) override { each(out, Fill{value, out.data}); }
   void copy(View1<const float> from, View1<float> out) override { each(out, Copy{from.data, out.data}); }
   void multiply(View1<const float> by, View1<float> out) override { each(out, Multiply{by.data, out.data}); }
-  void divide(float divisor, View1<float> out) override { each(out, Divide{divisor, out.data}); }
+  void divide(float divisor, View1<float> out) override { each(out, Divide{{out.data}, divisor}); }
   void raise_to(View1<const float> least, View1<float> out) override { each(out, RaiseTo{least.data, out.data}); }
   void graze(View1<const float> sums, float least, View1<float> weights) override {
     each(weights, Graze{sums.data, least, weights.data});
   }
-  void scale(float factor, float upper, View1<float> out) override { each(out, Scale{factor, upper, out.data}); }
-  void reciprocal(float least, View1<float> out) override { each(out, Reciprocal{least, out.data}); }
+  void scale(float factor, float upper, View1<float> out) override { each(out, Scale{{out.data}, factor, upper}); }
+  void reciprocal(float least, View1<float> out) override { each(out, Reciprocal{{out.data}, least}); }
   void take(View1<const index_t> places, View1<const float> from, View1<float> values) override {
     each(values, Take{places.data, from.data, values.data});
   }

@@ -5,19 +5,23 @@
 
 namespace cryolith {
 
-struct InvertSums {
+// What bodies that change one array are told of its element.
+struct OneArray {
   static constexpr int kSums = 0;
-  float* sums;
+  float* out;
   struct Taken {
-    float s;
+    float v;
   };
   template <class Memory>
   CRYOLITH_HD Taken read(index_t i) const {
-    return {Memory::read(sums + i)};
+    return {Memory::read(out + i)};
   }
+};
+
+struct InvertSums : OneArray {
   template <class Memory>
   CRYOLITH_HD Terms<0> write(index_t i, const Taken& t) const {
-    Memory::write(sums + i, t.s > 0.5f ? 1.0f / larger(t.s, 1.0f) : 0.0f);
+    Memory::write(out + i, t.v > 0.5f ? 1.0f / larger(t.v, 1.0f) : 0.0f);
     return {};
   }
 };
@@ -74,17 +78,8 @@ struct Multiply {
   }
 };
 
-struct Divide {
-  static constexpr int kSums = 0;
+struct Divide : OneArray {
   float divisor;
-  float* out;
-  struct Taken {
-    float v;
-  };
-  template <class Memory>
-  CRYOLITH_HD Taken read(index_t i) const {
-    return {Memory::read(out + i)};
-  }
   template <class Memory>
   CRYOLITH_HD Terms<0> write(index_t i, const Taken& t) const {
     Memory::write(out + i, t.v / divisor);
@@ -130,17 +125,8 @@ struct Graze {
   }
 };
 
-struct Scale {
-  static constexpr int kSums = 0;
+struct Scale : OneArray {
   float factor, upper;
-  float* out;
-  struct Taken {
-    float v;
-  };
-  template <class Memory>
-  CRYOLITH_HD Taken read(index_t i) const {
-    return {Memory::read(out + i)};
-  }
   template <class Memory>
   CRYOLITH_HD Terms<0> write(index_t i, const Taken& t) const {
     Memory::write(out + i, lesser(upper, factor * t.v));
@@ -148,17 +134,8 @@ struct Scale {
   }
 };
 
-struct Reciprocal {
-  static constexpr int kSums = 0;
+struct Reciprocal : OneArray {
   float least;
-  float* out;
-  struct Taken {
-    float v;
-  };
-  template <class Memory>
-  CRYOLITH_HD Taken read(index_t i) const {
-    return {Memory::read(out + i)};
-  }
   template <class Memory>
   CRYOLITH_HD Terms<0> write(index_t i, const Taken& t) const {
     Memory::write(out + i, 1.0f / larger(least, t.v));

@@ -68,7 +68,7 @@ index_t walk_volume(const Cpu& cpu, View3<const float> direction, float step, Bo
   return static_cast<index_t>(stopped[0].value());
 }
 
-void invert_sums(const Cpu& cpu, View1<float> sums) { for_elements(cpu, sums.extent[0], InvertSums{sums.data}); }
+void invert_sums(const Cpu& cpu, View1<float> sums) { for_elements(cpu, sums.extent[0], InvertSums{{sums.data}}); }
 
 void fill(const Cpu& cpu, float value, View1<float> out) { for_elements(cpu, out.extent[0], Fill{value, out.data}); }
 
@@ -81,7 +81,7 @@ void multiply(const Cpu& cpu, View1<const float> by, View1<float> out) {
 }
 
 void divide(const Cpu& cpu, float divisor, View1<float> out) {
-  for_elements(cpu, out.extent[0], Divide{divisor, out.data});
+  for_elements(cpu, out.extent[0], Divide{{out.data}, divisor});
 }
 
 void raise_to(const Cpu& cpu, View1<const float> least, View1<float> out) {
@@ -93,11 +93,11 @@ void graze(const Cpu& cpu, View1<const float> sums, float least, View1<float> we
 }
 
 void scale(const Cpu& cpu, float factor, float upper, View1<float> out) {
-  for_elements(cpu, out.extent[0], Scale{factor, upper, out.data});
+  for_elements(cpu, out.extent[0], Scale{{out.data}, factor, upper});
 }
 
 void reciprocal(const Cpu& cpu, float least, View1<float> out) {
-  for_elements(cpu, out.extent[0], Reciprocal{least, out.data});
+  for_elements(cpu, out.extent[0], Reciprocal{{out.data}, least});
 }
 
 }  // namespace cryolith

@@ -45,7 +45,7 @@ struct WeighResidual {
   template <class Memory>
   CRYOLITH_HD Terms<2> write(index_t i, const Taken& t) const {
     const float r = t.b - t.p;
-    Memory::write(projected + i, gain != nullptr ? t.g * (t.w * r) : t.w * r);
+    Memory::write(projected + i, t.g * (t.w * r));
     return {{exact_product(t.w * r, r), exact_product(t.w * t.b, t.b)}};
   }
 };
