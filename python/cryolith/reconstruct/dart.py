@@ -13,6 +13,7 @@ from .. import _core
 from .._arrays import as_core
 from .._fields import Field, MemoryField
 from ..errors import InputError
+from .checkpoint import Kept, Saved
 from .halves import with_halves
 from .inputs import Float32, ProjectionsLike, ViewsLike
 from .iterate import Exact, Reconstruction, Setup, Sums, added, iterate, weighted_dot
@@ -94,10 +95,9 @@ def dart(
         checked_number(chance, "chance", 0.0, 1.0),
         checked_number(smoothing, "smoothing", 0.0, 1.0),
         checked_count(seed, "seed", 0),
+        checked_count(first, "first"),
     )
-    return iterate(
-        setup, checked_count(n_iter, "n_iter"), solver.steps(checked_count(first, "first"))
-    )
+    return iterate(setup, checked_count(n_iter, "n_iter"), solver)
 
 
 class _Dart:
@@ -111,47 +111,67 @@ class _Dart:
         chance: float,
         smoothing: float,
         seed: int,
+        first: int,
     ) -> None:
         if setup.cut.on_disk:
             raise InputError(
                 "max_memory: dart works on the whole volume, which does not fit; allow more memory or take tv"
             )
         self.setup, self.inner = setup, inner
-        self.chance, self.smoothing, self.seed = chance, smoothing, seed
+        self.chance, self.smoothing, self.seed, self.first = chance, smoothing, seed, first
         self.given = np.ndim(levels) > 0
         self.levels = _given_levels(levels) if self.given else np.zeros(_count(levels))
         self.volume = setup.volume.whole()
         self.support = None if setup.mask is None else np.asarray(setup.mask) != 0
 
-    def steps(self, first: int) -> Iterator[Sums]:
+    def steps(self, saved: Saved | None) -> Iterator[Sums]:
         """Yield the residual sums of the segmented volume, for :func:`iterate`."""
         setup = self.setup
         self.sirt = Sirt(setup, 1)
-        self._sirt(self.volume, self.sirt.voxels, setup.started, first)
-        grey = self.volume.copy()
-        self.labels = np.empty(grey.shape, np.uint8)
-        free, smoothed = np.empty_like(grey), np.empty_like(grey)
+        if saved is None:
+            self._sirt(self.volume, self.sirt.voxels, setup.started, self.first)
+        self.grey = self.volume.copy()
+        self.labels = np.empty(self.grey.shape, np.uint8)
+        free, smoothed = np.empty_like(self.grey), np.empty_like(self.grey)
         if not self.given:
-            inside = grey if self.support is None else grey[self.support]
-            self.levels = _lloyd(inside, len(self.levels))
             shape = setup.measured.shape
             self.parts = [setup.cut.stack(shape) for _ in self.levels[1:]]
-        self._segment(grey, free)
-        round_ = 0
+        self.round = 0
+        if saved is None:
+            if not self.given:
+                inside = self.grey if self.support is None else self.grey[self.support]
+                self.levels = _lloyd(inside, len(self.levels))
+            self._segment(self.grey, free)
+        else:
+            saved.volume_into("grey", MemoryField(self.grey), setup.cut)
+            self.levels, self.round = saved.array("levels"), saved.numbers["round"]
+            self._label(self.grey)
         while True:
             setup.project(self.subset.pair, setup.volume, self.subset.projected)
             yield self._residual()
-            _core.free_step(self.labels, self.chance, self.seed + round_, free, setup.threads)
-            if self.support is not None:
-                free *= self.support
-            np.copyto(grey, self.volume, where=free == 0)
+            self._free(free)
+            np.copyto(self.grey, self.volume, where=free == 0)
             # Where the smoothed volume will be, the weights of the free voxels can be until then.
             free_weights = np.multiply(self.sirt.voxels.whole(), free, out=smoothed)
-            self._sirt(grey, MemoryField(free_weights), True, self.inner)
-            _core.smooth_step(grey, free, self.smoothing, smoothed, setup.threads)
-            grey, smoothed = smoothed, grey
-            self._segment(grey, free)
-            round_ += 1
+            self._sirt(self.grey, MemoryField(free_weights), True, self.inner)
+            _core.smooth_step(self.grey, free, self.smoothing, smoothed, setup.threads)
+            self.grey, smoothed = smoothed, self.grey
+            self._segment(self.grey, free)
+            self.round += 1
+
+    def state(self) -> Kept:
+        """Return what the next rounds depend on besides the volume."""
+        return Kept(
+            volumes={"grey": MemoryField(self.grey)},
+            arrays={"levels": np.asarray(self.levels, np.float64)},
+            numbers={"round": self.round},
+        )
+
+    def _free(self, free: Float32) -> None:
+        """Set 1 where a voxel is free in this round, else 0."""
+        _core.free_step(self.labels, self.chance, self.seed + self.round, free, self.setup.threads)
+        if self.support is not None:
+            free *= self.support
 
     @property
     def subset(self) -> Subset:

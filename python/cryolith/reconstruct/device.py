@@ -28,6 +28,7 @@ __all__ = [
     "chosen_devices",
     "held",
     "largest_of",
+    "on_host",
     "require_devices",
 ]
 
@@ -101,6 +102,11 @@ class DeviceField:
         """Copy it into an array in the host's memory."""
         _core.read_into(self._array, out)
 
+    def fill(self, array: Float32) -> None:
+        """Set it to an array in the host's memory."""
+        there = _core.to_device(np.ascontiguousarray(array, np.float32), self._steps.device)
+        _core.copy_step(there, self._array, self._steps)
+
     def chosen(self, index: npt.NDArray[np.int64]) -> DeviceField:
         """Return some of the layers of a field that was made from an array."""
         if self._source is None:
@@ -122,11 +128,15 @@ class DeviceField:
         return _core.to_device(places, self._steps.device)
 
 
+def on_host(part: Float32) -> Float32:
+    """Return what a field handed out as an array in the host's memory."""
+    held: object = part
+    return cast(Float32, held.numpy()) if isinstance(held, _core.DeviceTensor) else part
+
+
 def largest_of(part: Float32) -> float:
     """Return the largest element of what a field handed out."""
-    held: object = part
-    here = held.numpy() if isinstance(held, _core.DeviceTensor) else part
-    return float(here.max())
+    return float(on_host(part).max())
 
 
 @dataclass(frozen=True, kw_only=True)

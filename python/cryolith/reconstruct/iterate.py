@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from .. import _core
 from .._fields import Field, doubled
 from ..errors import Cancelled
+from .checkpoint import Checkpoint, Kept, Saved
 from .cut import Cut, Pair, Part
 from .device import CPU, Arrays, DeviceField, Devices
 from .inputs import Float32, Problem
@@ -21,6 +22,7 @@ from .inputs import Float32, Problem
 __all__ = [
     "Callback",
     "Exact",
+    "Iterative",
     "Reconstruction",
     "Setup",
     "State",
@@ -131,6 +133,8 @@ class Setup:
         That :meth:`moved` moves the work to.
     target : Field, optional
         Where the result goes once the fields are on a device.
+    checkpoint : Checkpoint, optional
+        Where :func:`iterate` saves what is needed to go on, and what it goes on from.
     """
 
     problem: Problem
@@ -152,6 +156,7 @@ class Setup:
     progress: Callable[[float], None] | None
     devices: Devices = CPU
     target: Field | None = None
+    checkpoint: Checkpoint | None = None
 
     @property
     def on(self) -> Any:
@@ -260,17 +265,33 @@ def added(sums: Iterable[Exact]) -> Sums:
     return float(residual), float(data)
 
 
-def iterate(setup: Setup, n_iter: int, solver: Iterator[Sums]) -> Reconstruction:
-    """Run a solver until something stops it.
+class Iterative(Protocol):
+    """A solver, for :func:`iterate`."""
 
-    ``solver`` yields the residual sums of the start volume, then those after each iteration. What it does between
-    leaves ``setup.volume`` whole at every place where a cancel token may stop it.
-    """
-    history: list[float] = []
+    def steps(self, saved: Saved | None) -> Iterator[Sums]:
+        """Yield the residual sums of the start volume, then those after each iteration.
+
+        From a checkpoint, whose volume is in ``setup.volume`` already: the same sums as from its iteration on. What
+        happens between leaves ``setup.volume`` whole at every place where a cancel token may stop it.
+        """
+
+    def state(self) -> Kept:
+        """Return what the next iterations depend on besides the volume; asked for where :meth:`steps` has yielded."""
+
+
+def iterate(setup: Setup, n_iter: int, solver: Iterative) -> Reconstruction:
+    """Run a solver until something stops it, from its checkpoint where there is one."""
+    checkpoint = setup.checkpoint
+    saved = checkpoint.saved() if checkpoint else None
+    if saved is not None:
+        saved.volume_into("volume", setup.volume, setup.cut)
+        setup = replace(setup, started=True)
+    history = [] if saved is None else list(saved.history)
     stopped = "iterations"
+    steps = solver.steps(saved)
     try:
-        for iteration in range(n_iter + 1):
-            residual, data = next(solver)
+        for iteration in range(len(history), n_iter + 1):
+            residual, data = next(steps)
             history.append(math.sqrt(residual / data) if data > 0 else 0.0)
             if setup.progress and iteration:
                 setup.progress(iteration / n_iter)
@@ -278,6 +299,8 @@ def iterate(setup: Setup, n_iter: int, solver: Iterator[Sums]) -> Reconstruction
             if why:
                 stopped = why
                 break
+            if checkpoint and 0 < iteration < n_iter and checkpoint.due:
+                checkpoint.save(iteration, history, setup.volume, solver.state(), setup.cut)
     except Cancelled:
         stopped = "cancelled"
     return Reconstruction.of(setup.result(), history, max(0, len(history) - 1), stopped)

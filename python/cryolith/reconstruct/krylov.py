@@ -13,6 +13,7 @@ from typing_extensions import Unpack
 from .. import _core
 from .._fields import Field
 from ..errors import Cancelled, InputError
+from .checkpoint import Kept, Saved
 from .cut import Part
 from .gaps import open_gaps
 from .halves import with_halves
@@ -65,7 +66,7 @@ def cgls(
     """
     setup = as_setup(stack, angles_deg, options, lower=-math.inf)
     solver = _Gradients(setup, 0.0, 0.0)
-    return iterate(solver.setup, checked_count(n_iter, "n_iter"), solver.steps())
+    return iterate(solver.setup, checked_count(n_iter, "n_iter"), solver)
 
 
 @with_halves()
@@ -112,7 +113,7 @@ def lsqr(
     damping = checked_number(damp, "damp") ** 2
     roughness = checked_number(smooth, "smooth") ** 2
     solver = _Gradients(setup, damping, roughness)
-    return iterate(solver.setup, checked_count(n_iter, "n_iter"), solver.steps())
+    return iterate(solver.setup, checked_count(n_iter, "n_iter"), solver)
 
 
 class _Gradients:
@@ -136,7 +137,7 @@ class _Gradients:
                 "smooth: found a weight with max_memory, expected 0: differences cannot be cut; allow more memory"
             )
 
-    def steps(self) -> Iterator[Sums]:
+    def steps(self, saved: Saved | None) -> Iterator[Sums]:
         """Yield the residual sums, for :func:`iterate`."""
         setup = self.setup
         self.pair = setup.pair()
@@ -145,21 +146,41 @@ class _Gradients:
         self.descent = setup.cut.volume(setup.volume.shape)
         self.direction = setup.cut.volume(setup.volume.shape)
         self.filled, self.filling = self.gaps.start, np.zeros_like(self.gaps.start)
-        misfit = self._fresh_residual(started=setup.started)
-        steepness = 0.0  # of the descent that the direction follows; 0 starts anew
+        if saved is None:
+            self.misfit = self._fresh_residual(started=setup.started)
+            self.steepness = 0.0  # of the descent that the direction follows; 0 starts anew
+        else:
+            self._go_on(saved)
         while True:
-            yield misfit - self._misfit_of_gaps(), self.data
+            yield self.misfit - self._misfit_of_gaps(), self.data
             found = self._descend()
-            square, slope = self._direct(found / steepness if steepness else 0.0)
+            square, slope = self._direct(found / self.steepness if self.steepness else 0.0)
             if slope <= 0.0:  # a bound has turned the direction uphill
                 square, slope = self._direct(0.0)
-            steepness = found
+            self.steepness = found
             setup.project(self.pair, self.direction, self.projected)
             self._add_to_gaps(self.projected, -self.filling)
             curvature = self._square(self.projected)
             curvature += self.damping * square + self.roughness * self._roughness()
             if curvature > 0.0:
-                misfit = self._walk(slope / curvature, misfit)
+                self.misfit = self._walk(slope / curvature, self.misfit)
+
+    def state(self) -> Kept:
+        """Return what the next iterations depend on besides the volume."""
+        return Kept(
+            volumes={"direction": self.direction},
+            stacks={"residual": self.residual},
+            arrays={"filled": self.filled, "filling": self.filling},
+            numbers={"misfit": self.misfit, "steepness": self.steepness},
+        )
+
+    def _go_on(self, saved: Saved) -> None:
+        """Take up :meth:`state`; nothing taken from the residual gives W r."""
+        saved.volume_into("direction", self.direction, self.setup.cut)
+        saved.stack_into("residual", self.residual, self.setup.cut)
+        self.filled, self.filling = saved.array("filled"), saved.array("filling")
+        self.misfit, self.steepness = saved.numbers["misfit"], saved.numbers["steepness"]
+        self._subtract(0.0)
 
     def _square(self, stack: Field) -> float:
         """Return sum W v^2."""

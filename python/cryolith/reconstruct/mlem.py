@@ -13,6 +13,7 @@ from typing_extensions import Unpack
 from .. import _core
 from .._fields import Field
 from ..errors import InputError
+from .checkpoint import Kept, Saved
 from .cut import Part
 from .halves import with_halves
 from .inputs import Float32, ProjectionsLike, ViewsLike
@@ -71,32 +72,44 @@ def mlem(
         raise InputError(f"lower: found {setup.lower:g}, expected 0 or more: counts are")
     if options.get("init") is not None and not setup.started:
         raise InputError("init: found no voxel above 0, expected some: 0 stays 0")
-    return iterate(setup, checked_count(n_iter, "n_iter"), _steps(setup, count))
+    return iterate(setup, checked_count(n_iter, "n_iter"), _Expectation(setup, count))
 
 
-def _steps(setup: Setup, count: int) -> Iterator[Sums]:
-    subsets = ordered_subsets(setup, count)
-    turns, space = Turns(setup, subsets), subsets[0].pair.space()
-    _leave_out_grazing(setup, subsets, space)
-    voxels = [_inverse_sums(setup, s) for s in subsets]
-    counts = max(0.0, _weighted_sum(setup, setup.weights, setup.measured))
-    least = 1e-3 * counts / max(setup.rays, 1)
-    low, high = setup.lower, setup.upper
-    if not setup.started:
-        _fill(setup, subsets, counts, space)
+class _Expectation:
+    """Expectation maximisation, for :func:`iterate`."""
 
-    def ratio(measured: Float32, weights: Float32, projected: Float32) -> Exact:
-        return _core.poisson_step(measured, weights, least, projected, setup.on)
+    def __init__(self, setup: Setup, count: int) -> None:
+        self.setup, self.count = setup, count
 
-    def compare(k: int) -> Sums:
-        s = subsets[k]
-        return added(setup.over_layers(ratio, [s.measured, s.weights], [s.projected]))
+    def steps(self, saved: Saved | None) -> Iterator[Sums]:
+        """Yield the residual sums."""
+        setup = self.setup
+        subsets = ordered_subsets(setup, self.count)
+        self.turns, space = Turns(setup, subsets), subsets[0].pair.space()
+        _leave_out_grazing(setup, subsets, space)
+        voxels = [_inverse_sums(setup, s) for s in subsets]
+        counts = max(0.0, _weighted_sum(setup, setup.weights, setup.measured))
+        least = 1e-3 * counts / max(setup.rays, 1)
+        low, high = setup.lower, setup.upper
+        if not setup.started and saved is None:
+            _fill(setup, subsets, counts, space)
 
-    def update(k: int, part: Part, correction: Float32, rows: Float32) -> None:
-        weights = part.rows_of(voxels[k], space)
-        _core.multiply_step(correction, weights, low, high, rows, setup.on)
+        def ratio(measured: Float32, weights: Float32, projected: Float32) -> Exact:
+            return _core.poisson_step(measured, weights, least, projected, setup.on)
 
-    yield from turns.steps(setup.volume, compare, update, started=True)
+        def compare(k: int) -> Sums:
+            s = subsets[k]
+            return added(setup.over_layers(ratio, [s.measured, s.weights], [s.projected]))
+
+        def update(k: int, part: Part, correction: Float32, rows: Float32) -> None:
+            weights = part.rows_of(voxels[k], space)
+            _core.multiply_step(correction, weights, low, high, rows, setup.on)
+
+        yield from self.turns.steps(setup.volume, compare, update, started=True, saved=saved)
+
+    def state(self) -> Kept:
+        """Return what the next round depends on besides the volume."""
+        return self.turns.state()
 
 
 def _leave_out_grazing(setup: Setup, subsets: list[Subset], space: Float32 | None) -> None:

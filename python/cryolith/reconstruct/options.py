@@ -15,6 +15,7 @@ from .. import _core
 from .._fields import Field
 from ..errors import InputError
 from ..projection.on_devices import Devices as Names
+from .checkpoint import Checkpoint
 from .cut import Cut
 from .inputs import Float32
 from .iterate import Callback
@@ -56,6 +57,9 @@ class Options(TypedDict, total=False):
         the result.
     out : (nz, ny, nx) float32
         Where the result goes: an array, or a :class:`Field` on disk.
+    checkpoint : Checkpoint
+        Where the solver saves every few minutes what it needs to go on, and what it goes on from: the same bytes as
+        without an interruption.
     cut : Cut
         What is in memory at once; default all. The bytes of the result do not depend on it.
     device : str or sequence of str
@@ -84,6 +88,7 @@ class Options(TypedDict, total=False):
     noise: float
     callback: Callback | None
     out: Float32 | Field | None
+    checkpoint: Checkpoint | None
     cut: Cut
     device: Names
     max_memory: int | None

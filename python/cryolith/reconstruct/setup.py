@@ -62,6 +62,7 @@ def as_setup(
         cancel=options.get("cancel"),
         progress=options.get("progress"),
         devices=devices,
+        checkpoint=options.get("checkpoint"),
     )
 
 

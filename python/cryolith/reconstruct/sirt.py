@@ -9,6 +9,7 @@ from typing_extensions import Unpack
 
 from .. import _core
 from .._fields import Field
+from .checkpoint import Kept, Saved
 from .cut import Part
 from .halves import with_halves
 from .inputs import Float32, ProjectionsLike, ViewsLike
@@ -61,7 +62,7 @@ def sirt(
     """
     setup = as_setup(stack, angles_deg, options).moved("sirt")
     step = checked_number(relaxation, "relaxation", 0.0, 2.0)
-    return iterate(setup, checked_count(n_iter, "n_iter"), sirt_steps(setup, 1, step))
+    return iterate(setup, checked_count(n_iter, "n_iter"), _Relaxed(setup, 1, step))
 
 
 @with_halves()
@@ -109,13 +110,26 @@ def sart(
     count = subsets_of(setup, setup.measured.shape[0] if subsets is None else subsets)
     setup = setup.moved("sirt", subsets=count)
     step = checked_number(relaxation, "relaxation", 0.0, 2.0)
-    return iterate(setup, checked_count(n_iter, "n_iter"), sirt_steps(setup, count, step))
+    return iterate(setup, checked_count(n_iter, "n_iter"), _Relaxed(setup, count, step))
 
 
-def sirt_steps(setup: Setup, count: int, relaxation: float) -> Iterator[Sums]:
-    """Yield the residual sums of SIRT with ``count`` subsets, for :func:`iterate`."""
-    solver = Sirt(setup, count)
-    yield from solver.steps(setup.volume, solver.voxels, relaxation, started=setup.started)
+class _Relaxed:
+    """SIRT with ``count`` subsets in the volume of its set-up, for :func:`iterate`."""
+
+    def __init__(self, setup: Setup, count: int, relaxation: float) -> None:
+        self.setup, self.count, self.relaxation = setup, count, relaxation
+
+    def steps(self, saved: Saved | None) -> Iterator[Sums]:
+        """Yield the residual sums."""
+        volume, started = self.setup.volume, self.setup.started or saved is not None
+        self.solver = Sirt(self.setup, self.count)
+        yield from self.solver.steps(
+            volume, self.solver.voxels, self.relaxation, started=started, saved=saved
+        )
+
+    def state(self) -> Kept:
+        """Return what the next round depends on besides the volume."""
+        return self.solver.turns.state()
 
 
 class Sirt:
@@ -142,7 +156,13 @@ class Sirt:
             self._invert_columns(i)
 
     def steps(
-        self, volume: Field, voxels: Field, relaxation: float, *, started: bool
+        self,
+        volume: Field,
+        voxels: Field,
+        relaxation: float,
+        *,
+        started: bool,
+        saved: Saved | None = None,
     ) -> Iterator[Sums]:
         """Yield the residual sums of ``volume``, then of its iterates with the weights ``voxels``."""
         setup, low, high = self.setup, self.setup.lower, self.setup.upper
@@ -161,7 +181,7 @@ class Sirt:
             weights = part.rows_of(voxels, self.space)
             _core.update_step(correction, weights, relaxation, low, high, rows, setup.on)
 
-        return self.turns.steps(volume, compare, update, started=started)
+        return self.turns.steps(volume, compare, update, started=started, saved=saved)
 
     def _inverse_rows(self, subset: Subset) -> Field:
         """Return R of a subset's rays; ``voxels`` is 1 everywhere."""

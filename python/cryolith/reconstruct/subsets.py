@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from .._fields import Field
 from ..errors import Cancelled, InputError
+from .checkpoint import Kept, Saved
 from .cut import Pair, Part
 from .device import DeviceField
 from .inputs import Float32
@@ -104,9 +105,20 @@ class Turns:
         self.before: list[Part] = []  # slabs that this round has changed, as they were, in `kept`
         undone = len(pair.parts) > 1 and setup.cancel is not None
         self.kept = setup.cut.volume(setup.volume.shape) if undone else None
+        self.sums = np.zeros((len(subsets), 2))
+
+    def state(self) -> Kept:
+        """Return what the next round depends on besides the volume: the sums that other subsets found in their turn."""
+        return Kept(numbers={"sums": self.sums.tolist()})
 
     def steps(
-        self, volume: Field, compare: Compare, update: Update, *, started: bool
+        self,
+        volume: Field,
+        compare: Compare,
+        update: Update,
+        *,
+        started: bool,
+        saved: Saved | None = None,
     ) -> Iterator[Sums]:
         """Yield the residual sums of the start volume, then those after each round.
 
@@ -121,9 +133,13 @@ class Turns:
             ``update(k, part, correction, rows)`` applies the back-projection of it to a slab of the volume, ``rows``.
         started : bool
             Whether the volume has a voxel that is not 0.
+        saved : Saved, optional
+            What :meth:`state` said of this volume.
         """
-        subsets, sums = self.subsets, np.zeros((len(self.subsets), 2))
-        for k, subset in enumerate(subsets):
+        subsets, sums = self.subsets, self.sums
+        if saved is not None:
+            sums[:] = saved.numbers["sums"]
+        for k, subset in enumerate(subsets if saved is None else subsets[:1]):
             if started:
                 self.setup.project(subset.pair, volume, subset.projected, self.space)
             sums[k] = compare(k)

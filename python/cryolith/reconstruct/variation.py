@@ -15,6 +15,7 @@ from .. import _core
 from .._arrays import as_core
 from .._fields import Field, Window, doubled, fresh
 from ..errors import Cancelled, InputError
+from .checkpoint import Kept, Saved
 from .cut import Part
 from .device import largest_of
 from .halves import with_halves
@@ -97,7 +98,7 @@ def tv(
         axis=weights, strength=share * level(setup), huber=checked_number(huber, "huber")
     )
     setup = setup.moved("tv")
-    return iterate(setup, checked_count(n_iter, "n_iter"), _Fista(setup, penalty).steps())
+    return iterate(setup, checked_count(n_iter, "n_iter"), _Fista(setup, penalty))
 
 
 def level(setup: Setup) -> float:
@@ -134,31 +135,53 @@ class _Fista:
         self.ahead, self.earlier = cut.volume(shape), cut.volume(shape)
         self.dual = cut.volume((3 * shape[0], *shape[1:]))
 
-    def steps(self) -> Iterator[Sums]:
+    def steps(self, saved: Saved | None) -> Iterator[Sums]:
         """Yield the residual sums, for :func:`iterate`."""
         setup = self.setup
-        projected = setup.cut.stack(setup.measured.shape)
-        before = setup.cut.stack(setup.measured.shape)
+        projected, self.before = (setup.cut.stack(setup.measured.shape) for _ in range(2))
         self._set_metric(projected)
         for copy in (self.ahead, self.earlier):
             self._copy(setup.volume, copy)
         setup.project(self.pair, setup.volume, projected)
-        pace, momentum = 1.0, 0.0
+        if saved is None:
+            self.pace, self.momentum = 1.0, 0.0
+            self.sums = self._extrapolate(projected, self.momentum, self.before)
+        else:
+            self._go_on(saved)
         while True:
-            yield self._extrapolate(projected, momentum, before)
-            self._descend(before)
+            yield self.sums
+            self._descend(self.before)
             self._regularise()
             if self._uphill() > 0:
-                pace = 1.0
-            faster = (1 + math.sqrt(1 + 4 * pace**2)) / 2
-            pace, momentum = faster, (pace - 1) / faster
-            projected, before = before, projected
+                self.pace = 1.0
+            faster = (1 + math.sqrt(1 + 4 * self.pace**2)) / 2
+            self.pace, self.momentum = faster, (self.pace - 1) / faster
+            projected, self.before = self.before, projected
             try:
                 setup.project(self.pair, setup.volume, projected)
             except Cancelled:
                 self._copy(self.earlier, setup.volume)
                 raise
-            self._move_ahead(momentum)
+            self._move_ahead(self.momentum)
+            self.sums = self._extrapolate(projected, self.momentum, self.before)
+
+    def state(self) -> Kept:
+        """Return what the next iterations depend on besides the volume."""
+        return Kept(
+            volumes={"ahead": self.ahead, "dual": self.dual},
+            stacks={"residual": self.before},
+            numbers={"pace": self.pace, "momentum": self.momentum, "sums": list(self.sums)},
+        )
+
+    def _go_on(self, saved: Saved) -> None:
+        """Take up :meth:`state`; the volume, which is also the earlier one, and its projections are there."""
+        cut, numbers = self.setup.cut, saved.numbers
+        saved.volume_into("ahead", self.ahead, cut)
+        saved.volume_into("dual", self.dual, cut)
+        saved.stack_into("residual", self.before, cut)
+        self.pace, self.momentum = numbers["pace"], numbers["momentum"]
+        residual, data = numbers["sums"]
+        self.sums = residual, data
 
     def _copy(self, source: Field, target: Field) -> None:
         for part in self.pair.parts:
