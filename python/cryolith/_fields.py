@@ -111,11 +111,20 @@ class FileField:
     offset : int [bytes]
     turned : bool
         The columns of a layer lie one after the other in the file, as is quick for windows that are tall and narrow.
+    mapped : bool
+        Whether :meth:`whole` may map the file, which counts as this process's address space.
     """
 
     def __init__(
-        self, descriptor: int, shape: Shape3, offset: int = 0, *, turned: bool = False
+        self,
+        descriptor: int,
+        shape: Shape3,
+        offset: int = 0,
+        *,
+        turned: bool = False,
+        mapped: bool = True,
     ) -> None:
+        self._mapped = mapped
         self._descriptor, self._shape = descriptor, shape
         self._offset, self._turned = offset, turned
         layers, rows, columns = shape
@@ -147,7 +156,9 @@ class FileField:
         self._put(part, first, (0, rows, 0, columns))
 
     def whole(self) -> Float32:
-        """Map the file."""
+        """Map the file; no layer of it where that is not allowed."""
+        if not self._mapped:
+            return np.empty((0, *self._shape[1:]), np.float32)
         stored = np.frombuffer(
             mmap.mmap(self._descriptor, 0), "<f4", math.prod(self._stored), self._offset
         ).reshape(self._stored)
@@ -227,11 +238,15 @@ def doubled(part: Float32) -> npt.NDArray[np.float64]:
 
 
 def scratch_field(
-    shape: Shape3, folder: str | os.PathLike[str] | None, *, turned: bool = False
+    shape: Shape3,
+    folder: str | os.PathLike[str] | None,
+    *,
+    turned: bool = False,
+    mapped: bool = True,
 ) -> FileField:
     """Return a field of zeros in a file without a name: it is gone when the process is, however that ends."""
     descriptor = _nameless(tempfile.gettempdir() if folder is None else os.fspath(folder))
-    field = FileField(descriptor, shape, turned=turned)
+    field = FileField(descriptor, shape, turned=turned, mapped=mapped)
     weakref.finalize(field, os.close, descriptor)
     os.ftruncate(descriptor, 4 * math.prod(shape))
     return field

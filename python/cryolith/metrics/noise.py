@@ -16,7 +16,7 @@ from ..projection.operators import make_plan
 from ..reconstruct.filters import Filter, Window
 from ..reconstruct.inputs import Chosen, Float32
 from ..reconstruct.missing import fill_missing
-from ..reconstruct.wbp import row_gains
+from ..reconstruct.wbp_slabs import row_gains
 from .shells import Float64, Shells, as_pair
 
 __all__ = ["NoisePower", "noise_power", "noise_variance"]

@@ -9,9 +9,10 @@ from .krylov import cgls, lsqr
 from .mlem import mlem
 from .options import Options
 from .planning import Plan, plan
+from .prepare import check_halves
 from .settings import ReconstructSettings
 from .sirt import sart, sirt
-from .stage import check_halves, linear_solver, reconstruct
+from .stage import linear_solver, reconstruct
 from .thickness import estimate_thickness_px
 from .variation import tv
 from .wbp import wbp

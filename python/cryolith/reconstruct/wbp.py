@@ -11,24 +11,22 @@ import numpy.typing as npt
 
 from .. import _core
 from .._devices import load_fft_library
-from .._fields import Field, fresh
-from ..errors import InputError
-from ..projection import Geometry
+from .._fields import Field
 from ..projection.detector import DetectorPlan
 from ..projection.on_devices import Devices as Names
 from ..projection.operators import Precision, is_fixed16, make_plan
-from .cut import WHOLE, Cut, Pair, Part
+from .cut import WHOLE, Cut
 from .device import Devices
 from .exact_filter import exact_filter
-from .filters import Filter, Window, filter_gains, sirt_steps
+from .filters import Filter, Window
 from .halves import with_halves
-from .inputs import Chosen, Float32, Problem, ProjectionsLike, ViewsLike, as_problem
+from .inputs import Float32, Problem, ProjectionsLike, ViewsLike, as_problem
 from .missing import fill_missing
 from .settings import ITERATIONS
 from .setup import devices_of, volume_target
-from .weights import tilt_weights
+from .wbp_slabs import WbpSlabs, row_gains
 
-__all__ = ["row_gains", "wbp"]
+__all__ = ["wbp"]
 
 
 @with_halves(linear=True)
@@ -120,8 +118,13 @@ def wbp(
     for name in devices.names:
         load_fft_library(name)
     if cut.on_disk:
-        slabs = _Slabs(problem, window, replace(cut, devices=devices), fixed16)
-        return slabs.backproject(target, threads, cancel, progress)
+        slabs = WbpSlabs(problem, window, replace(cut, devices=devices), fixed16)
+        slabs.take_images(threads, cancel)
+        for done, part in enumerate(slabs.pair.parts, start=1):
+            part.put_rows(target, slabs.rows(part, threads, cancel))
+            if progress:
+                progress(done / len(slabs.pair.parts))
+        return target.whole()
     if progress:
         progress(0.0)
     volume = target.whole()
@@ -129,52 +132,6 @@ def wbp(
     if progress:
         progress(1.0)
     return volume
-
-
-class _Slabs:
-    """Filtered back-projection slab by slab of the volume's rows."""
-
-    def __init__(self, problem: Problem, window: Window, cut: Cut, fixed16: bool) -> None:
-        tilts, height, width = problem.images.shape
-        self.problem, self.fixed16 = problem, fixed16
-        views = problem.views
-        self.pair = Pair(problem.geometry, problem.shape, (height, width), cut, views.among)
-        plan = self.pair.host_plan
-        if not isinstance(plan, _core.ProjectionPlan):
-            raise InputError(
-                "cut: found views without a common tilt axis and scale, expected all in memory"
-            )
-        self.gains, self.lengths = row_gains(plan, views, problem.shape, window)
-        self.images = cut.stack((tilts, height, width))
-
-    def backproject(
-        self,
-        target: Field,
-        threads: int,
-        cancel: _core.CancelToken | None,
-        progress: Callable[[float], None] | None,
-    ) -> Float32:
-        """Fill ``target`` and return all of it."""
-        for i in range(self.images.shape[0]):
-            self._take_image(i, threads, cancel)
-        for done, part in enumerate(self.pair.parts, start=1):
-            part.put_rows(target, self._slab(part, threads, cancel))
-            if progress:
-                progress(done / len(self.pair.parts))
-        return target.whole()
-
-    def _take_image(self, i: int, threads: int, cancel: _core.CancelToken | None) -> None:
-        image, view = self.problem.images[i : i + 1], self.problem.geometry.subset([i])
-        self.images.put_layers(i, fill_missing(image, view, threads, cancel))
-
-    def _slab(self, part: Part, threads: int, cancel: _core.CancelToken | None) -> Float32:
-        plan = self.pair.slab(part)
-        top, bottom, left, right = plan.window
-        images = self.images.window((top, bottom, left, right))
-        rows = fresh(part.shape)
-        how = (threads, cancel, self.fixed16)
-        _core.wbp(plan, images, self.gains, self.lengths, rows, *how)
-        return rows
 
 
 def _backproject(
@@ -211,33 +168,3 @@ def _backproject(
     gains, lengths = row_gains(inner, views, problem.shape, window, factor)
     where = devices.pair(inner) if devices.names else inner
     _core.wbp(where, images, gains, lengths, target, threads, cancel, fixed16)
-
-
-def row_gains(
-    plan: _core.ProjectionPlan,
-    views: Chosen,
-    shape: tuple[int, int, int],
-    window: Window,
-    factor: float = 1.0,
-) -> tuple[Float32, list[int]]:
-    """Return the spectra that filter the stretched rows of each tilt, as :func:`filter_gains`, and their lengths.
-
-    ``factor`` is the width of the pixels that the plan sees, in pixels of the detector.
-    """
-    lengths = _core.filter_lengths(plan)
-    spacings = np.array([plan.spacing(i) for i in range(len(views.index))])
-    weights, steps = _weights_and_steps(views.among, shape)
-    seen = views.geometry.magnifications / factor  # pixels of the plan per pixel of the specimen
-    of_tilt = weights[views.index] * seen
-    return filter_gains(spacings, of_tilt, lengths, window, steps[views.index] * seen), lengths
-
-
-def _weights_and_steps(
-    geometry: Geometry, shape: tuple[int, int, int]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return what :func:`tilt_weights` and :func:`sirt_steps` say of all views."""
-    poses = geometry.poses()
-    turned = geometry.x_tilts_deg.any()
-    angles = np.rad2deg(np.arctan2(poses[:, 1], poses[:, 0])) if turned else geometry.angles_deg
-    edges = [float(n) * geometry.sampling for n in (shape[0], shape[2])]
-    return tilt_weights(angles), sirt_steps(angles, *edges)

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The reconstruction stage from a file to a file: in bounded memory, and to be gone on with after a kill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _core
+from .._fields import Field, MemoryField, Shape3, scratch_field
+from ..datamodel import Alignment, TiltSeries
+from ..errors import Cancelled
+from .cut import Cut
+from .filters import Window
+from .halves import in_turn
+from .inputs import Float32, Problem, as_problem
+from .iterate import Reconstruction
+from .prepare import Prepared, prepare
+from .settings import ReconstructSettings
+from .stage import SHARES, solver_of, told_iterations
+from .store import Store, Target
+from .wbp_slabs import WbpSlabs
+
+__all__ = ["Reconstructed", "reconstruct_to_disk"]
+
+BAND = 64  # rows of a volume in memory that are written at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconstructed:
+    """What was written.
+
+    Attributes
+    ----------
+    files : dict of path to str
+        The volume, and its halves where there are some, with their digests (:func:`.volume_digest`).
+    shape : (nz, ny, nx)
+    pixel_size : float or None [angstrom]
+    history : tuple of float
+        |b - Ax| / |b| of an iterative method, as :class:`Reconstruction` has it.
+    facts : dict
+    """
+
+    files: dict[Path, str]
+    shape: Shape3
+    pixel_size: float | None
+    history: tuple[float, ...]
+    facts: dict[str, str]
+
+
+def reconstruct_to_disk(
+    series: TiltSeries,
+    alignment: Alignment,
+    settings: ReconstructSettings,
+    *,
+    paths: tuple[Path, ...],
+    store: Store,
+    frames: tuple[TiltSeries, TiltSeries] | None = None,
+    background: npt.ArrayLike | None = None,
+    max_memory: int | None = None,
+    threads: int = 0,
+    cancel: _core.CancelToken | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Reconstructed:
+    """Reconstruct a series into files, which have the bytes that :func:`reconstruct` and ``write_volume`` give.
+
+    Slabs of ``wbp`` are written as they are made; iterative methods save their state every few minutes. A run that was
+    killed, and begins again with the same store, goes on from what verifies.
+
+    Parameters
+    ----------
+    paths : tuple of path
+        Where the volume goes; with ``settings.halves`` also where both halves go.
+    store : Store
+        Its key must tell all that the result depends on. The caller clears it once it has noted the results.
+    series, alignment, settings, frames, background, max_memory, threads, cancel, progress
+        As in :func:`reconstruct`.
+
+    Raises
+    ------
+    InputError
+        As :func:`reconstruct`.
+    FileFormatError
+        The disk is too full; the store stays.
+    Cancelled
+        ``cancel`` was set; the store stays.
+    """
+    ready = prepare(
+        series,
+        alignment,
+        settings,
+        frames=frames,
+        background=background,
+        max_memory=max_memory,
+        workspace=store.folder,
+        threads=threads,
+        cancel=cancel,
+    )
+    targets = [store.target(path, ready.shape, pixel_size=ready.pixel_size) for path in paths]
+    tell = in_turn(progress, SHARES[settings.halves])
+    for work, target, told in zip(_works(ready), targets, tell, strict=True):
+        _Solve(ready, work, target, told).run()
+    facts = dict(ready.facts)
+    first = targets[0].facts or {}
+    if "iterations" in first:
+        facts["iterations"] = told_iterations(first["iterations"], first["stopped"], settings)
+    if settings.halves is not None:
+        facts["halves"] = f"by {settings.halves}"
+    return Reconstructed(
+        files={target.final: target.publish() for target in targets},
+        shape=ready.shape,
+        pixel_size=ready.pixel_size,
+        history=tuple(first.get("history", ())),
+        facts=facts,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Work:
+    """One volume: what it is solved from, the solver's options, and a factor to the result."""
+
+    problem: Problem
+    options: Mapping[str, Any]
+    factor: float = 1.0
+
+
+def _works(ready: Prepared) -> list[_Work]:
+    """Return the volume of all data, and its halves where the settings ask for them."""
+    whole = as_problem(
+        ready.images, ready.geometry, thickness=None, shape=ready.shape, background=ready.levels
+    )
+    works = [_Work(problem=whole, options=ready.options)]
+    if ready.divided is not None:
+        linear = ready.settings.method == "wbp"
+        # As in halves.py: a linear solver gives tilts their weights among all, so that half of them give half.
+        factor = 1.0 if linear and ready.divided.split != "frames" else 0.5
+        works += [
+            _Work(problem=half, options=ready.divided.options(half, ready.options), factor=factor)
+            for half in ready.divided.halves
+        ]
+    return works
+
+
+class _Solve:
+    """One volume, from images to its rows on disk."""
+
+    def __init__(
+        self,
+        ready: Prepared,
+        work: _Work,
+        target: Target,
+        progress: Callable[[float], None] | None,
+    ) -> None:
+        self.settings, self.work, self.target = ready.settings, work, target
+        self.cut: Cut = ready.plan.cut
+        self.progress = progress or (lambda fraction: None)
+
+    def run(self) -> None:
+        """Write every row that is not on disk yet."""
+        if self.settings.method == "wbp" and self.cut.on_disk:
+            if self.target.missing():
+                self._wbp_slabs()
+        elif self.target.missing() or self.target.facts is None:
+            self._whole()
+        self.progress(1.0)
+
+    def _wbp_slabs(self) -> None:
+        s, options = self.settings, self.work.options
+        window = Window(filter=s.filter, n_iter=s.iterations, cutoff=s.cutoff, order=s.order)
+        slabs = WbpSlabs(self.work.problem, window, self.cut)
+        slabs.take_images(options["threads"], options["cancel"])
+        missing = self.target.missing(self.cut.rows)
+        with self.target.writing() as put:
+            for done, (first, last) in enumerate(missing):
+                self.progress(done / len(missing))
+                put(first, self._scaled_slab(slabs, first, last))
+
+    def _scaled_slab(self, slabs: WbpSlabs, first: int, last: int) -> Float32:
+        options = self.work.options
+        rows = slabs.rows(slabs.part(first, last), options["threads"], options["cancel"])
+        return self._scaled(rows)
+
+    def _whole(self) -> None:
+        """Solve, then write what was found; memory or a scratch file holds it meanwhile."""
+        problem, options = self.work.problem, dict(self.work.options)
+        solve = solver_of(self.settings)
+        iterative = self.settings.method != "wbp"
+        checkpoint = self.target.store.checkpoint(self.target.name)
+        field: Field = MemoryField(np.empty((0, 0, 0), np.float32))
+        if iterative:
+            options["checkpoint"] = checkpoint
+        if self.cut.on_disk:
+            field = scratch_field(problem.shape, self.cut.folder, mapped=False)
+            options["out"] = field
+        given = {**options, "shape": problem.shape, "progress": self.progress}
+        found = solve(problem.images, problem.views, **given)
+        if not self.cut.on_disk:
+            field = MemoryField(np.asarray(found))
+        facts: dict[str, Any] = {}
+        if isinstance(found, Reconstruction):
+            if found.stopped == "cancelled":
+                raise Cancelled("cancelled by the caller")
+            facts = {
+                "history": list(found.history),
+                "iterations": found.iterations,
+                "stopped": found.stopped,
+            }
+        self._write(field)
+        self.target.solved(facts)
+        checkpoint.clear()
+
+    def _write(self, field: Field) -> None:
+        with self.target.writing() as put:
+            for first, last in self.target.missing(self.cut.rows or BAND):
+                rows = field.window((first, last, 0, field.shape[2]))
+                put(first, self._scaled(rows))
+
+    def _scaled(self, rows: Float32) -> Float32:
+        if self.work.factor != 1.0:
+            rows *= np.float32(self.work.factor)
+        return rows
