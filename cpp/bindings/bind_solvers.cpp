@@ -269,20 +269,6 @@ void smooth_step(In volume, In free, float share, Out smoothed, int threads) {
   run([&] { smooth_free(cpu, v, f, share, s); });
 }
 
-void add_exact_sum(py::module_& m) {
-  py::class_<ExactSum>(m, "ExactSum",
-                       "A sum without rounding: sums of pieces add up to that of the whole, in any order.")
-      .def(py::init<>())
-      .def(
-          "__add__",
-          [](ExactSum a, const ExactSum& b) {
-            a += b;
-            return a;
-          },
-          py::is_operator())
-      .def("__float__", &ExactSum::value);
-}
-
 void add_ray_steps(py::module_& m) {
   using py::arg;
   m.def("residual_step", &residual_step, arg("measured").noconvert(), arg("weights").noconvert(),
@@ -375,7 +361,6 @@ void add_segment_steps(py::module_& m) {
 }  // namespace
 
 void add_solvers(py::module_& m) {
-  add_exact_sum(m);
   add_ray_steps(m);
   add_volume_steps(m);
   add_array_steps(m);

@@ -4,6 +4,7 @@
 PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   m.doc() = "The compiled core of cryolith; use the packages around it.";
   cryolith::bind::add_core(m);
+  cryolith::bind::add_statistics(m);
   cryolith::bind::add_device(m);
   cryolith::bind::add_fft(m);
   cryolith::bind::add_projection(m);

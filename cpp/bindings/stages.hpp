@@ -4,6 +4,7 @@
 
 namespace cryolith::bind {
 void add_core(pybind11::module_& m);
+void add_statistics(pybind11::module_& m);
 void add_device(pybind11::module_& m);
 void add_fft(pybind11::module_& m);
 void add_projection(pybind11::module_& m);

@@ -33,6 +33,12 @@ class ExactSum {
     for (double part : parts) *this += part;
     return *this;
   }
+  // Numbers that add up to it, in another process too; with an infinity or NaN, what these came to is among them.
+  std::vector<double> parts() const {
+    std::vector<double> all = parts_;
+    if (!(beyond_ == 0.0)) all.push_back(beyond_);
+    return all;
+  }
   // The sum, rounded once.
   double value() const {
     if (!(beyond_ == 0.0)) return beyond_;

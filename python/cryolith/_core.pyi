@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelToken', 'Components', 'CudaDevice', 'DeviceComponents', 'DeviceFrameStack', 'DeviceFrameSum', 'DevicePlan', 'DeviceSteps', 'DeviceTensor', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'SlabCut', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'copy_step', 'count_missing', 'cuda_devices', 'cufft_version', 'descent_step', 'despike', 'device_distance', 'device_name', 'device_names', 'displacement_sums', 'distance', 'divide_step', 'empty_on', 'emulated_memory', 'extrapolate_step', 'factor_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'fill_step', 'filter_length', 'filter_lengths', 'filter_stack', 'filter_stack_on', 'filter_stack_there', 'free_step', 'from_dlpack', 'gaussian_samples', 'geodesic', 'gradient_step', 'graze_step', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'lose_emulated_after', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'put_step', 'raise_step', 'read_into', 'reciprocal_step', 'reduce_images', 'region_sums', 'register_pairs', 'register_pairs_there', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'scale_space_maxima_on', 'scale_step', 'segment_step', 'smooth_step', 'spectrum_sums', 'spline_samples', 'split_pores', 'square_step', 'straighten', 'subtract_step', 'subtract_weighted', 'take_step', 'thin', 'to_device', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp', 'wbp_slabs', 'weighted_sum']
+__all__: list[str] = ['CancelToken', 'Components', 'CudaDevice', 'DeviceComponents', 'DeviceFrameStack', 'DeviceFrameSum', 'DevicePlan', 'DeviceSteps', 'DeviceTensor', 'ExactSum', 'FftPlan', 'Flow', 'FrameStack', 'FrameSum', 'FreePlan', 'LabelDistanceSlabs', 'MaskDistanceSlabs', 'ProjectionPlan', 'RandomWalker', 'RegionColumns', 'SlabCut', 'add_gaussians', 'ahead_step', 'assign', 'available_threads', 'bend', 'conjugate_step', 'copy_step', 'count_missing', 'cuda_devices', 'cufft_version', 'descent_step', 'despike', 'device_distance', 'device_name', 'device_names', 'displacement_sums', 'distance', 'divide_step', 'empty_on', 'emulated_memory', 'extrapolate_step', 'factor_step', 'fft_good_size', 'fill_basins', 'fill_missing', 'fill_step', 'filter_length', 'filter_lengths', 'filter_stack', 'filter_stack_on', 'filter_stack_there', 'free_step', 'from_dlpack', 'gaussian_samples', 'geodesic', 'gradient_step', 'graze_step', 'halve', 'invert_step', 'isa', 'local_scratch_bytes', 'local_thickness', 'log_polar', 'lose_emulated_after', 'multiply_step', 'oriented_maxima', 'oriented_samples', 'oriented_sums', 'overlap_weights', 'poisson_step', 'put_step', 'raise_step', 'read_into', 'reciprocal_step', 'reduce_images', 'region_sums', 'register_pairs', 'register_pairs_there', 'resample_images', 'residual_step', 'roughness_step', 'scale_space_maxima', 'scale_space_maxima_on', 'scale_step', 'segment_step', 'smooth_step', 'spectrum_sums', 'spline_samples', 'split_pores', 'square_step', 'statistics', 'straighten', 'subtract_step', 'subtract_weighted', 'take_step', 'thin', 'to_device', 'trace_branches', 'update_step', 'uphill', 'variation_step', 'volume_extrema', 'walk_step', 'warp_image', 'warp_volume', 'wbp', 'wbp_slabs', 'weighted_sum']
 class CancelToken:
     """
     Ask long work to stop: pass it in, call cancel() from any thread.
@@ -23,6 +23,25 @@ class CancelToken:
     def cancelled(self) -> bool:
         """
         Whether cancel() was called.
+        """
+class ExactSum:
+    """
+    A sum without rounding: sums of pieces add up to that of the whole, in any order.
+    """
+    def __add__(self, arg0: ExactSum) -> ExactSum:
+        ...
+    def __float__(self) -> float:
+        ...
+    @typing.overload
+    def __init__(self) -> None:
+        ...
+    @typing.overload
+    def __init__(self, parts: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> None:
+        ...
+    @property
+    def parts(self) -> list[float]:
+        """
+        Numbers that add up to it, to make it again elsewhere.
         """
 class CudaDevice:
     """
@@ -350,16 +369,6 @@ class DeviceFrameSum:
         """
         Write the sum.
         """
-class ExactSum:
-    """
-    A sum without rounding: sums of pieces add up to that of the whole, in any order.
-    """
-    def __add__(self, arg0: ExactSum) -> ExactSum:
-        ...
-    def __float__(self) -> float:
-        ...
-    def __init__(self) -> None:
-        ...
 class DeviceSteps:
     """
     What steps on a device's arrays take in place of a number of threads.
@@ -677,6 +686,16 @@ def graze_step(sums: numpy.typing.NDArray[numpy.float32], least: typing.Supports
 def graze_step(sums: DeviceTensor, least: typing.SupportsFloat | typing.SupportsIndex, weights: DeviceTensor, threads: DeviceSteps) -> None:
     ...
 @typing.overload
+def halve(volume: numpy.typing.NDArray[numpy.float32], half: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    """
+    half <- means of the finite values of boxes of 2 x 2 x 2 voxels, of what there is at the far edges.
+    """
+@typing.overload
+def halve(volume: numpy.typing.NDArray[numpy.float64], half: numpy.typing.NDArray[numpy.float64], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    """
+    half <- means of the finite values of boxes of 2 x 2 x 2 voxels, of what there is at the far edges.
+    """
+@typing.overload
 def invert_step(sums: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
     """
     sums <- 1 / max(sums, 1) where sums > 1/2, else 0.
@@ -851,6 +870,10 @@ def square_step(weights: numpy.typing.NDArray[numpy.float32], values: numpy.typi
 @typing.overload
 def square_step(weights: DeviceTensor, values: DeviceTensor, threads: DeviceSteps) -> ExactSum:
     ...
+def statistics(volume: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[float, float, int, ExactSum, ExactSum]:
+    """
+    Of the finite values: lowest, highest, count, sum and sum of squares; the same for any cut into whole rows.
+    """
 def straighten(stack: numpy.typing.NDArray[numpy.float32], nodes: numpy.typing.NDArray[numpy.float32], spacing: typing.SupportsInt | typing.SupportsIndex, out: numpy.typing.NDArray[numpy.float32], threads: typing.SupportsInt | typing.SupportsIndex = 0, cancel: CancelToken | None = None) -> None:
     """
     Sets out to the images sampled where nodes (n_tilts, 2, rows, columns) [px] say that each pixel lies.

@@ -10,6 +10,7 @@ from .angles import read_angle_file, write_angle_file
 from .checks import check
 from .defects import read_defects, write_defects
 from .findings import Finding
+from .growing import GrowingVolume, SlabWritten, volume_digest, writing
 from .info import info
 from .labels import Labels, read_labels, write_labels
 from .mdoc import Mdoc, read_mdoc
@@ -23,11 +24,13 @@ from .volume import open_slabs, read_volume, write_volume
 
 __all__ = [
     "Finding",
+    "GrowingVolume",
     "Known",
     "Labels",
     "Mdoc",
     "Mesh",
     "Movie",
+    "SlabWritten",
     "atomic",
     "check",
     "info",
@@ -48,6 +51,7 @@ __all__ = [
     "read_tilt_series",
     "read_volume",
     "sample_path",
+    "volume_digest",
     "write_alignment",
     "write_angle_file",
     "write_defects",
@@ -58,4 +62,5 @@ __all__ = [
     "write_surface",
     "write_table",
     "write_volume",
+    "writing",
 ]

@@ -25,6 +25,7 @@ from .findings import fail
 __all__ = [
     "PARTIAL",
     "check_space",
+    "move_in",
     "publish",
     "publish_folder",
     "sha256",
@@ -166,14 +167,39 @@ def publish(path: str | os.PathLike[str], *, need: int = 0) -> Iterator[Path]:
     partial = _partial_path(final)
     try:
         yield partial
-        _sync(partial)
-        os.replace(partial, final)
+        _move_file(partial, final)
     except BaseException as error:
         _remove(partial)
         if isinstance(error, OSError) and error.filename is None:  # a full disk, met while writing
             error.filename = str(final)
         raise
+
+
+def _move_file(partial: Path, final: Path) -> None:
+    _sync(partial)
+    os.replace(partial, final)
     _sync_folder(final.parent)
+
+
+def move_in(work: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+    """Give a finished file or folder its final name, as :func:`publish` and :func:`publish_folder` do.
+
+    ``work`` may lie in another folder of the same file system. It stays where it is on any error.
+
+    Raises
+    ------
+    FileFormatError
+        As for :func:`publish`; ``path`` is on another file system.
+    """
+    done = Path(work)
+    final = _target(path, folder=done.is_dir())
+    if done.stat().st_dev != final.parent.stat().st_dev:
+        do = "choose a final name on the same disk, or copy the file afterwards"
+        fail(path, "folder", "another file system", f"that of {done}", do)
+    if done.is_dir():
+        _move_folder(done, final, _partial_path(final))
+    else:
+        _move_file(done, final)
 
 
 @contextmanager
@@ -188,19 +214,23 @@ def publish_folder(path: str | os.PathLike[str], *, need: int = 0) -> Iterator[P
     if need:
         check_space(final, need)
     partial = _partial_path(final)
-    old = partial.with_name(partial.name.removesuffix(PARTIAL) + ".old" + PARTIAL)
     _remove(partial)
     try:
         partial.mkdir()
         yield partial
-        for folder, _, names in os.walk(partial):
-            for name in names:
-                _sync(Path(folder, name))
-            _sync_folder(Path(folder))
-        _swap_in(partial, final, old)
+        _move_folder(partial, final, partial)
     except BaseException:
         _remove(partial)
         raise
+
+
+def _move_folder(done: Path, final: Path, partial: Path) -> None:
+    for folder, _, names in os.walk(done):
+        for name in names:
+            _sync(Path(folder, name))
+        _sync_folder(Path(folder))
+    old = partial.with_name(partial.name.removesuffix(PARTIAL) + ".old" + PARTIAL)
+    _swap_in(done, final, old)
     _sync_folder(final.parent)
     _remove(old)
 

@@ -19,7 +19,7 @@ from ..errors import InputError
 from .atomic import write_json
 from .findings import Notes, fail
 from .mrc_write import write_mrc
-from .ome_zarr import open_ome_zarr, open_zarr_slabs, read_ome_zarr
+from .ome_zarr import open_ome_zarr, open_zarr_slabs, read_ome_zarr, zarr_attributes
 from .volume import assemble_volume, check_place, first_of, is_mrc, is_zarr, volume_of
 
 __all__ = ["Labels", "SlicedLabels", "read_labels", "write_labels"]
@@ -120,10 +120,9 @@ def write_labels(
     about = _image_label(properties or {}, colors or {}, "../../" if inside else source)
     if inside:
         _make_labels_folder(Path(path).parent)
-    with open_zarr_slabs(
-        path, data.shape, data.dtype, place.pixel_size, first, texts, chunks, {"image-label": about}
-    ) as slabs:
-        rows = slabs.chunks[0]
+    attributes = zarr_attributes(place.pixel_size, first, texts) | {"image-label": about}
+    with open_zarr_slabs(path, data.shape, data.dtype, chunks, attributes, nearest=True) as slabs:
+        rows = slabs.edges[0]
         for z in range(0, data.shape[0], rows):
             slabs.write_slices(z, data.slices(z, min(z + rows, data.shape[0])))
     if inside:

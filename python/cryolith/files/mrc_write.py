@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,22 +19,24 @@ from ..errors import InputError
 from .atomic import publish
 from .findings import fail
 from .mrc_header import HEADER_BYTES
+from .statistics import Statistics
 
-__all__ = ["OWN_LABEL", "MrcSlabs", "mrc_dtype", "open_mrc_slabs", "write_mrc"]
+__all__ = [
+    "OWN_LABEL",
+    "MrcSlabs",
+    "check_sizes",
+    "label_lines",
+    "mrc_dtype",
+    "mrc_header",
+    "open_mrc_slabs",
+    "write_mrc",
+]
 
 OWN_LABEL = "cryolith"
 _MODE = {"i1": 0, "i2": 1, "f4": 2, "u2": 6, "f2": 12}
 _LABEL_BYTES, _MAX_LABELS = 80, 10
 _EXACT_IN_FLOAT32 = 1 << 24
 _IMOD_STAMP, _SIGNED_BYTES = b"IMOD", 1
-
-
-@dataclass(frozen=True)
-class _Statistics:
-    low: float
-    high: float
-    mean: float
-    rms: float
 
 
 def write_mrc(
@@ -58,18 +59,21 @@ def write_mrc(
         Texts for the ten labels; long ones run over several.
     """
     target = os.fspath(path)
-    _check_sizes(data.shape, target)
+    check_sizes(data.shape, target)
     dtype = mrc_dtype(data, target)
     lines = label_lines(labels, target)
-    statistics = _statistics(data, dtype)
-    header = _header(data.shape, dtype, statistics, pixel_size, first_voxel, lines)
+    seen = Statistics()
     with (
         publish(path, need=HEADER_BYTES + data.size * dtype.itemsize) as partial,
         open(partial, "wb") as out,
     ):
-        out.write(header)
+        out.write(bytes(HEADER_BYTES))
         for section in data:
-            out.write(np.ascontiguousarray(section, dtype).tobytes())
+            values = np.ascontiguousarray(section, dtype)
+            seen = Statistics.merged((seen, Statistics.of(values[None])))
+            out.write(values.tobytes())
+        out.seek(0)
+        out.write(mrc_header(data.shape, dtype, seen, pixel_size, first_voxel, lines))
 
 
 class MrcSlabs:
@@ -78,14 +82,12 @@ class MrcSlabs:
     def __init__(self, descriptor: int, shape: tuple[int, int, int]) -> None:
         os.ftruncate(descriptor, HEADER_BYTES + 4 * math.prod(shape))
         self._field = FileField(descriptor, shape, HEADER_BYTES)
+        self.statistics = Statistics()
 
     def write(self, first: int, slab: npt.NDArray[np.float32]) -> None:
         """Write rows ``first`` to ``first + slab.shape[1]`` of all sections."""
         self._field.put_window((first, first + slab.shape[1], 0, slab.shape[2]), slab)
-
-    def __iter__(self) -> Iterator[npt.NDArray[np.float32]]:
-        """Read the sections back, one at a time."""
-        return (self._field.layers(z, z + 1)[0] for z in range(self._field.shape[0]))
+        self.statistics = Statistics.merged((self.statistics, Statistics.of(slab)))
 
 
 @contextmanager
@@ -99,7 +101,7 @@ def open_mrc_slabs(
 ) -> Iterator[MrcSlabs]:
     """Give a writer of slabs; leaving the block gives the file :func:`write_mrc` would have written."""
     target = os.fspath(path)
-    _check_sizes(shape, target)
+    check_sizes(shape, target)
     lines, dtype = label_lines(labels, target), np.dtype("<f4")
     with (
         publish(path, need=HEADER_BYTES + 4 * math.prod(shape)) as partial,
@@ -107,11 +109,11 @@ def open_mrc_slabs(
     ):
         slabs = MrcSlabs(file.fileno(), shape)
         yield slabs
-        statistics = _statistics(slabs, dtype)
-        file.write(_header(shape, dtype, statistics, pixel_size, first_voxel, lines))
+        file.write(mrc_header(shape, dtype, slabs.statistics, pixel_size, first_voxel, lines))
 
 
-def _check_sizes(shape: tuple[int, ...], target: str) -> None:
+def check_sizes(shape: tuple[int, ...], target: str) -> None:
+    """Refuse what the header's words cannot hold."""
     for name, size in zip(("nz", "ny", "nx"), shape, strict=True):
         if not 0 < size < 2**31:
             fail(
@@ -154,28 +156,6 @@ def mrc_dtype(data: npt.NDArray[Any], target: str) -> np.dtype[Any]:
     return np.dtype("<f4")
 
 
-def _statistics(data: Iterable[npt.NDArray[Any]], dtype: np.dtype[Any]) -> _Statistics:
-    """Of the finite values as written; summed section by section in float64, in little memory.
-
-    ``data`` gives its sections each time it is iterated.
-    """
-    low, high, total, squares, count = math.inf, -math.inf, 0.0, 0.0, 0
-    for section in data:
-        values = np.ascontiguousarray(section, dtype).astype(np.float64)
-        values = values[np.isfinite(values)]
-        if values.size:
-            low, high = min(low, float(values.min())), max(high, float(values.max()))
-            total += float(values.sum())
-            count += values.size
-    if not count:
-        return _Statistics(0.0, 0.0, 0.0, 0.0)
-    mean = total / count
-    for section in data:  # a second pass: the difference of two large sums would lose the digits
-        values = np.ascontiguousarray(section, dtype).astype(np.float64) - mean
-        squares += float(np.square(values[np.isfinite(values)]).sum())
-    return _Statistics(low, high, mean, math.sqrt(squares / count))
-
-
 def label_lines(labels: Sequence[str], target: str) -> list[bytes]:
     """Cut the texts into lines of 80 ASCII bytes, the program's own name first."""
     texts = [" ".join(t.split()) for t in labels]
@@ -193,14 +173,15 @@ def label_lines(labels: Sequence[str], target: str) -> list[bytes]:
     return lines
 
 
-def _header(
+def mrc_header(
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
-    statistics: _Statistics,
+    statistics: Statistics,
     pixel_size: float | None,
     first_voxel: npt.NDArray[np.float64],
     lines: list[bytes],
 ) -> bytes:
+    """Return the 1024 bytes before the voxels."""
     record = np.zeros((), HEADER_DTYPE.newbyteorder("<"))
     record["mode"] = _MODE[dtype.str[1:]]
     sizes = shape[::-1]
@@ -211,12 +192,9 @@ def _header(
     for angle in ("alpha", "beta", "gamma"):
         record["cellb"][angle] = 90.0
     record["mapc"], record["mapr"], record["maps"] = 1, 2, 3
-    record["dmin"], record["dmax"], record["dmean"] = (
-        statistics.low,
-        statistics.high,
-        statistics.mean,
-    )
-    record["rms"] = statistics.rms
+    if statistics.count:
+        record["dmin"], record["dmax"] = statistics.low, statistics.high
+        record["dmean"], record["rms"] = statistics.mean, statistics.rms
     record["ispg"], record["nversion"] = 1, 20141
     record["map"], record["machst"] = b"MAP ", (0x44, 0x44, 0, 0)
     record["nlabl"] = len(lines)

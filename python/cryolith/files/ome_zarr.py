@@ -2,20 +2,18 @@
 """OME-Zarr 0.4: a folder of chunks with scale and translation, readable piece by piece.
 
 Written here directly in the Zarr v2 layout, which is plain JSON and one file per chunk: the bytes
-do not depend on the installed zarr, and the whole folder is published at once. Read through zarr 2
-or 3.
+do not depend on the installed zarr, and the whole folder is published at once, with smaller copies
+of the volume for viewers. Read through zarr 2 or 3.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import os
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,9 @@ import numpy.typing as npt
 from .._version import __version__
 from ..errors import InputError
 from .atomic import publish_folder
+from .disk import write_file
 from .findings import Notes, fail
+from .zarr_levels import Levels
 
 __all__ = [
     "ZarrHead",
@@ -34,11 +34,12 @@ __all__ = [
     "open_zarr_slabs",
     "read_ome_zarr",
     "write_ome_zarr",
+    "write_zarr_metadata",
+    "zarr_attributes",
+    "zarr_bytes",
+    "zarr_levels",
 ]
 
-# Labels shrink twenty-fold at the fastest level; float densities hardly shrink at any, so they stay
-# raw.
-_ZLIB_LEVEL = 1
 # Deflate shrinks nothing more than 1032-fold; a folder that promises more holds no such data.
 _BOMB_RATIO = 1100
 _BOMB_FREE = 64 << 20
@@ -56,33 +57,34 @@ def write_ome_zarr(
     labels: Sequence[str],
     chunks: tuple[int, int, int],
 ) -> None:
-    """Write ``data`` (nz, ny, nx) with its position [angstrom] as one resolution level."""
-    with open_zarr_slabs(
-        path, data.shape, data.dtype, pixel_size, first_voxel, labels, chunks
-    ) as slabs:
+    """Write ``data`` (nz, ny, nx) with its position [angstrom], and smaller copies of it (:class:`.Levels`)."""
+    attributes = zarr_attributes(pixel_size, first_voxel, labels)
+    with open_zarr_slabs(path, data.shape, data.dtype, chunks, attributes) as slabs:
         slabs.write(0, data)
 
 
-@dataclass(frozen=True)
 class ZarrSlabs:
     """A volume on its way to disk, whole rows or slices of chunks at a time."""
 
-    folder: Path
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    chunks: tuple[int, ...]
-    squeeze: bool
+    def __init__(self, levels: Levels) -> None:
+        self._levels = levels
+        self.edges = levels.edges
+        self._done: set[str] = set()
 
     def write(self, first: int, slab: npt.NDArray[Any]) -> None:
         """Write rows ``first`` to ``first + slab.shape[1]``; both ends lie on edges of chunks or of the volume."""
-        self._put((0, first // self.chunks[1], 0), slab)
+        self._levels.write(first, slab, self._note)
 
     def write_slices(self, first: int, slab: npt.NDArray[Any]) -> None:
         """Write slices ``first`` to ``first + len(slab)``, with the same rule for both ends."""
-        self._put((first // self.chunks[0], 0, 0), slab)
+        self._levels.write(first, slab, self._note, axis=0)
 
-    def _put(self, first: tuple[int, int, int], slab: npt.NDArray[Any]) -> None:
-        _write_chunks(self.folder, slab, first, self.dtype, self.chunks, self.squeeze)
+    def finish(self) -> None:
+        """Write what is left of the smaller copies."""
+        self._levels.finish(self._done, self._note)
+
+    def _note(self, name: str, raw: Any) -> None:
+        self._done.add(name)
 
 
 @contextmanager
@@ -90,49 +92,89 @@ def open_zarr_slabs(
     path: str | os.PathLike[str],
     shape: tuple[int, ...],
     kind: np.dtype[Any],
-    pixel_size: float | None,
-    first_voxel: npt.NDArray[np.float64],
-    labels: Sequence[str],
     chunks: tuple[int, int, int],
-    more: Mapping[str, Any] | None = None,
+    attributes: Mapping[str, Any],
+    *,
+    nearest: bool = False,
 ) -> Iterator[ZarrSlabs]:
     """Give a writer of slabs; leaving the block gives the folder :func:`write_ome_zarr` would have written.
 
-    ``more`` are further attributes of the image.
+    ``attributes`` come from :func:`zarr_attributes`; ``nearest`` says that the voxels are labels.
     """
+    levels = zarr_levels(Path(path), shape, kind, chunks, nearest=nearest)
+    need = 0 if levels.squeezed else zarr_bytes(levels)
+    with publish_folder(path, need=need) as folder:
+        slabs = ZarrSlabs(replace(levels, folder=folder))
+        yield slabs
+        slabs.finish()
+        write_zarr_metadata(replace(levels, folder=folder), attributes)
+
+
+def zarr_levels(
+    folder: Path,
+    shape: tuple[int, ...],
+    kind: np.dtype[Any],
+    chunks: tuple[int, int, int],
+    *,
+    nearest: bool = False,
+) -> Levels:
+    """Return where the chunks of a volume go."""
     if len(chunks) != 3 or any(int(c) != c or c < 1 for c in chunks):
         raise InputError(f"chunks: found {chunks}, expected three whole numbers of at least 1")
-    dtype = kind.newbyteorder("<")
-    sizes = tuple(min(int(c), n) for c, n in zip(chunks, shape, strict=True))
-    squeeze = kind.kind in "biu"
-    array = {
-        "chunks": list(sizes),
-        "compressor": {"id": "zlib", "level": _ZLIB_LEVEL} if squeeze else None,
-        "dimension_separator": "/",
-        "dtype": dtype.str,
-        "fill_value": False if kind.kind == "b" else 0,
-        "filters": None,
-        "order": "C",
-        "shape": list(shape),
-        "zarr_format": 2,
+    z, y, x = (min(int(c), n) for c, n in zip(chunks, shape, strict=True))
+    size = (shape[0], shape[1], shape[2])
+    return Levels(folder, size, kind.newbyteorder("<"), (z, y, x), nearest)
+
+
+def zarr_bytes(levels: Levels) -> int:
+    """Return what the chunks take on disk before compression."""
+    counts = 0
+    for level, shape in enumerate(levels.shapes):
+        sizes = levels.sizes(level)
+        counts += math.prod(-(-n // c) * c for n, c in zip(shape, sizes, strict=True))
+    return counts * levels.dtype.itemsize
+
+
+def write_zarr_metadata(levels: Levels, attributes: Mapping[str, Any]) -> dict[str, bytes]:
+    """Write what readers look at first, and return it by the names of its files."""
+    texts: dict[str, Any] = {
+        ".zgroup": {"zarr_format": 2},
+        ".zattrs": _place_levels(levels, attributes),
     }
-    need = 0 if squeeze else math.prod(shape) * kind.itemsize
-    with publish_folder(path, need=need) as folder:
-        _write_json(folder / ".zgroup", {"zarr_format": 2})
-        attributes = _attributes(pixel_size, first_voxel, labels) | dict(more or {})
-        _write_json(folder / ".zattrs", attributes)
-        (folder / "0").mkdir()
-        _write_json(folder / "0" / ".zarray", array)
-        yield ZarrSlabs(folder / "0", shape, dtype, sizes, squeeze)
+    for level in range(len(levels.shapes)):
+        texts[f"{level}/.zarray"] = levels.metadata(level)
+    files = {name: (json.dumps(text, indent=1) + "\n").encode() for name, text in texts.items()}
+    for name, raw in files.items():
+        (levels.folder / name).parent.mkdir(exist_ok=True)
+        write_file(levels.folder / name, raw)
+    return files
 
 
-def _write_json(path: Path, value: Any) -> None:
-    path.write_bytes((json.dumps(value, indent=1) + "\n").encode())
+def _place_levels(levels: Levels, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the smaller copies: a voxel of level n lies in the middle of those that it stands for."""
+    out = dict(attributes)
+    image = dict(out["multiscales"][0])
+    first = image["datasets"][0]
+    scale, move = (t[t["type"]] for t in first["coordinateTransformations"])
+    image["datasets"] = [first]
+    for level in range(1, len(levels.shapes)):
+        step = 1 << level
+        off = 0.0 if levels.takes_first else (step - 1) / 2
+        moved = [m + off * s for m, s in zip(move, scale, strict=True)]
+        place = [
+            {"type": "scale", "scale": [s * step for s in scale]},
+            {"type": "translation", "translation": moved},
+        ]
+        image["datasets"].append({"path": str(level), "coordinateTransformations": place})
+    if len(levels.shapes) > 1:
+        image["type"] = "nearest" if levels.takes_first else "mean"
+    return out | {"multiscales": [image]}
 
 
-def _attributes(
+def zarr_attributes(
     pixel_size: float | None, first_voxel: npt.NDArray[np.float64], labels: Sequence[str]
 ) -> dict[str, Any]:
+    """Return what ``.zattrs`` says of a volume, its smaller copies left out."""
     axes: list[dict[str, str]] = [{"name": a, "type": "space"} for a in "zyx"]
     if pixel_size is not None:
         axes = [a | {"unit": "angstrom"} for a in axes]
@@ -149,27 +191,6 @@ def _attributes(
         "multiscales": [multiscale],
         "cryolith": {"version": __version__, "labels": list(labels)},
     }
-
-
-def _write_chunks(
-    folder: Path,
-    data: npt.NDArray[Any],
-    first: tuple[int, int, int],
-    dtype: np.dtype[Any],
-    sizes: tuple[int, ...],
-    squeeze: bool,
-) -> None:
-    """Write the chunks of ``data``, of which the first along z, y, x is number ``first``."""
-    counts = [math.ceil(n / c) for n, c in zip(data.shape, sizes, strict=True)]
-    for index in itertools.product(*map(range, counts)):
-        where = tuple(slice(i * c, (i + 1) * c) for i, c in zip(index, sizes, strict=True))
-        block = np.zeros(sizes, dtype)  # every chunk is whole, also at the far edges
-        part = data[where]
-        block[tuple(slice(0, n) for n in part.shape)] = part
-        raw = block.tobytes()
-        target = folder.joinpath(*(str(i + f) for i, f in zip(index, first, strict=True)))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(zlib.compress(raw, _ZLIB_LEVEL) if squeeze else raw)
 
 
 @dataclass(frozen=True)

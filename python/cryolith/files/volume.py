@@ -19,7 +19,13 @@ from .findings import Notes, fail
 from .image_file import open_image
 from .mrc_read import MrcFile
 from .mrc_write import OWN_LABEL, open_mrc_slabs, write_mrc
-from .ome_zarr import open_ome_zarr, open_zarr_slabs, read_ome_zarr, write_ome_zarr
+from .ome_zarr import (
+    open_ome_zarr,
+    open_zarr_slabs,
+    read_ome_zarr,
+    write_ome_zarr,
+    zarr_attributes,
+)
 from .opening import suffix_of
 
 __all__ = [
@@ -277,7 +283,9 @@ def open_slabs(
     opened: AbstractContextManager[SlabWriter] = (
         open_mrc_slabs(path, shape, pixel_size=pixel_size, first_voxel=first, labels=labels)
         if is_mrc(path)
-        else open_zarr_slabs(path, shape, np.dtype("f4"), pixel_size, first, labels, chunks)
+        else open_zarr_slabs(
+            path, shape, np.dtype("f4"), chunks, zarr_attributes(pixel_size, first, labels)
+        )
     )
     with opened as slabs:
         checked = _Checked(slabs, shape, 1 if is_mrc(path) else min(chunks[1], shape[1]))
