@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +19,7 @@ from .cli_options import (
     Halves,
     Iterations,
     JobFile,
+    MaxMemory,
     Method,
     Pixel,
     Series,
@@ -27,6 +29,7 @@ from .cli_options import (
     read_series,
 )
 from .errors import ConfigError
+from .units import parse_bytes
 
 if TYPE_CHECKING:
     from .datamodel import Defects, Volume
@@ -58,10 +61,12 @@ def reconstruct(
     frames: Frames = None,
     device: Device = None,
     threads: Threads = 0,
+    max_memory: MaxMemory = None,
 ) -> None:
-    """Only reconstruct, with an alignment made before."""
+    """Only reconstruct, with an alignment made before; the same command goes on after a kill."""
     from . import files, half_volumes
-    from .stages import reconstruct_series
+    from .settings import to_mapping
+    from .stages import reconstruct_files
 
     job = make_job(
         series, None, config, angles=angles, pixel=pixel, method=method, n_iter=iterations,
@@ -69,18 +74,28 @@ def reconstruct(
     )  # fmt: skip
     data = read_series(job)
     found = files.read_alignment(alignment, known=files.Known.of_series(data))
-    volume, _ = reconstruct_series(
-        data, found, job.reconstruct, frames=half_volumes.read_frames(job, data), threads=threads
+    work = out.with_name(f".{out.name}.work")
+    read = [series, alignment, *map(Path, half_volumes.frame_files(job))]
+    made = reconstruct_files(
+        out,
+        data,
+        found,
+        job.reconstruct,
+        key=[[files.atomic.sha256(path) for path in read], to_mapping(job)],
+        work=work,
+        label=f"cryolith {__version__} {job.reconstruct.method}",
+        max_memory=parse_bytes(max_memory, "--max-memory") if max_memory else None,
+        frames=half_volumes.read_frames(job, data),
+        threads=threads,
     )
-    label = f"cryolith {__version__} {job.reconstruct.method}"
-    files.write_volume(out, volume, labels=[label])
-    typer.echo(f"volume {volume.data.shape} (z, y, x): {out}")
-    if volume.halves is not None:
-        half_volumes.write_halves(out, volume, label)
+    shutil.rmtree(work, ignore_errors=True)
+    typer.echo(f"volume {made.shape} (z, y, x): {out}")
+    if job.reconstruct.halves is not None:
         for path in half_volumes.half_paths(out):
             typer.echo(f"half volume: {path}")
         from .report.findings import resolution  # matplotlib: only now
 
+        volume = files.read_volume(out)
         typer.echo(resolution(half_volumes.correlate_halves(out), volume).text)
 
 

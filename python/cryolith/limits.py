@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["MemoryLimit", "memory_limit"]
+__all__ = ["MemoryLimit", "array_budget", "memory_limit"]
 
+# Two more threads of the core: 8 MiB of stack each, and a heap of 64 MiB that the C library maps at their first use.
+_THREADS_MAP = 2 * (8 + 64) << 20
 _UNSET = 1 << 60  # version 1 of control groups writes the largest number of pages for "no limit"
 
 
@@ -54,6 +56,16 @@ def memory_limit(
         found.append(MemoryLimit(physical, "physical memory"))
     least = min(found, key=lambda limit: limit.bytes, default=MemoryLimit(_UNSET, "no limit"))
     return MemoryLimit(max(0, least.bytes), least.source)
+
+
+def array_budget(max_memory: int | None = None) -> int:
+    """Return how much more than now this process may come to hold [bytes], as :func:`memory_limit` says.
+
+    Under a limit on what is mapped, what threads will map (stacks, heaps) is taken off.
+    """
+    limit = memory_limit(max_memory)
+    held = _status(Path("/proc/self/status")).get("VmRSS", 0)
+    return max(0, limit.bytes - held - (_THREADS_MAP if limit.source == "RLIMIT_AS" else 0))
 
 
 def _physical() -> int:

@@ -22,6 +22,7 @@ from .half_volumes import (
 from .listener import Listener
 from .planning import Plan, plan_job
 from .reconstruct import check_halves
+from .reconstruct.checkpoint import EVERY
 from .stages import STAGES, Result, Run, carry_out, read_result
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def run(
     *,
     threads: int = 0,
     max_memory: int | None = None,
+    checkpoint_seconds: float = EVERY,
     cancel: CancelToken | None = None,
     listener: Listener | None = None,
     overwrite: bool = False,
@@ -56,6 +58,9 @@ def run(
         0 uses what the process may use. Results do not depend on it.
     max_memory : int [bytes], optional
         Refuse before the start, or tile, when the plan needs more.
+    checkpoint_seconds : float [s], default 180
+        From one save of an iterative reconstruction to the next, at least; a run that is killed goes on from there. 0:
+        after every iteration.
     overwrite : bool, default False
         Allow a folder that holds the results of another series.
 
@@ -70,6 +75,7 @@ def run(
         job,
         threads=threads,
         max_memory=max_memory,
+        checkpoint_seconds=checkpoint_seconds,
         cancel=cancel,
         listener=listener,
         overwrite=overwrite,
@@ -88,6 +94,7 @@ def open_run(
     listener: Listener | None,
     overwrite: bool,
     max_memory: int | None = None,
+    checkpoint_seconds: float = EVERY,
     whole: bool = True,
 ) -> Iterator[Run]:
     """Give the state of a job whose folder is locked and fit to take its results; for :func:`run`'s errors see there.
@@ -119,6 +126,7 @@ def open_run(
             max_memory=max_memory,
             cancel=cancel,
             listener=listener,
+            checkpoint_seconds=checkpoint_seconds,
         )
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,6 @@ from .align import align_tilt_series, estimate_background
 from .config import Job
 from .datamodel import Alignment, Defects, TiltSeries, Volume
 from .detect import detect
-from .errors import Cancelled
 from .files import (
     read_alignment,
     read_volume,
@@ -24,22 +24,21 @@ from .files import (
 )
 from .files.atomic import sha256
 from .files.defects import read_defects, write_defects
-from .half_volumes import (
-    correlate_halves,
-    frame_files,
-    half_paths,
-    write_halves,
-)
+from .half_volumes import correlate_halves, frame_files, half_paths
+from .limits import array_budget
 from .listener import Listener
 from .planning import plan_job
 from .projection import Geometry
-from .reconstruct import Reconstruction, ReconstructSettings, reconstruct
+from .reconstruct import ReconstructSettings
+from .reconstruct.checkpoint import EVERY, key_of
+from .reconstruct.store import Store
+from .reconstruct.to_disk import Reconstructed, reconstruct_to_disk
 from .settings import to_mapping
 
 if TYPE_CHECKING:
     from ._core import CancelToken
 
-__all__ = ["STAGES", "Result", "Run", "carry_out", "read_result", "reconstruct_series"]
+__all__ = ["STAGES", "Result", "Run", "carry_out", "read_result", "reconstruct_files"]
 
 STAGES = ("align", "reconstruct", "detect", "report")
 REPORT_FILES = (
@@ -51,6 +50,7 @@ REPORT_FILES = (
     "tilts.csv",
 )
 VOLUME = "volume.mrc"
+WORK = f"{records.FOLDER}/reconstruct"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,6 +77,7 @@ class Run:
     max_memory: int | None
     cancel: CancelToken | None
     listener: Listener
+    checkpoint_seconds: float = EVERY
 
     @property
     def series_name(self) -> str:
@@ -102,7 +103,7 @@ class Run:
 
 
 def carry_out(state: Run, stage: str) -> None:
-    """Do a stage, unless its record holds."""
+    """Do a stage, unless its record holds; what it needed to go on after a kill is removed once there is one."""
     records.carry_out(
         state.folder,
         stage,
@@ -111,6 +112,8 @@ def carry_out(state: Run, stage: str) -> None:
         work=lambda: _WORK[stage](state),
         listener=state.listener,
     )
+    if stage == "reconstruct":
+        shutil.rmtree(state.folder / WORK, ignore_errors=True)
 
 
 def _inputs(state: Run, stage: str) -> dict[str, str]:
@@ -160,44 +163,53 @@ def _align(state: Run) -> tuple[list[str], dict[str, Any]]:
     return ["alignment.json"], {}
 
 
-def reconstruct_series(
-    series: TiltSeries, alignment: Alignment, settings: ReconstructSettings, **how: Any
-) -> tuple[Volume, list[float]]:
-    """Reconstruct with each tilt's background level removed; return the volume and the convergence.
+def reconstruct_files(
+    out: Path,
+    series: TiltSeries,
+    alignment: Alignment,
+    settings: ReconstructSettings,
+    *,
+    key: Any,
+    work: Path,
+    label: str,
+    every: float = EVERY,
+    max_memory: int | None = None,
+    **how: Any,
+) -> Reconstructed:
+    """Reconstruct into a file, and into its halves' beside it, with each tilt's background level removed.
 
-    ``how`` takes ``frames``, ``threads``, ``max_memory``, ``workspace``, ``cancel`` and ``progress``.
+    Goes on from what an earlier call with the same ``key`` has left in the folder ``work``, which stays until the
+    caller removes it. ``how`` takes ``frames``, ``threads``, ``cancel`` and ``progress``.
     """
-    background = estimate_background(series.images)
-    volume = reconstruct(series, alignment, settings, background=background, **how)
-    if settings.halves and volume.halves is None:
-        raise Cancelled("cancelled by the caller")
-    data = volume.data
-    if not isinstance(data, Reconstruction):
-        return volume, []
-    if (
-        data.stopped == "cancelled"
-    ):  # a file is whole or absent: part of the iterations is for callers with arrays
-        raise Cancelled("cancelled by the caller")
-    return volume, list(data.history)
+    return reconstruct_to_disk(
+        series,
+        alignment,
+        settings,
+        paths=(out, *half_paths(out)) if settings.halves else (out,),
+        store=Store(work, key_of([key, __version__]), labels=[label], every=every),
+        background=estimate_background(series.images),
+        max_memory=array_budget(max_memory),
+        **how,
+    )
 
 
 def _reconstruct(state: Run) -> tuple[list[str], dict[str, Any]]:
-    volume, convergence = reconstruct_series(
+    made = reconstruct_files(
+        state.folder / VOLUME,
         state.series,
         read_alignment(state.folder / "alignment.json"),
         state.job.reconstruct,
+        key=[_inputs(state, "reconstruct"), _parameters(state, "reconstruct")],
+        work=state.folder / WORK,
+        label=f"cryolith {__version__} {state.job.reconstruct.method}; series {state.digest[:16]}",
+        every=state.checkpoint_seconds,
+        max_memory=state.max_memory,
         frames=state.frames,
         threads=state.threads,
-        max_memory=state.max_memory,
-        workspace=state.folder,
         cancel=state.cancel,
         progress=state.on_progress("reconstruct"),
     )
-    label = f"cryolith {__version__} {state.job.reconstruct.method}; series {state.digest[:16]}"
-    write_volume(state.folder / VOLUME, volume, labels=[label])
-    if volume.halves is not None:
-        write_halves(state.folder / VOLUME, volume, label)
-    return list(state.volumes), {"convergence": convergence}
+    return list(state.volumes), {"convergence": list(made.history)}
 
 
 def _detect(state: Run) -> tuple[list[str], dict[str, Any]]:

@@ -44,8 +44,8 @@ def solve(solver, checkpoint, **more):
 
 def after_a_kill(solver, folder, iteration, cut=WHOLE):
     """Leave what a solver that was killed in this iteration has saved."""
+    checkpoint = Checkpoint(folder, "key", every=0.0)
     with pytest.raises(KilledError):
-        checkpoint = Checkpoint(folder, "key", every=0.0)
         solve(solver, checkpoint, callback=killed_after(iteration), cut=cut)
 
 
@@ -79,8 +79,8 @@ def test_on_a_device(solver, tmp_path):
     how = {"thickness": 4, "n_iter": 4, "device": "emulated"}
     angles = [-40.0, 0.0, 40.0]
     whole = function(stack, angles, **how)
+    saving = Checkpoint(tmp_path, "key", every=0.0)
     with pytest.raises(KilledError):
-        saving = Checkpoint(tmp_path, "key", every=0.0)
         function(stack, angles, **how, checkpoint=saving, callback=killed_after(3))
     found = function(stack, angles, **how, checkpoint=Checkpoint(tmp_path, "key"))
     assert found.tobytes() == whole.tobytes()
