@@ -75,6 +75,8 @@ class Store:
     def _read_ledger(self) -> list[dict[str, Any]]:
         entries = list(_lines(self.folder / LEDGER))
         if entries and entries[0].get("key") == self.key:
+            with open(self.folder / LEDGER, "ab") as ledger:
+                ledger.write(b"\n")  # ends a line that a kill has cut short
             return entries[1:]
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
@@ -83,7 +85,7 @@ class Store:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Read the ledger up to a line that a kill has cut short."""
+    """Read the ledger, but for lines that a kill has cut short."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError):
@@ -92,7 +94,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         try:
             entry = json.loads(line)
         except ValueError:
-            continue  # cut short, and another life went on behind it
+            continue
         if isinstance(entry, dict):
             yield entry
 
