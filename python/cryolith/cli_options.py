@@ -41,6 +41,7 @@ __all__ = [
     "Overwrite",
     "Pixel",
     "Quiet",
+    "Restart",
     "Series",
     "Thickness",
     "Threads",
@@ -114,6 +115,12 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, do nothing.")]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Allow a folder that holds other results.")
+]
+Restart = Annotated[
+    str | None,
+    typer.Option(
+        metavar="STAGE", help="Do this stage and those after it again, whatever their records say."
+    ),
 ]
 Timing = Annotated[
     Path | None, typer.Option(help="Write the measured time and memory of each stage to this file.")

@@ -28,6 +28,7 @@ from .cli_options import (
     Overwrite,
     Pixel,
     Quiet,
+    Restart,
     Series,
     Thickness,
     Threads,
@@ -117,6 +118,7 @@ def run(
     as_json: AsJson = False,
     quiet: Quiet = False,
     overwrite: Overwrite = False,
+    restart: Restart = None,
     timing: Timing = None,
 ) -> None:
     """Align, reconstruct, detect and report: the whole way, resumable."""
@@ -131,7 +133,7 @@ def run(
         _show_plan(job, max_memory, as_json)
         return
     _go(functools.partial(pipeline.run, job), threads=threads, max_memory=max_memory,
-        as_json=as_json, quiet=quiet, overwrite=overwrite, timing=timing)  # fmt: skip
+        as_json=as_json, quiet=quiet, overwrite=overwrite, restart=restart, timing=timing)  # fmt: skip
 
 
 def _show_plan(job: Job, max_memory: str | None, as_json: bool) -> None:
@@ -154,13 +156,14 @@ def resume(
     max_memory: MaxMemory = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
+    restart: Restart = None,
     timing: Timing = None,
 ) -> None:
     """Go on from the last stage whose record still holds; says what it skips and why."""
     from . import pipeline
 
     _go(functools.partial(pipeline.resume, folder), threads=threads, max_memory=max_memory,
-        as_json=as_json, quiet=quiet, timing=timing)  # fmt: skip
+        as_json=as_json, quiet=quiet, restart=restart, timing=timing)  # fmt: skip
 
 
 def demo(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from . import records
 from .config import Job, job_from_mapping, job_to_toml, read_toml
 from .datamodel import TiltSeries
-from .errors import InputError
+from .errors import ConfigError, InputError
 from .files import (
     read_tilt_series,
 )
@@ -45,6 +45,7 @@ def run(
     cancel: CancelToken | None = None,
     listener: Listener | None = None,
     overwrite: bool = False,
+    restart: str | None = None,
 ) -> Result:
     """Run a job into ``job.output``; stages whose record holds are skipped, so this also resumes.
 
@@ -58,11 +59,13 @@ def run(
         Refuse before the start, or tile, when the plan needs more.
     overwrite : bool, default False
         Allow a folder that holds the results of another series.
+    restart : str, optional
+        A stage that is done again whatever its record says, and all after it.
 
     Raises
     ------
     InputError
-        The folder is not empty and not a run of this series, or is in use.
+        The folder is not empty and not a run of this series, or is in use; no such stage.
     FileFormatError
         The series cannot be read.
     """
@@ -73,6 +76,7 @@ def run(
         cancel=cancel,
         listener=listener,
         overwrite=overwrite,
+        restart=restart,
     ) as state:
         for stage in STAGES:
             carry_out(state, stage)
@@ -89,6 +93,7 @@ def open_run(
     overwrite: bool,
     max_memory: int | None = None,
     whole: bool = True,
+    restart: str | None = None,
 ) -> Iterator[Run]:
     """Give the state of a job whose folder is locked and fit to take its results; for :func:`run`'s errors see there.
 
@@ -97,6 +102,7 @@ def open_run(
     if not job.series.path or not job.output:
         raise InputError("job: series.path and output must be set before it can run")
     folder, listener = Path(job.output), listener or Listener()
+    again = _from(restart)
     _refuse_foreign(folder, job, overwrite)
     # A series that cannot be read leaves no folder behind: it would refuse the right series later.
     series = _read(job)
@@ -104,8 +110,11 @@ def open_run(
     if whole:
         check_halves(series, frames, job.reconstruct)
         plan_job(job, series).require_fits(max_memory, folder)
-    with records.lock(folder):
+    with records.lock(folder) as taken_over:
+        if taken_over:
+            listener.message(taken_over)
         records.sweep_partials(folder)
+        records.forget(folder, again)
         _publish_job(folder, job)
         for line in series.source.warnings:
             listener.message(f"warning: {line}")
@@ -119,7 +128,17 @@ def open_run(
             max_memory=max_memory,
             cancel=cancel,
             listener=listener,
+            again=again,
         )
+
+
+def _from(stage: str | None) -> tuple[str, ...]:
+    """A stage and those after it."""
+    if stage is None:
+        return ()
+    if stage not in STAGES:
+        raise ConfigError(f"restart: found {stage!r}, expected one of {', '.join(STAGES)}")
+    return STAGES[STAGES.index(stage) :]
 
 
 def resume(folder: str | Path, **how: Any) -> Result:
