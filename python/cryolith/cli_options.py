@@ -37,6 +37,7 @@ __all__ = [
     "Local",
     "MaxMemory",
     "Method",
+    "NoCalibration",
     "Out",
     "Overwrite",
     "Pixel",
@@ -113,6 +114,12 @@ MaxMemory = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, do nothing.")]
+NoCalibration = Annotated[
+    bool,
+    typer.Option(
+        "--no-calibration", help="Plan with the built-in rates instead of this machine's, measured."
+    ),
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Allow a folder that holds other results.")
 ]

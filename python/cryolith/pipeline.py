@@ -16,9 +16,11 @@ from .files import (
     read_tilt_series,
 )
 from .files.atomic import sha256, write_text
+from .fitting import require_fits
 from .half_volumes import (
     read_frames,
 )
+from .limits import memory_limit
 from .listener import Listener
 from .planning import Plan, plan_job
 from .reconstruct import check_halves
@@ -27,14 +29,27 @@ from .stages import STAGES, Result, Run, carry_out, read_result
 if TYPE_CHECKING:
     from ._core import CancelToken
 
-__all__ = ["STAGES", "Listener", "Result", "open_run", "plan", "resume", "rewrite_report", "run"]
+__all__ = [
+    "STAGES",
+    "Listener",
+    "Result",
+    "open_run",
+    "plan",
+    "read_job_series",
+    "resume",
+    "rewrite_report",
+    "run",
+]
 
 JOB_FILE = "job.toml"
 
 
-def plan(job: Job) -> Plan:
-    """Return what a job would do: stages, shapes, memory, disk and time; reads headers only."""
-    return plan_job(job, _read(job))
+def plan(job: Job, *, max_memory: int | None = None) -> Plan:
+    """Return what a job would do: stages, shapes, memory, disk and time; reads headers only.
+
+    With ``max_memory`` [bytes] the stages are cut to that, as :func:`run` would cut them.
+    """
+    return plan_job(job, read_job_series(job), max_memory=max_memory)
 
 
 def run(
@@ -56,7 +71,8 @@ def run(
     threads : int, default 0
         0 uses what the process may use. Results do not depend on it.
     max_memory : int [bytes], optional
-        Refuse before the start, or tile, when the plan needs more.
+        Refuse before the start, or tile, when the plan needs more. Limits that the system sets count too
+        (:func:`cryolith.limits.memory_limit`).
     overwrite : bool, default False
         Allow a folder that holds the results of another series.
     restart : str, optional
@@ -65,7 +81,8 @@ def run(
     Raises
     ------
     InputError
-        The folder is not empty and not a run of this series, or is in use; no such stage.
+        The folder is not empty and not a run of this series, or is in use; no such stage; memory or disk do not
+        suffice, with the settings that would.
     FileFormatError
         The series cannot be read.
     """
@@ -105,11 +122,11 @@ def open_run(
     again = _from(restart)
     _refuse_foreign(folder, job, overwrite)
     # A series that cannot be read leaves no folder behind: it would refuse the right series later.
-    series = _read(job)
+    series = read_job_series(job)
     frames = read_frames(job, series) if whole else None
     if whole:
         check_halves(series, frames, job.reconstruct)
-        plan_job(job, series).require_fits(max_memory, folder)
+        max_memory = _limit(job, series, max_memory)
     with records.lock(folder) as taken_over:
         if taken_over:
             listener.message(taken_over)
@@ -130,6 +147,13 @@ def open_run(
             listener=listener,
             again=again,
         )
+
+
+def _limit(job: Job, series: TiltSeries, max_memory: int | None) -> int | None:
+    """Refuse a job that memory or disk do not hold; return what its stages are cut to, None where they need not be."""
+    limit = memory_limit(max_memory)
+    made = require_fits(job, series, limit)
+    return limit.bytes if max_memory is not None or made != plan_job(job, series) else None
 
 
 def _from(stage: str | None) -> tuple[str, ...]:
@@ -167,7 +191,8 @@ def rewrite_report(folder: str | Path) -> Result:
     return resume(folder)
 
 
-def _read(job: Job) -> TiltSeries:
+def read_job_series(job: Job) -> TiltSeries:
+    """Return the series of a job; its images are not read yet."""
     s = job.series
     return read_tilt_series(
         s.path, angles=s.angles, pixel_size=s.pixel_size, tilt_axis_deg=s.tilt_axis
