@@ -29,6 +29,9 @@ class Log(Listener):
     def skipped(self, stage):
         self.events.append(("skipped", stage))
 
+    def verified(self, stage, what):
+        self.events.append(("verified", stage, what))
+
     def names(self, kind):
         return [e[1] for e in self.events if e[0] == kind]
 
@@ -48,7 +51,9 @@ def test_a_finished_run_is_skipped_whole(tiny_run):
     log = Log()
     before = tree(tiny_run)
     pipeline.resume(tiny_run, listener=log)
-    assert log.names("skipped") == list(pipeline.STAGES)
+    assert log.names("skipped") == log.names("verified") == list(pipeline.STAGES)
+    told = {e[1]: e[2] for e in log.events if e[0] == "verified"}
+    assert "inputs alignment.json, tiny.mrc; outputs volume.mrc (" in told["reconstruct"]
     assert tree(tiny_run) == before
 
 
@@ -103,6 +108,37 @@ def test_a_damaged_result_is_made_again(tiny_series, tiny_run, tmp_path):
     pipeline.resume(out, listener=log)
     assert log.names("started")[0] == "reconstruct"
     assert tree(out) == tree(tiny_run)
+
+
+@pytest.mark.parametrize("stage", ["detect", "report"])
+def test_a_restart_does_a_stage_and_those_after_it_again(stage, tiny_run, tmp_path):
+    out, log = shutil.copytree(tiny_run, tmp_path / "out"), Log()
+    pipeline.resume(out, listener=log, restart=stage)
+    at = pipeline.STAGES.index(stage)
+    assert log.names("skipped") == list(pipeline.STAGES[:at])
+    assert [e[1:] for e in log.events if e[0] == "started"] == [
+        (name, "as asked") for name in pipeline.STAGES[at:]
+    ]
+    assert tree(out) == tree(tiny_run)
+
+
+def test_a_restart_that_fails_leaves_no_record_of_what_was_to_be_done(tiny_run, tmp_path):
+    class Fails(Listener):
+        def started(self, stage, why):
+            raise KeyboardInterrupt
+
+    out = shutil.copytree(tiny_run, tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.resume(out, listener=Fails(), restart="reconstruct")
+    kept = sorted(p.name for p in (out / records.FOLDER).glob("*.json"))
+    assert kept == ["align.json"]
+
+
+def test_a_stage_that_is_none_is_refused_before_anything_is_done(tiny_run):
+    before = tree(tiny_run)
+    with pytest.raises(cryolith.ConfigError, match="found 'volume', expected one of align, "):
+        pipeline.resume(tiny_run, restart="volume")
+    assert tree(tiny_run) == before
 
 
 def test_other_peoples_folders_are_not_touched(tiny_series, tmp_path):

@@ -2,14 +2,11 @@
 """Resume trusts records, never the mere existence of a file."""
 
 import json
-import multiprocessing
 import os
-import signal
-import time
 
 import pytest
 
-from cryolith import InputError, records
+from cryolith import records
 from cryolith.files.atomic import sha256
 
 INPUTS = {"series.mrc": "aa"}
@@ -87,23 +84,26 @@ def test_partials_are_swept(finished):
     assert (finished / "volume.mrc").exists()
 
 
-def _hold(folder, ready):
-    with records.lock(folder):
-        ready.set()
-        time.sleep(60)
+def test_a_file_is_read_once_while_it_does_not_change(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(records, "volume_digest", lambda path: read.append(path) or str(len(read)))
+    path = tmp_path / "v.mrc"
+    path.write_bytes(b"one")
+    assert [records.digest_of(path) for _ in range(2)] == ["1", "2"]  # it may still change
+    monkeypatch.setattr(records, "_TICK_NS", -1)
+    assert [records.digest_of(path) for _ in range(2)] == ["3", "3"]
+    os.utime(path, ns=(1, 1))
+    assert records.digest_of(path) == "4"
+    path.write_bytes(b"two")
+    records.know(path, "told")
+    assert records.digest_of(path) == "told"
 
 
-def test_a_second_run_is_refused_and_a_killed_one_leaves_no_lock(tmp_path):
-    spawn = multiprocessing.get_context("spawn")
-    ready = spawn.Event()
-    other = spawn.Process(target=_hold, args=(tmp_path, ready))
-    other.start()
-    try:
-        assert ready.wait(30)
-        with pytest.raises(InputError, match="another cryolith run"), records.lock(tmp_path):
-            pass
-    finally:
-        os.kill(other.pid, signal.SIGKILL)
-        other.join()
-    with records.lock(tmp_path):
-        pass
+def test_a_file_inside_a_folder_that_changed_is_seen(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "_TICK_NS", -1)
+    inner = tmp_path / "v.zarr/0/0"
+    inner.mkdir(parents=True)
+    (inner / "0").write_bytes(b"one")
+    before = records.digest_of(tmp_path / "v.zarr")
+    (inner / "0").write_bytes(b"two!")
+    assert records.digest_of(tmp_path / "v.zarr") != before

@@ -2,63 +2,37 @@
 #include "core/statistics.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <cstdint>
 #include <vector>
+
+#include "core/row_sums.hpp"
 
 namespace cryolith {
 namespace {
 
-constexpr index_t kLanes = 8;             // independent sums: the latency of an addition is hidden, and code vectorises
 constexpr index_t kPart = index_t{1} << 18;  // elements of a part, about 0.1 ms
-
-bool finite(float x) { return (std::bit_cast<std::uint32_t>(x) & 0x7f800000u) != 0x7f800000u; }
-
-// A sum and the sum of its rounding errors (Knuth's two-sum).
-struct Pair {
+void add_lanes(const RowSums::Lanes& lanes, ExactSum& to) {
   double high = 0.0, low = 0.0;
-  void add(double x) {
-    const double sum = high + x, back = sum - high;
-    low += (high - (sum - back)) + (x - back);
+  for (int i = 0; i < kRowLanes; ++i) {  // Knuth's two-sum again
+    const double x = lanes.high[i], sum = high + x, back = sum - high;
+    low += (high - (sum - back)) + (x - back) + lanes.low[i];
     high = sum;
   }
-};
+  to += high, to += low;
+}
 
-struct Lane {
-  Pair sum, squares;
-  float low = std::numeric_limits<float>::infinity(), high = -std::numeric_limits<float>::infinity();
-  std::int64_t count = 0;
-  void take(float value) {
-    const bool is = finite(value);
-    const double x = is ? static_cast<double>(value) : 0.0;
-    sum.add(x);
-    squares.add(x * x);
-    low = std::min(low, is ? value : std::numeric_limits<float>::infinity());
-    high = std::max(high, is ? value : -std::numeric_limits<float>::infinity());
-    count += is;
+void add_row(const float* values, index_t length, Statistics& to) {
+  RowSums row;
+  CRYOLITH_SELECT(row_sums)(values, length, row);
+  for (int i = 0; i < kRowLanes; ++i) {
+    to.low = std::min(to.low, row.lowest[i]), to.high = std::max(to.high, row.highest[i]);
+    to.count += row.count[i];
   }
-};
-
-void add_row(const float* row, index_t length, Statistics& to) {
-  Lane lanes[kLanes];
-  index_t x = 0;
-  for (; x + kLanes <= length; x += kLanes)
-    for (index_t i = 0; i < kLanes; ++i) lanes[i].take(row[x + i]);
-  for (index_t i = 0; x + i < length; ++i) lanes[i].take(row[x + i]);
-  Pair sum, squares;
-  for (const Lane& lane : lanes) {
-    sum.add(lane.sum.high), sum.low += lane.sum.low;
-    squares.add(lane.squares.high), squares.low += lane.squares.low;
-    to.low = std::min(to.low, lane.low), to.high = std::max(to.high, lane.high);
-    to.count += lane.count;
-  }
-  to.sum += sum.high, to.sum += sum.low;
-  to.squares += squares.high, to.squares += squares.low;
+  add_lanes(row.sum, to.sum), add_lanes(row.squares, to.squares);
 }
 
 void add_part(const Statistics& part, Statistics& to) {
-  to.low = std::min(to.low, part.low) + 0.0f, to.high = std::max(to.high, part.high) + 0.0f;  // -0 + 0 is 0
+  to.low = std::min(to.low, part.low), to.high = std::max(to.high, part.high);
   to.count += part.count;
   to.sum += part.sum, to.squares += part.squares;
 }

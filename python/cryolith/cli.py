@@ -17,6 +17,7 @@ from .cli_convert import convert
 from .cli_files import check, info
 from .cli_motion import motion
 from .cli_options import INTERRUPTED, guarded_command
+from .cli_plan import plan
 from .cli_run import demo, report, resume, run
 from .cli_stages import detect, reconstruct
 
@@ -50,6 +51,7 @@ def _root(
 for _command in (
     run,
     resume,
+    plan,
     demo,
     check,
     info,

@@ -37,10 +37,12 @@ __all__ = [
     "Local",
     "MaxMemory",
     "Method",
+    "NoCalibration",
     "Out",
     "Overwrite",
     "Pixel",
     "Quiet",
+    "Restart",
     "Series",
     "Thickness",
     "Threads",
@@ -112,8 +114,20 @@ MaxMemory = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, do nothing.")]
+NoCalibration = Annotated[
+    bool,
+    typer.Option(
+        "--no-calibration", help="Plan with the built-in rates instead of this machine's, measured."
+    ),
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Allow a folder that holds other results.")
+]
+Restart = Annotated[
+    str | None,
+    typer.Option(
+        metavar="STAGE", help="Do this stage and those after it again, whatever their records say."
+    ),
 ]
 Timing = Annotated[
     Path | None, typer.Option(help="Write the measured time and memory of each stage to this file.")

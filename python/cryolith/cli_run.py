@@ -24,19 +24,21 @@ from .cli_options import (
     JobFile,
     MaxMemory,
     Method,
+    NoCalibration,
     Out,
     Overwrite,
     Pixel,
     Quiet,
+    Restart,
     Series,
     Thickness,
     Threads,
     Timing,
     make_job,
 )
+from .cli_plan import show_plan
 
 if TYPE_CHECKING:
-    from .config import Job
     from .listener import Listener
     from .stages import Result
 
@@ -114,9 +116,11 @@ def run(
     threads: Threads = 0,
     max_memory: MaxMemory = None,
     dry_run: DryRun = False,
+    no_calibration: NoCalibration = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     overwrite: Overwrite = False,
+    restart: Restart = None,
     timing: Timing = None,
 ) -> None:
     """Align, reconstruct, detect and report: the whole way, resumable."""
@@ -128,24 +132,11 @@ def run(
     from . import pipeline
 
     if dry_run:
-        _show_plan(job, max_memory, as_json)
+        show_plan([job], out, threads=threads, max_memory=max_memory,
+                  calibrated=not no_calibration, as_json=as_json)  # fmt: skip
         return
     _go(functools.partial(pipeline.run, job), threads=threads, max_memory=max_memory,
-        as_json=as_json, quiet=quiet, overwrite=overwrite, timing=timing)  # fmt: skip
-
-
-def _show_plan(job: Job, max_memory: str | None, as_json: bool) -> None:
-    from . import pipeline
-    from .units import parse_bytes
-
-    made = pipeline.plan(job)
-    if as_json:
-        typer.echo(json.dumps(made.to_mapping(), sort_keys=True))
-    else:
-        for line in made.lines():
-            typer.echo(line)
-    memory = parse_bytes(max_memory, "--max-memory") if max_memory else None
-    made.require_fits(memory, Path(job.output))
+        as_json=as_json, quiet=quiet, overwrite=overwrite, restart=restart, timing=timing)  # fmt: skip
 
 
 def resume(
@@ -154,13 +145,14 @@ def resume(
     max_memory: MaxMemory = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
+    restart: Restart = None,
     timing: Timing = None,
 ) -> None:
     """Go on from the last stage whose record still holds; says what it skips and why."""
     from . import pipeline
 
     _go(functools.partial(pipeline.resume, folder), threads=threads, max_memory=max_memory,
-        as_json=as_json, quiet=quiet, timing=timing)  # fmt: skip
+        as_json=as_json, quiet=quiet, restart=restart, timing=timing)  # fmt: skip
 
 
 def demo(

@@ -39,6 +39,9 @@ class PlainListener(Listener):
     def started(self, stage: str, why: str) -> None:
         self._line(f"{stage}: starts, {why}")
 
+    def verified(self, stage: str, what: str) -> None:
+        self._line(f"{stage}: verified by SHA-256: {what}")
+
     def skipped(self, stage: str) -> None:
         self._line(f"{stage}: skipped, its record holds (inputs, parameters and outputs unchanged)")
 
@@ -61,6 +64,9 @@ class JsonListener(Listener):
 
     def progress(self, stage: str, fraction: float) -> None:
         self._emit(event="progress", stage=stage, fraction=round(fraction, 4))
+
+    def verified(self, stage: str, what: str) -> None:
+        self._emit(event="verified", stage=stage, what=what)
 
     def skipped(self, stage: str) -> None:
         self._emit(event="skipped", stage=stage, why="its record holds")
@@ -100,6 +106,9 @@ class BarListener(Listener):
 
     def progress(self, stage: str, fraction: float) -> None:
         self._bars.update(self._tasks[stage], completed=fraction)
+
+    def verified(self, stage: str, what: str) -> None:
+        self._console.print(f"{stage}: verified by SHA-256: {what}", highlight=False, markup=False)
 
     def skipped(self, stage: str) -> None:
         self._console.print(f"{stage}: skipped, its record holds", highlight=False)

@@ -24,6 +24,9 @@ class Listener:
     def progress(self, stage: str, fraction: float) -> None:
         """A stage is this far, 0 to 1."""
 
+    def verified(self, stage: str, what: str) -> None:
+        """The files of a stage that is about to be skipped have been compared with its record."""
+
     def skipped(self, stage: str) -> None:
         """A stage is not run again: its record holds."""
 

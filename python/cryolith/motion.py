@@ -70,7 +70,9 @@ def align_movies(
     plan = plan_movies(movies, given)
     _refuse_foreign(folder, overwrite)
     corrections = _corrections(plan, given)
-    with records.lock(folder):
+    with records.lock(folder) as taken_over:
+        if taken_over:
+            listener.message(taken_over)
         records.sweep_partials(folder)
         write_text(
             folder / JOB_FILE, tomli_w.dumps({"movies": list(plan.movies), **to_mapping(given)})

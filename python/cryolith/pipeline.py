@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 from . import records
 from .config import Job, job_from_mapping, job_to_toml, read_toml
 from .datamodel import TiltSeries
-from .errors import InputError
+from .errors import ConfigError, InputError
 from .files import (
     read_tilt_series,
 )
 from .files.atomic import sha256, write_text
+from .fitting import require_fits
 from .half_volumes import (
     read_frames,
 )
+from .limits import memory_limit
 from .listener import Listener
 from .planning import Plan, plan_job
 from .reconstruct import check_halves
@@ -28,14 +30,27 @@ from .stages import STAGES, Result, Run, carry_out, read_result
 if TYPE_CHECKING:
     from ._core import CancelToken
 
-__all__ = ["STAGES", "Listener", "Result", "open_run", "plan", "resume", "rewrite_report", "run"]
+__all__ = [
+    "STAGES",
+    "Listener",
+    "Result",
+    "open_run",
+    "plan",
+    "read_job_series",
+    "resume",
+    "rewrite_report",
+    "run",
+]
 
 JOB_FILE = "job.toml"
 
 
-def plan(job: Job) -> Plan:
-    """Return what a job would do: stages, shapes, memory, disk and time; reads headers only."""
-    return plan_job(job, _read(job))
+def plan(job: Job, *, max_memory: int | None = None) -> Plan:
+    """Return what a job would do: stages, shapes, memory, disk and time; reads headers only.
+
+    With ``max_memory`` [bytes] the stages are cut to that, as :func:`run` would cut them.
+    """
+    return plan_job(job, read_job_series(job), max_memory=max_memory)
 
 
 def run(
@@ -47,6 +62,7 @@ def run(
     cancel: CancelToken | None = None,
     listener: Listener | None = None,
     overwrite: bool = False,
+    restart: str | None = None,
 ) -> Result:
     """Run a job into ``job.output``; stages whose record holds are skipped, so this also resumes.
 
@@ -57,17 +73,21 @@ def run(
     threads : int, default 0
         0 uses what the process may use. Results do not depend on it.
     max_memory : int [bytes], optional
-        Refuse before the start, or tile, when the plan needs more.
+        Refuse before the start, or tile, when the plan needs more. Limits that the system sets count too
+        (:func:`cryolith.limits.memory_limit`).
     checkpoint_seconds : float [s], default 180
         From one save of an iterative reconstruction to the next, at least; a run that is killed goes on from there. 0:
         after every iteration.
     overwrite : bool, default False
         Allow a folder that holds the results of another series.
+    restart : str, optional
+        A stage that is done again whatever its record says, and all after it.
 
     Raises
     ------
     InputError
-        The folder is not empty and not a run of this series, or is in use.
+        The folder is not empty and not a run of this series, or is in use; no such stage; memory or disk do not
+        suffice, with the settings that would.
     FileFormatError
         The series cannot be read.
     """
@@ -79,6 +99,7 @@ def run(
         cancel=cancel,
         listener=listener,
         overwrite=overwrite,
+        restart=restart,
     ) as state:
         for stage in STAGES:
             carry_out(state, stage)
@@ -96,6 +117,7 @@ def open_run(
     max_memory: int | None = None,
     checkpoint_seconds: float = EVERY,
     whole: bool = True,
+    restart: str | None = None,
 ) -> Iterator[Run]:
     """Give the state of a job whose folder is locked and fit to take its results; for :func:`run`'s errors see there.
 
@@ -104,15 +126,19 @@ def open_run(
     if not job.series.path or not job.output:
         raise InputError("job: series.path and output must be set before it can run")
     folder, listener = Path(job.output), listener or Listener()
+    again = _from(restart)
     _refuse_foreign(folder, job, overwrite)
     # A series that cannot be read leaves no folder behind: it would refuse the right series later.
-    series = _read(job)
+    series = read_job_series(job)
     frames = read_frames(job, series) if whole else None
     if whole:
         check_halves(series, frames, job.reconstruct)
-        plan_job(job, series).require_fits(max_memory, folder)
-    with records.lock(folder):
+        max_memory = _limit(job, series, max_memory)
+    with records.lock(folder) as taken_over:
+        if taken_over:
+            listener.message(taken_over)
         records.sweep_partials(folder)
+        records.forget(folder, again)
         _publish_job(folder, job)
         for line in series.source.warnings:
             listener.message(f"warning: {line}")
@@ -127,7 +153,24 @@ def open_run(
             cancel=cancel,
             listener=listener,
             checkpoint_seconds=checkpoint_seconds,
+            again=again,
         )
+
+
+def _limit(job: Job, series: TiltSeries, max_memory: int | None) -> int | None:
+    """Refuse a job that memory or disk do not hold; return what its stages are cut to, None where they need not be."""
+    limit = memory_limit(max_memory)
+    made = require_fits(job, series, limit)
+    return limit.bytes if max_memory is not None or made != plan_job(job, series) else None
+
+
+def _from(stage: str | None) -> tuple[str, ...]:
+    """A stage and those after it."""
+    if stage is None:
+        return ()
+    if stage not in STAGES:
+        raise ConfigError(f"restart: found {stage!r}, expected one of {', '.join(STAGES)}")
+    return STAGES[STAGES.index(stage) :]
 
 
 def resume(folder: str | Path, **how: Any) -> Result:
@@ -156,7 +199,8 @@ def rewrite_report(folder: str | Path) -> Result:
     return resume(folder)
 
 
-def _read(job: Job) -> TiltSeries:
+def read_job_series(job: Job) -> TiltSeries:
+    """Return the series of a job; its images are not read yet."""
     s = job.series
     return read_tilt_series(
         s.path, angles=s.angles, pixel_size=s.pixel_size, tilt_axis_deg=s.tilt_axis

@@ -21,10 +21,11 @@ from .reconstruct import plan as plan_reconstruction
 from .reconstruct.device import require_devices
 
 if TYPE_CHECKING:
+    from .calibration import Rates
     from .config import Job
     from .datamodel import TiltSeries
 
-__all__ = ["Plan", "StagePlan", "plan_job"]
+__all__ = ["Plan", "StagePlan", "free_bytes", "plan_job", "require_room", "size_words"]
 
 THREADS = 2  # the plan is for two cores: the same on every machine
 PROGRAM_BYTES = (
@@ -41,12 +42,13 @@ REPORT_SECONDS = 6.0
 
 @dataclass(frozen=True, kw_only=True)
 class StagePlan:
-    """Needs of one stage: time, memory at its peak, and what it leaves on disk."""
+    """Needs of one stage: time, memory at its peak, what it leaves on disk, and what it has there while it works."""
 
     name: str
     seconds: float
     bytes_memory: int
     bytes_disk: int
+    bytes_scratch: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +74,27 @@ class Plan:
 
     @property
     def bytes_disk(self) -> int:
+        """The most that lies on disk at once: what all stages leave, and the scratch of one."""
+        left = sum(s.bytes_disk for s in self.stages)
+        return left + max(s.bytes_scratch for s in self.stages)
+
+    @property
+    def seconds(self) -> float:
         """Sum over the stages."""
-        return sum(s.bytes_disk for s in self.stages)
+        return sum(s.seconds for s in self.stages)
+
+    def at(self, rates: Rates) -> Plan:
+        """Return the plan with the times of a machine that was measured."""
+        timed = [
+            replace(
+                s,
+                seconds=round(
+                    s.seconds / rates.compute + (s.bytes_disk + s.bytes_scratch) / rates.disk, 1
+                ),
+            )
+            for s in self.stages
+        ]
+        return replace(self, stages=tuple(timed))
 
     def by_stage(self) -> dict[str, tuple[float, float]]:
         """Return stage to (seconds, bytes of memory)."""
@@ -88,50 +109,69 @@ class Plan:
         n, ny, nx = self.series_shape
         head = f"{n} images of {ny} x {nx} -> volume of at most {' x '.join(map(str, self.volume_shape))} (z, y, x)"
         rows = [
-            f"{s.name:<12} about {s.seconds:7.1f} s   {_size(s.bytes_memory):>8} memory   "
-            f"{_size(s.bytes_disk):>8} disk"
+            f"{s.name:<12} about {s.seconds:7.1f} s   {size_words(s.bytes_memory):>8} memory   "
+            f"{size_words(s.bytes_disk):>8} disk"
+            + (f"   {size_words(s.bytes_scratch):>8} scratch" if s.bytes_scratch else "")
             for s in self.stages
         ]
-        return [head, *rows]
-
-    def require_fits(self, max_memory: int | None, folder: Path) -> None:
-        """Refuse a job that needs more memory than allowed or more disk than there is."""
-        if max_memory is not None and self.bytes_memory > max_memory:
-            largest = max(self.stages, key=lambda s: s.bytes_memory)
-            raise InputError(
-                f"memory: {largest.name} needs {_size(largest.bytes_memory)}, allowed are "
-                f"{_size(max_memory)}; allow more, bin the images or give a smaller thickness"
-            )
-        place = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-        free = shutil.disk_usage(place).free
-        if self.bytes_disk > free:
-            raise InputError(
-                f"{folder}: the job writes {_size(self.bytes_disk)}, free are {_size(free)}; "
-                "make room or choose another disk"
-            )
+        total = (
+            f"{'in all':<12} about {self.seconds:7.1f} s   {size_words(self.bytes_memory):>8} memory   "
+            f"{size_words(self.bytes_disk):>8} disk"
+        )
+        return [head, *rows, total]
 
 
-def plan_job(job: Job, series: TiltSeries) -> Plan:
-    """Plan a job on a series; only its shape, angles and pixel size are looked at."""
+def require_room(need: int, folder: Path) -> None:
+    """Refuse to write ``need`` bytes below a folder, there or not, whose disk has less room."""
+    free = free_bytes(folder)
+    if need > free:
+        raise InputError(
+            f"{folder}: the job writes {size_words(need)}, free are {size_words(free)}; "
+            "make room or choose another disk"
+        )
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the room on the disk that a folder is on, or will be."""
+    place = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    return shutil.disk_usage(place).free
+
+
+def plan_job(job: Job, series: TiltSeries, *, max_memory: int | None = None) -> Plan:
+    """Plan a job on a series; only its shape, angles and pixel size are looked at.
+
+    With ``max_memory`` [bytes] each stage's memory is what it takes once it is cut to that, or the least that it can
+    do with.
+    """
     n, ny, nx = series.images.shape
     require_devices(job.reconstruct.device)
     # As on the CPU: a report may be written where the job's devices are not.
     here = replace(job.reconstruct, device="cpu")
-    recon = plan_reconstruction((ny, nx), n, here, pixel_size=series.pixel_size, threads=THREADS)
+    room = None if max_memory is None else max(1, max_memory - PROGRAM_BYTES)
+    recon = plan_reconstruction(
+        (ny, nx), n, here, pixel_size=series.pixel_size, max_memory=room, threads=THREADS
+    )
     pixels = n * ny * nx
     voxels = recon.volume_shape[0] * recon.volume_shape[1] * recon.volume_shape[2]
     box = math.prod(min(n, LARGEST_EDGE) for n in recon.volume_shape)
     fsc = FSC_BYTES_PER_VOXEL * box if job.reconstruct.halves else 0
     stages = (
-        ("align", pixels / ALIGN_PIXELS_PER_SECOND, ALIGN_BYTES_PER_PIXEL * pixels, 1000 * n),
-        ("reconstruct", recon.seconds, recon.bytes_peak, recon.bytes_output),
+        ("align", pixels / ALIGN_PIXELS_PER_SECOND, ALIGN_BYTES_PER_PIXEL * pixels, 1000 * n, 0),
+        (
+            "reconstruct",
+            recon.seconds,
+            recon.bytes_peak,
+            recon.bytes_output,
+            recon.bytes_scratch,
+        ),
         (
             "detect",
             voxels / DETECT_VOXELS_PER_SECOND,
             DETECT_BYTES_PER_VOXEL * voxels,
             4 * voxels,
+            0,
         ),
-        ("report", REPORT_SECONDS, max(12 * voxels + 8 * pixels, fsc), 5_000_000),
+        ("report", REPORT_SECONDS, max(12 * voxels + 8 * pixels, fsc), 5_000_000, 0),
     )
     return Plan(
         series_shape=(n, ny, nx),
@@ -142,11 +182,13 @@ def plan_job(job: Job, series: TiltSeries) -> Plan:
                 seconds=round(START_SECONDS + seconds, 1),
                 bytes_memory=PROGRAM_BYTES + memory,
                 bytes_disk=disk,
+                bytes_scratch=scratch,
             )
-            for name, seconds, memory, disk in stages
+            for name, seconds, memory, disk, scratch in stages
         ),
     )
 
 
-def _size(n: int) -> str:
+def size_words(n: float) -> str:
+    """Return a number of bytes as people say it."""
     return f"{n / 1e9:.1f} GB" if n >= 1e9 else f"{n / 1e6:.0f} MB"

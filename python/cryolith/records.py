@@ -3,27 +3,33 @@
 
 A stage is skipped when its record holds: same program version, same parameters, inputs with the same
 sha256, and outputs that still are on disk with the sha256 they had. The existence of a file proves nothing.
+Of a volume the digest is :func:`cryolith.files.volume_digest`, which is known when it has been written.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from . import locking
 from ._version import __version__
-from .errors import InputError
-from .files.atomic import sha256, sweep, write_json
+from .files.atomic import sweep, write_json
+from .files.growing import volume_digest
 from .listener import Listener
 
 __all__ = [
     "FOLDER",
     "Record",
     "carry_out",
+    "digest_of",
+    "forget",
+    "know",
     "lock",
     "peak_bytes",
     "read_record",
@@ -41,7 +47,7 @@ class Record:
 
     Attributes
     ----------
-    inputs, outputs : mapping of file name to sha256
+    inputs, outputs : mapping of file name to digest (:func:`digest_of`)
         Outputs are named relative to the run's folder.
     parameters : mapping
         Every setting that the result depends on.
@@ -55,6 +61,11 @@ class Record:
     outputs: Mapping[str, str]
     facts: Mapping[str, Any] = field(default_factory=dict)
     version: str = __version__
+
+
+def lock(folder: Path) -> contextlib.AbstractContextManager[str]:
+    """Hold a run's folder against a second run; see :func:`cryolith.locking.lock`."""
+    return locking.lock(folder / FOLDER)
 
 
 def _path(folder: Path, stage: str) -> Path:
@@ -95,9 +106,48 @@ def why_stale(
     for name, digest in record.outputs.items():
         if not (folder / name).exists():
             return f"its output {name} is missing"
-        if sha256(folder / name) != digest:
+        if digest_of(folder / name) != digest:
             return f"its output {name} is not what was written"
     return ""
+
+
+_TICK_NS = 100_000_000  # a file that changed just now may change again without its times telling
+_known: dict[tuple[str, int, int, int, int], str] = {}
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file, or a volume's digest; a file is read once in the life of a process.
+
+    A file that was read counts as the same while its place, size and times do not change: a run holds its folder's
+    lock. A resumed run is a new process, and reads everything.
+    """
+    key = _key(path)
+    if key in _known:
+        return _known[key]
+    digest = volume_digest(path)
+    if time.time_ns() - key[-1] > _TICK_NS:
+        _known[key] = digest
+    return digest
+
+
+def know(path: Path, digest: str) -> None:
+    """Take a digest that was made while the file was written (:meth:`cryolith.files.GrowingVolume.publish`)."""
+    _known[_key(path)] = digest
+
+
+def _key(path: Path) -> tuple[str, int, int, int, int]:
+    """Place and times of a file; of a folder, those of the newest file in it, and the size of all."""
+    items = [p.stat() for p in path.rglob("*")] if path.is_dir() else []
+    own = path.stat()
+    size = sum(s.st_size for s in items) + own.st_size
+    newest = max((s.st_ctime_ns for s in items), default=0)
+    return os.path.abspath(path), own.st_ino, size, own.st_mtime_ns, max(newest, own.st_ctime_ns)
+
+
+def forget(folder: Path, stages: Sequence[str]) -> None:
+    """Remove the records of stages, so that they are done again."""
+    for stage in stages:
+        _path(folder, stage).unlink(missing_ok=True)
 
 
 def carry_out(
@@ -108,13 +158,15 @@ def carry_out(
     parameters: Mapping[str, Any],
     work: Callable[[], tuple[list[str], dict[str, Any]]],
     listener: Listener,
+    asked: bool = False,
 ) -> None:
-    """Do ``work`` and record it, unless the record of an earlier run holds.
+    """Do ``work`` and record it, unless the record of an earlier run holds; ``asked``: in any case.
 
     ``work`` returns the names of the files that it wrote in ``folder``, and the facts to keep.
     """
-    why = why_stale(folder, stage, inputs, parameters)
+    why = "as asked" if asked else why_stale(folder, stage, inputs, parameters)
     if not why:
+        listener.verified(stage, _verified(folder, stage))
         listener.skipped(stage)
         return
     listener.started(stage, why)
@@ -126,11 +178,26 @@ def carry_out(
             stage=stage,
             inputs=inputs,
             parameters=parameters,
-            outputs={name: sha256(folder / name) for name in outputs},
+            outputs={name: digest_of(folder / name) for name in outputs},
             facts=facts,
         ),
     )
     listener.finished(stage, time.monotonic() - start, peak_bytes())
+
+
+def _verified(folder: Path, stage: str) -> str:
+    """What has been read and compared before a stage is skipped."""
+    record = read_record(folder, stage)
+    if record is None:
+        raise AssertionError(f"{stage}: the record was read before")
+    size = sum(_size(folder / name) for name in record.outputs)
+    inputs, outputs = ", ".join(record.inputs) or "none", ", ".join(record.outputs) or "none"
+    return f"inputs {inputs}; outputs {outputs} ({size / 1e6:.1f} MB)"
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else (path,)
+    return sum(p.stat().st_size for p in files if p.is_file())
 
 
 def peak_bytes() -> int:
@@ -146,22 +213,3 @@ def sweep_partials(folder: Path) -> None:
     """Remove what a killed run left unfinished; call it while holding the lock."""
     for place in (folder, folder / FOLDER):
         sweep(place)
-
-
-@contextlib.contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """Hold the folder against a second run; the system frees it however the process ends."""
-    (folder / FOLDER).mkdir(parents=True, exist_ok=True)
-    with open(folder / FOLDER / "lock", "w") as handle:
-        try:
-            import fcntl
-        except ImportError:  # no advisory locks on this system
-            yield
-            return
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as e:
-            raise InputError(
-                f"{folder}: another cryolith run is writing here; wait for it or choose another folder"
-            ) from e
-        yield

@@ -22,7 +22,6 @@ from .files import (
     write_alignment,
     write_volume,
 )
-from .files.atomic import sha256
 from .files.defects import read_defects, write_defects
 from .half_volumes import correlate_halves, frame_files, half_paths
 from .limits import array_budget
@@ -78,6 +77,8 @@ class Run:
     cancel: CancelToken | None
     listener: Listener
     checkpoint_seconds: float = EVERY
+    again: tuple[str, ...] = ()
+    """Stages that are done whatever their records say."""
 
     @property
     def series_name(self) -> str:
@@ -111,6 +112,7 @@ def carry_out(state: Run, stage: str) -> None:
         parameters=_parameters(state, stage),
         work=lambda: _WORK[stage](state),
         listener=state.listener,
+        asked=stage in state.again,
     )
     if stage == "reconstruct":
         shutil.rmtree(state.folder / WORK, ignore_errors=True)
@@ -131,10 +133,10 @@ def _inputs(state: Run, stage: str) -> dict[str, str]:
             "defects.json",
         ),
     }[stage]
-    inputs = {name: sha256(state.folder / name) for name in made}
+    inputs = {name: records.digest_of(state.folder / name) for name in made}
     if stage == "reconstruct":
         frames = dict(zip(("odd frames", "even frames"), frame_files(state.job), strict=False))
-        inputs |= {name: sha256(path) for name, path in frames.items()}
+        inputs |= {name: records.digest_of(Path(path)) for name, path in frames.items()}
     if stage != "detect":
         inputs[state.series_name] = state.digest
     return inputs
