@@ -25,6 +25,7 @@ from .listener import Listener
 
 __all__ = [
     "FOLDER",
+    "Made",
     "Record",
     "carry_out",
     "digest_of",
@@ -39,6 +40,8 @@ __all__ = [
 ]
 
 FOLDER = ".cryolith"
+Made = tuple[list[str] | Mapping[str, str], dict[str, Any]]
+"""Files that a stage wrote, with their digests if it knows them, and facts to keep."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,13 +159,14 @@ def carry_out(
     *,
     inputs: Mapping[str, str],
     parameters: Mapping[str, Any],
-    work: Callable[[], tuple[list[str], dict[str, Any]]],
+    work: Callable[[], Made],
     listener: Listener,
     asked: bool = False,
 ) -> None:
     """Do ``work`` and record it, unless the record of an earlier run holds; ``asked``: in any case.
 
-    ``work`` returns the names of the files that it wrote in ``folder``, and the facts to keep.
+    ``work`` returns the names of the files that it wrote in ``folder``, with their digests if it knows them, and the
+    facts to keep.
     """
     why = "as asked" if asked else why_stale(folder, stage, inputs, parameters)
     if not why:
@@ -171,14 +175,15 @@ def carry_out(
         return
     listener.started(stage, why)
     start = time.monotonic()
-    outputs, facts = work()
+    made, facts = work()
+    known = made if isinstance(made, Mapping) else dict.fromkeys(made, "")
     write_record(
         folder,
         Record(
             stage=stage,
             inputs=inputs,
             parameters=parameters,
-            outputs={name: digest_of(folder / name) for name in outputs},
+            outputs={name: was or digest_of(folder / name) for name, was in known.items()},
             facts=facts,
         ),
     )

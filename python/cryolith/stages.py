@@ -153,7 +153,7 @@ def _parameters(state: Run, stage: str) -> dict[str, Any]:
     return {**job[stage], **state.facts_of_series()}
 
 
-def _align(state: Run) -> tuple[list[str], dict[str, Any]]:
+def _align(state: Run) -> records.Made:
     alignment = align_tilt_series(
         state.series,
         settings=state.job.align,
@@ -195,7 +195,9 @@ def reconstruct_files(
     )
 
 
-def _reconstruct(state: Run) -> tuple[list[str], dict[str, Any]]:
+def _reconstruct(state: Run) -> records.Made:
+    if "reconstruct" in state.again:
+        shutil.rmtree(state.folder / WORK, ignore_errors=True)
     made = reconstruct_files(
         state.folder / VOLUME,
         state.series,
@@ -211,10 +213,11 @@ def _reconstruct(state: Run) -> tuple[list[str], dict[str, Any]]:
         cancel=state.cancel,
         progress=state.on_progress("reconstruct"),
     )
-    return list(state.volumes), {"convergence": list(made.history)}
+    digests = {path.name: digest for path, digest in made.files.items()}
+    return digests, {"convergence": list(made.history)}
 
 
-def _detect(state: Run) -> tuple[list[str], dict[str, Any]]:
+def _detect(state: Run) -> records.Made:
     volume = read_volume(state.folder / VOLUME)
     halved = state.job.detect.blobs and len(state.volumes) > 1
     halves = (
@@ -243,7 +246,7 @@ def _detect(state: Run) -> tuple[list[str], dict[str, Any]]:
     return ["labels.mrc", "defects.json"], {}
 
 
-def _report(state: Run) -> tuple[list[str], dict[str, Any]]:
+def _report(state: Run) -> records.Made:
     from .report import (  # matplotlib: only now, so that a run starts at once
         ReportContent,
         write_report,
@@ -272,7 +275,7 @@ def _report(state: Run) -> tuple[list[str], dict[str, Any]]:
     return files, {"verdict": verdict.word}
 
 
-_WORK: Mapping[str, Callable[[Run], tuple[list[str], dict[str, Any]]]] = {
+_WORK: Mapping[str, Callable[[Run], records.Made]] = {
     "align": _align,
     "reconstruct": _reconstruct,
     "detect": _detect,
