@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .. import errors
 from ..errors import CryolithError, InputError
 
 __all__ = ["RETRIES", "Outcome", "Reply", "Scheduler", "Started", "Task", "attempt"]
@@ -57,7 +58,8 @@ class Outcome:
     error : str
         Why it failed, in words; empty when it did not.
     kind : str
-        Name of the exception's class, or "WorkerDied"; empty when it did not fail.
+        Name of the exception's class (of our own, that in `cryolith.errors`) or "WorkerDied"; empty when it did not
+        fail.
     detail : str
         The traceback of an error that was not foreseen.
     attempts : int
@@ -115,7 +117,9 @@ def attempt(
 def failed(error: Exception) -> Reply:
     """Return the reply that an exception makes."""
     foreseen = isinstance(error, CryolithError)
-    kind = type(error).__name__
+    kind = next(
+        (c for c in type(error).__mro__ if c.__module__ == errors.__name__), type(error)
+    ).__name__
     text = str(error)
     if not foreseen:
         text = f"{kind}: {text}" if text else kind
