@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from cryolith.errors import FileFormatError
@@ -58,3 +59,11 @@ def wait(mark: str) -> None:
     os.replace(f"{mark}.partial", mark)
     while True:
         time.sleep(0.05)
+
+
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait for what another process does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.01)

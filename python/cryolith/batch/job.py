@@ -115,7 +115,13 @@ def items_of(batch: Batch, ledger: Ledger, *, verify: bool = False) -> list[Item
         entry = ledger.entries.get(name)
         why = "to be verified" if verify else _why(entry, job)
         items.append(
-            Item(name=name, path=os.fspath(path), job=job, why=why, before=entry and entry.row)
+            Item(
+                name=name,
+                path=os.fspath(path),
+                job=job,
+                why=why,
+                before=None if entry is None else entry.row,
+            )
         )
     return items
 

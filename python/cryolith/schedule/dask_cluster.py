@@ -7,6 +7,7 @@ import importlib.util
 import logging
 import pickle
 import queue
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,6 +20,7 @@ from .tasks import Outcome, Reply, Scheduler, Started, Task, attempt, failed, pa
 __all__ = ["DaskAddress", "DaskLocal"]
 
 CONNECT_SECONDS = 20
+WORKER_SECONDS = 120  # a nanny starts another worker within seconds
 LOOK_SECONDS = 0.1  # between looks for a worker that has come back
 
 
@@ -93,6 +95,7 @@ class _Run:
         self.submitted = dict.fromkeys(self.tasks, 0)
         self.begun = dict.fromkeys(self.tasks, 0)
         self.futures: dict[str, Any] = {}
+        self.alone: float | None = None
         client.subscribe_topic(self.topic, lambda event: self.news.put((event[1], None)))
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -100,8 +103,10 @@ class _Run:
             self._submit()
             try:
                 name, future = self.news.get(timeout=LOOK_SECONDS if self.waiting else None)
-            except queue.Empty:  # has a worker come back?
+            except queue.Empty:
+                self._require_workers()
                 continue
+            self.alone = None
             if future is None:
                 self.begun[name] += 1
                 if self.started:
@@ -114,6 +119,18 @@ class _Run:
                 self.waiting.appendleft(name)
             else:
                 yield reply.outcome(name, max(self.submitted[name], self.begun[name]))
+
+    def _require_workers(self) -> None:
+        """Workers that died come back; where none does, nothing would ever be done."""
+        if self.futures or self.room() != 0:
+            self.alone = None
+            return
+        self.alone = self.alone or time.monotonic()
+        if time.monotonic() - self.alone > WORKER_SECONDS:
+            raise CryolithError(
+                f"Dask: found no worker for {WORKER_SECONDS} s, expected the nanny to start another; give the command "
+                "again, or use --workers N"
+            )
 
     def _submit(self) -> None:
         while self.waiting:
@@ -244,10 +261,13 @@ class DaskLocal(_Dask):
 
     @property
     def pids(self) -> list[int]:
-        """Ids of the worker processes that answer now."""
-        import os
+        """Ids of the worker processes that are there now."""
+        return [nanny.pid for nanny in self._cluster.workers.values() if nanny.pid is not None]
 
-        return list(self._client.run(os.getpid).values())
+    @property
+    def address(self) -> str:
+        """Address of the scheduler."""
+        return str(self._cluster.scheduler_address)
 
     def _room(self) -> int:
         """One task for each worker that is there: a second one would be charged with the death of the first."""
