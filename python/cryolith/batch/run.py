@@ -7,7 +7,7 @@ import json
 import os
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -117,23 +117,37 @@ class _Course:
         todo = {item.name: item for item in items if item.why}
         for item in todo.values():
             self.ledger.entries[item.name] = _entry(item, row=_waiting(item))
-        self._publish(bool(todo))
         if not todo:
+            self._publish(False)
             return
-        total = len(todo)
-        self.listener.started("batch", f"{total} of {len(self.ledger.entries)} series to be done")
+        self._publish(True)
+        self.listener.started(
+            "batch", f"{len(todo)} of {len(self.ledger.entries)} series to be done"
+        )
         for line in self.scheduler.describe():
             self.listener.message(line)
-        for count, outcome in enumerate(
-            self.scheduler.outcomes(self._tasks(todo.values(), max_memory), self._begin), 1
-        ):
+        try:
+            self._follow(todo, max_memory)
+        finally:
+            self._stand_still()
+
+    def _follow(self, todo: Mapping[str, Item], max_memory: int | None) -> None:
+        outcomes = self.scheduler.outcomes(self._tasks(todo.values(), max_memory), self._begin)
+        for count, outcome in enumerate(outcomes, 1):
             entry = settle(todo[outcome.name], self.ledger.entries[outcome.name].inputs, outcome)
             self.ledger.entries[outcome.name] = entry
-            self._publish(count < total)
+            self._publish(True)
             self.listener.judged(outcome.name, entry.row.state, entry.row.reason)
-            self.listener.progress("batch", count / total)
+            self.listener.progress("batch", count / len(todo))
 
-    def _tasks(self, todo: Any, max_memory: int | None) -> list[Task]:
+    def _stand_still(self) -> None:
+        """Nothing runs any more, however it came: the page must not say so, nor load itself anew."""
+        for name, entry in self.ledger.entries.items():
+            if entry.row.state == "running":
+                self.ledger.tell(name, state="waiting", reason="stopped before it was done")
+        self._publish(False)
+
+    def _tasks(self, todo: Iterable[Item], max_memory: int | None) -> list[Task]:
         how = {"threads": self.scheduler.threads, "max_memory": max_memory}
         return [
             Task(
