@@ -23,6 +23,7 @@ from cryolith.batch import Batch, run_batch
 from cryolith.batch.ledger import Ledger
 from cryolith.config import job_from_mapping
 from cryolith.listener import Listener
+from cryolith.pipeline import STAGES
 from cryolith.schedule import DaskLocal, Here, Pool
 
 QUICK = {
@@ -35,9 +36,9 @@ QUICK = {
 SETTINGS = "[align]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in QUICK.items())
 
 
-def ask(raw: Path, out: Path, retries: int = 2, **tables) -> Batch:
+def ask(raw: Path, out: Path, retries: int = 2, names: str = "*.mrc", **tables) -> Batch:
     job = job_from_mapping({"align": QUICK, **tables})
-    return Batch(patterns=(str(raw / "*.mrc"),), job=job, out=out, retries=retries)
+    return Batch(patterns=(str(raw / names),), job=job, out=out, retries=retries)
 
 
 def entries(out: Path):
@@ -98,7 +99,7 @@ def test_every_series_is_judged_and_a_broken_one_set_aside(disturbed):
 
 
 def test_results_are_those_of_undisturbed_single_runs(disturbed, tmp_path):
-    for name in ("ts_1", "ts_2", "ts_3"):
+    for name in ("ts_1", "ts_2"):
         assert tree(disturbed.out / name) == single_run(disturbed, name, tmp_path / name)
 
 
@@ -117,23 +118,16 @@ def test_a_damaged_result_is_done_again_and_a_setting_redoes_what_it_touches(dis
     out = tmp_path / "copy"
     shutil.copytree(disturbed.out, out)
     raw = Path(disturbed.patterns[0]).parent
-    run_batch(ask(raw, out), Here(threads=1))
     volume = out / "ts_1" / "volume.mrc"
     whole = volume.read_bytes()
     volume.write_bytes(whole[:-4] + b"\0\0\0\1")
-    assert run_batch(ask(raw, out), Here(threads=1)).done == ("ts_1",)
+    assert run_batch(ask(raw, out, names="ts_1.mrc"), Here(threads=1)).done == ("ts_1",)
     assert volume.read_bytes() == whole
-
-    def made(stage):
-        return [
-            (out / n / ".cryolith" / f"{stage}.json").stat().st_mtime_ns for n in ("ts_1", "ts_2")
-        ]
-
-    before = {stage: made(stage) for stage in ("align", "reconstruct", "detect", "report")}
-    run_batch(ask(raw, out, detect={"min_size": 4}), Here(threads=1))
-    same = [stage for stage in before if made(stage) == before[stage]]
-    assert same == ["align", "reconstruct"]
-    assert not set(made("report")) & set(before["report"])
+    stages = [out / "ts_1" / ".cryolith" / f"{stage}.json" for stage in STAGES]
+    before = [record.stat().st_mtime_ns for record in stages]
+    run_batch(ask(raw, out, names="ts_1.mrc", detect={"min_size": 4}), Here(threads=1))
+    after = [record.stat().st_mtime_ns for record in stages]
+    assert [a == b for a, b in zip(after, before, strict=True)] == [True, True, False, False]
 
 
 def test_a_killed_batch_goes_on_with_resume(disturbed, tmp_path):
