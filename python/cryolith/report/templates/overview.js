@@ -12,21 +12,21 @@
   }
 
   // A page of series that are on their way loads itself anew; what the reader chose stays.
-  const seconds = Number(document.body.dataset.refresh);
-  if (!seconds) return;
   const key = "cryolith " + location.pathname;
   let kept = null;
   try { kept = JSON.parse(sessionStorage.getItem(key)); } catch { /* storage is switched off: nothing is kept */ }
   if (kept) {
-    const head = heads[kept.column];
+    const head = heads.find((h) => h.textContent === kept.column);
     for (let i = 0; head && i < kept.clicks; i++) head.click();
     show(buttons.some((b) => b.dataset.only === kept.only) ? kept.only : "");
   }
+  const seconds = Number(document.body.dataset.refresh);
+  if (!seconds) return;
   setTimeout(() => {
     const head = heads.find((h) => h.hasAttribute("aria-sort"));
     const only = buttons.find((b) => b.getAttribute("aria-pressed") === "true");
     const now = {
-      column: head ? head.cellIndex : -1,
+      column: head ? head.textContent : "",
       clicks: head ? (head.getAttribute("aria-sort") === "descending" ? 2 : 1) : 0,
       only: only ? only.dataset.only : "",
     };
