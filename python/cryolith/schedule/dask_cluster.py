@@ -270,5 +270,11 @@ class DaskLocal(_Dask):
         return str(self._cluster.scheduler_address)
 
     def _room(self) -> int:
-        """One task for each worker that is there: a second one would be charged with the death of the first."""
+        """One task for each worker that is there: a second one would be charged with the death of the first.
+
+        A nanny whose worker dies while it starts gives up; the cluster forgets it after a while, and starts another
+        when it is told again how many there should be.
+        """
+        if len(self._cluster.workers) < self.workers:
+            self._cluster.scale(self.workers)
         return len(self._cluster.scheduler.workers)
