@@ -7,6 +7,7 @@ from dataclasses import replace
 import mrcfile
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 from whole_runs import job_for, tree
 
 import cryolith
@@ -194,3 +195,19 @@ def test_the_result_carries_arrays_and_meaning(tiny_run):
     assert result.volume.data.dtype == np.float32
     assert result.volume.pixel_size == pytest.approx(20.0)
     assert len(result.alignment.angles_deg) == len(result.series)
+
+
+def test_threads_of_blas_change_no_byte(tiny_series, tmp_path):
+    """Its sums have other last digits on two threads than on one."""
+    quick = {"refine_magnification": False, "refine_rotation": False, "iterations": 1}
+
+    def aligned(threads):
+        job = job_for(tiny_series, tmp_path / str(threads), align=quick)
+        with (
+            threadpool_limits(threads, user_api="blas"),
+            pipeline.open_run(job, threads=1, cancel=None, listener=None, overwrite=False) as state,
+        ):
+            pipeline.carry_out(state, "align")
+        return tree(tmp_path / str(threads))
+
+    assert aligned(1) == aligned(2)

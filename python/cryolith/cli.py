@@ -13,6 +13,7 @@ import typer
 
 from ._version import __version__
 from .cli_align import align, score
+from .cli_batch import batch
 from .cli_convert import convert
 from .cli_files import check, info
 from .cli_motion import motion
@@ -50,6 +51,7 @@ def _root(
 
 for _command in (
     run,
+    batch,
     resume,
     plan,
     demo,

@@ -30,11 +30,13 @@ __all__ = [
     "Binning",
     "Device",
     "DryRun",
+    "EmitSbatch",
     "Frames",
     "Halves",
     "Iterations",
     "JobFile",
     "Local",
+    "LocalCluster",
     "MaxMemory",
     "Method",
     "NoCalibration",
@@ -43,10 +45,13 @@ __all__ = [
     "Pixel",
     "Quiet",
     "Restart",
+    "Scheduler",
     "Series",
+    "Slurm",
     "Thickness",
     "Threads",
     "Timing",
+    "Workers",
     "guarded_command",
     "make_job",
     "read_series",
@@ -120,6 +125,29 @@ NoCalibration = Annotated[
         "--no-calibration", help="Plan with the built-in rates instead of this machine's, measured."
     ),
 ]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Work on this Dask cluster, as tcp://10.0.0.1:8786."),
+]
+LocalCluster = Annotated[
+    int | None,
+    typer.Option("--local", min=1, metavar="N", help="Work on a Dask cluster of N processes here."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Work in N processes here, without Dask."),
+]
+Slurm = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Submit to Slurm with sbatch, resources from [slurm] in this TOML file.",
+    ),
+]
+EmitSbatch = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write a script for sbatch instead of working."),
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Allow a folder that holds other results.")
 ]
@@ -191,6 +219,7 @@ def make_job(
     from .config import job_from_mapping, read_toml
 
     tables = read_toml(config) if config else {}
+    tables.pop("slurm", None)  # resources, of which no result depends
     given: dict[str, dict[str, Any]] = {
         "series": {
             "path": str(series),

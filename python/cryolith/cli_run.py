@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .cli_batch import one_series, resume_batch, rewrite_overview
 from .cli_options import (
     Angles,
     AsJson,
@@ -18,10 +19,12 @@ from .cli_options import (
     Binning,
     Device,
     DryRun,
+    EmitSbatch,
     Frames,
     Halves,
     Iterations,
     JobFile,
+    LocalCluster,
     MaxMemory,
     Method,
     NoCalibration,
@@ -30,19 +33,31 @@ from .cli_options import (
     Pixel,
     Quiet,
     Restart,
+    Scheduler,
     Series,
+    Slurm,
     Thickness,
     Threads,
     Timing,
+    Workers,
     make_job,
 )
 from .cli_plan import show_plan
+from .cli_schedule import Place, queue_run, run_on
+from .errors import ConfigError
 
 if TYPE_CHECKING:
     from .listener import Listener
-    from .stages import Result
 
 __all__ = ["demo", "report", "resume", "run"]
+
+
+OneSeries = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Of a batch only this series, in this process: for jobs of a queue."
+    ),
+]
 
 
 class _Timer:
@@ -63,7 +78,8 @@ class _Timer:
 
 
 def _go(
-    work: Callable[..., Result],
+    work: Callable[..., Any],
+    folder: Path,
     *,
     threads: int,
     max_memory: str | None,
@@ -78,20 +94,20 @@ def _go(
     memory = parse_bytes(max_memory, "--max-memory") if max_memory else None
     listener, timer = listener_for(as_json=as_json, quiet=quiet), _Timer()
     with listener:
-        result = work(threads=threads, max_memory=memory, listener=timer.wrap(listener), **more)
+        work(threads=threads, max_memory=memory, listener=timer.wrap(listener), **more)
     if timing:
         from .files.atomic import write_json
 
         write_json(timing, timer.stages)
-    _conclude(result, timer, as_json=as_json, quiet=quiet)
+    _conclude(folder, timer, as_json=as_json, quiet=quiet)
 
 
-def _conclude(result: Result, timer: _Timer, *, as_json: bool, quiet: bool) -> None:
-    report = result.folder / "report.html"
+def _conclude(folder: Path, timer: _Timer, *, as_json: bool, quiet: bool) -> None:
+    report = folder / "report.html"
     if as_json:
         typer.echo(json.dumps({"event": "done", "report": str(report)}, sort_keys=True))
     elif not quiet:
-        facts = json.loads((result.folder / "report.json").read_text(encoding="utf-8"))
+        facts = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         typer.echo(f"{facts['verdict']['word']}: {facts['verdict']['meaning']}")
         for line in facts["findings"]:
             typer.echo(f"  {line}")
@@ -122,6 +138,11 @@ def run(
     overwrite: Overwrite = False,
     restart: Restart = None,
     timing: Timing = None,
+    workers: Workers = None,
+    local: LocalCluster = None,
+    scheduler: Scheduler = None,
+    slurm: Slurm = None,
+    emit_sbatch: EmitSbatch = None,
 ) -> None:
     """Align, reconstruct, detect and report: the whole way, resumable."""
     job = make_job(
@@ -135,7 +156,16 @@ def run(
         show_plan([job], out, threads=threads, max_memory=max_memory,
                   calibrated=not no_calibration, as_json=as_json)  # fmt: skip
         return
-    _go(functools.partial(pipeline.run, job), threads=threads, max_memory=max_memory,
+    place = Place(workers, local, scheduler)
+    if slurm or emit_sbatch:
+        queue_run(job, slurm, emit_sbatch, config, overwrite=overwrite)
+        return
+    work = (
+        functools.partial(pipeline.run, job)
+        if place.here
+        else functools.partial(run_on, place, job)
+    )
+    _go(work, out, threads=threads, max_memory=max_memory,
         as_json=as_json, quiet=quiet, overwrite=overwrite, restart=restart, timing=timing)  # fmt: skip
 
 
@@ -147,12 +177,39 @@ def resume(
     quiet: Quiet = False,
     restart: Restart = None,
     timing: Timing = None,
+    workers: Workers = None,
+    local: LocalCluster = None,
+    scheduler: Scheduler = None,
+    series: OneSeries = None,
 ) -> None:
-    """Go on from the last stage whose record still holds; says what it skips and why."""
+    """Go on from the last stage whose record still holds, or with a batch; says what it skips and why."""
     from . import pipeline
+    from .records import is_batch
 
-    _go(functools.partial(pipeline.resume, folder), threads=threads, max_memory=max_memory,
-        as_json=as_json, quiet=quiet, restart=restart, timing=timing)  # fmt: skip
+    how: dict[str, Any] = {
+        "threads": threads,
+        "max_memory": max_memory,
+        "as_json": as_json,
+        "quiet": quiet,
+    }
+    place = Place(workers, local, scheduler)
+    if series is not None:
+        one_series(folder, series, **how)
+    elif is_batch(folder):
+        resume_batch(folder, place, **how)
+    elif not place.here:
+        raise ConfigError(
+            f"{folder}: is one run, which goes on in this process; give `cryolith run` --workers, --local or "
+            "--scheduler"
+        )
+    else:
+        _go(
+            functools.partial(pipeline.resume, folder),
+            folder,
+            restart=restart,
+            timing=timing,
+            **how,
+        )
 
 
 def demo(
@@ -169,13 +226,18 @@ def demo(
     from .files import sample_path
 
     job = make_job(sample_path(), out, None, tilt_axis=90.0)  # as the microscope's log says
-    _go(functools.partial(pipeline.run, job), threads=threads, max_memory=None,
+    _go(functools.partial(pipeline.run, job), out, threads=threads, max_memory=None,
         as_json=as_json, quiet=quiet, timing=timing)  # fmt: skip
 
 
 def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished run.")]) -> None:
-    """Write the report of a finished run again; stages that changed since are run first."""
+    """Write the report of a finished run, or the overview of a batch, again; stages that changed are run first."""
     from . import pipeline
+    from .records import is_batch
+
+    if is_batch(folder):
+        rewrite_overview(folder)
+        return
 
     result = pipeline.rewrite_report(folder)
     typer.echo(f"report: {result.folder / 'report.html'}")

@@ -51,6 +51,13 @@ class PlainListener(Listener):
     def message(self, text: str) -> None:
         self._line(text)
 
+    def judged(self, name: str, state: str, reason: str) -> None:
+        self._line(_judged(name, state, reason))
+
+
+def _judged(name: str, state: str, reason: str) -> str:
+    return f"{name}: {state}" + (f", {reason}" if reason else "")
+
 
 class JsonListener(Listener):
     """One JSON object a line on standard output."""
@@ -76,6 +83,9 @@ class JsonListener(Listener):
 
     def message(self, text: str) -> None:
         self._emit(event="message", text=text)
+
+    def judged(self, name: str, state: str, reason: str) -> None:
+        self._emit(event="judged", series=name, state=state, reason=reason)
 
 
 class BarListener(Listener):
@@ -118,6 +128,9 @@ class BarListener(Listener):
 
     def message(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False)
+
+    def judged(self, name: str, state: str, reason: str) -> None:
+        self.message(_judged(name, state, reason))
 
 
 def listener_for(*, as_json: bool, quiet: bool) -> Listener:

@@ -35,3 +35,6 @@ class Listener:
 
     def message(self, text: str) -> None:
         """Something worth a line."""
+
+    def judged(self, name: str, state: str, reason: str) -> None:
+        """A series of a batch is done, or set aside: failed, because ``reason``."""

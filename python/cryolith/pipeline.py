@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from threadpoolctl import threadpool_limits
+
 from . import records
 from .config import Job, job_from_mapping, job_to_toml, read_toml
 from .datamodel import TiltSeries
@@ -134,7 +136,9 @@ def open_run(
     if whole:
         check_halves(series, frames, job.reconstruct)
         max_memory = _limit(job, series, max_memory)
-    with records.lock(folder) as taken_over:
+    # BLAS sums in another order on another number of threads: with one, results are the same on every machine with
+    # the same instructions, and workers side by side do not multiply threads. It costs nothing that can be measured.
+    with records.lock(folder) as taken_over, threadpool_limits(1, user_api="blas"):
         if taken_over:
             listener.message(taken_over)
         records.sweep_partials(folder)

@@ -24,12 +24,14 @@ from .files.growing import volume_digest
 from .listener import Listener
 
 __all__ = [
+    "BATCH",
     "FOLDER",
     "Made",
     "Record",
     "carry_out",
     "digest_of",
     "forget",
+    "is_batch",
     "know",
     "lock",
     "peak_bytes",
@@ -42,6 +44,7 @@ __all__ = [
 FOLDER = ".cryolith"
 Made = tuple[list[str] | Mapping[str, str], dict[str, Any]]
 """Files that a stage wrote, with their digests if it knows them, and facts to keep."""
+BATCH = "batch.json"  # in it, of a folder that holds a run for each series of a batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,11 @@ class Record:
 def lock(folder: Path) -> contextlib.AbstractContextManager[str]:
     """Hold a run's folder against a second run; see :func:`cryolith.locking.lock`."""
     return locking.lock(folder / FOLDER)
+
+
+def is_batch(folder: Path) -> bool:
+    """Return whether a folder is that of a batch, not of one run."""
+    return (folder / FOLDER / BATCH).is_file()
 
 
 def _path(folder: Path, stage: str) -> Path:

@@ -24,7 +24,16 @@ from .findings import FindingError, Notes, fail
 from .mdoc import Mdoc, read_mdoc
 from .mrc_extended import Extended
 
-__all__ = ["AnglesLike", "Facts", "Given", "Header", "choose", "given_length"]
+__all__ = [
+    "AnglesLike",
+    "Facts",
+    "Given",
+    "Header",
+    "choose",
+    "find_beside",
+    "given_length",
+    "stem_of",
+]
 
 Float64 = npt.NDArray[np.float64]
 AnglesLike = npt.ArrayLike | str | os.PathLike[str] | None
@@ -65,12 +74,17 @@ class Beside:
     ignored: list[str] = field(default_factory=list)
 
 
-def find_beside(path: str) -> Beside:
-    """Look for ``<stem>.tlt``, ``.rawtlt``, ``.mdoc``, ``<name>.mdoc``, FEI's log ``<stem>.txt``."""
-    image = Path(path)
-    stem = image
+def stem_of(path: str | os.PathLike[str]) -> Path:
+    """Return the path without the suffixes of image files and of their compression."""
+    stem = Path(path)
     while stem.suffix.lower() in (".gz", ".bz2", ".mrc", ".st", ".mrcs", ".rec", ".tif", ".tiff"):
         stem = stem.with_suffix("")
+    return stem
+
+
+def find_beside(path: str) -> Beside:
+    """Look for ``<stem>.tlt``, ``.rawtlt``, ``.mdoc``, ``<name>.mdoc``, FEI's log ``<stem>.txt``."""
+    image, stem = Path(path), stem_of(path)
     out = Beside()
     for suffix in _ANGLE_SUFFIXES:
         candidate = stem.with_name(stem.name + suffix)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from importlib import resources
@@ -62,8 +63,9 @@ def render(
     return environment().get_template("report.html.j2").render(context)
 
 
+@functools.cache
 def environment() -> jinja2.Environment:
-    """Return what makes pages from the templates."""
+    """Return what makes pages from the templates; it keeps what it has compiled."""
     folder = resources.files(__package__) / "templates"
 
     def load(name: str) -> str:
