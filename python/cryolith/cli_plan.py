@@ -116,13 +116,14 @@ def show_plan(
 
 
 def _planned(job: Job, max_memory: int | None, rates: Rates) -> _Planned:
-    from . import fitting, pipeline
+    from . import fitting
+    from .job_series import read_job_series
     from .limits import memory_limit
     from .planning import plan_job
 
     series, made = None, None
     try:
-        series = pipeline.read_job_series(job)
+        series = read_job_series(job)
         made = fitting.require_fits(job, series, memory_limit(max_memory))
         problem = ""
     except CryolithError as error:

@@ -71,10 +71,12 @@ def run_on(
         It failed there.
     """
     from .batch import judge_series
+    from .config import absolute
     from .schedule import Task
 
     if place.scheduler is not None:  # workers elsewhere have another working directory
-        job = _absolute(job)
+        series = absolute(job.series)
+        job = dataclasses.replace(job, series=series, output=os.path.abspath(job.output))
     with place.engine(threads, max_memory) as engine:
         how = {
             "threads": engine.threads,
@@ -89,17 +91,6 @@ def run_on(
         (outcome,) = engine.outcomes([task], begun)
     if not outcome.ok:
         raise CryolithError(outcome.error)
-
-
-def _absolute(job: Job) -> Job:
-    s = job.series
-    series = dataclasses.replace(
-        s,
-        path=os.path.abspath(s.path),
-        angles=s.angles and os.path.abspath(s.angles),
-        frames=s.frames and (os.path.abspath(s.frames[0]), os.path.abspath(s.frames[1])),
-    )
-    return dataclasses.replace(job, series=series, output=os.path.abspath(job.output))
 
 
 def queue_run(

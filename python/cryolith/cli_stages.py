@@ -65,6 +65,7 @@ def reconstruct(
 ) -> None:
     """Only reconstruct, with an alignment made before; the same command goes on after a kill."""
     from . import files, half_volumes
+    from .align import estimate_background
     from .settings import to_mapping
     from .stages import reconstruct_files
 
@@ -85,6 +86,7 @@ def reconstruct(
         work=work,
         label=f"cryolith {__version__} {job.reconstruct.method}",
         max_memory=parse_bytes(max_memory, "--max-memory") if max_memory else None,
+        background=estimate_background(data.images),
         frames=half_volumes.read_frames(job, data),
         threads=threads,
     )

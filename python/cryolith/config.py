@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Job", "SeriesSettings", "job_from_mapping", "job_to_toml", "read_toml"]
+__all__ = ["Job", "SeriesSettings", "absolute", "job_from_mapping", "job_to_toml", "read_toml"]
 
 
 @settings
@@ -55,6 +57,16 @@ class Job:
     reconstruct: ReconstructSettings = ReconstructSettings()
     detect: DetectSettings = DetectSettings()
     output: str = setting("", "folder for the results; not part of what the results depend on")
+
+
+def absolute(series: SeriesSettings) -> SeriesSettings:
+    """Return the same with absolute paths, for a process with another working directory."""
+    frames = series.frames and (
+        os.path.abspath(series.frames[0]),
+        os.path.abspath(series.frames[1]),
+    )
+    angles = series.angles and os.path.abspath(series.angles)
+    return replace(series, path=os.path.abspath(series.path), angles=angles, frames=frames)
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:

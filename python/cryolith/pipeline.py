@@ -14,14 +14,12 @@ from . import records
 from .config import Job, job_from_mapping, job_to_toml, read_toml
 from .datamodel import TiltSeries
 from .errors import ConfigError, InputError
-from .files import (
-    read_tilt_series,
-)
 from .files.atomic import sha256, write_text
 from .fitting import require_fits
 from .half_volumes import (
     read_frames,
 )
+from .job_series import read_job_series
 from .limits import memory_limit
 from .listener import Listener
 from .planning import Plan, plan_job
@@ -31,6 +29,7 @@ from .stages import STAGES, Result, Run, carry_out, read_result
 
 if TYPE_CHECKING:
     from ._core import CancelToken
+    from .schedule import Scheduler
 
 __all__ = [
     "STAGES",
@@ -38,7 +37,6 @@ __all__ = [
     "Result",
     "open_run",
     "plan",
-    "read_job_series",
     "resume",
     "rewrite_report",
     "run",
@@ -65,6 +63,7 @@ def run(
     listener: Listener | None = None,
     overwrite: bool = False,
     restart: str | None = None,
+    engine: Scheduler | None = None,
 ) -> Result:
     """Run a job into ``job.output``; stages whose record holds are skipped, so this also resumes.
 
@@ -84,6 +83,8 @@ def run(
         Allow a folder that holds the results of another series.
     restart : str, optional
         A stage that is done again whatever its record says, and all after it.
+    engine : Scheduler, optional
+        Has its workers make slabs of a weighted back-projection; all else is done in this process.
 
     Raises
     ------
@@ -102,6 +103,7 @@ def run(
         listener=listener,
         overwrite=overwrite,
         restart=restart,
+        engine=engine,
     ) as state:
         for stage in STAGES:
             carry_out(state, stage)
@@ -120,6 +122,7 @@ def open_run(
     checkpoint_seconds: float = EVERY,
     whole: bool = True,
     restart: str | None = None,
+    engine: Scheduler | None = None,
 ) -> Iterator[Run]:
     """Give the state of a job whose folder is locked and fit to take its results; for :func:`run`'s errors see there.
 
@@ -158,6 +161,7 @@ def open_run(
             listener=listener,
             checkpoint_seconds=checkpoint_seconds,
             again=again,
+            engine=engine,
         )
 
 
@@ -201,14 +205,6 @@ def rewrite_report(folder: str | Path) -> Result:
     """Write the report of a run again; stages whose record no longer holds are run first."""
     (Path(folder) / records.FOLDER / "report.json").unlink(missing_ok=True)
     return resume(folder)
-
-
-def read_job_series(job: Job) -> TiltSeries:
-    """Return the series of a job; its images are not read yet."""
-    s = job.series
-    return read_tilt_series(
-        s.path, angles=s.angles, pixel_size=s.pixel_size, tilt_axis_deg=s.tilt_axis
-    )
 
 
 def _refuse_foreign(folder: Path, job: Job, overwrite: bool) -> None:

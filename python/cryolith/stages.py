@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from . import records
 from ._version import __version__
 from .align import align_tilt_series, estimate_background
-from .config import Job
+from .config import Job, absolute
 from .datamodel import Alignment, Defects, TiltSeries, Volume
 from .detect import detect
 from .files import (
@@ -23,6 +26,7 @@ from .files import (
     write_volume,
 )
 from .files.defects import read_defects, write_defects
+from .files.growing import BAND, SlabWritten
 from .half_volumes import correlate_halves, frame_files, half_paths
 from .limits import array_budget
 from .listener import Listener
@@ -30,12 +34,15 @@ from .planning import plan_job
 from .projection import Geometry
 from .reconstruct import ReconstructSettings
 from .reconstruct.checkpoint import EVERY, key_of
-from .reconstruct.store import Store
+from .reconstruct.cut import Cut
+from .reconstruct.store import Store, Target
 from .reconstruct.to_disk import Reconstructed, reconstruct_to_disk
 from .settings import to_mapping
+from .slab_tasks import SLABS_A_WORKER, SlabJob, spread_slabs
 
 if TYPE_CHECKING:
     from ._core import CancelToken
+    from .schedule import Scheduler
 
 __all__ = ["STAGES", "Result", "Run", "carry_out", "read_result", "reconstruct_files"]
 
@@ -77,6 +84,8 @@ class Run:
     cancel: CancelToken | None
     listener: Listener
     checkpoint_seconds: float = EVERY
+    engine: Scheduler | None = None
+    """Makes slabs of a weighted back-projection."""
     again: tuple[str, ...] = ()
     """Stages that are done whatever their records say."""
 
@@ -181,7 +190,7 @@ def reconstruct_files(
     """Reconstruct into a file, and into its halves' beside it, with each tilt's background level removed.
 
     Goes on from what an earlier call with the same ``key`` has left in the folder ``work``, which stays until the
-    caller removes it. ``how`` takes ``frames``, ``threads``, ``cancel`` and ``progress``.
+    caller removes it. ``how`` takes ``background``, ``frames``, ``threads``, ``cancel``, ``progress`` and ``spread``.
     """
     return reconstruct_to_disk(
         series,
@@ -189,7 +198,6 @@ def reconstruct_files(
         settings,
         paths=(out, *half_paths(out)) if settings.halves else (out,),
         store=Store(work, key_of([key, __version__]), labels=[label], every=every),
-        background=estimate_background(series.images),
         max_memory=array_budget(max_memory),
         **how,
     )
@@ -198,6 +206,7 @@ def reconstruct_files(
 def _reconstruct(state: Run) -> records.Made:
     if "reconstruct" in state.again:
         shutil.rmtree(state.folder / WORK, ignore_errors=True)
+    levels = estimate_background(state.series.images)
     made = reconstruct_files(
         state.folder / VOLUME,
         state.series,
@@ -212,9 +221,47 @@ def _reconstruct(state: Run) -> records.Made:
         threads=state.threads,
         cancel=state.cancel,
         progress=state.on_progress("reconstruct"),
+        background=levels,
+        spread=None if state.engine is None else _Workers(state, levels),
     )
     digests = {path.name: digest for path, digest in made.files.items()}
     return digests, {"convergence": list(made.history)}
+
+
+@dataclass(frozen=True, eq=False)
+class _Workers:
+    """The workers of a run's scheduler, for :func:`reconstruct_to_disk`."""
+
+    state: Run
+    levels: npt.NDArray[np.float64]
+
+    def cut(self, planned: Cut, shape: tuple[int, int, int]) -> Cut:
+        """Return slabs that each worker has a few of, no larger than what is planned."""
+        engine = self._engine()
+        share = -(-shape[1] // (max(1, engine.workers) * SLABS_A_WORKER))
+        rows = min(planned.rows or shape[1], -(-share // BAND) * BAND)
+        return replace(planned, rows=rows, layers=planned.layers or 1)
+
+    def slabs(
+        self, index: int, target: Target, cut: Cut, missing: list[tuple[int, int]]
+    ) -> Iterator[SlabWritten]:
+        """Yield slabs as the workers have written them."""
+        engine, folder = self._engine(), self.state.folder.absolute()
+        job = SlabJob(
+            job=replace(self.state.job, series=absolute(self.state.job.series)),
+            alignment=str(folder / "alignment.json"),
+            background=tuple(map(float, self.levels)),
+            index=index,
+            work=target.work,
+            cut=replace(cut, folder=None),
+            threads=engine.threads,
+        )
+        return spread_slabs(engine, job, missing)
+
+    def _engine(self) -> Scheduler:
+        if self.state.engine is None:
+            raise AssertionError("made for a run with a scheduler only")
+        return self.state.engine
 
 
 def _detect(state: Run) -> records.Made:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..datamodel import Alignment, TiltSeries
 from ..errors import InputError
 from ..projection import Geometry
 from .binned import BinnedImages
+from .cut import Cut
 from .halves import Halved, dose_before, halved
 from .planning import Plan, plan
 from .settings import ReconstructSettings
@@ -74,8 +75,13 @@ def prepare(
     workspace: str | os.PathLike[str] | None = None,
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
+    shape: Shape3 | None = None,
+    cut: Cut | None = None,
 ) -> Prepared:
-    """Check a series against its alignment and settings, and plan the work; arguments: :func:`reconstruct`."""
+    """Check a series against its alignment and settings, and plan the work; arguments: :func:`reconstruct`.
+
+    ``shape`` and ``cut``: of the volume and the work, where somebody else has found them.
+    """
     if len(alignment.angles_deg) != len(series):
         raise InputError(
             f"alignment: found {len(alignment.angles_deg)} tilts, expected {len(series)}, one per image"
@@ -86,8 +92,9 @@ def prepare(
     geometry = Geometry.from_alignment(alignment).scaled(settings.binning, (full[0], full[1]))
     levels = _background(series, kept, settings, background)
     images = BinnedImages(series.images, kept, settings.binning)
-    nz = _thickness(series, settings, alignment, images, geometry, levels)
-    shape = geometry.volume_shape((images.shape[1], images.shape[2]), nz)
+    if shape is None:
+        nz = _thickness(series, settings, alignment, images, geometry, levels)
+        shape = geometry.volume_shape((images.shape[1], images.shape[2]), nz)
     needs = plan(
         (full[0], full[1]),
         len(kept),
@@ -98,6 +105,7 @@ def prepare(
         workspace=workspace,
         threads=threads,
     )
+    needs = needs if cut is None else replace(needs, cut=cut)
     options = {"shape": shape, "cut": needs.cut, "threads": threads, "cancel": cancel}
     if settings.device != "cpu" and settings.method != "dart":
         options["max_memory"] = max_memory
@@ -118,7 +126,7 @@ def prepare(
         options=options,
         facts={
             "method": settings.method,
-            "thickness": f"{nz} px, " + _origin_of_thickness(settings, alignment),
+            "thickness": f"{shape[0]} px, " + _origin_of_thickness(settings, alignment),
             "tilts": f"{len(kept)} of {len(series)} used",
         },
     )

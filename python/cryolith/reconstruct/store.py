@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,33 @@ from ..files.growing import GrowingVolume, SlabWritten, volume_digest, writing
 from .checkpoint import EVERY, Checkpoint
 from .inputs import Float32
 
-__all__ = ["Store", "Target"]
+__all__ = ["Store", "Target", "WorkFile"]
 
 LEDGER = "ledger.jsonl"
 Put = Callable[[int, Float32], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkFile:
+    """A volume on its way to disk as any process can open it.
+
+    Attributes
+    ----------
+    path : str
+    shape : (nz, ny, nx)
+    pixel_size : float or None [angstrom]
+    labels : tuple of str
+    """
+
+    path: str
+    shape: Shape3
+    pixel_size: float | None
+    labels: tuple[str, ...]
+
+    def open(self, *, new: bool = False) -> GrowingVolume:
+        """Open it, or begin it."""
+        begin = GrowingVolume.create if new else GrowingVolume.open
+        return begin(self.path, self.shape, pixel_size=self.pixel_size, labels=self.labels)
 
 
 class Store:
@@ -108,6 +132,8 @@ class Target:
         What was said when its solver had finished.
     digest : str or None
         Of the file, where it has its name already.
+    work : WorkFile
+        Where its rows lie until then.
     """
 
     def __init__(
@@ -124,18 +150,14 @@ class Target:
         self._written: dict[int, SlabWritten] = {}
         for entry in entries:
             self.facts = entry.get("solved", self.facts)
-        work = store.folder / final.name
-        about = {"pixel_size": pixel_size, "labels": store.labels}
-        if not os.path.lexists(work):
+        path = os.path.abspath(store.folder / final.name)
+        self.work = WorkFile(path=path, shape=shape, pixel_size=pixel_size, labels=store.labels)
+        if not os.path.lexists(path):
             self.digest = self._published(entries)
             if self.digest is not None:
                 return
             entries = []
-        self._volume = (
-            GrowingVolume.open(work, shape, **about)
-            if entries
-            else GrowingVolume.create(work, shape, **about)
-        )
+        self._volume = self.work.open(new=not entries)
         self._take_up(entries)
 
     @property

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from .. import _core
 from .._fields import Field, MemoryField, Shape3, scratch_field
 from ..datamodel import Alignment, TiltSeries
 from ..errors import Cancelled
+from ..files.growing import SlabWritten
 from .cut import Cut
 from .filters import Window
 from .halves import in_turn
@@ -26,9 +27,21 @@ from .stage import SHARES, solver_of, told_iterations
 from .store import Store, Target
 from .wbp_slabs import WbpSlabs
 
-__all__ = ["Reconstructed", "reconstruct_to_disk"]
+__all__ = ["Reconstructed", "SlabWork", "Spread", "reconstruct_to_disk", "works_of"]
 
 BAND = 64  # rows of a volume in memory that are written at once
+
+
+class Spread(Protocol):
+    """Has slabs of a volume made by other processes."""
+
+    def cut(self, planned: Cut, shape: Shape3) -> Cut:
+        """Return how the work is cut there."""
+
+    def slabs(
+        self, index: int, target: Target, cut: Cut, missing: list[tuple[int, int]]
+    ) -> Iterator[SlabWritten]:
+        """Yield slabs as they are written; ``index`` 0 is the volume of all data, 1 and 2 are its halves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +79,7 @@ def reconstruct_to_disk(
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
     progress: Callable[[float], None] | None = None,
+    spread: Spread | None = None,
 ) -> Reconstructed:
     """Reconstruct a series into files, which have the bytes that :func:`reconstruct` and ``write_volume`` give.
 
@@ -78,6 +92,8 @@ def reconstruct_to_disk(
         Where the volume goes; with ``settings.halves`` also where both halves go.
     store : Store
         Its key must tell all that the result depends on. The caller clears it once it has noted the results.
+    spread : Spread, optional
+        Has slabs of ``wbp`` made elsewhere.
     series, alignment, settings, frames, background, max_memory, threads, cancel, progress
         As in :func:`reconstruct`.
 
@@ -103,8 +119,13 @@ def reconstruct_to_disk(
     )
     targets = [store.target(path, ready.shape, pixel_size=ready.pixel_size) for path in paths]
     tell = in_turn(progress, SHARES[settings.halves])
-    for work, target, told in zip(_works(ready), targets, tell, strict=True):
-        _Solve(ready, work, target, told).run()
+    works = works_of(ready)
+    for k, (work, target, told) in enumerate(zip(works, targets, tell, strict=True)):
+        solve = _Solve(ready, work, target, told)
+        if spread is not None and settings.method == "wbp":
+            solve.spread(spread, k)
+        else:
+            solve.run()
     facts = dict(ready.facts)
     first = targets[0].facts or {}
     if "iterations" in first:
@@ -121,26 +142,48 @@ def reconstruct_to_disk(
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Work:
+class Work:
     """One volume: what it is solved from, the solver's options, and a factor to the result."""
 
     problem: Problem
     options: Mapping[str, Any]
     factor: float = 1.0
 
+    def scaled(self, rows: Float32) -> Float32:
+        """Multiply rows by the factor, in place."""
+        if self.factor != 1.0:
+            rows *= np.float32(self.factor)
+        return rows
 
-def _works(ready: Prepared) -> list[_Work]:
+
+class SlabWork:
+    """Slabs of a weighted back-projection, from images that are put on disk first."""
+
+    def __init__(self, ready: Prepared, work: Work) -> None:
+        s, self._work = ready.settings, work
+        window = Window(filter=s.filter, n_iter=s.iterations, cutoff=s.cutoff, order=s.order)
+        self._slabs = WbpSlabs(work.problem, window, ready.plan.cut)
+        self._how = work.options["threads"], work.options["cancel"]
+        self._slabs.take_images(*self._how)
+
+    def rows(self, first: int, last: int) -> Float32:
+        """Return rows ``first`` to ``last`` as they are to be written."""
+        part = self._slabs.part(first, last)
+        return self._work.scaled(self._slabs.rows(part, *self._how))
+
+
+def works_of(ready: Prepared) -> list[Work]:
     """Return the volume of all data, and its halves where the settings ask for them."""
     whole = as_problem(
         ready.images, ready.geometry, thickness=None, shape=ready.shape, background=ready.levels
     )
-    works = [_Work(problem=whole, options=ready.options)]
+    works = [Work(problem=whole, options=ready.options)]
     if ready.divided is not None:
         linear = ready.settings.method == "wbp"
         # As in halves.py: a linear solver gives tilts their weights among all, so that half of them give half.
         factor = 1.0 if linear and ready.divided.split != "frames" else 0.5
         works += [
-            _Work(problem=half, options=ready.divided.options(half, ready.options), factor=factor)
+            Work(problem=half, options=ready.divided.options(half, ready.options), factor=factor)
             for half in ready.divided.halves
         ]
     return works
@@ -152,11 +195,11 @@ class _Solve:
     def __init__(
         self,
         ready: Prepared,
-        work: _Work,
+        work: Work,
         target: Target,
         progress: Callable[[float], None] | None,
     ) -> None:
-        self.settings, self.work, self.target = ready.settings, work, target
+        self.ready, self.settings, self.work, self.target = ready, ready.settings, work, target
         self.cut: Cut = ready.plan.cut
         self.progress = progress or (lambda fraction: None)
 
@@ -169,21 +212,22 @@ class _Solve:
             self._whole()
         self.progress(1.0)
 
+    def spread(self, spread: Spread, index: int) -> None:
+        """Have every row that is not on disk yet written by other processes."""
+        cut = spread.cut(self.cut, self.target.shape)
+        missing = self.target.missing(cut.rows)
+        for done, slab in enumerate(spread.slabs(index, self.target, cut, missing), start=1):
+            self.target.take(slab)
+            self.progress(done / len(missing))
+        self.progress(1.0)
+
     def _wbp_slabs(self) -> None:
-        s, options = self.settings, self.work.options
-        window = Window(filter=s.filter, n_iter=s.iterations, cutoff=s.cutoff, order=s.order)
-        slabs = WbpSlabs(self.work.problem, window, self.cut)
-        slabs.take_images(options["threads"], options["cancel"])
+        slabs = SlabWork(self.ready, self.work)
         missing = self.target.missing(self.cut.rows)
         with self.target.writing() as put:
             for done, (first, last) in enumerate(missing):
                 self.progress(done / len(missing))
-                put(first, self._scaled_slab(slabs, first, last))
-
-    def _scaled_slab(self, slabs: WbpSlabs, first: int, last: int) -> Float32:
-        options = self.work.options
-        rows = slabs.rows(slabs.part(first, last), options["threads"], options["cancel"])
-        return self._scaled(rows)
+                put(first, slabs.rows(first, last))
 
     def _whole(self) -> None:
         """Solve, then write what was found; memory or a scratch file holds it meanwhile."""
@@ -218,9 +262,4 @@ class _Solve:
         with self.target.writing() as put:
             for first, last in self.target.missing(self.cut.rows or BAND):
                 rows = field.window((first, last, 0, field.shape[2]))
-                put(first, self._scaled(rows))
-
-    def _scaled(self, rows: Float32) -> Float32:
-        if self.work.factor != 1.0:
-            rows *= np.float32(self.work.factor)
-        return rows
+                put(first, self.work.scaled(rows))

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Slabs made by the workers of a scheduler: the folder of a run in one process, to the byte."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+from whole_runs import job_for, tree
+
+import cryolith
+from cryolith import slab_tasks
+from cryolith.schedule import Here, Pool
+
+QUICK = {
+    "refine_axis": False,
+    "refine_magnification": False,
+    "refine_rotation": False,
+    "iterations": 1,
+    "beads": "no",
+}
+WBP = {"method": "wbp", "halves": "tilts"}
+
+
+def run(series, out, **how):
+    cryolith.run(job_for(series, out, align=QUICK, reconstruct=WBP), threads=1, **how)
+    return tree(out)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny_series, tmp_path_factory):
+    return run(tiny_series, tmp_path_factory.mktemp("one") / "out")
+
+
+def test_in_this_process(tiny_series, undisturbed, tmp_path):
+    with Here(threads=1) as engine:
+        assert run(tiny_series, tmp_path / "out", engine=engine) == undisturbed
+
+
+def test_in_a_pool_whose_workers_are_killed(tiny_series, undisturbed, tmp_path, monkeypatch):
+    """The first worker that begins a slab dies; what it was at is made again by another."""
+    killed, real = [], slab_tasks.SlabJob
+
+    def dying(**values):
+        made = real(**values)
+        if not killed:
+            killed.append(made)
+        return made
+
+    with Pool(2, threads=2) as engine:
+        ended = threading.Event()
+
+        def kill():
+            while not ended.wait(0.01):
+                for pid in engine.pids():
+                    if (tmp_path / "out/.cryolith/reconstruct").exists():
+                        os.kill(pid, signal.SIGKILL)
+                        return
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        try:
+            found = run(tiny_series, tmp_path / "out", engine=engine)
+        finally:
+            ended.set()
+            killer.join()
+    assert found == undisturbed
+
+
+def test_the_command_line(tiny_series, undisturbed, tmp_path):
+    from typer.testing import CliRunner
+
+    from cryolith.cli import app
+
+    (tmp_path / "job.toml").write_text(
+        "[align]\n"
+        + "".join(
+            f"{k} = {str(v).lower() if v is not True and v is not False else str(v).lower()}\n"
+            if not isinstance(v, str)
+            else f'{k} = "{v}"\n'
+            for k, v in QUICK.items()
+        )
+    )
+    out = tmp_path / "out"
+    told = CliRunner().invoke(
+        app,
+        ["run", str(tiny_series), "-o", str(out), "-c", str(tmp_path / "job.toml"),
+         "--method", "wbp", "--halves", "tilts", "--workers", "2"],
+    )  # fmt: skip
+    assert told.exit_code == 0, told.output
+    assert {k: v for k, v in tree(out).items() if Path(k).suffix == ".mrc"} == {
+        k: v for k, v in undisturbed.items() if Path(k).suffix == ".mrc"
+    }
