@@ -24,6 +24,7 @@ from .cli_options import (
     LocalCluster,
     MaxMemory,
     Method,
+    NoCalibration,
     Out,
     Pixel,
     Quiet,
@@ -79,6 +80,7 @@ def batch(
     retries: Retries = 2,
     verify: Verify = False,
     dry_run: DryRun = False,
+    no_calibration: NoCalibration = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -91,7 +93,8 @@ def batch(
     )  # fmt: skip
     asked = Batch(patterns=tuple(series), job=job, out=out, retries=retries)
     if dry_run:
-        _show_plan(asked, workers or local or 1, max_memory, verify=verify, as_json=as_json)
+        _show_plan(asked, workers or local or 1, threads, max_memory, verify=verify,
+                   calibrated=not no_calibration, as_json=as_json)  # fmt: skip
     elif slurm or emit_sbatch:
         queue_batch(asked, slurm, emit_sbatch, config)
     else:
@@ -156,10 +159,11 @@ def _carry_out(
         place.engine(threads, memory) as engine,
         listener_for(as_json=as_json, quiet=quiet) as listener,
     ):
+        limit = memory_share(memory, engine.workers)
         summary = run_batch(
             asked,
             engine,
-            max_memory=memory_share(memory, engine.workers),
+            max_memory=limit.bytes if limit else None,
             verify=verify,
             listener=listener,
         )
@@ -178,16 +182,32 @@ def _conclude(summary: Summary, *, as_json: bool, quiet: bool) -> None:
 
 
 def _show_plan(
-    asked: Batch, workers: int, max_memory: str | None, *, verify: bool, as_json: bool
+    asked: Batch,
+    workers: int,
+    threads: int,
+    max_memory: str | None,
+    *,
+    verify: bool,
+    calibrated: bool,
+    as_json: bool,
 ) -> None:
     from .batch import plan_batch
+    from .calibration import BUILT_IN, calibrate
+    from .schedule.pool import share
     from .units import parse_bytes
 
-    made = plan_batch(asked, workers=workers, verify=verify)
+    memory = parse_bytes(max_memory, "--max-memory") if max_memory else None
+    rates = calibrate(asked.out, threads=share(threads, workers)) if calibrated else BUILT_IN
+    made = plan_batch(
+        asked,
+        workers=workers,
+        memory=memory_share(memory, workers),
+        rates=rates,
+        verify=verify,
+    )
     if as_json:
         typer.echo(json.dumps(made.to_mapping(), sort_keys=True))
     else:
         for line in made.lines():
             typer.echo(line)
-    memory = parse_bytes(max_memory, "--max-memory") if max_memory else None
-    made.require_fits(memory_share(memory, workers))
+    made.require_fits()

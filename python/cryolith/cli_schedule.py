@@ -15,6 +15,7 @@ from .errors import CryolithError
 if TYPE_CHECKING:
     from .batch import Batch
     from .config import Job
+    from .limits import MemoryLimit
     from .listener import Listener
     from .schedule import Scheduler
 
@@ -49,9 +50,19 @@ class Place:
         )
 
 
-def memory_share(memory: int | None, workers: int) -> int | None:
-    """Return what one of so many workers may plan to use of ``memory``."""
-    return None if memory is None else int(MEMORY_FOR_WORK * memory / max(1, workers))
+def memory_share(memory: int | None, workers: int) -> MemoryLimit | None:
+    """Return what one of so many workers of this machine may use, ``memory`` [bytes] given or not.
+
+    Of a cluster elsewhere (0 workers) each knows its own limit, if none is given.
+    """
+    from .limits import MemoryLimit, memory_limit
+
+    if memory is None and not workers:
+        return None
+    limit = memory_limit(memory)
+    if workers <= 1 and memory is None:
+        return limit
+    return MemoryLimit(int(MEMORY_FOR_WORK * limit.bytes / max(1, workers)), limit.source)
 
 
 def run_on(
@@ -62,6 +73,7 @@ def run_on(
     max_memory: int | None,
     listener: Listener,
     overwrite: bool,
+    restart: str | None,
 ) -> None:
     """Run a job as one task of a scheduler.
 
@@ -78,10 +90,12 @@ def run_on(
         series = absolute(job.series)
         job = dataclasses.replace(job, series=series, output=os.path.abspath(job.output))
     with place.engine(threads, max_memory) as engine:
+        share = memory_share(max_memory, engine.workers)
         how = {
             "threads": engine.threads,
-            "max_memory": memory_share(max_memory, engine.workers),
+            "max_memory": share.bytes if share else None,
             "overwrite": overwrite,
+            "restart": restart,
         }
         name = Path(job.series.path).name
         task = Task(name=name, function=judge_series, args=(job, name), kwargs=how)

@@ -15,6 +15,7 @@ __all__ = [
     "CryolithWarning",
     "DeviceError",
     "FileFormatError",
+    "InUseError",
     "InputError",
     "report_line",
 ]
@@ -26,6 +27,10 @@ class CryolithError(Exception):
 
 class InputError(CryolithError, ValueError):
     """An argument cannot be used: wrong shape, value or combination."""
+
+
+class InUseError(InputError):
+    """Another run is writing where this one should; later it may have ended."""
 
 
 class ConfigError(InputError):

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError
+from .errors import InUseError
 
 __all__ = ["BEAT_SECONDS", "STALE_SECONDS", "Holder", "lock", "read_holder"]
 
@@ -99,7 +99,7 @@ def lock(folder: Path) -> Iterator[str]:
 
     Raises
     ------
-    InputError
+    InUseError
         Another run holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -170,7 +170,7 @@ def _age(folder: Path) -> float:
 
 def _refuse(folder: Path, holder: Holder | None) -> None:
     held = f"held by {holder}" if holder else "held by a process that has not told its number"
-    raise InputError(
+    raise InUseError(
         f"{folder.parent}: another cryolith run is writing here, {held}; wait for it or choose another folder"
     )
 

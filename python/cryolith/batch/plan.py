@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import pipeline
+from .. import fitting, pipeline
+from ..calibration import BUILT_IN, Rates
 from ..errors import CryolithError
-from ..planning import Plan, require_room
-from ..report.words import bytes_text, duration_text
+from ..limits import MemoryLimit, memory_limit
+from ..planning import Plan, require_room, size_words
+from ..report.words import duration_text
 from .job import Batch, Item, items_of
 
 __all__ = ["BatchPlan", "plan_batch"]
@@ -42,7 +44,7 @@ class BatchPlan:
     @property
     def seconds(self) -> float:
         """Time of all series, shared by the workers; not less than the longest takes."""
-        each = [sum(s.seconds for s in p.stages) for p in self.plans.values()]
+        each = [p.seconds for p in self.plans.values()]
         return max(sum(each) / self.workers, max(each, default=0.0))
 
     @property
@@ -84,7 +86,7 @@ class BatchPlan:
         return [
             *lines,
             f"{todo} of {len(self.items)} series to be done, {at_once}: about {duration_text(self.seconds)}, "
-            f"{bytes_text(self.bytes_memory)} memory, {bytes_text(self.bytes_disk)} disk",
+            f"{size_words(self.bytes_memory)} memory, {size_words(self.bytes_disk)} disk",
         ]
 
     def _words(self, item: Item) -> str:
@@ -95,26 +97,48 @@ class BatchPlan:
         reason = self.broken.get(item.name)
         if reason:
             return f"will be set aside: {reason}"
-        seconds = sum(s.seconds for s in self.plans[item.name].stages)
+        seconds = self.plans[item.name].seconds
         state = "new" if item.new else item.why
         return f"{state}; at most about {duration_text(seconds)}"
 
-    def require_fits(self, max_memory: int | None) -> None:
-        """Refuse a batch that needs more memory than allowed or more disk than there is."""
-        for plan in self.plans.values():
-            plan.require_fits(max_memory, self.out)
+    def require_fits(self) -> None:
+        """Refuse a batch that needs more disk than there is; a series that needs too much memory is set aside."""
         require_room(self.bytes_disk, self.out)
 
 
-def plan_batch(batch: Batch, *, workers: int = 1, verify: bool = False) -> BatchPlan:
-    """Return what a batch would do; reads headers of the series that are to be done, and writes nothing."""
+def plan_batch(
+    batch: Batch,
+    *,
+    workers: int = 1,
+    memory: MemoryLimit | None = None,
+    rates: Rates = BUILT_IN,
+    verify: bool = False,
+) -> BatchPlan:
+    """Return what a batch would do; reads headers of the series that are to be done, and writes nothing.
+
+    Parameters
+    ----------
+    batch : Batch
+    workers : int, default 1
+        Series that are done at once.
+    memory : MemoryLimit, optional
+        Of each worker; by default an equal share of what this process may hold.
+    rates : Rates, optional
+        How fast this machine is.
+    verify : bool, default False
+        As in :func:`run_batch`.
+    """
     items = items_of(batch, batch.ledger(), verify=verify)
+    if memory is None:
+        found = memory_limit()
+        memory = MemoryLimit(found.bytes // workers, found.source)
     plans, broken = {}, {}
     for item in items:
         if not item.why:
             continue
         try:
-            plans[item.name] = pipeline.plan(item.job)
+            made = fitting.require_fits(item.job, pipeline.read_job_series(item.job), memory)
+            plans[item.name] = made.at(rates)
         except CryolithError as error:
             broken[item.name] = str(error)
     return BatchPlan(out=batch.out, workers=workers, items=tuple(items), plans=plans, broken=broken)

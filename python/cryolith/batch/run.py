@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import time
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,9 +17,10 @@ from typing import Any
 from .. import pipeline, records
 from .._version import __version__
 from ..config import Job
-from ..errors import CryolithWarning, InputError
+from ..errors import CryolithWarning, InputError, InUseError
 from ..files.atomic import write_json
 from ..listener import Listener
+from ..locking import BEAT_SECONDS, STALE_SECONDS, read_holder
 from ..report.overview import STATES, OverviewRow, row_of_run, write_overview
 from ..schedule import Outcome, Scheduler, Task
 from .job import Batch, Item, items_of
@@ -28,6 +31,7 @@ __all__ = ["OVERVIEW", "Summary", "collect", "enrol", "judge_series", "run_batch
 OVERVIEW = "overview.html"
 OUTCOMES = "outcomes"  # of series that jobs of a queue did, each by itself; `collect` brings them into the ledger
 REFRESH_SECONDS = 10
+LOOK_SECONDS = 2.0  # between looks at a folder that is held
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +64,22 @@ def judge_series(job: Job, name: str, **how: Any) -> OverviewRow:
     """
     with warnings.catch_warnings():  # the report names them; a worker's terminal is nobody's
         warnings.simplefilter("ignore", CryolithWarning)
-        pipeline.run(job, **how)
+        _run_when_free(job, **how)
         return row_of_run(job.output, name, link=f"{name}/report.html")
+
+
+def _run_when_free(job: Job, **how: Any) -> None:
+    """Run a job; the lock of a worker that died on another machine counts until it has been silent for long enough."""
+    until = time.monotonic() + STALE_SECONDS + BEAT_SECONDS
+    while True:
+        try:
+            pipeline.run(job, **how)
+            return
+        except InUseError:
+            holder = read_holder(Path(job.output) / records.FOLDER)
+            if holder is None or holder.host == platform.node() or time.monotonic() > until:
+                raise
+        time.sleep(LOOK_SECONDS)
 
 
 def run_batch(
@@ -296,5 +314,5 @@ def _in_use(folder: Path) -> bool:
     try:
         with records.lock(folder):
             return False
-    except InputError:
+    except InUseError:
         return True

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .. import errors
-from ..errors import CryolithError, InputError
+from ..errors import CryolithError, InputError, InUseError
 
 __all__ = ["RETRIES", "Outcome", "Reply", "Scheduler", "Started", "Task", "attempt"]
 
@@ -106,7 +106,8 @@ def attempt(
 ) -> Reply:
     """Call a function; what it raises becomes a reply.
 
-    An :class:`InputError` lies in the input: another attempt would meet it again, so there is none.
+    An :class:`InputError` lies in the input: another attempt would meet it again, so there is none. An
+    :class:`InUseError` passes.
     """
     try:
         return Reply(value=function(*args, **kwargs))
@@ -127,7 +128,7 @@ def failed(error: Exception) -> Reply:
         error=text or kind,
         kind=kind,
         detail="" if foreseen else "".join(traceback.format_exception(error)),
-        again=not isinstance(error, InputError),
+        again=not isinstance(error, InputError) or isinstance(error, InUseError),
     )
 
 
