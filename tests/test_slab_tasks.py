@@ -7,10 +7,12 @@ import threading
 from pathlib import Path
 
 import pytest
+import tomli_w
+from typer.testing import CliRunner
 from whole_runs import job_for, tree
 
 import cryolith
-from cryolith import slab_tasks
+from cryolith.cli import app
 from cryolith.schedule import Here, Pool
 
 QUICK = {
@@ -38,24 +40,17 @@ def test_in_this_process(tiny_series, undisturbed, tmp_path):
         assert run(tiny_series, tmp_path / "out", engine=engine) == undisturbed
 
 
-def test_in_a_pool_whose_workers_are_killed(tiny_series, undisturbed, tmp_path, monkeypatch):
-    """The first worker that begins a slab dies; what it was at is made again by another."""
-    killed, real = [], slab_tasks.SlabJob
-
-    def dying(**values):
-        made = real(**values)
-        if not killed:
-            killed.append(made)
-        return made
-
+def test_in_a_pool_one_of_whose_workers_is_killed(tiny_series, undisturbed, tmp_path):
+    """As soon as there are slabs to be made; what it was at is made again by another."""
     with Pool(2, threads=2) as engine:
-        ended = threading.Event()
+        ended, killed = threading.Event(), []
 
         def kill():
             while not ended.wait(0.01):
-                for pid in engine.pids():
+                for pid in engine.pids:
                     if (tmp_path / "out/.cryolith/reconstruct").exists():
                         os.kill(pid, signal.SIGKILL)
+                        killed.append(pid)
                         return
 
         killer = threading.Thread(target=kill)
@@ -65,23 +60,12 @@ def test_in_a_pool_whose_workers_are_killed(tiny_series, undisturbed, tmp_path, 
         finally:
             ended.set()
             killer.join()
+    assert killed
     assert found == undisturbed
 
 
 def test_the_command_line(tiny_series, undisturbed, tmp_path):
-    from typer.testing import CliRunner
-
-    from cryolith.cli import app
-
-    (tmp_path / "job.toml").write_text(
-        "[align]\n"
-        + "".join(
-            f"{k} = {str(v).lower() if v is not True and v is not False else str(v).lower()}\n"
-            if not isinstance(v, str)
-            else f'{k} = "{v}"\n'
-            for k, v in QUICK.items()
-        )
-    )
+    (tmp_path / "job.toml").write_text(tomli_w.dumps({"align": QUICK}))
     out = tmp_path / "out"
     told = CliRunner().invoke(
         app,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -75,13 +75,14 @@ def run_on(
     overwrite: bool,
     restart: str | None,
 ) -> None:
-    """Run a job as one task of a scheduler.
+    """Run a job on a scheduler: slabs of a weighted back-projection as its tasks, any other run as one task.
 
     Raises
     ------
     CryolithError
         It failed there.
     """
+    from . import pipeline
     from .batch import judge_series
     from .config import absolute
     from .schedule import Task
@@ -91,16 +92,19 @@ def run_on(
         job = dataclasses.replace(job, series=series, output=os.path.abspath(job.output))
     with place.engine(threads, max_memory) as engine:
         share = memory_share(max_memory, engine.workers)
-        how = {
-            "threads": engine.threads,
+        how: dict[str, Any] = {
             "max_memory": share.bytes if share else None,
             "overwrite": overwrite,
             "restart": restart,
         }
         name = Path(job.series.path).name
-        task = Task(name=name, function=judge_series, args=(job, name), kwargs=how)
         for line in engine.describe():
             listener.message(line)
+        if job.reconstruct.method == "wbp":
+            pipeline.run(job, threads=threads, listener=listener, engine=engine, **how)
+            return
+        how["threads"] = engine.threads
+        task = Task(name=name, function=judge_series, args=(job, name), kwargs=how)
         begun = lambda name, attempt: listener.message(f"{name}: attempt {attempt} begins")  # noqa: E731
         (outcome,) = engine.outcomes([task], begun)
     if not outcome.ok:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import fitting, pipeline
+from .. import fitting
 from ..calibration import BUILT_IN, Rates
 from ..errors import CryolithError
+from ..job_series import read_job_series
 from ..limits import MemoryLimit, memory_limit
 from ..planning import Plan, require_room, size_words
 from ..report.words import duration_text
@@ -137,7 +138,7 @@ def plan_batch(
         if not item.why:
             continue
         try:
-            made = fitting.require_fits(item.job, pipeline.read_job_series(item.job), memory)
+            made = fitting.require_fits(item.job, read_job_series(item.job), memory)
             plans[item.name] = made.at(rates)
         except CryolithError as error:
             broken[item.name] = str(error)
