@@ -66,6 +66,7 @@ def reconstruct(
     """Only reconstruct, with an alignment made before; the same command goes on after a kill."""
     from . import files, half_volumes
     from .align import estimate_background
+    from .limits import memory_limit
     from .settings import to_mapping
     from .stages import reconstruct_files
 
@@ -77,6 +78,7 @@ def reconstruct(
     found = files.read_alignment(alignment, known=files.Known.of_series(data))
     work = out.with_name(f".{out.name}.work")
     read = [series, alignment, *map(Path, half_volumes.frame_files(job))]
+    memory = memory_limit(parse_bytes(max_memory, "--max-memory") if max_memory else None).bytes
     made = reconstruct_files(
         out,
         data,
@@ -85,8 +87,8 @@ def reconstruct(
         key=[[files.atomic.sha256(path) for path in read], to_mapping(job)],
         work=work,
         label=f"cryolith {__version__} {job.reconstruct.method}",
-        max_memory=parse_bytes(max_memory, "--max-memory") if max_memory else None,
-        background=estimate_background(data.images),
+        max_memory=memory,
+        background=estimate_background(data.images, max_memory=memory),
         frames=half_volumes.read_frames(job, data),
         threads=threads,
     )

@@ -5,27 +5,28 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from .config import Job
+from .config import Job, absolute
 from .errors import CryolithError
 from .files import read_alignment
-from .files.growing import SlabWritten
+from .files.growing import BAND, SlabWritten
 from .half_volumes import read_frames
 from .job_series import read_job_series
 from .reconstruct.cut import Cut
 from .reconstruct.prepare import prepare
-from .reconstruct.store import WorkFile
+from .reconstruct.store import Target, WorkFile
 from .reconstruct.to_disk import SlabWork, works_of
 
 if TYPE_CHECKING:
     from .schedule import Scheduler
 
-__all__ = ["SlabJob", "spread_slabs", "write_slab"]
+__all__ = ["SlabJob", "Workers", "write_slab"]
 
 SLABS_A_WORKER = (
     4  # so that the last to finish leaves the others idle for a quarter of their time at most
@@ -84,24 +85,56 @@ def _opened(job: SlabJob) -> SlabWork:
     return SlabWork(ready, works_of(ready)[job.index])
 
 
-def spread_slabs(
-    engine: Scheduler, job: SlabJob, missing: list[tuple[int, int]]
-) -> Iterator[SlabWritten]:
-    """Have slabs made by the workers of a scheduler; yield each when it is written.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Workers:
+    """The workers of a scheduler, for :func:`reconstruct_to_disk`.
 
-    Raises
-    ------
-    CryolithError
-        A slab failed more often than its task is retried.
+    Attributes
+    ----------
+    engine : Scheduler
+    job : Job
+    alignment : path
+    levels : (n_tilts,) float64
+        Level of each image of the series.
     """
-    from .schedule import Task
 
-    name = Path(job.work.path).name
-    tasks = [
-        Task(name=f"{name}, rows {a} to {b}", function=write_slab, args=(job, a, b))
-        for a, b in missing
-    ]
-    for outcome in engine.outcomes(tasks):
-        if not outcome.ok:
-            raise CryolithError(f"{outcome.name}: {outcome.error}")
-        yield SlabWritten.from_mapping(outcome.value)
+    engine: Scheduler
+    job: Job
+    alignment: Path
+    levels: npt.NDArray[np.float64]
+
+    def cut(self, planned: Cut, shape: tuple[int, int, int]) -> Cut:
+        """Return slabs that each worker has a few of, no larger than what is planned."""
+        share = -(-shape[1] // (max(1, self.engine.workers) * SLABS_A_WORKER))
+        rows = min(planned.rows or shape[1], -(-share // BAND) * BAND)
+        return replace(planned, rows=rows, layers=planned.layers or 1)
+
+    def slabs(
+        self, index: int, target: Target, cut: Cut, missing: list[tuple[int, int]]
+    ) -> Iterator[SlabWritten]:
+        """Yield slabs as the workers have written them.
+
+        Raises
+        ------
+        CryolithError
+            A slab failed more often than its task is retried.
+        """
+        from .schedule import Task
+
+        job = SlabJob(
+            job=replace(self.job, series=absolute(self.job.series)),
+            alignment=str(self.alignment),
+            background=tuple(map(float, self.levels)),
+            index=index,
+            work=target.work,
+            cut=replace(cut, folder=None),
+            threads=self.engine.threads,
+        )
+        tasks = [
+            Task(name=f"{target.name}, rows {a} to {b}", function=write_slab, args=(job, a, b))
+            for a, b in missing
+        ]
+        for outcome in self.engine.outcomes(tasks):
+            if not outcome.ok:
+                raise CryolithError(f"{outcome.name}: {outcome.error}")
+            yield SlabWritten.from_mapping(outcome.value)

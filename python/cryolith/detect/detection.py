@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,14 +16,15 @@ from .._version import __version__
 from ..datamodel import Defects, Provenance, Volume
 from ..errors import InputError
 from ..projection import Geometry
-from ..reconstruct import ReconstructSettings
+from ..reconstruct import Halves, ReconstructSettings
 from ..settings import setting, settings, to_mapping
+from ._binned import blobs_in_full_voxels
 from ._imaged import Imaged
-from ._inputs import Table, as_volume, unit_of
+from ._inputs import Table, unit_of
+from ._search import searching
 from ._search_inputs import HalvesLike
 from .blobs import blobs
-from .inclusions import Found, find_particles, find_voids
-from .interfaces import interfaces
+from .inclusions import Found
 
 __all__ = ["DetectSettings", "detect"]
 
@@ -74,6 +77,8 @@ def detect(
     geometry: Geometry | None = None,
     image_shape: tuple[int, int] | None = None,
     reconstruction: ReconstructSettings | None = None,
+    max_memory: int | None = None,
+    workspace: str | os.PathLike[str] | None = None,
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
     progress: Callable[[float], None] | None = None,
@@ -97,6 +102,13 @@ def detect(
     reconstruction : ReconstructSettings, optional
         How the volume was reconstructed from them; default ``wbp``. Where densities were bounded the errors of
         corrected axes are wider (5 %); where it is not linear (tv, mlem, dart) there are none.
+    max_memory : int, optional [bytes]
+        Where the search in memory would need more, the volume is gone through block by block: voids, particles and
+        labels are the same to the bit; layers and blobs are looked for in a copy of averaged voxels, which ``notes``
+        say. ``labels`` are then a :class:`StoredArray` in a file without a name. A volume that does not fit is best
+        given as :func:`cryolith.files.open_volume` opens it.
+    workspace : path, optional
+        A folder for files without a name, of up to five times the volume's bytes.
     threads : int, default 0
         0 uses all processors the process may use; the result does not depend on it.
     cancel : CancelToken, optional
@@ -120,34 +132,23 @@ def detect(
         ``cancel`` was used.
     """
     chosen = DetectSettings() if settings is None else settings
-    data, pixel_size = as_volume(volume, None)
     imaged = Imaged(geometry, image_shape, reconstruction or ReconstructSettings(method="wbp"))
     tell = progress if progress is not None else _silent
     tell(0.0)
-    notes: list[str] = []
+    search = searching(volume, chosen, threads, cancel, max_memory, workspace)
+    notes: list[str] = list(search.notes)
     thresholds: dict[str, float] = {}
-    labels = np.zeros(data.shape, np.int32)
     layers: Table = {}
     if chosen.layers:
-        axis = None if chosen.axis == "auto" else chosen.axis
-        layers = interfaces(
-            data,
-            axis=axis,
-            pixel_size=pixel_size,
-            min_contrast=chosen.min_contrast,
-            threads=threads,
-        )
+        layers = search.layers()
         notes.append(_layers_note(layers))
     _stop_if(cancel)
     tell(0.4)
     dark: Table = {}
     if chosen.voids:
-        found = find_voids(
-            data, None, None, chosen.min_size, chosen.void_contrast, chosen.alpha, pixel_size, threads, cancel
-        )  # fmt: skip
+        found = search.voids()
         dark = imaged.freed(found, threads, cancel)
         thresholds["void_depth"] = found.threshold
-        labels -= found.labels
         notes.append(_found_note("void", found, chosen))
     _stop_if(cancel)
     tell(0.7)
@@ -158,39 +159,54 @@ def detect(
             "particles: not looked for; the bright regions of a layered specimen are its layers"
         )
     elif chosen.particles:
-        found = find_particles(
-            data,
-            chosen.particle_threshold,
-            chosen.min_size,
-            chosen.alpha,
-            pixel_size,
-            threads,
-            cancel,
-        )
+        found = search.particles()
         bright = imaged.freed(found, threads, cancel)
         thresholds["particle"] = found.threshold
-        labels = np.where(
-            labels == 0, found.labels, labels
-        )  # a void inside a particle stays a void
         notes.append(_found_note("particle", found, chosen))
     more: dict[str, Table] = {}
     if chosen.blobs:
-        more = _blob_tables(volume, chosen, halves, imaged, threads, cancel, notes)
+        factor = search.blobs_binned
+        if factor > 1:
+            volume, halves, imaged = _copies(search.averaged, volume, halves, imaged, factor)
+        more = _blob_tables(volume, chosen, halves, imaged, factor, threads, cancel, notes)
+        if factor > 1:
+            shape = search.labels.shape
+            more["blobs"] = blobs_in_full_voxels(more["blobs"], shape, factor, search.pixel_size)
     tell(1.0)
     thresholds = {k: v for k, v in thresholds.items() if np.isfinite(v)}
     return Defects(
         particles=bright,
         voids=dark,
         layers=layers,
-        labels=labels,
+        labels=search.labels,
         thresholds=thresholds,
         notes=tuple(notes),
         tables=more,
-        pixel_size=pixel_size,
+        pixel_size=search.pixel_size,
         provenance=Provenance(
             made_by="cryolith.detect.detect", version=__version__, settings=to_mapping(chosen)
         ),
     )
+
+
+def _copies(
+    averaged: Callable[[Any], Any],
+    volume: Volume,
+    halves: HalvesLike | None,
+    imaged: Imaged,
+    factor: int,
+) -> tuple[Volume, HalvesLike | None, Imaged]:
+    """Return a volume, its halves and how they were imaged, of averaged voxels."""
+    pair = (halves.first, halves.second) if isinstance(halves, Halves) else halves
+    edge = None if volume.pixel_size is None else volume.pixel_size * factor
+    small = Volume(data=averaged(volume.data), pixel_size=edge)
+    pixels = imaged.image_shape
+    seen = replace(
+        imaged,
+        geometry=None if imaged.geometry is None else imaged.geometry.scaled(factor, pixels),
+        image_shape=None if pixels is None else (pixels[0] // factor, pixels[1] // factor),
+    )
+    return small, None if pair is None else (averaged(pair[0]), averaged(pair[1])), seen
 
 
 def _blob_tables(
@@ -198,6 +214,7 @@ def _blob_tables(
     chosen: DetectSettings,
     halves: HalvesLike | None,
     imaged: Imaged,
+    factor: int,
     threads: int,
     cancel: _core.CancelToken | None,
     notes: list[str],
@@ -210,15 +227,29 @@ def _blob_tables(
         )
     steps = math.ceil(math.log(chosen.largest_blob / chosen.smallest_blob) / math.log(_STEP))
     sizes = np.geomspace(chosen.smallest_blob, chosen.largest_blob, steps + 1)
+    if factor > 1:
+        sizes = sizes[sizes >= factor]
+        if not len(sizes):
+            raise InputError(
+                f"largest_blob: found {chosen.largest_blob:g} px, expected {factor} px or more where max_memory leaves "
+                f"room for a copy of {factor} x {factor} x {factor} voxels averaged"
+            )
+        notes.append(
+            f"blobs: looked for in a copy of {factor} x {factor} x {factor} voxels averaged, as the memory allows; "
+            f"none of a standard deviation below {sizes[0]:.3g} px are looked for"
+        )
     known = imaged.of_blobs(volume.data.shape, halves)
-    found = blobs(volume, sizes=sizes, fdr=chosen.fdr, **known, threads=threads, cancel=cancel)
+    found = blobs(
+        volume, sizes=sizes / factor, fdr=chosen.fdr, **known, threads=threads, cancel=cancel
+    )
     notes.append(f"blobs: {len(found.table['sign'])} at a false-discovery rate of {chosen.fdr:g}")
     shown = "what the reconstruction shows of a blob" if "solve" in known else "round"
     notes.append(f"blobs: templates are {shown}")
     notes.extend(f"blobs: {note}" for note in found.notes)
     seen = found.detectability
     unit, pixel = unit_of(volume.pixel_size)
-    near = [int(np.abs(np.log(seen.sizes / size)).argmin()) for size in sizes]
+    near = [int(np.abs(np.log(factor * seen.sizes / size)).argmin()) for size in sizes]
+    pixel = pixel if unit == "px" else pixel / factor
     return {
         "blobs": imaged.told(found.table),
         "blob_detectability": {
