@@ -83,6 +83,8 @@ class StoredArray:
 
     def __getitem__(self, key: Any) -> Any:
         keys = key if isinstance(key, tuple) else (key,)
+        if isinstance(keys[0], (list, np.ndarray)):
+            return np.stack([self[(int(z), *keys[1:])] for z in keys[0]])
         if len(keys) > 1 and isinstance(keys[0], slice) and len(range(len(self))[keys[0]]) > 1:
             # What is cut across the slices never has them all in memory.
             parts = [self[(z, *keys[1:])] for z in range(len(self))[keys[0]]]

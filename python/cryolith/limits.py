@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["MemoryLimit", "array_budget", "memory_limit"]
+__all__ = ["MemoryLimit", "array_budget", "fits_addresses", "memory_limit"]
 
 # Two more threads of the core: 8 MiB of stack each, and a heap of 64 MiB that the C library maps at their first use.
 _THREADS_MAP = 2 * (8 + 64) << 20
@@ -66,6 +66,19 @@ def array_budget(max_memory: int | None = None) -> int:
     limit = memory_limit(max_memory)
     held = _status(Path("/proc/self/status")).get("VmRSS", 0)
     return max(0, limit.bytes - held - (_THREADS_MAP if limit.source == "RLIMIT_AS" else 0))
+
+
+def fits_addresses(size: int) -> bool:
+    """Whether a map of ``size`` bytes takes a quarter at most of what ``RLIMIT_AS`` leaves to this process."""
+    try:
+        import resource
+    except ImportError:
+        return True
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft == resource.RLIM_INFINITY:
+        return True
+    mapped = _status(Path("/proc/self/status")).get("VmSize", 0)
+    return 4 * size <= soft - mapped
 
 
 def _physical() -> int:

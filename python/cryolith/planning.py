@@ -150,7 +150,13 @@ def plan_job(job: Job, series: TiltSeries, *, max_memory: int | None = None) -> 
     here = replace(job.reconstruct, device="cpu")
     room = None if max_memory is None else max(1, max_memory - PROGRAM_BYTES)
     recon = plan_reconstruction(
-        (ny, nx), n, here, pixel_size=series.pixel_size, max_memory=room, threads=THREADS
+        (ny, nx),
+        n,
+        here,
+        pixel_size=series.pixel_size,
+        max_memory=room,
+        threads=THREADS,
+        streamed=True,
     )
     pixels = n * ny * nx
     voxels = recon.volume_shape[0] * recon.volume_shape[1] * recon.volume_shape[2]

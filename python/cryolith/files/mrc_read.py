@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import os
 import zlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from .._stored import StoredArray
+from ..limits import fits_addresses
 from .findings import Notes, fail
 from .mrc_extended import Extended, parse_extended
 from .mrc_header import HEADER_BYTES, MrcHeader, check_size, parse_header
 from .opening import Opened
 
-__all__ = ["MrcFile", "read_data", "read_head", "unpack"]
+__all__ = ["MrcFile", "plain", "read_data", "read_head", "unpack"]
 
 _CHUNK = 1 << 20
 # A consistent header over a compressed run of zeros is how a bomb looks; recorded images compress
@@ -59,7 +62,8 @@ def read_head(opened: Opened, notes: Notes) -> MrcFile:
 def read_data(mrc: MrcFile, notes: Notes) -> npt.NDArray[Any]:
     """Return the data block as (z, y, x), whatever axis order the file has.
 
-    A read-only memory map of the file, or an array in memory for compressed and packed files.
+    A read-only memory map of the file, or an array in memory for compressed and packed files. Where the system limits
+    the addresses of the process and a map would take too many, what is returned reads the file when it is indexed.
     """
     header = mrc.header
     nz, ny, nx = header.shape
@@ -67,6 +71,10 @@ def read_data(mrc: MrcFile, notes: Notes) -> npt.NDArray[Any]:
     stored: npt.NDArray[Any]
     if mrc.opened.kind in ("gzip", "bzip2"):
         stored = _decompress(mrc, notes).view(header.dtype).reshape(stored_shape)
+    elif plain(mrc) and not fits_addresses(header.data_bytes):
+        descriptor = os.open(mrc.opened.path, os.O_RDONLY)
+        read = StoredArray(descriptor, header.shape, header.dtype, header.offset)
+        return cast("npt.NDArray[Any]", read)
     else:
         stored = np.memmap(
             mrc.opened.path, header.dtype, mode="r", offset=header.offset, shape=stored_shape
@@ -81,6 +89,12 @@ def read_data(mrc: MrcFile, notes: Notes) -> npt.NDArray[Any]:
     # Stored axes from slowest to fastest run along maps, mapr, mapc; z, y, x are 2, 1, 0.
     slow_to_fast = header.axes[::-1]
     return np.transpose(stored, [slow_to_fast.index(a) for a in (2, 1, 0)])
+
+
+def plain(mrc: MrcFile) -> bool:
+    """Whether slices lie in the file one after the other as they are read."""
+    header = mrc.header
+    return mrc.opened.kind == "raw" and not header.packed and header.axes == (0, 1, 2)
 
 
 def unpack(stored: npt.NDArray[Any], nx: int) -> npt.NDArray[np.uint8]:

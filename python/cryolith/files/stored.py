@@ -9,6 +9,7 @@ from .._stored import StoredArray
 from ..datamodel import Volume
 from .findings import Notes
 from .image_file import open_image
+from .mrc_read import plain
 from .volume import _cubic, _first_voxel, assemble_volume, is_zarr, volume_of
 
 __all__ = ["open_volume"]
@@ -36,8 +37,7 @@ def _opened(path: str | os.PathLike[str], notes: Notes) -> Volume:
         return assemble_volume(path, notes)
     file = open_image(path, notes)
     mrc = file.mrc
-    plain = mrc is not None and mrc.opened.kind == "raw" and not mrc.header.packed
-    if mrc is None or not plain or mrc.header.axes != (0, 1, 2) or mrc.header.volumes > 1:
+    if mrc is None or not plain(mrc) or mrc.header.volumes > 1:
         return assemble_volume(path, Notes(os.fspath(path)))
     header = mrc.header
     data = StoredArray(os.open(path, os.O_RDONLY), header.shape, header.dtype, header.offset)

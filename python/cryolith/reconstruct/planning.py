@@ -82,6 +82,7 @@ def plan(
     max_memory: int | None = None,
     workspace: str | os.PathLike[str] | None = None,
     threads: int = 0,
+    streamed: bool = False,
 ) -> Plan:
     """Predict memory, disk and time of :func:`reconstruct`, and cut the work where it would not fit.
 
@@ -104,6 +105,8 @@ def plan(
         A folder for what is not in memory; default the system's for temporary files.
     threads : int, default 0
         0 counts all processors of this process.
+    streamed : bool, default False
+        Slabs of ``wbp`` are written to their file while the next is made, which holds one more.
 
     Raises
     ------
@@ -139,6 +142,7 @@ def plan(
         turn=make_plan(one, volume_shape, (height, width), geometry),
         subsets=subsets,
         threads=threads or _core.available_threads(),
+        streamed=streamed,
     )
     cut = need.cut(max_memory, workspace)
     return Plan(
@@ -190,6 +194,7 @@ class _Need:
     turn: ProjectorPair  # of the tilts that are projected at once
     subsets: int
     threads: int
+    streamed: bool
 
     @property
     def voxels(self) -> int:
@@ -263,6 +268,8 @@ class _Need:
         window = 4 * self._in_turn() * seen.pixels
         projecting = (kept or slab) + window + max(self._core_scratch(plan), self._image())
         projecting += self._pinned(seen.rows)
+        if self.streamed and self.settings.method == "wbp":
+            projecting += slab
         updating = slab if self.settings.method == "wbp" and not self.settings.halves else 2 * slab
         if self.settings.method == "tv":  # six arrays with their neighbours, twice the dual of HALO
             updating = 24 * nz * (min(ny, rows + 2 * HALO) + HALO) * nx

@@ -77,10 +77,12 @@ def prepare(
     cancel: _core.CancelToken | None = None,
     shape: Shape3 | None = None,
     cut: Cut | None = None,
+    streamed: bool = False,
 ) -> Prepared:
     """Check a series against its alignment and settings, and plan the work; arguments: :func:`reconstruct`.
 
-    ``shape`` and ``cut``: of the volume and the work, where somebody else has found them.
+    ``shape`` and ``cut``: of the volume and the work, where somebody else has found them. ``streamed``: as in
+    :func:`plan`.
     """
     if len(alignment.angles_deg) != len(series):
         raise InputError(
@@ -104,6 +106,7 @@ def prepare(
         max_memory=max_memory,
         workspace=workspace,
         threads=threads,
+        streamed=streamed,
     )
     needs = needs if cut is None else replace(needs, cut=cut)
     options = {"shape": shape, "cut": needs.cut, "threads": threads, "cancel": cancel}

@@ -116,6 +116,7 @@ def reconstruct_to_disk(
         workspace=store.folder,
         threads=threads,
         cancel=cancel,
+        streamed=True,
     )
     targets = [store.target(path, ready.shape, pixel_size=ready.pixel_size) for path in paths]
     tell = in_turn(progress, SHARES[settings.halves])
