@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import math
 import mmap
 import os
 import sys
 import tempfile
 import weakref
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
@@ -25,6 +29,10 @@ __all__ = [
     "fresh",
     "scratch_field",
 ]
+
+# Threads that copy between files and memory: what the solvers' threads leave idle while a slab is read or written.
+HANDS = 2
+WORTH_IT = 1 << 20
 
 Float32 = npt.NDArray[np.float32]
 Shape3 = tuple[int, int, int]
@@ -165,14 +173,18 @@ class FileField:
         return stored.transpose(0, 2, 1) if self._turned else stored
 
     def _take(self, part: Float32, layer: int, window: Window) -> Float32:
-        """Read a window of the layers from ``layer`` on; one layer's lines are in memory besides."""
+        """Read a window of the layers from ``layer`` on; lines of :data:`HANDS` layers are in memory besides."""
         first, last, begin, end = self._as_stored(window)
         as_it_is = not self._turned and end - begin == self._stored[2]
-        lines = None if as_it_is else fresh((1, last - first, self._stored[2]))[0]
-        for i, image in enumerate(part):
-            self._read(image if lines is None else lines, layer + i, first)
-            if lines is not None:
-                image[:] = self._turn(lines[:, begin:end])
+
+        def take(some: range) -> None:
+            lines = None if as_it_is else fresh((1, last - first, self._stored[2]))[0]
+            for i in some:
+                self._read(part[i] if lines is None else lines, layer + i, first)
+                if lines is not None:
+                    part[i] = self._turn(lines[:, begin:end])
+
+        _side_by_side(take, len(part), part.nbytes)
         return part
 
     def _put(self, part: Float32, layer: int, window: Window) -> None:
@@ -180,13 +192,17 @@ class FileField:
         first, last, begin, end = self._as_stored(window)
         whole_lines = end - begin == self._stored[2]
         as_it_is = not self._turned and whole_lines
-        lines = None if as_it_is else fresh((1, last - first, self._stored[2]))[0]
-        for i, image in enumerate(part):
-            if lines is not None:
-                if not whole_lines:
-                    self._read(lines, layer + i, first)
-                lines[:, begin:end] = self._turn(image)
-            self._write(image if lines is None else lines, layer + i, first)
+
+        def put(some: range) -> None:
+            lines = None if as_it_is else fresh((1, last - first, self._stored[2]))[0]
+            for i in some:
+                if lines is not None:
+                    if not whole_lines:
+                        self._read(lines, layer + i, first)
+                    lines[:, begin:end] = self._turn(part[i])
+                self._write(part[i] if lines is None else lines, layer + i, first)
+
+        _side_by_side(put, len(part), part.nbytes)
 
     def _as_stored(self, window: Window) -> Window:
         top, bottom, left, right = window
@@ -213,6 +229,25 @@ class FileField:
         while view.nbytes:
             count = os.pwrite(self._descriptor, view, place)
             view, place = view[count:], place + count
+
+
+def _side_by_side(work: Callable[[range], None], count: int, size: int) -> None:
+    """Do ``work`` on all of ``count`` layers, in :data:`HANDS` threads where ``size`` [bytes] is worth it."""
+    if count < HANDS or size < WORTH_IT:
+        work(range(count))
+        return
+    ends = [k * count // HANDS for k in range(HANDS + 1)]
+    for done in [_hands().submit(work, range(a, b)) for a, b in itertools.pairwise(ends)]:
+        done.result()
+
+
+@functools.cache
+def _hands() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(HANDS, thread_name_prefix="cryolith-fields")
+
+
+if hasattr(os, "register_at_fork"):  # a child has none of its parent's threads
+    os.register_at_fork(after_in_child=_hands.cache_clear)
 
 
 def fresh(shape: Shape3) -> Float32:

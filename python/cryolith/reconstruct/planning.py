@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from .. import _core
-from .._fields import Shape3
+from .._fields import HANDS, Shape3
 from ..errors import InputError
 from ..projection import Geometry
 from ..projection.detector import DetectorPlan
@@ -255,6 +255,8 @@ class _Need:
         """Scratch files of work that is cut, the volume included."""
         stacks, volumes = _copies(self.settings, self.subsets)
         volumes += 2 if self.settings.halves else 0
+        if self.subsets == 1 and self.settings.method in ("sirt", "sart", "mlem"):
+            stacks += 1  # projections in the making
         # sirt, sart and mlem hold a correction of one slab, but keep the volume before for a cancel token.
         return int(4 * (stacks * self.pixels + volumes * self.voxels))
 
@@ -266,7 +268,7 @@ class _Need:
         # Correction, volume and weights stay; other methods hold the slab that is projected.
         kept = 3 * slab if self.settings.method in ("sirt", "sart", "mlem") else 0
         window = 4 * self._in_turn() * seen.pixels
-        projecting = (kept or slab) + window + max(self._core_scratch(plan), self._image())
+        projecting = (kept or slab) + window + max(self._core_scratch(plan), HANDS * self._image())
         projecting += self._pinned(seen.rows)
         if self.streamed and self.settings.method == "wbp":
             projecting += slab

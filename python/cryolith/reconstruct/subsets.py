@@ -24,7 +24,7 @@ Compare = Callable[[int], Sums]
 Update = Callable[[int, Part, Float32, Float32], None]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Subset:
     """Some of the tilts.
 
@@ -34,7 +34,7 @@ class Subset:
     measured, weights : Field of (n, height, width)
         b and W of these tilts.
     projected : Field of (n, height, width)
-        Scratch for their projections.
+        Scratch for their projections; another one after each round of work that is cut, with one subset.
     """
 
     pair: Pair
@@ -106,6 +106,8 @@ class Turns:
         undone = len(pair.parts) > 1 and setup.cancel is not None
         self.kept = setup.cut.volume(setup.volume.shape) if undone else None
         self.sums = np.zeros((len(subsets), 2))
+        alone = len(pair.parts) > 1 and len(subsets) == 1
+        self.next = setup.cut.stack(subsets[0].projected.shape) if alone else None
 
     def state(self) -> Kept:
         """Return what the next round depends on besides the volume: the sums that other subsets found in their turn."""
@@ -160,15 +162,17 @@ class Turns:
         """Correct the volume by subset ``k``, then project it into subset ``after``."""
         setup, subset, to = self.setup, self.subsets[k], self.subsets[after]
         parts = subset.pair.parts
-        if len(parts) == 1 or to is subset:
-            for part in parts:
-                self._correct(volume, k, part, update)
+        if len(parts) == 1:
+            self._correct(volume, k, parts[0], update)
             setup.project(to.pair, volume, to.projected, self.space)
             return
-        to.pair.clear(to.projected)
+        into = to.projected if self.next is None else self.next
+        to.pair.clear(into)
         for part in parts:  # projected while it is there: each slab is read once
             rows = self._correct(volume, k, part, update)
-            to.pair.add_projections(part, rows, to.projected, setup.threads, setup.cancel)
+            to.pair.add_projections(part, rows, into, setup.threads, setup.cancel)
+        if self.next is not None:
+            to.projected, self.next = self.next, to.projected
 
     def _correct(self, volume: Field, k: int, part: Part, update: Update) -> Float32:
         subset = self.subsets[k]
