@@ -26,7 +26,7 @@ from cryolith.config import job_from_mapping
 from cryolith.schedule import DaskLocal, Pool
 
 GOAL = 1.7
-SHAPE, ANGLES = (96, 96, 96), np.arange(-70.0, 71.0, 5.0)
+SHAPE, ANGLES = (64, 64, 64), np.arange(-70.0, 71.0, 5.0)
 ENGINES = {"pool": Pool, "dask": DaskLocal}
 
 
