@@ -4,18 +4,21 @@
 from __future__ import annotations
 
 import os
+import platform
 from pathlib import Path
 
 import pytest
 from batch_tools import Pretender
 
 from cryolith import batch as batches
-from cryolith.batch import Batch, collect, open_batch, plan_batch, run_batch
+from cryolith.batch import Batch, collect, judge_series, open_batch, plan_batch, run_batch
+from cryolith.batch import run as carrying_out
 from cryolith.batch.ledger import Ledger
 from cryolith.batch.series import find_series, name_series, natural
 from cryolith.config import job_from_mapping
-from cryolith.errors import InputError
+from cryolith.errors import InputError, InUseError
 from cryolith.listener import Listener
+from cryolith.locking import Holder
 from cryolith.schedule import Outcome
 
 
@@ -172,6 +175,30 @@ def test_one_batch_at_a_time_writes_in_a_folder(raw, tmp_path):
                 run_batch(asked, Pretender())
 
     run_batch(asked, Pretender(), listener=Second())
+
+
+@pytest.mark.parametrize(("host", "runs"), [("another", 3), (platform.node(), 1)])
+def test_the_lock_of_another_machine_is_waited_out(tmp_path, monkeypatch, host, runs):
+    """It may be that of a worker that died there; on this machine a lock that is held is in use."""
+    seen = []
+
+    def run(job, **how):
+        seen.append(job)
+        if len(seen) < 3:
+            raise InUseError("another cryolith run is writing here")
+
+    monkeypatch.setattr(carrying_out.pipeline, "run", run)
+    monkeypatch.setattr(carrying_out, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(carrying_out, "row_of_run", lambda folder, name, **more: name)
+    holder = Holder(host=host, pid=1, started="", since="")
+    monkeypatch.setattr(carrying_out, "read_holder", lambda folder: holder)
+    job = job_from_mapping({"output": str(tmp_path)})
+    if runs == 3:
+        assert judge_series(job, "ts") == "ts"
+    else:
+        with pytest.raises(InUseError):
+            judge_series(job, "ts")
+    assert len(seen) == runs
 
 
 def test_a_folder_of_something_else_is_refused(raw, tmp_path):

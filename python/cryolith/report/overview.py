@@ -132,10 +132,10 @@ def write_overview(
     """
     counted = Counter(row.state for row in rows)
     tables = [*USUAL_COUNTS, *sorted({n for row in rows for n in row.counts} - {*USUAL_COUNTS})]
-    text = (
-        environment()
-        .get_template("overview.html.j2")
-        .render(
+    template = environment().get_template("overview.html.j2")
+    write_text(
+        path,
+        template.render(
             title=title,
             lead=lead,
             rows=rows,
@@ -145,9 +145,8 @@ def write_overview(
             halves=any(row.resolution is not None for row in rows),
             refresh_seconds=refresh_seconds,
             version=__version__,
-        )
+        ),
     )
-    write_text(path, text)
 
 
 def row_of_run(folder: str | os.PathLike[str], name: str, **more: Any) -> OverviewRow:

@@ -20,28 +20,26 @@ def scheduler_for(
     threads: int = 0,
     memory_limit: int | None = None,
 ) -> Scheduler:
-    """Return the scheduler that the options ask for; by default tasks run in this process.
+    """Return the scheduler that options of a command name; by default tasks run in this process.
 
     Parameters
     ----------
     scheduler : str, optional
         Address of a Dask cluster.
-    local : int, optional
-        Workers of a Dask cluster on this machine.
-    workers : int, optional
-        Processes of a pool without Dask.
+    local, workers : int, optional
+        Workers of a Dask cluster on this machine; processes of a pool without Dask.
     threads : int, default 0
-        Threads of the core for all workers of this machine; of a cluster elsewhere, for each task.
+        Of the core, for all workers of this machine; of a cluster elsewhere, for each task.
     memory_limit : int [bytes], optional
-        For all workers of this machine together.
+        For all workers of this machine.
 
     Raises
     ------
     ConfigError
         More than one of the first three is given.
     """
-    given = {"--scheduler": scheduler, "--local": local, "--workers": workers}
-    named = [name for name, value in given.items() if value is not None]
+    options = {"--scheduler": scheduler, "--local": local, "--workers": workers}
+    named = [name for name, value in options.items() if value is not None]
     if len(named) > 1:
         raise ConfigError(
             f"found {' and '.join(named)}, expected one of them; leave the others out"
