@@ -21,6 +21,7 @@ from .cli_options import INTERRUPTED, guarded_command
 from .cli_plan import plan
 from .cli_run import demo, report, resume, run
 from .cli_stages import detect, reconstruct
+from .cli_watch import watch
 
 __all__ = ["app", "main"]
 
@@ -64,6 +65,7 @@ for _command in (
     reconstruct,
     detect,
     report,
+    watch,
 ):
     app.command()(guarded_command(_command))
 

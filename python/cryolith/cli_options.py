@@ -19,6 +19,7 @@ from .errors import Cancelled, ConfigError, CryolithError, CryolithWarning
 if TYPE_CHECKING:
     from .config import Job
     from .datamodel import TiltSeries
+    from .watch import WatchSettings
 
 __all__ = [
     "FAILED",
@@ -55,6 +56,7 @@ __all__ = [
     "guarded_command",
     "make_job",
     "read_series",
+    "watch_settings",
 ]
 
 F = TypeVar("F", bound=Callable[..., None])
@@ -219,7 +221,8 @@ def make_job(
     from .config import job_from_mapping, read_toml
 
     tables = read_toml(config) if config else {}
-    tables.pop("slurm", None)  # resources, of which no result depends
+    for other in ("slurm", "watch"):  # of no run: no result depends on them
+        tables.pop(other, None)
     given: dict[str, dict[str, Any]] = {
         "series": {
             "path": str(series),
@@ -238,6 +241,18 @@ def make_job(
             tables[table] = {**tables[table], **kept}
     tables["output"] = str(out) if out else ""
     return job_from_mapping(tables)
+
+
+def watch_settings(config: Path | None) -> WatchSettings:
+    """Return the ``[watch]`` table of a job file."""
+    from .config import read_toml
+    from .settings import from_mapping
+    from .watch import WatchSettings
+
+    table = read_toml(config).get("watch", {}) if config else {}
+    if not isinstance(table, dict):
+        raise ConfigError(f"watch: found {table!r}, expected a table [watch]")
+    return from_mapping(WatchSettings, table, "[watch]")
 
 
 def read_series(job: Job) -> TiltSeries:

@@ -18,13 +18,14 @@ import numpy.typing as npt
 from .angles import parse_number, read_text, split_lines
 from .findings import Notes, fail
 
-__all__ = ["Mdoc", "parse_mdoc", "read_mdoc", "render_mdoc"]
+__all__ = ["Mdoc", "axis_of_labels", "parse_mdoc", "read_mdoc", "render_mdoc"]
 
 Float64 = npt.NDArray[np.float64]
 
 _SECTION = re.compile(r"\[\s*(ZValue|FrameSet)\s*=\s*(-?\d+)\s*\]")
 _TITLE = re.compile(r"\[\s*T\s*=(.*)\]\s*")
 _AXIS = re.compile(r"Tilt\s+axis\s+angle\s*=\s*([-+]?[\d.,]+?)\s*(?:,\s|,?$|\s|\])")
+_LABEL_AXIS = re.compile(r"Tilt axis angle\s*=\s*([-+]?\d+(?:\.\d+)?)")
 _MONTHS = {
     m: i + 1
     for i, m in enumerate(
@@ -189,6 +190,12 @@ def _axis(titles: list[str]) -> float | None:
         if match := _AXIS.search(title + " "):
             return _number(match.group(1))
     return None
+
+
+def axis_of_labels(labels: tuple[str, ...]) -> float | None:
+    """Return the tilt axis [deg] that SerialEM writes into the labels of an MRC file, if one tells it."""
+    found = (match for label in labels if (match := _LABEL_AXIS.search(label)))
+    return next((float(match.group(1)) for match in found), None)
 
 
 def _dose(fields: list[dict[str, str]]) -> Float64 | None:

@@ -21,7 +21,7 @@ from ..errors import InputError
 from ..units import parse_length
 from .angles import SAME_ANGLE, check_angles, parse_number, read_angle_file, read_text
 from .findings import FindingError, Notes, fail
-from .mdoc import Mdoc, read_mdoc
+from .mdoc import Mdoc, axis_of_labels, read_mdoc
 from .mrc_extended import Extended
 
 __all__ = [
@@ -40,7 +40,6 @@ AnglesLike = npt.ArrayLike | str | os.PathLike[str] | None
 
 _ANGLE_SUFFIXES = (".tlt", ".rawtlt")
 _LOG_AXIS = re.compile(r"Tilt Axis Angle \[[^\]]*\]:\s*([-+]?[\d.,]+)")
-_LABEL_AXIS = re.compile(r"Tilt axis angle\s*=\s*([-+]?\d+(?:\.\d+)?)")
 _AXIS_HANDEDNESS = "its sense of rotation is assumed, not verified"
 
 
@@ -364,10 +363,9 @@ def _choose_axis(
     if log is not None and log[1].tilt_axis_deg is not None:
         notes.facts["tilt_axis"] = f"title of {log[0]}, SerialEM's convention; {_AXIS_HANDEDNESS}"
         return log[1].tilt_axis_deg
-    for label in header.labels:
-        if match := _LABEL_AXIS.search(label):
-            notes.facts["tilt_axis"] = f"MRC label, SerialEM's convention; {_AXIS_HANDEDNESS}"
-            return float(match.group(1))
+    if (axis := axis_of_labels(header.labels)) is not None:
+        notes.facts["tilt_axis"] = f"MRC label, SerialEM's convention; {_AXIS_HANDEDNESS}"
+        return axis
     return _axis_from_log(notes, beside)
 
 

@@ -4,6 +4,7 @@
 from .dart import dart
 from .filters import filter_projections
 from .halves import Halves, split_tilts
+from .incremental import GrowingWbp
 from .iterate import Reconstruction, State
 from .krylov import cgls, lsqr
 from .mlem import mlem
@@ -19,6 +20,7 @@ from .wbp import wbp
 from .weights import tilt_weights
 
 __all__ = [
+    "GrowingWbp",
     "Halves",
     "Options",
     "Plan",
