@@ -38,6 +38,17 @@ DETECT_VOXELS_PER_SECOND = 4e6
 DETECT_BYTES_PER_VOXEL = 30
 FSC_BYTES_PER_VOXEL = 8 + 116  # both halves, and what their correlation holds
 REPORT_SECONDS = 6.0
+# What a solver saves every few minutes (reconstruct/checkpoint.py), twice for the turn: volumes and stacks of images.
+SAVED = {
+    "wbp": (0, 0),
+    "sirt": (1, 0),
+    "sart": (1, 0),
+    "mlem": (1, 0),
+    "cgls": (2, 1),
+    "lsqr": (2, 1),
+    "tv": (5, 1),
+    "dart": (2, 0),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +173,7 @@ def plan_job(job: Job, series: TiltSeries, *, max_memory: int | None = None) -> 
             recon.seconds,
             recon.bytes_peak,
             recon.bytes_output,
-            recon.bytes_scratch,
+            recon.bytes_scratch + _saved(job, (n, ny, nx), voxels),
         ),
         (
             "detect",
@@ -187,6 +198,12 @@ def plan_job(job: Job, series: TiltSeries, *, max_memory: int | None = None) -> 
             for name, seconds, memory, disk, scratch in stages
         ),
     )
+
+
+def _saved(job: Job, images: tuple[int, int, int], voxels: int) -> int:
+    volumes, stacks = SAVED[job.reconstruct.method]
+    pixels = math.prod(images) // job.reconstruct.binning**2
+    return 2 * 4 * (volumes * voxels + stacks * pixels)
 
 
 def size_words(n: float) -> str:

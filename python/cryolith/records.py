@@ -187,13 +187,16 @@ def carry_out(
     with clear_errors(folder):  # a full disk, met where a stage keeps what is not in memory
         made, facts = work()
     known = made if isinstance(made, Mapping) else dict.fromkeys(made, "")
+    for name, digest in known.items():
+        if digest:
+            know(folder / name, digest)
     write_record(
         folder,
         Record(
             stage=stage,
             inputs=inputs,
             parameters=parameters,
-            outputs={name: was or digest_of(folder / name) for name, was in known.items()},
+            outputs={name: digest_of(folder / name) for name in known},
             facts=facts,
         ),
     )
