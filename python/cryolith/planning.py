@@ -32,6 +32,7 @@ PROGRAM_BYTES = (
     150_000_000  # interpreter, numpy and, for the report, matplotlib: 110 to 150 MB resident
 )
 START_SECONDS = 1.5
+ALIGN_SECONDS_PER_TILT = 0.3  # most of the work is done on images of 128 px, whatever their size is
 ALIGN_PIXELS_PER_SECOND = 0.5e6
 ALIGN_BYTES_PER_PIXEL = 24
 DETECT_VOXELS_PER_SECOND = 4e6
@@ -100,7 +101,9 @@ class Plan:
             replace(
                 s,
                 seconds=round(
-                    s.seconds / rates.compute + (s.bytes_disk + s.bytes_scratch) / rates.disk, 1
+                    s.seconds / (rates.serial if s.name == "report" else rates.compute)
+                    + (s.bytes_disk + s.bytes_scratch) / rates.disk,
+                    1,
                 ),
             )
             for s in self.stages
@@ -167,7 +170,13 @@ def plan_job(job: Job, series: TiltSeries, *, max_memory: int | None = None) -> 
     box = math.prod(min(n, LARGEST_EDGE) for n in recon.volume_shape)
     fsc = FSC_BYTES_PER_VOXEL * box if job.reconstruct.halves else 0
     stages = (
-        ("align", pixels / ALIGN_PIXELS_PER_SECOND, ALIGN_BYTES_PER_PIXEL * pixels, 1000 * n, 0),
+        (
+            "align",
+            ALIGN_SECONDS_PER_TILT * n + pixels / ALIGN_PIXELS_PER_SECOND,
+            ALIGN_BYTES_PER_PIXEL * pixels,
+            1000 * n,
+            0,
+        ),
         (
             "reconstruct",
             recon.seconds,
