@@ -31,14 +31,14 @@ THREADS = 2  # the plan is for two cores: the same on every machine
 PROGRAM_BYTES = (
     150_000_000  # interpreter, numpy and, for the report, matplotlib: 110 to 150 MB resident
 )
-START_SECONDS = 1.5
+START_SECONDS = 0.5
 ALIGN_SECONDS_PER_TILT = 0.3  # most of the work is done on images of 128 px, whatever their size is
 ALIGN_PIXELS_PER_SECOND = 0.5e6
 ALIGN_BYTES_PER_PIXEL = 24
 DETECT_VOXELS_PER_SECOND = 4e6
 DETECT_BYTES_PER_VOXEL = 30
 FSC_BYTES_PER_VOXEL = 8 + 116  # both halves, and what their correlation holds
-REPORT_SECONDS = 6.0
+REPORT_SECONDS = 3.0
 # What a solver saves every few minutes (reconstruct/checkpoint.py), twice for the turn: volumes and stacks of images.
 SAVED = {
     "wbp": (0, 0),
