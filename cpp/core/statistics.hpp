@@ -19,8 +19,8 @@ struct Statistics {
 Statistics statistics(const Cpu& cpu, View3<const float> volume);
 
 // half(z, y, x) is the mean of the finite values of the 2 x 2 x 2 voxels from (2z, 2y, 2x) on, of those that there are
-// at the far edges; NaN where none is finite. Its extents are those of `volume`, halved and rounded up. Sums are made in
-// float64, in order z, y, x.
+// at the far edges; NaN where none is finite. Its extents are those of `volume`, halved and rounded up. Sums are made
+// in float64, in order z, y, x.
 template <class T>
 void halve(const Cpu& cpu, View3<const T> volume, View3<T> half);
 

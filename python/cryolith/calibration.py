@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ __all__ = ["BUILT_IN", "Rates", "calibrate"]
 _TILTS, _EDGE = 24, 224
 _DISK_BYTES = 64 << 20
 _ROUNDS = 3
+_SERIAL_SECONDS = 0.02  # of _python() where the built-in rates were measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +36,14 @@ class Rates:
     ----------
     compute : float
         Times as fast as the two cores that the built-in rates were measured on.
+    serial : float
+        The same of one thread that runs Python.
     disk : float [bytes / s]
         At which the folder's file system takes new data; infinite where it does not count.
     """
 
     compute: float = 1.0
+    serial: float = 1.0
     disk: float = float("inf")
 
 
@@ -46,7 +51,7 @@ BUILT_IN = Rates()
 
 
 def calibrate(folder: str | os.PathLike[str], *, threads: int = 0) -> Rates:
-    """Measure this machine: a back-projection, and writing to the disk that ``folder`` is, or will be, on.
+    """Measure this machine: a back-projection, a loop of Python, and writing to the disk of ``folder``, there or not.
 
     Nothing is left behind. A disk that cannot be written to counts as infinitely fast: the job will say so itself.
 
@@ -57,20 +62,34 @@ def calibrate(folder: str | os.PathLike[str], *, threads: int = 0) -> Rates:
     threads : int, default 0
         0 uses what the process may use.
     """
-    return Rates(compute=_compute(threads or _core.available_threads()), disk=_disk(Path(folder)))
+    return Rates(
+        compute=_compute(threads or _core.available_threads()),
+        serial=_SERIAL_SECONDS / _best(_python),
+        disk=_disk(Path(folder)),
+    )
 
 
-def _compute(threads: int) -> float:
+def _best(work: Callable[[], object]) -> float:
     """Best of a few: what else the machine does only ever slows a round down."""
-    angles = np.linspace(-60.0, 60.0, _TILTS)
-    geometry = Geometry.single_axis(angles, tilt_axis_deg=3.0)
-    images = np.ones((_TILTS, _EDGE, _EDGE), np.float32)
     best = float("inf")
     for _ in range(_ROUNDS):
         begun = time.perf_counter()
-        backproject(images, geometry, (_EDGE, _EDGE, _EDGE), threads=threads)
+        work()
         best = min(best, time.perf_counter() - begun)
+    return best
+
+
+def _compute(threads: int) -> float:
+    angles = np.linspace(-60.0, 60.0, _TILTS)
+    geometry = Geometry.single_axis(angles, tilt_axis_deg=3.0)
+    images = np.ones((_TILTS, _EDGE, _EDGE), np.float32)
+    shape = (_EDGE, _EDGE, _EDGE)
+    best = _best(lambda: backproject(images, geometry, shape, threads=threads))
     return _TILTS * _EDGE**3 / best / (2 * UPDATES_PER_SECOND)
+
+
+def _python() -> int:
+    return sum(i ^ (i >> 3) for i in range(200_000))
 
 
 def _disk(folder: Path) -> float:

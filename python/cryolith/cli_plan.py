@@ -188,6 +188,7 @@ def _json(one: _Planned, rates: Rates) -> str:
     mapping = one.plan.to_mapping() if one.plan else {}
     timed = {
         "compute": rates.compute,
+        "serial": rates.serial,
         "disk": rates.disk if math.isfinite(rates.disk) else None,
     }
     return json.dumps(

@@ -18,9 +18,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from .errors import InUseError
+from .files.disk import clear_errors, write_at
 
 __all__ = ["BEAT_SECONDS", "STALE_SECONDS", "Holder", "lock", "read_holder"]
 
@@ -103,27 +103,35 @@ def lock(folder: Path) -> Iterator[str]:
         Another run holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / _NAME, "a+", encoding="utf-8") as handle:
-        decides = _flock(handle, folder)
+    descriptor = os.open(folder / _NAME, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        decides = _flock(descriptor, folder)
         before = read_holder(folder)
         if before is not None and _holds(before, folder, decides=decides):
             _refuse(folder, before)
-        mine = _me()
-        _write(handle, json.dumps(asdict(mine)))
-        if read_holder(folder) != mine:  # another machine took it in the same moment
-            _refuse(folder, read_holder(folder))
-        ended = threading.Event()
-        beat = threading.Thread(
-            target=_beat, args=(handle.fileno(), ended), name="cryolith-lock", daemon=True
-        )
-        beat.start()
-        try:
-            yield _taken_over(before)
-        finally:
-            ended.set()
-            beat.join()
-            if read_holder(folder) == mine:
-                _write(handle, "")
+        yield from _held(descriptor, folder, before)
+    finally:
+        os.close(descriptor)
+
+
+def _held(descriptor: int, folder: Path, before: Holder | None) -> Iterator[str]:
+    mine = _me()
+    with clear_errors(folder / _NAME):
+        _write(descriptor, json.dumps(asdict(mine)))
+    if read_holder(folder) != mine:  # another machine took it in the same moment
+        _refuse(folder, read_holder(folder))
+    ended = threading.Event()
+    beat = threading.Thread(
+        target=_beat, args=(descriptor, ended), name="cryolith-lock", daemon=True
+    )
+    beat.start()
+    try:
+        yield _taken_over(before)
+    finally:
+        ended.set()
+        beat.join()
+        if read_holder(folder) == mine:
+            _write(descriptor, "")
 
 
 def _taken_over(before: Holder | None) -> str:
@@ -134,14 +142,14 @@ def _taken_over(before: Holder | None) -> str:
     return f"took over the lock of {before}, which {why}"
 
 
-def _flock(handle: Any, folder: Path) -> bool:
+def _flock(descriptor: int, folder: Path) -> bool:
     """Take the system's lock; False where there is none to take."""
     try:
         import fcntl
     except ImportError:
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         _refuse(folder, read_holder(folder))
     except OSError as error:
@@ -175,11 +183,9 @@ def _refuse(folder: Path, holder: Holder | None) -> None:
     )
 
 
-def _write(handle: Any, text: str) -> None:
-    handle.seek(0)
-    handle.truncate()
-    handle.write(text)
-    handle.flush()
+def _write(descriptor: int, text: str) -> None:
+    os.ftruncate(descriptor, 0)
+    write_at(descriptor, text.encode(), 0)
 
 
 def _beat(descriptor: int, ended: threading.Event) -> None:

@@ -33,12 +33,24 @@ THREADS = 2  # the plan is for two cores: the same on every machine
 PROGRAM_BYTES = (
     150_000_000  # interpreter, numpy and, for the report, matplotlib: 110 to 150 MB resident
 )
-START_SECONDS = 1.5
+START_SECONDS = 0.5
+ALIGN_SECONDS_PER_TILT = 0.3  # most of the work is done on images of 128 px, whatever their size is
 ALIGN_PIXELS_PER_SECOND = 0.5e6
 DETECT_VOXELS_PER_SECOND = 4e6
-REPORT_SECONDS = 6.0
 REPORT_BYTES = 60_000_000  # figures and samples, where planes and images are read one by one:
 REPORT_BYTES_PER_PIXEL = 24  # of the largest of these
+REPORT_SECONDS = 3.0
+# What a solver saves every few minutes (reconstruct/checkpoint.py), twice for the turn: volumes and stacks of images.
+SAVED = {
+    "wbp": (0, 0),
+    "sirt": (1, 0),
+    "sart": (1, 0),
+    "mlem": (1, 0),
+    "cgls": (2, 1),
+    "lsqr": (2, 1),
+    "tv": (5, 1),
+    "dart": (2, 0),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +102,9 @@ class Plan:
             replace(
                 s,
                 seconds=round(
-                    s.seconds / rates.compute + (s.bytes_disk + s.bytes_scratch) / rates.disk, 1
+                    s.seconds / (rates.serial if s.name == "report" else rates.compute)
+                    + (s.bytes_disk + s.bytes_scratch) / rates.disk,
+                    1,
                 ),
             )
             for s in self.stages
@@ -170,13 +184,19 @@ def plan_job(job: Job, series: TiltSeries, *, max_memory: int | None = None) -> 
     if room is not None and report > room:  # planes and images are read one by one
         report = _report_cut((ny, nx), recon.volume_shape)
     stages = (
-        ("align", pixels / ALIGN_PIXELS_PER_SECOND, align.bytes_memory, 1000 * n, 0),
+        (
+            "align",
+            ALIGN_SECONDS_PER_TILT * n + pixels / ALIGN_PIXELS_PER_SECOND,
+            align.bytes_memory,
+            1000 * n,
+            0,
+        ),
         (
             "reconstruct",
             recon.seconds,
             recon.bytes_peak,
             recon.bytes_output,
-            recon.bytes_scratch,
+            recon.bytes_scratch + _saved(job, (n, ny, nx), voxels),
         ),
         (
             "detect",
@@ -207,6 +227,12 @@ def _report_cut(image: tuple[int, int], shape: tuple[int, int, int]) -> int:
     nz, ny, nx = shape
     plane = max(ny * nx, nz * nx, nz * ny)
     return REPORT_BYTES + REPORT_BYTES_PER_PIXEL * max(plane, image[0] * image[1])
+
+
+def _saved(job: Job, images: tuple[int, int, int], voxels: int) -> int:
+    volumes, stacks = SAVED[job.reconstruct.method]
+    pixels = math.prod(images) // job.reconstruct.binning**2
+    return 2 * 4 * (volumes * voxels + stacks * pixels)
 
 
 def size_words(n: float) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 from . import locking
 from ._version import __version__
 from .files.atomic import sweep, write_json
+from .files.disk import clear_errors
 from .files.growing import volume_digest
 from .listener import Listener
 
@@ -183,15 +184,19 @@ def carry_out(
         return
     listener.started(stage, why)
     start = time.monotonic()
-    made, facts = work()
+    with clear_errors(folder):  # a full disk, met where a stage keeps what is not in memory
+        made, facts = work()
     known = made if isinstance(made, Mapping) else dict.fromkeys(made, "")
+    for name, digest in known.items():
+        if digest:
+            know(folder / name, digest)
     write_record(
         folder,
         Record(
             stage=stage,
             inputs=inputs,
             parameters=parameters,
-            outputs={name: was or digest_of(folder / name) for name, was in known.items()},
+            outputs={name: digest_of(folder / name) for name in known},
             facts=facts,
         ),
     )

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from .disk import clear_errors
 from .findings import fail
 
 __all__ = [
@@ -166,12 +167,11 @@ def publish(path: str | os.PathLike[str], *, need: int = 0) -> Iterator[Path]:
         check_space(final, need)
     partial = _partial_path(final)
     try:
-        yield partial
-        _move_file(partial, final)
-    except BaseException as error:
+        with clear_errors(final):
+            yield partial
+            _move_file(partial, final)
+    except BaseException:
         _remove(partial)
-        if isinstance(error, OSError) and error.filename is None:  # a full disk, met while writing
-            error.filename = str(final)
         raise
 
 
@@ -216,9 +216,10 @@ def publish_folder(path: str | os.PathLike[str], *, need: int = 0) -> Iterator[P
     partial = _partial_path(final)
     _remove(partial)
     try:
-        partial.mkdir()
-        yield partial
-        _move_folder(partial, final, partial)
+        with clear_errors(final):
+            partial.mkdir()
+            yield partial
+            _move_folder(partial, final, partial)
     except BaseException:
         _remove(partial)
         raise

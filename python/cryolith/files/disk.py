@@ -87,8 +87,8 @@ def clear_errors(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            found = os.strerror(error.errno)
-            fail(path, "disk", found, "room for the whole file", "make room, then resume")
+            do = "make room and do it again: what is finished stays"
+            fail(path, "disk", os.strerror(error.errno), "room for all that is to be written", do)
         if error.filename is None:
             error.filename = os.fspath(path)
         raise

@@ -17,6 +17,7 @@ from .._fields import FileField
 from .._version import __version__
 from ..errors import InputError
 from .atomic import publish
+from .disk import write_at
 from .findings import fail
 from .mrc_header import HEADER_BYTES
 from .statistics import Statistics
@@ -109,7 +110,8 @@ def open_mrc_slabs(
     ):
         slabs = MrcSlabs(file.fileno(), shape)
         yield slabs
-        file.write(mrc_header(shape, dtype, slabs.statistics, pixel_size, first_voxel, lines))
+        header = mrc_header(shape, dtype, slabs.statistics, pixel_size, first_voxel, lines)
+        write_at(file.fileno(), header, 0)
 
 
 def check_sizes(shape: tuple[int, ...], target: str) -> None:
