@@ -12,6 +12,7 @@ from whole_runs import job_for, tree
 
 import cryolith
 from cryolith import pipeline, records
+from cryolith._stored import StoredArray
 from cryolith.config import Job, SeriesSettings
 from cryolith.pipeline import Listener
 
@@ -64,6 +65,24 @@ def test_a_changed_setting_runs_its_stage_and_those_after_it(tiny_run, tiny_seri
     cryolith.run(job_for(tiny_series, out, reconstruct={"n_iter": 3}), listener=log)
     assert log.names("skipped") == ["align"]
     assert ("started", "reconstruct", "its parameter n_iter has changed") in log.events
+
+
+def test_a_limit_of_memory_changes_how_a_run_is_done_and_not_what_it_finds(
+    tiny_run, tiny_series, tmp_path
+):
+    free, cut = (shutil.copytree(tiny_run, tmp_path / name) for name in ("free", "cut"))
+    chosen = {"detect": {"layers": False}}
+    cryolith.run(job_for(tiny_series, free, **chosen))
+    job = job_for(tiny_series, cut, **chosen)
+    needs = {s.name: s.bytes_memory for s in pipeline.plan(job).stages}
+    limit = needs["detect"] - 1
+    assert pipeline.plan(job, max_memory=limit).bytes_memory <= limit
+    log = Log()
+    result = cryolith.run(job, max_memory=limit, listener=log)
+    assert log.names("skipped") == ["align", "reconstruct"]
+    assert isinstance(result.volume.data, StoredArray)
+    assert isinstance(result.defects.labels, StoredArray)
+    assert tree(cut) == tree(free)
 
 
 def test_halves_do_not_touch_the_volume(tiny_run, tiny_series, tmp_path):

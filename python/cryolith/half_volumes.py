@@ -11,18 +11,21 @@ import numpy.typing as npt
 from .config import Job
 from .datamodel import TiltSeries, Volume
 from .errors import InputError
-from .files import read_tilt_series, read_volume, write_volume
+from .files import open_volume, read_tilt_series, write_volume
 from .metrics import Fsc, fsc
 
 __all__ = [
+    "FSC_BYTES_PER_VOXEL",
     "LARGEST_EDGE",
     "correlate_halves",
     "frame_files",
     "half_paths",
+    "largest_edge",
     "read_frames",
     "write_halves",
 ]
 
+FSC_BYTES_PER_VOXEL = 8 + 116  # both halves, and what their correlation holds
 LARGEST_EDGE = 256  # of what is correlated: enough terms in each shell, in 2 GB
 FADED = 1 / 16  # of each extent, at either face
 
@@ -66,16 +69,23 @@ def write_halves(path: Path, volume: Volume, label: str) -> None:
         write_volume(to, one, labels=[f"{label}; half"])
 
 
-def correlate_halves(path: Path) -> Fsc:
+def largest_edge(max_memory: int | None) -> int:
+    """Return the edge of what is correlated: 256 voxels, or as many as fit."""
+    if max_memory is None:
+        return LARGEST_EDGE
+    return max(16, min(LARGEST_EDGE, int((max_memory / FSC_BYTES_PER_VOXEL) ** (1 / 3))))
+
+
+def correlate_halves(path: Path, edge: int = LARGEST_EDGE) -> Fsc:
     """Return the correlation of the halves beside a volume's file, lengths in nm, without a pixel size in px.
 
-    Of the middle of the volume, 256 voxels along each axis at most, whose faces are faded out: a specimen that they
-    cut, such as a needle, has the same sharp edge in both halves, which correlates at every frequency.
+    Of the middle of the volume, ``edge`` voxels along each axis at most, whose faces are faded out: a specimen that
+    they cut, such as a needle, has the same sharp edge in both halves, which correlates at every frequency.
     """
-    first, second = (read_volume(half) for half in half_paths(path))
+    first, second = (open_volume(half) for half in half_paths(path))
     nm = 1.0 if first.pixel_size is None else first.pixel_size / 10.0
-    begins = [max(0, (n - LARGEST_EDGE) // 2) for n in first.data.shape]
-    box = tuple(slice(begin, begin + LARGEST_EDGE) for begin in begins)
+    begins = [max(0, (n - edge) // 2) for n in first.data.shape]
+    box = tuple(slice(begin, begin + edge) for begin in begins)
     a, b = first.data[box], second.data[box]
     return fsc(a, b, mask=_faded(a.shape), pixel_size=nm)
 

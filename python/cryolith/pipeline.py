@@ -74,7 +74,8 @@ def run(
     threads : int, default 0
         0 uses what the process may use. Results do not depend on it.
     max_memory : int [bytes], optional
-        Refuse before the start, or tile, when the plan needs more. Limits that the system sets count too
+        Cut every stage to what fits: read, work and write slab by slab, on averaged copies where a step needs all of
+        its data; refuse before the start what cannot be cut so far. Limits that the system sets count too
         (:func:`cryolith.limits.memory_limit`).
     checkpoint_seconds : float [s], default 180
         From one save of an iterative reconstruction to the next, at least; a run that is killed goes on from there. 0:

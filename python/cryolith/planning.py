@@ -15,8 +15,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .align import align_needs
+from .detect import detect_needs
 from .errors import InputError
-from .half_volumes import LARGEST_EDGE
+from .half_volumes import FSC_BYTES_PER_VOXEL, largest_edge
 from .reconstruct import plan as plan_reconstruction
 from .reconstruct.device import require_devices
 
@@ -33,11 +35,10 @@ PROGRAM_BYTES = (
 )
 START_SECONDS = 1.5
 ALIGN_PIXELS_PER_SECOND = 0.5e6
-ALIGN_BYTES_PER_PIXEL = 24
 DETECT_VOXELS_PER_SECOND = 4e6
-DETECT_BYTES_PER_VOXEL = 30
-FSC_BYTES_PER_VOXEL = 8 + 116  # both halves, and what their correlation holds
 REPORT_SECONDS = 6.0
+REPORT_BYTES = 60_000_000  # figures and samples, where planes and images are read one by one:
+REPORT_BYTES_PER_PIXEL = 24  # of the largest of these
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,10 +154,17 @@ def plan_job(job: Job, series: TiltSeries, *, max_memory: int | None = None) -> 
     )
     pixels = n * ny * nx
     voxels = recon.volume_shape[0] * recon.volume_shape[1] * recon.volume_shape[2]
-    box = math.prod(min(n, LARGEST_EDGE) for n in recon.volume_shape)
+    box = math.prod(min(n, largest_edge(room)) for n in recon.volume_shape)
     fsc = FSC_BYTES_PER_VOXEL * box if job.reconstruct.halves else 0
+    align = align_needs((n, ny, nx), job.align, room)
+    detect = detect_needs(
+        recon.volume_shape, layers=job.detect.layers, blobs=job.detect.blobs, max_memory=room
+    )
+    report = 12 * voxels + 8 * pixels
+    if room is not None and report > room:  # planes and images are read one by one
+        report = _report_cut((ny, nx), recon.volume_shape)
     stages = (
-        ("align", pixels / ALIGN_PIXELS_PER_SECOND, ALIGN_BYTES_PER_PIXEL * pixels, 1000 * n, 0),
+        ("align", pixels / ALIGN_PIXELS_PER_SECOND, align.bytes_memory, 1000 * n, 0),
         (
             "reconstruct",
             recon.seconds,
@@ -167,11 +175,11 @@ def plan_job(job: Job, series: TiltSeries, *, max_memory: int | None = None) -> 
         (
             "detect",
             voxels / DETECT_VOXELS_PER_SECOND,
-            DETECT_BYTES_PER_VOXEL * voxels,
+            detect.bytes_memory,
             4 * voxels,
-            0,
+            detect.bytes_scratch,
         ),
-        ("report", REPORT_SECONDS, max(12 * voxels + 8 * pixels, fsc), 5_000_000, 0),
+        ("report", REPORT_SECONDS, max(report, fsc), 5_000_000, 0),
     )
     return Plan(
         series_shape=(n, ny, nx),
@@ -187,6 +195,12 @@ def plan_job(job: Job, series: TiltSeries, *, max_memory: int | None = None) -> 
             for name, seconds, memory, disk, scratch in stages
         ),
     )
+
+
+def _report_cut(image: tuple[int, int], shape: tuple[int, int, int]) -> int:
+    nz, ny, nx = shape
+    plane = max(ny * nx, nz * nx, nz * ny)
+    return REPORT_BYTES + REPORT_BYTES_PER_PIXEL * max(plane, image[0] * image[1])
 
 
 def size_words(n: float) -> str:

@@ -15,22 +15,29 @@ import numpy.typing as npt
 
 from . import records
 from ._version import __version__
-from .align import align_tilt_series, estimate_background
+from .align import align_needs, align_tilt_series, estimate_background
 from .config import Job, absolute
 from .datamodel import Alignment, Defects, TiltSeries, Volume
-from .detect import detect
+from .detect import detect, detect_needs
 from .files import (
+    open_volume,
     read_alignment,
     read_volume,
     write_alignment,
-    write_volume,
+    write_labels,
 )
 from .files.defects import read_defects, write_defects
 from .files.growing import BAND, SlabWritten
-from .half_volumes import correlate_halves, frame_files, half_paths
+from .half_volumes import (
+    LARGEST_EDGE,
+    correlate_halves,
+    frame_files,
+    half_paths,
+    largest_edge,
+)
 from .limits import array_budget
 from .listener import Listener
-from .planning import plan_job
+from .planning import PROGRAM_BYTES, plan_job
 from .projection import Geometry
 from .reconstruct import ReconstructSettings
 from .reconstruct.checkpoint import EVERY, key_of
@@ -94,6 +101,11 @@ class Run:
         return Path(self.job.series.path).name
 
     @property
+    def room(self) -> int | None:
+        """Bytes that a stage may take beside the program itself; None: as many as it likes."""
+        return None if self.max_memory is None else max(1, self.max_memory - PROGRAM_BYTES)
+
+    @property
     def volumes(self) -> tuple[str, ...]:
         """The files of the volume, and of its halves where the job asks for them."""
         halves = half_paths(Path(VOLUME)) if self.job.reconstruct.halves else ()
@@ -155,17 +167,40 @@ def _parameters(state: Run, stage: str) -> dict[str, Any]:
     job = to_mapping(state.job)
     if stage == "report":
         job.pop("output", None)
-        return {**job, **state.facts_of_series()}
+        return {**job, **state.facts_of_series(), **_copies(state, stage)}
     if stage == "detect":
         # How the volume was made decides what it shows of an object.
-        return {**job["detect"], "reconstruct": job["reconstruct"]}
-    return {**job[stage], **state.facts_of_series()}
+        return {**job["detect"], "reconstruct": job["reconstruct"], **_copies(state, stage)}
+    return {**job[stage], **state.facts_of_series(), **_copies(state, stage)}
+
+
+def _copies(state: Run, stage: str) -> dict[str, int]:
+    """Return what is coarser for want of memory, by how much: a result depends on that, not on the limit."""
+    binned: dict[str, int] = {}
+    if stage == "report" and len(state.volumes) > 1:
+        edge = largest_edge(state.room)
+        return {} if edge == LARGEST_EDGE else {"halves_edge": edge}
+    if stage == "align":
+        n, height, width = state.series.images.shape
+        needs = align_needs((n, height, width), state.job.align, state.room)
+        binned = {"copy_binned": needs.binned}
+    elif stage == "detect":
+        chosen, shape = state.job.detect, open_volume(state.folder / VOLUME).data.shape
+        found = detect_needs(
+            (shape[0], shape[1], shape[2]),
+            layers=chosen.layers,
+            blobs=chosen.blobs,
+            max_memory=state.room,
+        )
+        binned = {"layers_binned": found.layers_binned, "blobs_binned": found.blobs_binned}
+    return {name: factor for name, factor in binned.items() if factor > 1}
 
 
 def _align(state: Run) -> records.Made:
     alignment = align_tilt_series(
         state.series,
         settings=state.job.align,
+        max_memory=state.room,
         threads=state.threads,
         cancel=state.cancel,
         progress=state.on_progress("align"),
@@ -206,7 +241,7 @@ def reconstruct_files(
 def _reconstruct(state: Run) -> records.Made:
     if "reconstruct" in state.again:
         shutil.rmtree(state.folder / WORK, ignore_errors=True)
-    levels = estimate_background(state.series.images)
+    levels = estimate_background(state.series.images, max_memory=state.max_memory)
     made = reconstruct_files(
         state.folder / VOLUME,
         state.series,
@@ -265,11 +300,10 @@ class _Workers:
 
 
 def _detect(state: Run) -> records.Made:
-    volume = read_volume(state.folder / VOLUME)
+    read = _reader(state)
+    volume = read(state.folder / VOLUME)
     halved = state.job.detect.blobs and len(state.volumes) > 1
-    halves = (
-        [read_volume(half).data for half in half_paths(state.folder / VOLUME)] if halved else []
-    )
+    halves = [read(half).data for half in half_paths(state.folder / VOLUME)] if halved else []
     alignment = read_alignment(state.folder / "alignment.json")
     height, width = state.series.images.shape[1:]
     binning = state.job.reconstruct.binning
@@ -280,6 +314,8 @@ def _detect(state: Run) -> records.Made:
         geometry=Geometry.from_alignment(alignment).scaled(binning, (height, width)),
         image_shape=(height // binning, width // binning),
         reconstruction=state.job.reconstruct,
+        max_memory=state.room,
+        workspace=state.folder,
         threads=state.threads,
         cancel=state.cancel,
         progress=state.on_progress("detect"),
@@ -287,7 +323,7 @@ def _detect(state: Run) -> records.Made:
     if found.labels is None:
         raise AssertionError("detect returns labels")
     labels = Volume(data=found.labels, pixel_size=volume.pixel_size, origin=volume.origin)
-    write_volume(state.folder / "labels.mrc", labels, labels=[f"cryolith {__version__} labels"])
+    write_labels(state.folder / "labels.mrc", labels, texts=[f"cryolith {__version__} labels"])
     made = replace(found.provenance, inputs=_inputs(state, "detect"))
     write_defects(state.folder / "defects.json", replace(found, provenance=made))
     return ["labels.mrc", "defects.json"], {}
@@ -299,7 +335,7 @@ def _report(state: Run) -> records.Made:
         write_report,
     )
 
-    result = read_result(state)
+    result, edge = read_result(state), largest_edge(state.room)
     facts = records.read_record(state.folder, "reconstruct")
     job = to_mapping(state.job)
     job.pop("output", None)
@@ -309,7 +345,7 @@ def _report(state: Run) -> records.Made:
         volume=result.volume,
         defects=result.defects,
         convergence=tuple(facts.facts.get("convergence", ())) if facts else (),
-        halves=correlate_halves(state.folder / VOLUME) if len(state.volumes) > 1 else None,
+        halves=correlate_halves(state.folder / VOLUME, edge) if len(state.volumes) > 1 else None,
         parameters=job,
         inputs=((state.series_name, state.digest, Path(state.job.series.path).stat().st_size),),
         command=f"cryolith run {shlex.quote(state.job.series.path)} -c job.toml -o NEW_FOLDER",
@@ -330,14 +366,19 @@ _WORK: Mapping[str, Callable[[Run], records.Made]] = {
 }
 
 
+def _reader(state: Run) -> Callable[[Path], Volume]:
+    """Return what volumes are read with: as maps, or slice by slice where memory is limited."""
+    return read_volume if state.max_memory is None else open_volume
+
+
 def read_result(state: Run) -> Result:
     """Read everything back, so that a resumed run continues from the same bytes as an undisturbed one."""
-    folder = state.folder
-    labels = read_volume(folder / "labels.mrc").data
+    folder, read = state.folder, _reader(state)
+    labels = read(folder / "labels.mrc").data
     return Result(
         folder=folder,
         series=state.series,
         alignment=read_alignment(folder / "alignment.json"),
-        volume=read_volume(folder / VOLUME),
+        volume=read(folder / VOLUME),
         defects=read_defects(folder / "defects.json", labels),
     )

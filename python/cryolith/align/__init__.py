@@ -3,6 +3,7 @@
 
 from .apply import aligned_images
 from .beads_remove import remove_beads
+from .copies import AlignNeeds, align_needs
 from .images import estimate_background
 from .movie import MovieAlignment, align_movie
 from .registration import Registration, register
@@ -13,12 +14,14 @@ from .tilt_series import align_tilt_series
 from .volumes import register_volumes
 
 __all__ = [
+    "AlignNeeds",
     "AlignSettings",
     "AlignmentScore",
     "MovieAlignment",
     "Registration",
     "StackRegistration",
     "align_movie",
+    "align_needs",
     "align_tilt_series",
     "aligned_images",
     "estimate_background",

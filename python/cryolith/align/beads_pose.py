@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._arrays import let_go
 from ..datamodel import Alignment, Beads, TiltSeries
 from ..errors import InputError
 from ..projection import rotation_matrix
@@ -115,6 +116,7 @@ def pose_on_beads(job: Job, series: TiltSeries) -> tuple[BeadPose | None, list[s
     def image(i: int) -> npt.NDArray[np.float32]:
         one: npt.NDArray[Any] = np.asarray(series.images[int(job.keep[i])])[None]
         good = clean(one, job.threads, job.cancel)[0]
+        let_go(series.images)
         return np.asarray(good[0])
 
     fit, why = align_on_beads(

@@ -10,22 +10,33 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
-from .._arrays import as_core
+from .._arrays import as_core, let_go
 from ..errors import InputError
+from ..files.lazy import OffsetStack
 
-__all__ = ["chunks", "clean", "estimate_background", "reduce_images", "resample_images"]
+__all__ = [
+    "CHUNK_BYTES",
+    "chunks",
+    "clean",
+    "estimate_background",
+    "reduce_images",
+    "resample_images",
+]
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
-_CHUNK_BYTES = 2**26
+CHUNK_BYTES = 2**26
 _LANCZOS_LOBES = 3
 _VACUUM_ROUNDS = 3
+_LEVEL_BYTES = 14  # a pixel, of what is read at a time to find levels
 
 
-def chunks(images: Any, cancel: _core.CancelToken | None) -> Iterator[slice]:
-    """Yield slices of whole images that take about 64 MB as float32."""
-    step = max(1, _CHUNK_BYTES // max(1, 4 * images.shape[1] * images.shape[2]))
+def chunks(
+    images: Any, cancel: _core.CancelToken | None, most: int = CHUNK_BYTES
+) -> Iterator[slice]:
+    """Yield slices of whole images that take about ``most`` bytes as float32."""
+    step = max(1, most // max(1, 4 * images.shape[1] * images.shape[2]))
     for first in range(0, len(images), step):
         if cancel is not None and cancel.cancelled:
             return
@@ -115,7 +126,11 @@ def vacuum(image: Float32) -> tuple[float, float, bool]:
 
 
 def estimate_background(
-    images: npt.ArrayLike, *, threads: int = 0, cancel: _core.CancelToken | None = None
+    images: npt.ArrayLike,
+    *,
+    max_memory: int | None = None,
+    threads: int = 0,
+    cancel: _core.CancelToken | None = None,
 ) -> Float64:
     """Estimate the level of the empty area of each dark-field image.
 
@@ -123,6 +138,9 @@ def estimate_background(
     ----------
     images : (n_tilts, ny, nx) array_like of real numbers [counts]
         HAADF images: vacuum is dark. NaN is a missing pixel.
+    max_memory : int, optional [bytes]
+        Read the images one by one, and let go of what is read of a file, where 64 MB at a time would need more. The
+        levels are the same.
     threads, cancel
         As everywhere.
 
@@ -140,16 +158,19 @@ def estimate_background(
     Cancelled
         ``cancel`` was set.
     """
-    stack = np.asarray(images)
+    stack: Any = images if isinstance(images, OffsetStack) else np.asarray(images)
     if stack.ndim != 3 or stack.dtype.kind not in "biuf" or 0 in stack.shape:
         raise InputError(
             f"images: found {stack.dtype} {stack.shape}, expected real (n_tilts, ny, nx); "
             "for one image pass image[None]"
         )
     out = np.zeros(len(stack))
-    for part in chunks(stack, cancel):
+    limited = max_memory is not None and max_memory < _LEVEL_BYTES * CHUNK_BYTES // 4
+    for part in chunks(stack, cancel, 1 if limited else CHUNK_BYTES):
         good, _ = clean(stack[part], threads, cancel)
         out[part] = [vacuum(image)[0] for image in good]
+        if max_memory is not None:
+            let_go(images)
     return out
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
-from .images import block_means, chunks, clean, reduce_images, vacuum
+from .images import CHUNK_BYTES, block_means, chunks, clean, reduce_images, vacuum
 
 __all__ = ["Prepared", "prepare"]
 
@@ -77,13 +77,14 @@ def prepare(
     kind: Literal["auto", "slab", "particle"],
     threads: int,
     cancel: _core.CancelToken | None,
+    chunk_bytes: int = CHUNK_BYTES,
 ) -> Prepared:
     """Read every image once: clean, reduce, decide the specimen's kind and take the background off."""
     n = len(images)
     small: Float32 | None = None
     dark, bright, replaced = [], [], np.zeros(n, np.int64)
     contrast = np.zeros(n)
-    for part in chunks(images, cancel):
+    for part in chunks(images, cancel, chunk_bytes):
         good, replaced[part] = clean(images[part], threads, cancel)
         contrast[part] = good.std(axis=(1, 2), dtype=np.float64)
         dark += [_side(image) for image in good]

@@ -11,10 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
-from .._arrays import as_angles
+from .._arrays import as_angles, let_go
 from ..datamodel import Alignment, TiltSeries
 from ..errors import InputError
 from .beads_pose import BeadPose, pose_on_beads
+from .copies import (
+    FINE_EDGE,
+    AlignNeeds,
+    align_needs,
+    averaged_series,
+    in_full_pixels,
+    settings_of_copy,
+)
+from .images import CHUNK_BYTES
 from .joint import Pose
 from .levelling import levelled, turned
 from .lie import Lie, rough_lie
@@ -29,9 +38,6 @@ __all__ = ["align_tilt_series"]
 
 Float64 = npt.NDArray[np.float64]
 
-# Edge of the last reduced images: what isolated specimens tell about their shifts is there
-# (design/013-joint-alignment.md), and a round of refinement takes a second.
-_FINE_EDGE = 128
 _LEAST_EDGE = 16
 _LEAST_TILTS = 5
 _MISFIT_ROUNDS = 4
@@ -44,6 +50,7 @@ def align_tilt_series(
     angles_deg: npt.ArrayLike | None = None,
     *,
     settings: AlignSettings | None = None,
+    max_memory: int | None = None,
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
     progress: Callable[[float], None] | None = None,
@@ -57,6 +64,9 @@ def align_tilt_series(
     angles_deg : (n_tilts,) array_like, optional [deg]
         Stage tilt of each image, in any order; needed with an array, replaces those of a series.
     settings : AlignSettings, optional
+    max_memory : int, optional [bytes]
+        First fewer images are read at a time, with the same result; where that is not enough the series is aligned on a
+        copy of averaged pixels, which ``method`` then says (:func:`align_needs`).
     threads : int, default 0
         0 uses all processors of this process; the result has the same bits for any number.
     cancel : CancelToken, optional
@@ -94,19 +104,39 @@ def align_tilt_series(
     """
     settings = settings or AlignSettings()
     series = _as_series(series, angles_deg)
+    n, height, width = series.images.shape
+    needs = align_needs((n, height, width), settings, max_memory)
+    if needs.binned == 1:
+        return _aligned(series, settings, needs, threads, cancel, progress)
+    copy = averaged_series(series, needs.binned, threads, cancel)
+    smaller = settings_of_copy(settings, needs.binned)
+    found = _aligned(copy, smaller, needs, threads, cancel, progress)
+    return in_full_pixels(found, needs.binned, series)
+
+
+def _aligned(
+    series: TiltSeries,
+    settings: AlignSettings,
+    needs: AlignNeeds,
+    threads: int,
+    cancel: _core.CancelToken | None,
+    progress: Callable[[float], None] | None,
+) -> Alignment:
+    """Do :func:`align_tilt_series` on images that are read as they are."""
     flags = _excluded(settings, len(series))
     job = _job(series, settings, flags, threads, cancel, progress)
     job.tell(0.0)
     height, width = series.images.shape[1:]
-    fine = settings.binning or max(1, round(max(height, width) / _FINE_EDGE))
+    fine = settings.binning or max(1, round(max(height, width) / FINE_EDGE))
     fine = min(fine, max(1, min(height, width) // _LEAST_EDGE))
     ready = prepare(
-        _Chosen(series.images, job.keep),
+        _Chosen(series.images, job.keep, needs.chunk_bytes < CHUNK_BYTES),
         job.angles_deg,
         fine,
         settings.specimen,
         threads,
         cancel,
+        needs.chunk_bytes,
     )
     job, ready = _without_blanks(job, ready, flags)
     job.tell(0.1)
@@ -314,15 +344,20 @@ def _described(
 class _Chosen:
     """The images to use of a series, read only where they are looked at."""
 
-    def __init__(self, images: npt.NDArray[Any], keep: npt.NDArray[np.int64]) -> None:
-        self.images, self.keep = images, keep
+    def __init__(
+        self, images: npt.NDArray[Any], keep: npt.NDArray[np.int64], sparing: bool
+    ) -> None:
+        self.images, self.keep, self._sparing = images, keep, sparing
         self.shape = (len(keep), *images.shape[1:])
 
     def __len__(self) -> int:
         return len(self.keep)
 
     def __getitem__(self, part: slice) -> npt.NDArray[Any]:
-        return np.stack([np.asarray(self.images[int(i)], np.float32) for i in self.keep[part]])
+        found = np.stack([np.asarray(self.images[int(i)], np.float32) for i in self.keep[part]])
+        if self._sparing:
+            let_go(self.images)
+        return found
 
 
 def _as_series(series: TiltSeries | npt.ArrayLike, angles_deg: npt.ArrayLike | None) -> TiltSeries:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What is inside the specimen: components, particles, voids and layers, each size with its error."""
 
+from ._needs import DetectNeeds, detect_needs
 from .blobs import FoundBlobs, blobs
 from .bridging import bridged
 from .chords import Chords, chord_lengths
@@ -41,6 +42,7 @@ __all__ = [
     "ColumnCount",
     "Components",
     "CrossSection",
+    "DetectNeeds",
     "DetectSettings",
     "DistanceSlabs",
     "FoundBlobs",
@@ -68,6 +70,7 @@ __all__ = [
     "count_columns",
     "cross_section",
     "detect",
+    "detect_needs",
     "distance",
     "draw_alignments",
     "find_regions",

@@ -10,10 +10,11 @@ import numpy as np
 from ._inputs import Float32, Float64, Mask
 from ._smooth import erode, smooth
 
-__all__ = ["SMOOTHING", "false_peaks", "noise_level", "smallest_size"]
+__all__ = ["REST", "SMOOTHING", "false_peaks", "noise_level", "sigma_from", "smallest_size"]
 
 SMOOTHING = 1.0  # px, standard deviation of the Gaussian that objects are looked for with
 _WIDE = 3.0  # px, the Gaussian that stands for the specimen's own slow changes
+REST = math.sqrt(_WIDE**2 - SMOOTHING**2)  # px, which makes the one of the other
 # Share of white noise that smooth(1) - smooth(3) keeps of smooth(1): with v(s) = s^-3 and twice the smoothings'
 # overlap ((s^2 + t^2) / 2)^(-3/2) the variance is 1 + 1/27 - 2 / 5^1.5 = 0.858.
 _KEPT = math.sqrt(1 + _WIDE**-3 - 2 * ((1 + _WIDE**2) / 2) ** -1.5)
@@ -28,10 +29,14 @@ def noise_level(smoothed: Float32, where: Mask) -> float:
     inside = erode(where, 2, (0, 1, 2))
     if not inside.any():
         inside = where
-    rest = math.sqrt(_WIDE**2 - SMOOTHING**2)
-    difference = (smoothed - smooth(smoothed, rest))[inside]
+    difference = (smoothed - smooth(smoothed, REST))[inside]
     middle = np.median(difference)
-    return 1.4826 * float(np.median(np.abs(difference - middle))) / _KEPT
+    return sigma_from(float(np.median(np.abs(difference - middle))))
+
+
+def sigma_from(deviation: float) -> float:
+    """Return the standard deviation of the noise from the median deviation of the difference from its median."""
+    return 1.4826 * deviation / _KEPT
 
 
 def false_peaks(height: Float64, voxels: int) -> Float64:

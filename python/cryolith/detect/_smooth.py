@@ -7,7 +7,7 @@ import numpy as np
 
 from ._inputs import Float32, Float64, Mask
 
-__all__ = ["erode", "gaussian_kernel", "grow_along", "smooth"]
+__all__ = ["convolve", "convolve_padded", "erode", "gaussian_kernel", "grow_along", "smooth"]
 
 
 def gaussian_kernel(sigma: float, derivative: bool = False) -> Float64:
@@ -25,11 +25,17 @@ def convolve(volume: Float32, kernel: Float64, axis: int) -> Float32:
     """Correlate one axis with ``kernel``; the ends are continued by their last value."""
     reach = len(kernel) // 2
     padding = [(reach, reach) if i == axis else (0, 0) for i in range(volume.ndim)]
-    padded = np.pad(volume, padding, mode="edge")
-    out = np.zeros_like(volume)
-    window: list[slice] = [slice(None)] * volume.ndim
+    return convolve_padded(np.pad(volume, padding, mode="edge"), kernel, axis)
+
+
+def convolve_padded(padded: Float32, kernel: Float64, axis: int) -> Float32:
+    """Correlate one axis with ``kernel`` where all of it lies inside."""
+    count = padded.shape[axis] - len(kernel) + 1
+    window: list[slice] = [slice(None)] * padded.ndim
+    window[axis] = slice(count)
+    out = np.zeros_like(padded[tuple(window)])
     for k, weight in enumerate(kernel):
-        window[axis] = slice(k, k + volume.shape[axis])
+        window[axis] = slice(k, k + count)
         out += np.float32(weight) * padded[tuple(window)]
     return out
 

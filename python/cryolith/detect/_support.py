@@ -8,11 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ._inputs import Float32, Float64, Mask
+from ._numbers import Numbers, Together
 from ._smooth import convolve, gaussian_kernel, smooth
 from .components import find_regions
-from .thresholds import otsu
+from .thresholds import otsu_of
 
-__all__ = ["SEPARABLE", "Support", "find_support"]
+__all__ = ["SEPARABLE", "Support", "find_support", "vacuum_threshold"]
 
 _BINS = 256
 # Otsu's separability of two halves of a single normal distribution is 2/pi = 0.64 and of a uniform one 0.75: more
@@ -38,7 +39,7 @@ def find_support(volume: Float32, threads: int = 0) -> Support:
     Otsu's, if that parts the values better than it parts a normal distribution. The largest component is kept.
     """
     values = smooth(volume, 1.0)
-    threshold, background = _vacuum_threshold(values)
+    threshold, background = vacuum_threshold(Together(values))
     if threshold is None:
         return Support(np.ones(volume.shape, bool), background, background)
     found, table = find_regions(values, None, 6, above=threshold, measure=(), threads=threads)
@@ -50,17 +51,17 @@ def find_support(volume: Float32, threads: int = 0) -> Support:
     return Support(found.labels(threads=threads) == largest, threshold, background, share)
 
 
-def _vacuum_threshold(values: Float32) -> tuple[float | None, float]:
+def vacuum_threshold(values: Numbers) -> tuple[float | None, float]:
     """Return the threshold (None when nothing parts the values) and the vacuum's level."""
-    low, high = (float(v) for v in np.quantile(values, (0.001, 0.999)))
+    low, high = values.quantiles((0.001, 0.999))
     if not high > low:
-        low, high = float(values.min()), float(values.max())
+        low, high = values.ends()
     if not high > low:
         return None, low
-    counts, edges = np.histogram(np.clip(values, low, high), bins=_BINS, range=(low, high))
+    counts, edges = values.histogram(low, high, _BINS)
     centres = (edges[:-1] + edges[1:]) / 2
     peaks = _peaks(counts.astype(np.float64))
-    cut, separability = otsu(values)
+    cut, separability = otsu_of(values)
     # The vacuum is the lowest peak, unless a much larger one below Otsu's threshold says that the lowest is the dark
     # halo of a filtered back-projection.
     vacuum = 0
@@ -71,8 +72,8 @@ def _vacuum_threshold(values: Float32) -> tuple[float | None, float]:
         background = float(centres[peaks[vacuum]])
         return (background + float(centres[peaks[vacuum + 1]])) / 2, background
     if separability > SEPARABLE:
-        return cut, float(np.median(values[values <= cut]))
-    return None, float(values.min())
+        return cut, values.upto(cut).median()
+    return None, values.ends()[0]
 
 
 def _peaks(counts: Float64) -> list[int]:

@@ -18,10 +18,10 @@ from ._inputs import AXES, Table, as_field, as_mask
 from ._region_table import Sums, as_pixel, contact_table, region_table
 from .slabs import Components, Connectivity, Measure, bounds_of, label_array, wanted_of
 
-__all__ = ["contacts", "find_regions", "label", "regions"]
+__all__ = ["EDGE", "contacts", "find_regions", "label", "regions"]
 
 Labels = npt.NDArray[Any]  # uint8, uint16 or int32
-_EDGE = 1 / math.sqrt(12)
+EDGE = 1 / math.sqrt(12)
 
 
 def label(
@@ -148,7 +148,7 @@ def find_regions(
     delta: float | None = None,
     pixel_size: float | Sequence[float] | None = None,
     measure: Sequence[Measure] = ("axes", "surface"),
-    edge_sigma_px: float = _EDGE,
+    edge_sigma_px: float = EDGE,
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
 ) -> tuple[Components, Table]:
@@ -201,7 +201,7 @@ def regions(
     *,
     pixel_size: float | Sequence[float] | None = None,
     measure: Sequence[Literal["axes", "surface"]] = ("axes", "surface"),
-    edge_sigma_px: float = _EDGE,
+    edge_sigma_px: float = EDGE,
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
 ) -> Table:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from typing import Literal
 
@@ -17,11 +18,11 @@ from ..projection import Geometry
 from ..reconstruct import ReconstructSettings
 from ..settings import setting, settings, to_mapping
 from ._imaged import Imaged
-from ._inputs import Table, as_volume, unit_of
+from ._inputs import Table, unit_of
+from ._search import searching
 from ._search_inputs import HalvesLike
 from .blobs import blobs
-from .inclusions import Found, find_particles, find_voids
-from .interfaces import interfaces
+from .inclusions import Found
 
 __all__ = ["DetectSettings", "detect"]
 
@@ -74,6 +75,8 @@ def detect(
     geometry: Geometry | None = None,
     image_shape: tuple[int, int] | None = None,
     reconstruction: ReconstructSettings | None = None,
+    max_memory: int | None = None,
+    workspace: str | os.PathLike[str] | None = None,
     threads: int = 0,
     cancel: _core.CancelToken | None = None,
     progress: Callable[[float], None] | None = None,
@@ -97,6 +100,13 @@ def detect(
     reconstruction : ReconstructSettings, optional
         How the volume was reconstructed from them; default ``wbp``. Where densities were bounded the errors of
         corrected axes are wider (5 %); where it is not linear (tv, mlem, dart) there are none.
+    max_memory : int, optional [bytes]
+        Where the search in memory would need more, the volume is gone through block by block: voids, particles and
+        labels are the same to the bit; layers and blobs are looked for in a copy of averaged voxels, which ``notes``
+        say. ``labels`` are then a :class:`StoredArray` in a file without a name. A volume that does not fit is best
+        given as :func:`cryolith.files.open_volume` opens it.
+    workspace : path, optional
+        A folder for files without a name, of up to five times the volume's bytes.
     threads : int, default 0
         0 uses all processors the process may use; the result does not depend on it.
     cancel : CancelToken, optional
@@ -120,34 +130,23 @@ def detect(
         ``cancel`` was used.
     """
     chosen = DetectSettings() if settings is None else settings
-    data, pixel_size = as_volume(volume, None)
     imaged = Imaged(geometry, image_shape, reconstruction or ReconstructSettings(method="wbp"))
     tell = progress if progress is not None else _silent
     tell(0.0)
-    notes: list[str] = []
+    search = searching(volume, chosen, threads, cancel, max_memory, workspace)
+    notes: list[str] = list(search.notes)
     thresholds: dict[str, float] = {}
-    labels = np.zeros(data.shape, np.int32)
     layers: Table = {}
     if chosen.layers:
-        axis = None if chosen.axis == "auto" else chosen.axis
-        layers = interfaces(
-            data,
-            axis=axis,
-            pixel_size=pixel_size,
-            min_contrast=chosen.min_contrast,
-            threads=threads,
-        )
+        layers = search.layers()
         notes.append(_layers_note(layers))
     _stop_if(cancel)
     tell(0.4)
     dark: Table = {}
     if chosen.voids:
-        found = find_voids(
-            data, None, None, chosen.min_size, chosen.void_contrast, chosen.alpha, pixel_size, threads, cancel
-        )  # fmt: skip
+        found = search.voids()
         dark = imaged.freed(found, threads, cancel)
         thresholds["void_depth"] = found.threshold
-        labels -= found.labels
         notes.append(_found_note("void", found, chosen))
     _stop_if(cancel)
     tell(0.7)
@@ -158,20 +157,9 @@ def detect(
             "particles: not looked for; the bright regions of a layered specimen are its layers"
         )
     elif chosen.particles:
-        found = find_particles(
-            data,
-            chosen.particle_threshold,
-            chosen.min_size,
-            chosen.alpha,
-            pixel_size,
-            threads,
-            cancel,
-        )
+        found = search.particles()
         bright = imaged.freed(found, threads, cancel)
         thresholds["particle"] = found.threshold
-        labels = np.where(
-            labels == 0, found.labels, labels
-        )  # a void inside a particle stays a void
         notes.append(_found_note("particle", found, chosen))
     more: dict[str, Table] = {}
     if chosen.blobs:
@@ -182,11 +170,11 @@ def detect(
         particles=bright,
         voids=dark,
         layers=layers,
-        labels=labels,
+        labels=search.labels,
         thresholds=thresholds,
         notes=tuple(notes),
         tables=more,
-        pixel_size=pixel_size,
+        pixel_size=search.pixel_size,
         provenance=Provenance(
             made_by="cryolith.detect.detect", version=__version__, settings=to_mapping(chosen)
         ),

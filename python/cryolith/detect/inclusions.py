@@ -12,14 +12,14 @@ import numpy.typing as npt
 from .. import _core
 from ..datamodel import Volume
 from ..errors import InputError
-from ._inputs import Float32, Float64, Mask, Table, as_mask, as_volume
+from ._inputs import Float32, Float64, Mask, Table, as_mask, as_volume, unit_of
 from ._noise import SMOOTHING, false_peaks, noise_level, smallest_size
 from ._smooth import erode, smooth
 from ._support import SEPARABLE, find_support
 from .components import find_regions, label, regions
 from .thresholds import otsu
 
-__all__ = ["Found", "find_particles", "find_voids", "particles", "voids"]
+__all__ = ["Found", "find_particles", "find_voids", "no_table", "particles", "voids", "widen"]
 
 
 class Found(NamedTuple):
@@ -315,9 +315,7 @@ def _select(
     number[peaks["label"][keep]] = np.arange(1, int(keep.sum()) + 1)
     final = number[labels]
     table = regions(final, data, pixel_size=pixel_size, threads=threads, cancel=cancel)
-    _widen(
-        table, "px" if pixel_size is None else "nm", 1.0 if pixel_size is None else pixel_size / 10
-    )
+    widen(table, pixel_size)
     table["contrast"] = peaks["intensity_max"][keep]
     table["significance"] = significance[keep]
     table["p_value"] = p_value[keep]
@@ -325,8 +323,9 @@ def _select(
     return Found(table, final, threshold, share)
 
 
-def _widen(table: Table, unit: str, pixel: float) -> None:
+def widen(table: Table, pixel_size: float | None) -> None:
     """Add to the errors of size how far the smoothing moves a curved edge: s^2 / r, inwards, for a sphere."""
+    unit, pixel = unit_of(pixel_size)
     surface, diameter = table[f"surface_{unit}2"], table[f"diameter_{unit}"]
     shift = 2 * (SMOOTHING * pixel) ** 2 / diameter
     table[f"sigma_volume_{unit}3"] = np.hypot(table[f"sigma_volume_{unit}3"], surface * shift)
@@ -337,10 +336,15 @@ def _widen(table: Table, unit: str, pixel: float) -> None:
 
 def _nothing(data: Float32, threshold: float, pixel_size: float | None) -> Found:
     empty = np.zeros(data.shape, np.int32)
-    table = regions(empty, data, pixel_size=pixel_size)
+    return Found(no_table(pixel_size), empty, threshold, np.zeros(0))
+
+
+def no_table(pixel_size: float | None) -> Table:
+    """Return the columns of :func:`particles` and :func:`voids` without a row."""
+    table = regions(np.zeros((1, 1, 1), np.int32), np.zeros((1, 1, 1)), pixel_size=pixel_size)
     for name in ("contrast", "significance", "p_value"):
         table[name] = np.zeros(0)
-    return Found(table, empty, threshold, np.zeros(0))
+    return table
 
 
 def _check(value: float, name: str) -> None:

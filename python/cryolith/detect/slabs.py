@@ -318,8 +318,7 @@ class Components:
         core, count = self._finished(), self.count
         pixel = as_pixel(pixel_size)
         holes = self._holes
-        sums = Sums.empty(count, euler=holes, intensity=self.intensity, **self._wanted)
-        core.sums(sums.columns(), threads=threads, cancel=cancel)
+        sums = self.sums(threads=threads, cancel=cancel)
         names = np.arange(1, count + 1, dtype=np.int64)
         table = region_table(names, sums, self.shape, pixel, edge_sigma_px)
         if holes:
@@ -333,6 +332,13 @@ class Components:
             table["tunnels"] = 1 + cavities[:, 0] - sums.euler
             table["enclosed_by"] = enclosing
         return table
+
+    def sums(self, *, threads: int = 0, cancel: _core.CancelToken | None = None) -> Sums:
+        """Return what :meth:`regions` makes its table from; once, as they are let go."""
+        core, count = self._finished(), self.count
+        sums = Sums.empty(count, euler=self._holes, intensity=self.intensity, **self._wanted)
+        core.sums(sums.columns(), threads=threads, cancel=cancel)
+        return sums
 
     def contacts(
         self,

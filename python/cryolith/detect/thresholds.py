@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ._inputs import Float64
+from ._numbers import Numbers, Together
 
-__all__ = ["Thresholds", "multi_otsu", "otsu"]
+__all__ = ["Thresholds", "multi_otsu", "otsu", "otsu_of"]
 
 
 class Thresholds(NamedTuple):
@@ -92,12 +93,24 @@ def multi_otsu(
         raise InputError(
             f"classes: found {classes} for {bins} bins, expected at least 2 and no more than bins"
         )
-    low, high = (float(v) for v in np.quantile(data, quantiles))
+    return _of_numbers(Together(data), classes, bins, quantiles)
+
+
+def otsu_of(numbers: Numbers) -> tuple[float, float]:
+    """Return :func:`otsu` of finite numbers that need not be in one array."""
+    found = _of_numbers(numbers, 2, 1024, (0.001, 0.999))
+    return float(found.values[0]), found.separability
+
+
+def _of_numbers(
+    numbers: Numbers, classes: int, bins: int, quantiles: tuple[float, float]
+) -> Thresholds:
+    low, high = numbers.quantiles(quantiles)
     if not high > low:  # all but a few outliers are one value: use the whole range
-        low, high = float(data.min()), float(data.max())
+        low, high = numbers.ends()
     if not high > low:
         return Thresholds(np.full(classes - 1, low), 0.0)
-    counts, edges = np.histogram(np.clip(data, low, high), bins=bins, range=(low, high))
+    counts, edges = numbers.histogram(low, high, bins)
     used = np.flatnonzero(counts)
     return _split(counts[used].astype(np.float64), (edges[used] + edges[used + 1]) / 2, classes)
 

@@ -19,6 +19,7 @@ from .movie import Movie, open_movie, read_bad_pixels, read_gain
 from .particles import read_particles, write_particles
 from .sample import sample_path
 from .series import read_tilt_series
+from .stored import open_volume
 from .table import read_table, write_table
 from .volume import open_slabs, read_volume, write_volume
 
@@ -36,6 +37,7 @@ __all__ = [
     "info",
     "open_movie",
     "open_slabs",
+    "open_volume",
     "read_alignment",
     "read_angle_file",
     "read_bad_pixels",

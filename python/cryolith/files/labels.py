@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from .._stored import StoredArray
 from ..datamodel import Volume
 from ..errors import InputError
 from .atomic import write_json
@@ -135,22 +136,23 @@ class _Sections:
     ndim = 3
     _AT_ONCE = 32
 
-    def __init__(self, labels: npt.NDArray[Any] | SlicedLabels) -> None:
+    def __init__(self, labels: npt.NDArray[Any] | StoredArray | SlicedLabels) -> None:
         self._labels = labels
         z, y, x = labels.shape
         self.shape = (int(z), int(y), int(x))
         self.size = math.prod(self.shape)
-        kind = labels.dtype if isinstance(labels, np.ndarray) else np.dtype(np.int32)
-        self.dtype: np.dtype[Any] = kind
+        stored = isinstance(labels, (np.ndarray, StoredArray))
+        self.dtype: np.dtype[Any] = labels.dtype if stored else np.dtype(np.int32)  # type: ignore[union-attr]
+        self._at_once = 1 if isinstance(labels, StoredArray) else self._AT_ONCE
 
     def slices(self, start: int, stop: int) -> npt.NDArray[Any]:
-        if isinstance(self._labels, np.ndarray):
-            return self._labels[start:stop]
+        if isinstance(self._labels, (np.ndarray, StoredArray)):
+            return np.asarray(self._labels[start:stop])
         return self._labels.labels(start, stop, dtype=np.int32)
 
     def __iter__(self) -> Iterator[npt.NDArray[Any]]:
-        for z in range(0, self.shape[0], self._AT_ONCE):
-            yield from self.slices(z, min(z + self._AT_ONCE, self.shape[0]))
+        for z in range(0, self.shape[0], self._at_once):
+            yield from self.slices(z, min(z + self._at_once, self.shape[0]))
 
 
 def _input(
@@ -161,7 +163,8 @@ def _input(
         data = _Sections(sliced)
         return data, Volume(data=np.broadcast_to(np.int32(0), data.shape), pixel_size=pixel_size)
     given = labels if isinstance(labels, Volume) else None
-    array = np.asarray(labels if given is None else given.data)
+    held: Any = labels if given is None else given.data
+    array = held if isinstance(held, StoredArray) else np.asarray(held)
     if array.dtype.kind not in "iu":
         raise InputError(
             f"labels: found dtype {array.dtype}, expected integers; label a mask first (cryolith.detect.label)"
@@ -173,7 +176,8 @@ def _input(
     if given is not None and pixel_size is None:
         pixel_size = given.pixel_size
     origin = np.zeros(3) if given is None else given.origin
-    return _Sections(array), Volume(data=array, pixel_size=pixel_size, origin=origin)
+    place = np.broadcast_to(np.int32(0), array.shape)
+    return _Sections(array), Volume(data=place, pixel_size=pixel_size, origin=origin)
 
 
 def _image_label(properties: Properties, colors: Colors, source: str) -> dict[str, Any]:

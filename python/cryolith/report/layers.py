@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..datamodel import Volume
-from .pictures import Picture, Window, picture
+from .pictures import Picture, Window, picture, plane_at
 
 __all__ = ["Boundary", "Line", "Name", "Table", "boundary_lines", "layer_cutouts", "layer_names"]
 
@@ -161,7 +161,7 @@ def _cutout(
     places = {rows: middle[rows] + steps, columns: middle[columns] + steps}
     at = {axis: np.rint(p + (shape[axis] - 1) / 2).astype(int) for axis, p in places.items()}
     fixed = int(np.clip(round(middle[cut] + (shape[cut] - 1) / 2), 0, shape[cut] - 1))
-    plane = np.take(volume.data, fixed, axis=cut)
+    plane = plane_at(volume.data, cut, fixed)
     inside = {axis: (i >= 0) & (i < shape[axis]) for axis, i in at.items()}
     r, c = (np.clip(at[axis], 0, shape[axis] - 1) for axis in (rows, columns))
     image = np.where(np.outer(inside[rows], inside[columns]), plane[np.ix_(r, c)], np.nan)

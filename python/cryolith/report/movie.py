@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .._arrays import let_go
 from ..datamodel import Alignment, TiltSeries
 from .pictures import Window, reduce
 
@@ -57,6 +58,7 @@ def make_movie(series: TiltSeries, alignment: Alignment, side: int = 256) -> Mov
         if finite.any():
             mean[i] = float(np.mean(image[finite], dtype=np.float64))
         small.append(reduce(image, side))
+        let_go(series.images)
     frames = np.stack(small)
     scale = max(series.images.shape[1:]) / max(frames.shape[1:])
     order = np.argsort(alignment.angles_deg, kind="stable")

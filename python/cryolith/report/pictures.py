@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, features
 
-__all__ = ["Picture", "Window", "picture", "reduce", "sprite"]
+from .._stored import StoredArray
+
+__all__ = ["Picture", "Window", "picture", "plane_at", "reduce", "sprite"]
 
 Float32 = npt.NDArray[np.float32]
 
@@ -41,13 +43,14 @@ class Window:
     high: float
 
     @classmethod
-    def of(cls, values: npt.NDArray[Any], low: float = 0.5, high: float = 99.95) -> Window:
+    def of(
+        cls, values: npt.NDArray[Any] | StoredArray, low: float = 0.5, high: float = 99.95
+    ) -> Window:
         """Take percentiles of at most 2^20 finite, evenly chosen values.
 
         A bright specimen may fill less than a hundredth of the field, hence the high upper end.
         """
-        flat = np.asarray(values).reshape(-1)
-        flat = np.asarray(flat[:: max(1, flat.size >> 20)], np.float64)
+        flat = _evenly(values, max(1, values.size >> 20)).astype(np.float64)
         flat = flat[np.isfinite(flat)]
         if not flat.size:
             return cls(0.0, 1.0)
@@ -61,6 +64,21 @@ class Window:
             np.uint8
         )
         return grey
+
+
+def plane_at(data: npt.NDArray[Any], axis: int, index: int) -> npt.NDArray[Any]:
+    """Return the plane at ``index`` of an axis; of a file nothing else stays in memory."""
+    before: tuple[Any, ...] = (slice(None),) * axis
+    return np.asarray(data[(*before, index)])
+
+
+def _evenly(values: npt.NDArray[Any] | StoredArray, step: int) -> npt.NDArray[Any]:
+    """Return every ``step``-th value in raster order; of a file slice by slice."""
+    if not isinstance(values, StoredArray):
+        return np.asarray(values).reshape(-1)[::step]
+    size = values.size // len(values)
+    parts = (plane.reshape(-1)[-z * size % step :: step] for z, plane in enumerate(values))
+    return np.concatenate([part.copy() for part in parts])
 
 
 def reduce(image: npt.NDArray[Any], side: int) -> Float32:

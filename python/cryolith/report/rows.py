@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -129,34 +130,48 @@ def cutouts(
     The square is at least 16 voxels wide and 1.8 times as wide as the object. One pass over the
     labels.
     """
-    size = labels[0].size
-    hits = [z * size + np.flatnonzero(np.isin(plane, wanted)) for z, plane in enumerate(labels)]
-    places = np.concatenate(hits)
-    values = labels.reshape(-1)[places]
-    order = np.argsort(values, kind="stable")
-    places, values = places[order], values[order]
-    out: dict[int, Picture] = {}
-    for label in wanted:
-        start, stop = np.searchsorted(values, [label, label + 1])
-        if stop > start:
-            z, y, x = np.unravel_index(places[start:stop], labels.shape)
-            middle = int(np.bincount(z).argmax())
-            out[label] = _cutout(volume, labels, label, (middle, y, x), window, side)
-    return out
+    spans: dict[int, _Span] = {}
+    for z, plane in enumerate(labels):
+        inside = np.nonzero(np.isin(plane, wanted))
+        values = plane[inside]
+        for label in np.unique(values).tolist():
+            y, x = (axis[values == label] for axis in inside)
+            spans.setdefault(label, _Span()).add(z, y, x)
+    return {
+        label: _cutout(volume, labels, label, spans[label], window, side)
+        for label in wanted
+        if label in spans
+    }
+
+
+@dataclass
+class _Span:
+    """Where an object lies: its fullest plane and its extent (y, x)."""
+
+    plane: int = 0
+    most: int = 0
+    low: tuple[int, int] = (sys.maxsize, sys.maxsize)
+    high: tuple[int, int] = (-1, -1)
+
+    def add(self, z: int, y: npt.NDArray[np.int64], x: npt.NDArray[np.int64]) -> None:
+        if len(y) > self.most:
+            self.plane, self.most = z, len(y)
+        self.low = min(self.low[0], int(y.min())), min(self.low[1], int(x.min()))
+        self.high = max(self.high[0], int(y.max())), max(self.high[1], int(x.max()))
 
 
 def _cutout(
     volume: Volume,
     labels: npt.NDArray[np.int32],
     label: int,
-    place: tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]],
+    span: _Span,
     window: Window,
     side: int,
 ) -> Picture:
-    z, y, x = place
-    _, ny, nx = labels.shape
-    half = int(max(8, 0.9 * (np.ptp(y) + 1), 0.9 * (np.ptp(x) + 1)))
-    cy, cx = (int(y.min()) + int(y.max())) // 2, (int(x.min()) + int(x.max())) // 2
+    z, (_, ny, nx) = span.plane, labels.shape
+    tall, wide = (b - a + 1 for a, b in zip(span.low, span.high, strict=True))
+    half = int(max(8, 0.9 * tall, 0.9 * wide))
+    cy, cx = ((a + b) // 2 for a, b in zip(span.low, span.high, strict=True))
     rows, columns = np.arange(cy - half, cy + half), np.arange(cx - half, cx + half)
     at = np.ix_(np.clip(rows, 0, ny - 1), np.clip(columns, 0, nx - 1))
     image = np.array(volume.data[z][at], np.float32)

@@ -16,7 +16,7 @@ from ..datamodel import Defects, Volume
 from ..defects import place_columns
 from ..units import format_length
 from .layers import Line, Name, boundary_lines, layer_names
-from .pictures import Picture, Window, picture, reduce
+from .pictures import Picture, Window, picture, plane_at, reduce
 
 __all__ = ["Outline", "Plane", "ScaleBar", "central_planes", "plane", "spread_planes"]
 
@@ -204,7 +204,7 @@ def _depths(volume: Volume, defects: Defects) -> npt.NDArray[np.int64]:
 
 
 def _cut(data: npt.NDArray[Any], rows: int, columns: int, cut: int, index: int) -> npt.NDArray[Any]:
-    image: npt.NDArray[Any] = np.take(data, index, axis=cut)
+    image = plane_at(data, cut, index)
     return image if rows < columns else image.T
 
 
