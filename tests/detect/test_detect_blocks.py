@@ -163,6 +163,32 @@ def test_layers_of_a_copy_lie_where_those_of_the_volume_do() -> None:
         assert np.abs(apart).max() < 0.15 * step
 
 
+def test_blobs_of_a_copy_lie_where_they_are() -> None:
+    shape, places = (70, 71, 69), np.array([[20.0, 24, 23], [45, 44, 21], [33.5, 22, 47]])
+    grid = np.indices(shape)
+    data = np.random.default_rng(1).normal(0, 0.05, shape)
+    for place in places:
+        data += np.exp(-((grid - place[:, None, None, None]) ** 2).sum(axis=0) / (2 * 4.0**2))
+    chosen = DetectSettings(
+        layers=False, voids=False, particles=False, blobs=True, smallest_blob=1.5, largest_blob=6.0
+    )
+    volume = Volume(data=data.astype(np.float32), pixel_size=20.0)
+    limit = 6_000_000
+    assert detect_needs(shape, layers=False, blobs=True, max_memory=limit).blobs_binned == 2
+    found = detect(volume, chosen, max_memory=limit)
+    table = found.tables["blobs"]
+    seen = np.stack([table[f"{a}_px"] for a in "zyx"], axis=1)
+    near = np.abs(seen[:, None] - places).max(axis=2).min(axis=0)
+    assert near.max() < 0.5
+    middle = (np.array(shape) - 1) / 2
+    for i, a in enumerate("zyx"):
+        assert table[f"{a}_nm"] == pytest.approx((table[f"{a}_px"] - middle[i]) * 2.0)
+    best = np.abs(seen[:, None] - places).max(axis=2).argmin(axis=0)
+    assert table["size_nm"][best] == pytest.approx(8.0, rel=0.1)
+    assert found.tables["blob_detectability"]["size_nm"].min() >= 4.0
+    assert any("blobs: looked for in a copy of 2 x 2 x 2 voxels" in note for note in found.notes)
+
+
 def test_what_was_averaged_is_said_and_what_cannot_be_cut_is_refused() -> None:
     data = np.zeros((64, 48, 48), np.float32)
     data[8:56, 6:42, 6:42] = 1.0

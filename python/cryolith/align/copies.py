@@ -24,7 +24,8 @@ FINE_EDGE = 128
 # Measured with benchmarks/memory.py. Bytes a pixel of what is read at a time: the images as read, cleaned, in float64.
 _READ = 30
 _BEADS = 60  # bytes a pixel of one image that beads are looked for in
-_REDUCED = 250  # bytes a pixel of all reduced images: densities, residuals and steps of the joint refinement
+_REDUCED = 150  # bytes a pixel of all reduced images: residuals and steps of the joint refinement
+_DENSITY = 64  # bytes a voxel of a cube as wide as a reduced image: densities of the same
 _LEAST_EDGE = 64  # px of images that are still worth aligning
 
 
@@ -80,7 +81,9 @@ def _needs(
     read = _READ * max(image, min(chunk // 4, n * image))
     copy = 4 * n * image + 3 * 4 * height * width if factor > 1 else 0
     beads = _BEADS * image if settings.beads != "no" else 0
-    memory = copy + max(read, beads) + _REDUCED * n * image // fine**2
+    edge = max(height, width) // factor // fine
+    reduced = _REDUCED * n * image // fine**2 + _DENSITY * edge**3
+    memory = copy + max(read, beads) + reduced
     return AlignNeeds(bytes_memory=memory, binned=factor, chunk_bytes=chunk)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from ._inputs import Float32, Float64, Table
 from ._scan import Scan
 
-__all__ = ["averaged", "in_full_voxels", "middle_moved"]
+__all__ = ["averaged", "blobs_in_full_voxels", "in_full_voxels", "middle_moved"]
 
 _LENGTHS = (
     "thickness",
@@ -57,4 +57,22 @@ def in_full_voxels(
         out[f"{side}_{unit}"] = out[f"{side}_{unit}"] + along
     for i, a in enumerate("zyx"):
         out[f"{a}_{unit}"] = layers[f"{a}_{unit}"] * grown + moved[i]
+    return out
+
+
+def blobs_in_full_voxels(
+    blobs: Table, shape: tuple[int, int, int], factor: int, pixel: float | None
+) -> Table:
+    """Return the table of blobs of a copy as one of the volume."""
+    out, moved = dict(blobs), middle_moved(shape, factor)
+    for i, a in enumerate("zyx"):
+        # The voxel of a copy is the middle of those it was made from.
+        out[f"{a}_px"] = blobs[f"{a}_px"] * factor + (factor - 1) / 2
+        out[f"sigma_{a}_px"] = blobs[f"sigma_{a}_px"] * factor
+        if pixel is not None:
+            out[f"{a}_nm"] = blobs[f"{a}_nm"] + moved[i] * pixel / 10
+    if pixel is None:
+        for name in ("size", "diameter"):
+            for column in (f"{name}_px", f"sigma_{name}_px"):
+                out[column] = blobs[column] * factor
     return out

@@ -31,6 +31,10 @@ class Search(Protocol):
 
     pixel_size: float | None
     notes: tuple[str, ...]
+    blobs_binned: int
+
+    def averaged(self, volume: Any, /) -> Any:
+        """Return a volume of this shape in averaged voxels, as many as ``blobs_binned`` says."""
 
     @property
     def labels(self) -> Any:
@@ -85,6 +89,10 @@ class _InMemory:
         self._chosen, self._threads, self._cancel = chosen, threads, cancel
         self.labels: npt.NDArray[np.int32] = np.zeros(self._data.shape, np.int32)
         self.notes: tuple[str, ...] = ()
+        self.blobs_binned = 1
+
+    def averaged(self, volume: Any) -> Any:
+        return volume
 
     def layers(self) -> Table:
         return interfaces(
@@ -121,6 +129,7 @@ class _InBlocks:
             volume.pixel_size, chosen, needs, scan,
         )  # fmt: skip
         scan.require_finite()
+        self.blobs_binned = needs.blobs_binned
         self._found: Objects | None = None
         self.notes: tuple[str, ...] = ()
         if chosen.layers and needs.layers_binned > 1:
@@ -129,6 +138,10 @@ class _InBlocks:
                 f"{needs.layers_binned} voxels averaged, as the memory allows; thinner ones than some "
                 f"{3 * needs.layers_binned} px are not seen",
             )
+
+    def averaged(self, volume: Any) -> Any:
+        scan = self._scan
+        return averaged(Scan(volume, scan.folder, scan.threads, scan.cancel), self.blobs_binned)
 
     @property
     def labels(self) -> Any:

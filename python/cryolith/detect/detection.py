@@ -6,7 +6,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,8 +16,9 @@ from .._version import __version__
 from ..datamodel import Defects, Provenance, Volume
 from ..errors import InputError
 from ..projection import Geometry
-from ..reconstruct import ReconstructSettings
+from ..reconstruct import Halves, ReconstructSettings
 from ..settings import setting, settings, to_mapping
+from ._binned import blobs_in_full_voxels
 from ._imaged import Imaged
 from ._inputs import Table, unit_of
 from ._search import searching
@@ -163,7 +165,13 @@ def detect(
         notes.append(_found_note("particle", found, chosen))
     more: dict[str, Table] = {}
     if chosen.blobs:
-        more = _blob_tables(volume, chosen, halves, imaged, threads, cancel, notes)
+        factor = search.blobs_binned
+        if factor > 1:
+            volume, halves, imaged = _copies(search.averaged, volume, halves, imaged, factor)
+        more = _blob_tables(volume, chosen, halves, imaged, factor, threads, cancel, notes)
+        if factor > 1:
+            shape = search.labels.shape
+            more["blobs"] = blobs_in_full_voxels(more["blobs"], shape, factor, search.pixel_size)
     tell(1.0)
     thresholds = {k: v for k, v in thresholds.items() if np.isfinite(v)}
     return Defects(
@@ -181,11 +189,32 @@ def detect(
     )
 
 
+def _copies(
+    averaged: Callable[[Any], Any],
+    volume: Volume,
+    halves: HalvesLike | None,
+    imaged: Imaged,
+    factor: int,
+) -> tuple[Volume, HalvesLike | None, Imaged]:
+    """Return a volume, its halves and how they were imaged, of averaged voxels."""
+    pair = (halves.first, halves.second) if isinstance(halves, Halves) else halves
+    edge = None if volume.pixel_size is None else volume.pixel_size * factor
+    small = Volume(data=averaged(volume.data), pixel_size=edge)
+    pixels = imaged.image_shape
+    seen = replace(
+        imaged,
+        geometry=None if imaged.geometry is None else imaged.geometry.scaled(factor, pixels),
+        image_shape=None if pixels is None else (pixels[0] // factor, pixels[1] // factor),
+    )
+    return small, None if pair is None else (averaged(pair[0]), averaged(pair[1])), seen
+
+
 def _blob_tables(
     volume: Volume,
     chosen: DetectSettings,
     halves: HalvesLike | None,
     imaged: Imaged,
+    factor: int,
     threads: int,
     cancel: _core.CancelToken | None,
     notes: list[str],
@@ -198,15 +227,29 @@ def _blob_tables(
         )
     steps = math.ceil(math.log(chosen.largest_blob / chosen.smallest_blob) / math.log(_STEP))
     sizes = np.geomspace(chosen.smallest_blob, chosen.largest_blob, steps + 1)
+    if factor > 1:
+        sizes = sizes[sizes >= factor]
+        if not len(sizes):
+            raise InputError(
+                f"largest_blob: found {chosen.largest_blob:g} px, expected {factor} px or more where max_memory leaves "
+                f"room for a copy of {factor} x {factor} x {factor} voxels averaged"
+            )
+        notes.append(
+            f"blobs: looked for in a copy of {factor} x {factor} x {factor} voxels averaged, as the memory allows; "
+            f"none of a standard deviation below {sizes[0]:.3g} px are looked for"
+        )
     known = imaged.of_blobs(volume.data.shape, halves)
-    found = blobs(volume, sizes=sizes, fdr=chosen.fdr, **known, threads=threads, cancel=cancel)
+    found = blobs(
+        volume, sizes=sizes / factor, fdr=chosen.fdr, **known, threads=threads, cancel=cancel
+    )
     notes.append(f"blobs: {len(found.table['sign'])} at a false-discovery rate of {chosen.fdr:g}")
     shown = "what the reconstruction shows of a blob" if "solve" in known else "round"
     notes.append(f"blobs: templates are {shown}")
     notes.extend(f"blobs: {note}" for note in found.notes)
     seen = found.detectability
     unit, pixel = unit_of(volume.pixel_size)
-    near = [int(np.abs(np.log(seen.sizes / size)).argmin()) for size in sizes]
+    near = [int(np.abs(np.log(factor * seen.sizes / size)).argmin()) for size in sizes]
+    pixel = pixel if unit == "px" else pixel / factor
     return {
         "blobs": imaged.told(found.table),
         "blob_detectability": {
