@@ -87,7 +87,8 @@ class StoredArray:
             return np.stack([self[(int(z), *keys[1:])] for z in keys[0]])
         if len(keys) > 1 and isinstance(keys[0], slice) and len(range(len(self))[keys[0]]) > 1:
             # What is cut across the slices never has them all in memory.
-            parts = [self[(z, *keys[1:])] for z in range(len(self))[keys[0]]]
+            # A view would hold on to the slice that it is of.
+            parts = [np.array(self[(z, *keys[1:])]) for z in range(len(self))[keys[0]]]
             return np.stack(parts)
         zs = range(len(self))[keys[0]]
         if isinstance(zs, int):

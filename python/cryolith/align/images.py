@@ -139,8 +139,7 @@ def estimate_background(
     images : (n_tilts, ny, nx) array_like of real numbers [counts]
         HAADF images: vacuum is dark. NaN is a missing pixel.
     max_memory : int, optional [bytes]
-        Read the images one by one, and let go of what is read of a file, where 64 MB at a time would need more. The
-        levels are the same.
+        Read the images one by one, whatever it is, and let go of what is read of a file. The levels are the same.
     threads, cancel
         As everywhere.
 
@@ -165,8 +164,7 @@ def estimate_background(
             "for one image pass image[None]"
         )
     out = np.zeros(len(stack))
-    limited = max_memory is not None and max_memory < _LEVEL_BYTES * CHUNK_BYTES // 4
-    for part in chunks(stack, cancel, 1 if limited else CHUNK_BYTES):
+    for part in chunks(stack, cancel, CHUNK_BYTES if max_memory is None else 1):
         good, _ = clean(stack[part], threads, cancel)
         out[part] = [vacuum(image)[0] for image in good]
         if max_memory is not None:
