@@ -67,8 +67,7 @@ bool any_missing(const Rows& rows, index_t nx) {
   return false;
 }
 
-// What lies around each pixel of a row: by lanes where all eight neighbours are there, else one by one. A pixel one by
-// one takes 140 ns, one in lanes 6.
+// What lies around each pixel of a row: by lanes where all eight neighbours are there, else one by one.
 void look_around(const Rows& rows, index_t nx, std::vector<Around>& around) {
   const bool whole = rows.above != nullptr && rows.below != nullptr && !any_missing(rows, nx);
   index_t x = 0;
@@ -88,45 +87,41 @@ void look_around(const Rows& rows, index_t nx, std::vector<Around>& around) {
   singly(nx);
 }
 
-// Calls f(y, around) for each row, with what is around its pixels before f changes any of them.
-template <class F>
-void for_each_row(float* image, index_t ny, index_t nx, const F& f) {
-  const auto width = static_cast<std::size_t>(nx);
-  std::vector<Around> around(width);
-  std::vector<float> above(width), row(width);
-  for (index_t y = 0; y < ny; ++y) {
-    std::copy_n(image + y * nx, nx, row.data());
-    const float* below = y + 1 < ny ? image + (y + 1) * nx : nullptr;
-    look_around({y > 0 ? above.data() : nullptr, row.data(), below}, nx, around);
-    f(image + y * nx, around);
-    std::swap(above, row);
-  }
+// A pixel far outside of what lies around it, if the floor of the margin allows.
+struct Spike {
+  index_t at;
+  Around around;
+};
+
+// By how much more than its neighbours' range p lies outside of it; 0 where it does not.
+double excess(float p, const Around& a) {
+  const double outside = std::max(static_cast<double>(p) - a.high, static_cast<double>(a.low) - p);
+  return outside > kRangesAbove * (static_cast<double>(a.high) - a.low) ? outside : 0;
 }
 
 index_t despike_one(float* image, index_t ny, index_t nx) {
+  std::vector<Around> around(static_cast<std::size_t>(nx));
+  std::vector<Spike> spikes;
   double sum = 0;
   index_t used = 0;
-  for_each_row(image, ny, nx, [&](const float* row, const std::vector<Around>& around) {
+  for (index_t y = 0; y < ny; ++y) {
+    const float* row = image + y * nx;
+    look_around({y > 0 ? row - nx : nullptr, row, y + 1 < ny ? row + nx : nullptr}, nx, around);
     for (index_t x = 0; x < nx; ++x) {
       const Around& a = around[static_cast<std::size_t>(x)];
       if (a.count < 3 || std::isnan(row[x])) continue;
       sum += std::abs(static_cast<double>(row[x]) - a.median);
       ++used;
+      if (excess(row[x], a) > 0) spikes.push_back({y * nx + x, a});
     }
-  });
+  }
   const double floor = used ? kSigmasAbove * kMeanToSigma * sum / static_cast<double>(used) : 0;
   index_t replaced = 0;
-  for_each_row(image, ny, nx, [&](float* row, const std::vector<Around>& around) {
-    for (index_t x = 0; x < nx; ++x) {
-      const Around& a = around[static_cast<std::size_t>(x)];
-      if (a.count < 3 || std::isnan(row[x])) continue;
-      const double margin = std::max(floor, kRangesAbove * (static_cast<double>(a.high) - a.low));
-      if (row[x] > a.high + margin || row[x] < a.low - margin) {
-        row[x] = a.median;
-        ++replaced;
-      }
+  for (const Spike& spike : spikes)
+    if (excess(image[spike.at], spike.around) > floor) {
+      image[spike.at] = spike.around.median;
+      ++replaced;
     }
-  });
   return replaced;
 }
 

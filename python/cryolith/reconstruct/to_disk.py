@@ -15,7 +15,8 @@ from .. import _core
 from .._fields import Field, MemoryField, Shape3, scratch_field
 from ..datamodel import Alignment, TiltSeries
 from ..errors import Cancelled
-from ..files.growing import SlabWritten
+from ..files.growing import BAND, SlabWritten
+from ..projection.operators import ProjectorPair, make_plan
 from .cut import Cut
 from .filters import Window
 from .halves import in_turn
@@ -29,7 +30,7 @@ from .wbp_slabs import WbpSlabs
 
 __all__ = ["Reconstructed", "SlabWork", "Spread", "reconstruct_to_disk", "works_of"]
 
-BAND = 64  # rows of a volume in memory that are written at once
+SLABS = 8  # of a volume that memory would hold
 
 
 class Spread(Protocol):
@@ -150,6 +151,11 @@ class Work:
     options: Mapping[str, Any]
     factor: float = 1.0
 
+    def problem_plan(self) -> ProjectorPair:
+        """Return the projector pair's plan."""
+        problem = self.problem
+        return make_plan(problem.geometry, problem.shape, problem.images.shape[1:])
+
     def scaled(self, rows: Float32) -> Float32:
         """Multiply rows by the factor, in place."""
         if self.factor != 1.0:
@@ -206,12 +212,22 @@ class _Solve:
 
     def run(self) -> None:
         """Write every row that is not on disk yet."""
-        if self.settings.method == "wbp" and self.cut.on_disk:
+        if self.settings.method == "wbp" and self._goes_by_slabs():
             if self.target.missing():
                 self._wbp_slabs()
         elif self.target.missing() or self.target.facts is None:
             self._whole()
         self.progress(1.0)
+
+    def _goes_by_slabs(self) -> bool:
+        """Whether slabs are made one by one; also in memory, so that one is written while the next is made."""
+        straight = isinstance(self.work.problem_plan(), _core.ProjectionPlan)
+        return self.cut.on_disk or (straight and self.settings.device == "cpu")
+
+    def _slab_rows(self) -> int:
+        """Of a volume in memory: some slabs, so that little is left to be written when the last is made."""
+        share = -(-self.target.shape[1] // SLABS)
+        return -(-share // BAND) * BAND
 
     def spread(self, spread: Spread, index: int) -> None:
         """Have every row that is not on disk yet written by other processes."""
@@ -224,7 +240,7 @@ class _Solve:
 
     def _wbp_slabs(self) -> None:
         slabs = SlabWork(self.ready, self.work)
-        missing = self.target.missing(self.cut.rows)
+        missing = self.target.missing(self.cut.rows or self._slab_rows())
         with self.target.writing() as put:
             for done, (first, last) in enumerate(missing):
                 self.progress(done / len(missing))
@@ -261,6 +277,6 @@ class _Solve:
 
     def _write(self, field: Field) -> None:
         with self.target.writing() as put:
-            for first, last in self.target.missing(self.cut.rows or BAND):
+            for first, last in self.target.missing(self.cut.rows or self._slab_rows()):
                 rows = field.window((first, last, 0, field.shape[2]))
                 put(first, self.work.scaled(rows))

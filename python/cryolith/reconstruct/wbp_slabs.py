@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
-from .._fields import fresh
+from .._fields import Field, MemoryField, fresh
 from ..errors import InputError
 from ..projection import Geometry
 from .cut import Cut, Pair, Part
@@ -20,7 +20,7 @@ __all__ = ["WbpSlabs", "row_gains"]
 
 
 class WbpSlabs:
-    """The volume slab by slab, from images that lie on disk.
+    """The volume slab by slab, from images that lie on disk, or in memory where the work is not cut.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class WbpSlabs:
     """
 
     def __init__(self, problem: Problem, window: Window, cut: Cut, fixed16: bool = False) -> None:
-        tilts, height, width = problem.images.shape
+        height, width = problem.images.shape[1:]
         self.problem, self.fixed16 = problem, fixed16
         views = problem.views
         self.pair = Pair(problem.geometry, problem.shape, (height, width), cut, views.among)
@@ -44,10 +44,16 @@ class WbpSlabs:
                 "cut: found views without a common tilt axis and scale, expected all in memory"
             )
         self.gains, self.lengths = row_gains(plan, views, problem.shape, window)
-        self.images = cut.stack((tilts, height, width))
+        self.cut = cut
+        self.images: Field = MemoryField(np.empty((0, height, width), np.float32))
 
     def take_images(self, threads: int, cancel: _core.CancelToken | None) -> None:
         """Put all images where slabs read them, with gaps filled; before the first slab."""
+        if not self.cut.on_disk:
+            stack = fill_missing(self.problem.stack, self.problem.geometry, threads, cancel)
+            self.images = MemoryField(stack)
+            return
+        self.images = self.cut.stack(self.problem.images.shape)
         for i in range(self.images.shape[0]):
             self._take_image(i, threads, cancel)
 
