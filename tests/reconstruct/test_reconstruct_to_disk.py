@@ -13,7 +13,7 @@ from cryolith import reconstruct as r
 from cryolith.files.growing import volume_digest
 from cryolith.reconstruct import ReconstructSettings
 from cryolith.reconstruct.prepare import prepare
-from cryolith.reconstruct.store import LEDGER, Store
+from cryolith.reconstruct.store import CHUNKS, LEDGER, Store
 from cryolith.reconstruct.to_disk import reconstruct_to_disk
 from cryolith.simulate import needle, tilt_series
 
@@ -80,6 +80,25 @@ def test_the_bytes_of_work_in_memory(case, tmp_path, method, halves):
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
         ["expected", *(path.name for path in found.files)]
     )
+
+
+@pytest.mark.parametrize("method", ["wbp", "sirt"])
+def test_ome_zarr_with_its_smaller_copies(case, tmp_path, method):
+    _, volume = in_memory(case, tmp_path / "expected", method)
+    plain = cryolith.Volume(data=np.asarray(volume.data), pixel_size=volume.pixel_size)
+    files.write_volume(tmp_path / "expected.zarr", plain, labels=["test"], chunks=CHUNKS)
+    series, alignment = case
+    for limit in (None, LITTLE):
+        store = Store(tmp_path / "work", "key", labels=["test"])
+        path = tmp_path / "volume.zarr"
+        how = {"paths": (path,), "store": store, "max_memory": limit}
+        reconstruct_to_disk(series, alignment, settings_for(method), **how)
+        store.clear()
+        found, expected = (
+            {str(f.relative_to(p)): f.read_bytes() for f in p.rglob("*") if f.is_file()}
+            for p in (path, tmp_path / "expected.zarr")
+        )
+        assert found == expected
 
 
 def test_little_memory_cuts_the_work(case):

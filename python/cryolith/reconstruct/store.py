@@ -26,6 +26,7 @@ from .inputs import Float32
 __all__ = ["Store", "Target", "WorkFile"]
 
 LEDGER = "ledger.jsonl"
+CHUNKS = (128, 16, 128)  # of OME-Zarr: 1 MiB, and as few rows as the thinnest slab has
 Put = Callable[[int, Float32], None]
 
 
@@ -49,7 +50,8 @@ class WorkFile:
     def open(self, *, new: bool = False) -> GrowingVolume:
         """Open it, or begin it."""
         begin = GrowingVolume.create if new else GrowingVolume.open
-        return begin(self.path, self.shape, pixel_size=self.pixel_size, labels=self.labels)
+        about = {"pixel_size": self.pixel_size, "labels": self.labels, "chunks": CHUNKS}
+        return begin(self.path, self.shape, **about)
 
 
 class Store:
