@@ -15,7 +15,8 @@ constexpr double kSigmasAbove = 8.0;  // the floor where the neighbours are all 
 constexpr double kRounding = 1e-6;    // px: a map that ends on the border pixel stays inside
 constexpr double kMeanToSigma = 1.2533141373155003;  // sqrt(pi / 2): from the mean of |x| to sigma
 
-constexpr index_t kLanes = 64;  // columns sorted side by side
+constexpr index_t kLanes = 64;         // columns sorted side by side
+constexpr float kSurelyWithin = 2.9f;  // below kRangesAbove, so that rounding to float loses no spike
 
 // Three rows of an image; above the first and below the last there is none.
 struct Rows {
@@ -67,57 +68,84 @@ bool any_missing(const Rows& rows, index_t nx) {
   return false;
 }
 
-// What lies around each pixel of a row: by lanes where all eight neighbours are there, else one by one.
-void look_around(const Rows& rows, index_t nx, std::vector<Around>& around) {
-  const bool whole = rows.above != nullptr && rows.below != nullptr && !any_missing(rows, nx);
-  index_t x = 0;
-  const auto singly = [&](index_t end) {
-    for (; x < end; ++x) around[static_cast<std::size_t>(x)] = neighbours(rows, nx, x);
-  };
-  singly(whole ? std::min<index_t>(1, nx) : nx);
-  for (; x + kLanes < nx; x += kLanes) {
-    float v[8][kLanes];
-    const float* from[8] = {rows.above + x - 1, rows.above + x,     rows.above + x + 1, rows.row + x - 1,
-                            rows.row + x + 1,   rows.below + x - 1, rows.below + x,     rows.below + x + 1};
-    for (int k = 0; k < 8; ++k) std::copy_n(from[k], kLanes, v[k]);
-    sort8(v);
-    for (index_t l = 0; l < kLanes; ++l)
-      around[static_cast<std::size_t>(x + l)] = {v[0][l], 0.5f * (v[3][l] + v[4][l]), v[7][l], 8};
-  }
-  singly(nx);
-}
-
 // A pixel far outside of what lies around it, if the floor of the margin allows.
 struct Spike {
   index_t at;
   Around around;
 };
 
-// By how much more than its neighbours' range p lies outside of it; 0 where it does not.
+// By how much p lies outside of its neighbours, where that is more than kRangesAbove of their range; else 0.
 double excess(float p, const Around& a) {
   const double outside = std::max(static_cast<double>(p) - a.high, static_cast<double>(a.low) - p);
   return outside > kRangesAbove * (static_cast<double>(a.high) - a.low) ? outside : 0;
 }
 
-index_t despike_one(float* image, index_t ny, index_t nx) {
-  std::vector<Around> around(static_cast<std::size_t>(nx));
-  std::vector<Spike> spikes;
-  double sum = 0;
-  index_t used = 0;
-  for (index_t y = 0; y < ny; ++y) {
-    const float* row = image + y * nx;
-    look_around({y > 0 ? row - nx : nullptr, row, y + 1 < ny ? row + nx : nullptr}, nx, around);
-    for (index_t x = 0; x < nx; ++x) {
-      const Around& a = around[static_cast<std::size_t>(x)];
-      if (a.count < 3 || std::isnan(row[x])) continue;
-      sum += std::abs(static_cast<double>(row[x]) - a.median);
-      ++used;
-      if (excess(row[x], a) > 0) spikes.push_back({y * nx + x, a});
+// One image: the sum of what its pixels differ from the medians around them, how many did, and what may be a spike.
+class Differences {
+ public:
+  Differences(const float* image, index_t ny, index_t nx) : nx_(nx) {
+    for (index_t y = 0; y < ny; ++y) {
+      const float* row = image + y * nx;
+      look_around({y > 0 ? row - nx : nullptr, row, y + 1 < ny ? row + nx : nullptr}, y * nx);
+    }
+    for (const double part : lanes_) sum_ += part;
+  }
+
+  double mean() const { return used_ ? sum_ / static_cast<double>(used_) : 0; }
+  const std::vector<Spike>& spikes() const { return spikes_; }
+
+ private:
+  // By lanes where all eight neighbours are there, else one by one.
+  void look_around(const Rows& rows, index_t at) {
+    const bool whole = rows.above != nullptr && rows.below != nullptr && !any_missing(rows, nx_);
+    index_t x = 0;
+    const auto singly = [&](index_t end) {
+      for (; x < end; ++x) look_at(rows.row[x], neighbours(rows, nx_, x), at + x);
+    };
+    singly(whole ? 1 : nx_);
+    for (; x + kLanes < nx_; x += kLanes) look_at_lanes(rows, x, at);
+    singly(nx_);
+  }
+
+  void look_at(float p, const Around& around, index_t at) {
+    if (around.count < 3 || std::isnan(p)) return;
+    sum_ += std::abs(static_cast<double>(p) - around.median);
+    ++used_;
+    if (excess(p, around) > 0) spikes_.push_back({at, around});
+  }
+
+  void look_at_lanes(const Rows& rows, index_t x, index_t at) {
+    float v[8][kLanes], median[kLanes];
+    const float* from[8] = {rows.above + x - 1, rows.above + x,     rows.above + x + 1, rows.row + x - 1,
+                            rows.row + x + 1,   rows.below + x - 1, rows.below + x,     rows.below + x + 1};
+    for (int k = 0; k < 8; ++k) std::copy_n(from[k], kLanes, v[k]);
+    sort8(v);
+    const float *p = rows.row + x, *low = v[0], *high = v[7];
+    int far = 0;
+    for (index_t l = 0; l < kLanes; ++l) {
+      median[l] = 0.5f * (v[3][l] + v[4][l]);
+      lanes_[l] += std::abs(static_cast<double>(p[l]) - static_cast<double>(median[l]));
+      const float margin = kSurelyWithin * (high[l] - low[l]);
+      far |= static_cast<int>(p[l] > high[l] + margin) | static_cast<int>(p[l] < low[l] - margin);
+    }
+    used_ += kLanes;
+    if (far == 0) return;
+    for (index_t l = 0; l < kLanes; ++l) {
+      const Around around{low[l], median[l], high[l], 8};
+      if (excess(p[l], around) > 0) spikes_.push_back({at + x + l, around});
     }
   }
-  const double floor = used ? kSigmasAbove * kMeanToSigma * sum / static_cast<double>(used) : 0;
+
+  index_t nx_, used_ = 0;
+  double sum_ = 0, lanes_[kLanes] = {};
+  std::vector<Spike> spikes_;
+};
+
+index_t despike_one(float* image, index_t ny, index_t nx) {
+  const Differences found(image, ny, nx);
+  const double floor = kSigmasAbove * kMeanToSigma * found.mean();
   index_t replaced = 0;
-  for (const Spike& spike : spikes)
+  for (const Spike& spike : found.spikes())
     if (excess(image[spike.at], spike.around) > floor) {
       image[spike.at] = spike.around.median;
       ++replaced;
@@ -144,9 +172,7 @@ void despike(const Cpu& cpu, View3<float> images, View1<index_t> replaced) {
   const index_t n = images.extent[0], ny = images.extent[1], nx = images.extent[2];
   require(ny >= 3 && nx >= 3, "images: found ", ny, " x ", nx, " pixels, expected at least 3 x 3");
   require(replaced.extent[0] == n, "replaced: found ", replaced.extent[0], " entries, expected ", n);
-  parallel_for(cpu, n, [&](index_t i, int) {
-    replaced.data[i] = despike_one(images.data + i * ny * nx, ny, nx);
-  });
+  parallel_for(cpu, n, [&](index_t i, int) { replaced.data[i] = despike_one(images.data + i * ny * nx, ny, nx); });
 }
 
 void reduce_images(const Cpu& cpu, View3<const float> images, const AxisMap& rows, const AxisMap& columns,

@@ -28,6 +28,7 @@ __all__ = [
     "doubled",
     "fresh",
     "scratch_field",
+    "side_by_side",
 ]
 
 # Threads that copy between files and memory: what the solvers' threads leave idle while a slab is read or written.
@@ -184,7 +185,7 @@ class FileField:
                 if lines is not None:
                     part[i] = self._turn(lines[:, begin:end])
 
-        _side_by_side(take, len(part), part.nbytes)
+        side_by_side(take, len(part), part.nbytes)
         return part
 
     def _put(self, part: Float32, layer: int, window: Window) -> None:
@@ -202,7 +203,7 @@ class FileField:
                     lines[:, begin:end] = self._turn(part[i])
                 self._write(part[i] if lines is None else lines, layer + i, first)
 
-        _side_by_side(put, len(part), part.nbytes)
+        side_by_side(put, len(part), part.nbytes)
 
     def _as_stored(self, window: Window) -> Window:
         top, bottom, left, right = window
@@ -231,7 +232,7 @@ class FileField:
             view, place = view[count:], place + count
 
 
-def _side_by_side(work: Callable[[range], None], count: int, size: int) -> None:
+def side_by_side(work: Callable[[range], None], count: int, size: int) -> None:
     """Do ``work`` on all of ``count`` layers, in :data:`HANDS` threads where ``size`` [bytes] is worth it."""
     if count < HANDS or size < WORTH_IT:
         work(range(count))

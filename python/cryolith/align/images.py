@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from .. import _core
 from .._arrays import as_core, let_go
+from .._stored import StoredArray
 from ..errors import InputError
 from ..files.lazy import OffsetStack
 
@@ -157,7 +158,8 @@ def estimate_background(
     Cancelled
         ``cancel`` was set.
     """
-    stack: Any = images if isinstance(images, OffsetStack) else np.asarray(images)
+    read = isinstance(images, (OffsetStack, StoredArray))  # where they are indexed
+    stack: Any = images if read else np.asarray(images)
     if stack.ndim != 3 or stack.dtype.kind not in "biuf" or 0 in stack.shape:
         raise InputError(
             f"images: found {stack.dtype} {stack.shape}, expected real (n_tilts, ny, nx); "

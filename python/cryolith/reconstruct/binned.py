@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._arrays import let_go
-from .._fields import fresh
+from .._fields import fresh, side_by_side
 from ..errors import InputError
 from .inputs import Float32
 
@@ -40,8 +40,12 @@ class BinnedImages:
     def __getitem__(self, key: Any) -> Float32:
         index = np.atleast_1d(self._index[key])
         out = fresh((len(index), *self.shape[1:]))
-        for image, i in zip(out, index, strict=True):
-            self._read(int(i), image)
+
+        def read(some: range) -> None:
+            for k in some:
+                self._read(int(index[k]), out[k])
+
+        side_by_side(read, len(index), out.nbytes)
         return out if np.ndim(self._index[key]) else out[0]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:

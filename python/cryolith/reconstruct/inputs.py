@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._arrays import as_angles, as_core
-from .._fields import fresh
+from .._fields import fresh, side_by_side
 from ..datamodel import Alignment, TiltSeries
 from ..errors import InputError
 from ..projection import Geometry
@@ -96,8 +96,19 @@ class Images:
         part = self._source[index[0] : index[-1] + 1] if neighbours else self._source[index]
         stack: Float32 = as_core(part, "stack", ("n_tilts", "height", "width"))
         if self._level is not None:
-            stack = np.subtract(stack, self._level[key, None, None], out=fresh(stack.shape))
+            stack = self._less(stack, self._level[key])
         return stack if self._factor == 1.0 else stack * np.float32(self._factor)
+
+    @staticmethod
+    def _less(stack: Float32, level: npt.NDArray[np.float32]) -> Float32:
+        out = fresh(stack.shape)
+
+        def subtract(some: range) -> None:
+            for k in some:
+                np.subtract(stack[k], level[k], out=out[k])
+
+        side_by_side(subtract, len(stack), out.nbytes)
+        return out
 
     def chosen(self, index: Int64) -> Images:
         """Return some of the images."""
