@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import functools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,8 +13,8 @@ from pathlib import Path
 
 __all__ = ["MemoryLimit", "array_budget", "fits_addresses", "memory_limit"]
 
-# Two more threads of the core: 8 MiB of stack each, and a heap of 64 MiB that the C library maps at their first use.
-_THREADS_MAP = 2 * (8 + 64) << 20
+_THREADS_MAP = 128 << 20  # stacks of threads that are still to come: 8 MiB each
+_ARENA_MAX = -8  # of mallopt
 _UNSET = 1 << 60  # version 1 of control groups writes the largest number of pages for "no limit"
 
 
@@ -61,11 +64,21 @@ def memory_limit(
 def array_budget(max_memory: int | None = None) -> int:
     """Return how much more than now this process may come to hold [bytes], as :func:`memory_limit` says.
 
-    Under a limit on what is mapped, what threads will map (stacks, heaps) is taken off.
+    Under a limit on what is mapped, what threads will map is taken off, and from then on they share one heap: the C
+    library would map 64 MiB for that of each.
     """
     limit = memory_limit(max_memory)
     held = _status(Path("/proc/self/status")).get("VmRSS", 0)
-    return max(0, limit.bytes - held - (_THREADS_MAP if limit.source == "RLIMIT_AS" else 0))
+    if limit.source != "RLIMIT_AS":
+        return max(0, limit.bytes - held)
+    _share_one_heap()
+    return max(0, limit.bytes - held - _THREADS_MAP)
+
+
+@functools.cache
+def _share_one_heap() -> None:
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
 
 
 def fits_addresses(size: int) -> bool:
