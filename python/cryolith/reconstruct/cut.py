@@ -17,7 +17,7 @@ from ..projection.operators import ProjectorPair, make_plan
 from .device import CPU, DeviceField, Devices
 from .inputs import Float32
 
-__all__ = ["WHOLE", "Cut", "Pair", "Part"]
+__all__ = ["WHOLE", "Cut", "Pair", "Part", "streamed_rows"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +78,13 @@ class Cut:
 
 
 WHOLE = Cut()
+SLABS = 8  # of a volume that memory would hold
+STEP = 16  # rows that every plan may be cut at
+
+
+def streamed_rows(ny: int) -> int:
+    """Return rows of a slab of work that is not cut: few slabs, yet little left to write when the last is made."""
+    return -(-ny // (SLABS * STEP)) * STEP
 
 
 def _parts(count: int, size: int) -> list[tuple[int, int]]:

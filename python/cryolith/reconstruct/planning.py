@@ -18,7 +18,7 @@ from ..projection import Geometry
 from ..projection.detector import DetectorPlan
 from ..projection.on_devices import SlabPlan
 from ..projection.operators import ProjectorPair, make_plan
-from .cut import WHOLE, Cut
+from .cut import WHOLE, Cut, streamed_rows
 from .device import CPU, Arrays, Devices, chosen_devices, held
 from .settings import FIRST, INNER, ReconstructSettings
 from .variation import HALO
@@ -208,6 +208,8 @@ class _Need:
 
     def whole(self) -> int:
         """Everything in memory."""
+        if self.streamed and self.settings.method == "wbp" and self._by_slabs:
+            return self._whole_by_slabs()
         stacks, volumes = _copies(self.settings, self.subsets)
         core = self.tables() + self._core_scratch(self.turn)
         there = self.on_devices()
@@ -223,6 +225,17 @@ class _Need:
             half = self.raw + 2 * stacks * self.pixels + 4 * (volumes + 2) * self.voxels
             need = max(need, half)
         return int(need) + core + RESERVE
+
+    @property
+    def _by_slabs(self) -> bool:
+        return isinstance(self.pair, _core.ProjectionPlan) and not self.devices.names
+
+    def _whole_by_slabs(self) -> int:
+        """All images, two copies of them while they are read, and two slabs: one is written while the next is made."""
+        nz, ny, nx = self.shape
+        stack, slab = 4 * self.pixels, 4 * nz * streamed_rows(ny) * nx
+        making = stack + 2 * slab + self._core_scratch(self.pair)
+        return max(2 * stack, making) + self.tables() + RESERVE
 
     def on_devices(self, *, whole: bool = True) -> SlabPlan | None:
         """What devices take: all arrays, where one holds them and ``whole``, else slabs."""

@@ -15,9 +15,9 @@ from .. import _core
 from .._fields import Field, MemoryField, Shape3, scratch_field
 from ..datamodel import Alignment, TiltSeries
 from ..errors import Cancelled
-from ..files.growing import BAND, SlabWritten
+from ..files.growing import SlabWritten
 from ..projection.operators import ProjectorPair, make_plan
-from .cut import Cut
+from .cut import Cut, streamed_rows
 from .filters import Window
 from .halves import in_turn
 from .inputs import Float32, Problem, as_problem
@@ -29,8 +29,6 @@ from .store import Store, Target
 from .wbp_slabs import WbpSlabs
 
 __all__ = ["Reconstructed", "SlabWork", "Spread", "reconstruct_to_disk", "works_of"]
-
-SLABS = 8  # of a volume that memory would hold
 
 
 class Spread(Protocol):
@@ -224,11 +222,6 @@ class _Solve:
         straight = isinstance(self.work.problem_plan(), _core.ProjectionPlan)
         return self.cut.on_disk or (straight and self.settings.device == "cpu")
 
-    def _slab_rows(self) -> int:
-        """Of a volume in memory: some slabs, so that little is left to be written when the last is made."""
-        share = -(-self.target.shape[1] // SLABS)
-        return -(-share // BAND) * BAND
-
     def spread(self, spread: Spread, index: int) -> None:
         """Have every row that is not on disk yet written by other processes."""
         cut = spread.cut(self.cut, self.target.shape)
@@ -240,7 +233,7 @@ class _Solve:
 
     def _wbp_slabs(self) -> None:
         slabs = SlabWork(self.ready, self.work)
-        missing = self.target.missing(self.cut.rows or self._slab_rows())
+        missing = self.target.missing(self.cut.rows or streamed_rows(self.target.shape[1]))
         with self.target.writing() as put:
             for done, (first, last) in enumerate(missing):
                 self.progress(done / len(missing))
@@ -277,6 +270,6 @@ class _Solve:
 
     def _write(self, field: Field) -> None:
         with self.target.writing() as put:
-            for first, last in self.target.missing(self.cut.rows or self._slab_rows()):
+            for first, last in self.target.missing(self.cut.rows or streamed_rows(field.shape[1])):
                 rows = field.window((first, last, 0, field.shape[2]))
                 put(first, self.work.scaled(rows))
