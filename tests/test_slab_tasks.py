@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Slabs made by the workers of a scheduler: the folder of a run in one process, to the byte."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 import tomli_w
 from typer.testing import CliRunner
-from whole_runs import job_for, tree
+from whole_runs import command, job_for, tree
 
 import cryolith
+import cryolith.pipeline
 from cryolith.cli import app
 from cryolith.schedule import Here, Pool
 
@@ -76,3 +81,50 @@ def test_the_command_line(tiny_series, undisturbed, tmp_path):
     assert {k: v for k, v in tree(out).items() if Path(k).suffix == ".mrc"} == {
         k: v for k, v in undisturbed.items() if Path(k).suffix == ".mrc"
     }
+
+
+def started_cluster(folder):
+    """Start a Dask scheduler and a worker as programs of their own; return them and the address."""
+    programs = []
+    place = folder / "scheduler.json"
+    arguments = [["scheduler", "--port", "0", "--scheduler-file", str(place)]]
+    for k in range(2):
+        program = [sys.executable, "-m", f"distributed.cli.dask_{arguments[k][0]}"]
+        with open(folder / f"{k}.log", "w") as log:
+            more = [*arguments[k][1:], "--no-dashboard"]
+            programs.append(subprocess.Popen([*program, *more], stderr=log, stdout=log))
+        until = time.monotonic() + 60
+        while not place.exists():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        address = json.loads(place.read_text())["address"]
+        arguments.append(["worker", address, "--nthreads", "1"])
+    return programs, address
+
+
+@pytest.mark.validation
+def test_a_scheduler_that_is_killed(tiny_series, undisturbed, tmp_path):
+    """One clear error; then the same run without it goes on to the same bytes."""
+    programs, address = started_cluster(tmp_path)
+    try:
+        (tmp_path / "job.toml").write_text(tomli_w.dumps({"align": QUICK, "reconstruct": WBP}))
+        out = tmp_path / "out"
+        how = ("-o", out, "-c", tmp_path / "job.toml", "--scheduler", address)
+        with subprocess.Popen(
+            command("run", tiny_series, *how), stderr=subprocess.PIPE, text=True
+        ) as process:
+            ledger = out / ".cryolith/reconstruct/ledger.jsonl"
+            while process.poll() is None and not ledger.exists():
+                time.sleep(0.01)
+            programs[0].kill()
+            said = process.stderr.read()
+            assert process.wait(120) == 1
+        assert "Dask: the scheduler was lost" in said
+        assert not (out / "volume.mrc").exists()
+    finally:
+        for program in programs:
+            program.kill()
+            program.wait()
+    cryolith.pipeline.resume(out, threads=1)
+    volumes = {k: v for k, v in tree(out).items() if k.endswith(".mrc")}
+    assert volumes == {k: v for k, v in undisturbed.items() if k.endswith(".mrc")}
