@@ -9,7 +9,7 @@ import multiprocessing
 import numpy as np
 import pytest
 from failing_disk import Disk
-from whole_runs import job_for, tree
+from whole_runs import QUICK, job_for, tree
 
 import cryolith
 from cryolith import pipeline, records
@@ -17,13 +17,6 @@ from cryolith.errors import FileFormatError
 from cryolith.files import read_volume, write_volume
 from cryolith.files.growing import GrowingVolume, volume_digest, writing
 
-QUICK = {
-    "refine_axis": False,
-    "refine_magnification": False,
-    "refine_rotation": False,
-    "iterations": 1,
-    "beads": "no",
-}
 SETTINGS = {"method": "wbp"}
 FULL = "disk: found No space left on device, expected room for all that is to be written; make room"
 

@@ -10,20 +10,11 @@ import subprocess
 import time
 
 import pytest
-from whole_runs import command, job_for, tree
+from whole_runs import QUICK, command, job_for, tree
 
 import cryolith
 from cryolith import pipeline, records
 from cryolith.pipeline import Listener
-
-# Enough for files to be written by every stage; the alignment takes no longer than the others.
-QUICK = {
-    "refine_axis": False,
-    "refine_magnification": False,
-    "refine_rotation": False,
-    "iterations": 1,
-    "beads": "no",
-}
 
 
 def work(series, out):

@@ -13,20 +13,13 @@ from pathlib import Path
 import pytest
 import tomli_w
 from typer.testing import CliRunner
-from whole_runs import command, job_for, tree
+from whole_runs import QUICK, command, job_for, tree
 
 import cryolith
 import cryolith.pipeline
 from cryolith.cli import app
 from cryolith.schedule import Here, Pool
 
-QUICK = {
-    "refine_axis": False,
-    "refine_magnification": False,
-    "refine_rotation": False,
-    "iterations": 1,
-    "beads": "no",
-}
 WBP = {"method": "wbp", "halves": "tilts"}
 
 

@@ -5,6 +5,15 @@ import sys
 
 from cryolith.config import job_from_mapping
 
+# An alignment that takes no longer than the other stages; what it finds is as good as anything to be written.
+QUICK = {
+    "refine_axis": False,
+    "refine_magnification": False,
+    "refine_rotation": False,
+    "iterations": 1,
+    "beads": "no",
+}
+
 
 def command(*args):
     return [sys.executable, "-m", "cryolith", *map(str, args)]

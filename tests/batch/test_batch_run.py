@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from batch_tools import HTML, cut, write_series
-from whole_runs import command, tree
+from whole_runs import QUICK, command, tree
 
 import cryolith
 from cryolith.batch import Batch, run_batch
@@ -28,13 +28,6 @@ from cryolith.listener import Listener
 from cryolith.pipeline import STAGES
 from cryolith.schedule import DaskLocal, Here, Pool
 
-QUICK = {
-    "refine_axis": False,
-    "refine_magnification": False,
-    "refine_rotation": False,
-    "iterations": 1,
-    "beads": "no",
-}
 SETTINGS = "[align]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in QUICK.items())
 
 
