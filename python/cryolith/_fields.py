@@ -57,6 +57,9 @@ class Field(Protocol):
         New memory costs ten times what reading from the system's cache does.
         """
 
+    def piece(self, first: int, window: Window, into: Float32) -> Float32:
+        """Return these rows and columns of layers from ``first`` on, as many as ``into`` has."""
+
     def put_window(self, window: Window, part: Float32) -> None:
         """Write these rows and columns of all layers."""
 
@@ -86,6 +89,12 @@ class MemoryField:
         """Return these rows and columns of all layers: the array itself where that is possible."""
         top, bottom, left, right = window
         return np.ascontiguousarray(self._array[:, top:bottom, left:right])
+
+    def piece(self, first: int, window: Window, into: Float32) -> Float32:
+        """Return these rows and columns of some layers."""
+        top, bottom, left, right = window
+        into[:] = self._array[first : first + len(into), top:bottom, left:right]
+        return into
 
     def put_window(self, window: Window, part: Float32) -> None:
         """Write these rows and columns of all layers."""
@@ -149,6 +158,10 @@ class FileField:
         top, bottom, left, right = window
         part = fresh((self._shape[0], bottom - top, right - left)) if into is None else into
         return self._take(part, 0, window)
+
+    def piece(self, first: int, window: Window, into: Float32) -> Float32:
+        """Read these rows and columns of some layers."""
+        return self._take(into, first, window)
 
     def put_window(self, window: Window, part: Float32) -> None:
         """Write these rows and columns of all layers."""

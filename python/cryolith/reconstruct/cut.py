@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from ..projection.operators import ProjectorPair, make_plan
 from .device import CPU, DeviceField, Devices
 from .inputs import Float32
 
-__all__ = ["WHOLE", "Cut", "Pair", "Part", "streamed_rows"]
+__all__ = ["PIECES", "WHOLE", "Cut", "Pair", "Part", "streamed_rows"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +81,7 @@ class Cut:
 WHOLE = Cut()
 SLABS = 8  # of a volume that memory would hold
 STEP = 16  # rows that every plan may be cut at
+PIECES = 8  # of a slab of weights, which is never in memory as a whole: the slabs of the volume can be thicker for it
 
 
 def streamed_rows(ny: int) -> int:
@@ -111,6 +113,18 @@ class Part:
         """Return this slab of a volume; what is read from a file goes into part of ``space``."""
         into = None if space is None else self.cut_from(space)
         return volume.window((self.first, self.last, 0, self.shape[2]), into)
+
+    def pieces(self, volume: Field, space: Float32 | None) -> Iterator[tuple[slice, Float32]]:
+        """Give layers of this slab of a volume that is only read, as many at a time as ``space`` has; None: all."""
+        nz, rows, nx = self.shape
+        if space is None:
+            yield slice(0, nz), self.rows_of(volume)
+            return
+        for first in range(0, nz, len(space)):
+            count = min(len(space), nz - first)
+            into = space.reshape(-1)[: count * rows * nx].reshape(count, rows, nx)
+            read = volume.piece(first, (self.first, self.last, 0, nx), into)
+            yield slice(first, first + count), read
 
     def cut_from(self, space: Float32) -> Float32:
         """Return as much of an array for the largest slab as this one needs."""
@@ -241,6 +255,11 @@ class Pair:
         if self._cut.steps is None:
             return fresh(whole)
         return self.parts[0].rows_of(self._cut.volume(whole))
+
+    def piece_space(self) -> Float32 | None:
+        """Return an array for some layers of a slab (:meth:`Part.pieces`); None where the only slab is the volume."""
+        nz, rows, nx = self.parts[0].shape
+        return fresh((-(-nz // PIECES), rows, nx)) if len(self.parts) > 1 else None
 
     def space(self) -> Float32 | None:
         """Return an array that slabs of a volume are read into; None where the only slab is the volume itself."""

@@ -82,6 +82,10 @@ class DeviceField:
             raise AssertionError("a field on a device is handed out whole")
         return cast(Float32, self._array)
 
+    def piece(self, first: int, window: Window, into: Float32) -> Float32:
+        """Never asked for: a field on a device is handed out whole."""
+        raise AssertionError("a field on a device is handed out whole")
+
     def put_window(self, window: Window, part: Float32) -> None:
         """Do nothing: what was handed out is the array itself."""
 

@@ -85,7 +85,8 @@ class _Expectation:
         """Yield the residual sums."""
         setup = self.setup
         subsets = ordered_subsets(setup, self.count)
-        self.turns, space = Turns(setup, subsets), subsets[0].pair.space()
+        self.turns = Turns(setup, subsets)
+        space, piece = self.turns.space, subsets[0].pair.piece_space()
         _leave_out_grazing(setup, subsets, space)
         voxels = [_inverse_sums(setup, s) for s in subsets]
         counts = max(0.0, _weighted_sum(setup, setup.weights, setup.measured))
@@ -102,8 +103,8 @@ class _Expectation:
             return added(setup.over_layers(ratio, [s.measured, s.weights], [s.projected]))
 
         def update(k: int, part: Part, correction: Float32, rows: Float32) -> None:
-            weights = part.rows_of(voxels[k], space)
-            _core.multiply_step(correction, weights, low, high, rows, setup.on)
+            for some, weights in part.pieces(voxels[k], piece):
+                _core.multiply_step(correction[some], weights, low, high, rows[some], setup.on)
 
         yield from self.turns.steps(setup.volume, compare, update, started=True, saved=saved)
 

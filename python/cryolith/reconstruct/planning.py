@@ -18,7 +18,7 @@ from ..projection import Geometry
 from ..projection.detector import DetectorPlan
 from ..projection.on_devices import SlabPlan
 from ..projection.operators import ProjectorPair, make_plan
-from .cut import WHOLE, Cut, streamed_rows
+from .cut import PIECES, WHOLE, Cut, streamed_rows
 from .device import CPU, Arrays, Devices, chosen_devices, held
 from .settings import FIRST, INNER, ReconstructSettings
 from .variation import HALO
@@ -278,8 +278,9 @@ class _Need:
         nz, ny, nx = self.shape
         slab, seen = 4 * nz * min(rows, ny) * nx, self._widest(rows)
         plan = self._straight(self.turn).slab(*seen.rows)
-        # Correction, volume and weights stay; other methods hold the slab that is projected.
-        kept = 3 * slab if self.settings.method in ("sirt", "sart", "mlem") else 0
+        # Correction, volume and a piece of the weights stay; other methods hold the slab that is projected.
+        piece = slab // nz * -(-nz // PIECES) if rows < ny else slab
+        kept = 2 * slab + piece if self.settings.method in ("sirt", "sart", "mlem") else 0
         window = 4 * self._in_turn() * seen.pixels
         projecting = (kept or slab) + window + max(self._core_scratch(plan), HANDS * self._image())
         projecting += self._pinned(seen.rows)

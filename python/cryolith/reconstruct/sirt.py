@@ -144,7 +144,8 @@ class Sirt:
 
     def __init__(self, setup: Setup, count: int) -> None:
         self.setup, self.subsets = setup, ordered_subsets(setup, count)
-        self.turns, self.space = Turns(setup, self.subsets), self.subsets[0].pair.space()
+        self.turns = Turns(setup, self.subsets)
+        self.space, self.piece = self.turns.space, self.subsets[0].pair.piece_space()
         self.voxels = setup.cut.volume(setup.volume.shape)
         parts = self.subsets[0].pair.parts
         for part in parts:
@@ -178,8 +179,9 @@ class Sirt:
             return added(setup.over_layers(residual, read, [s.projected]))
 
         def update(k: int, part: Part, correction: Float32, rows: Float32) -> None:
-            weights = part.rows_of(voxels, self.space)
-            _core.update_step(correction, weights, relaxation, low, high, rows, setup.on)
+            for some, weights in part.pieces(voxels, self.piece):
+                how = (relaxation, low, high)
+                _core.update_step(correction[some], weights, *how, rows[some], setup.on)
 
         return self.turns.steps(volume, compare, update, started=started, saved=saved)
 
