@@ -8,13 +8,13 @@ import pytest
 
 from cryolith import half_volumes, metrics
 from cryolith.datamodel import Volume
+from cryolith.files import read_volume, write_volume
 from cryolith.report.findings import resolution
 
 
-def written(path, first, second, pixel_size=20.0):
-    whole = Volume(data=first + second, pixel_size=pixel_size, halves=(first, second))
-    half_volumes.write_halves(path, whole, "test")
-    return whole
+def written(path, *halves):
+    for half, to in zip(halves, half_volumes.half_paths(path), strict=True):
+        write_volume(to, Volume(data=half, pixel_size=20.0))
 
 
 @pytest.mark.parametrize("name", ["volume.mrc", "v.zarr"])
@@ -23,7 +23,7 @@ def test_halves_lie_beside_the_volume(tmp_path, rng, name):
     written(tmp_path / name, first, second)
     stem, _, end = name.partition(".")
     assert {p.name for p in tmp_path.iterdir()} == {f"{stem}_half1.{end}", f"{stem}_half2.{end}"}
-    read = half_volumes.read_volume(half_volumes.half_paths(tmp_path / name)[1])
+    read = read_volume(half_volumes.half_paths(tmp_path / name)[1])
     assert np.array_equal(read.data, second)
     assert read.pixel_size == 20.0
 
@@ -41,14 +41,13 @@ def test_faces_that_cut_the_specimen_do_not_correlate(tmp_path, rng):
     assert abs(curve.correlation[fine].mean()) < 0.03
 
 
-def test_large_volumes_are_correlated_in_their_middle(tmp_path, rng, monkeypatch):
-    monkeypatch.setattr(half_volumes, "LARGEST_EDGE", 16)
+def test_large_volumes_are_correlated_in_their_middle(tmp_path, rng):
     first, second = rng.normal(size=(2, 21, 16, 40)).astype("f4")
     written(tmp_path / "v.mrc", first, second)
     middle = (slice(2, 18), slice(None), slice(12, 28))
     written(tmp_path / "middle.mrc", first[middle], second[middle])
     want = half_volumes.correlate_halves(tmp_path / "middle.mrc")
-    found = half_volumes.correlate_halves(tmp_path / "v.mrc")
+    found = half_volumes.correlate_halves(tmp_path / "v.mrc", 16)
     assert np.array_equal(found.correlation, want.correlation)
 
 

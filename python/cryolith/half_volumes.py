@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .config import Job
-from .datamodel import TiltSeries, Volume
+from .datamodel import TiltSeries
 from .errors import InputError
-from .files import open_volume, read_tilt_series, write_volume
+from .files import open_volume, read_tilt_series
 from .metrics import Fsc, fsc
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "half_paths",
     "largest_edge",
     "read_frames",
-    "write_halves",
 ]
 
 FSC_BYTES_PER_VOXEL = 8 + 116  # both halves, and what their correlation holds
@@ -58,15 +57,6 @@ def half_paths(volume: Path) -> tuple[Path, Path]:
     """Return where the halves of a volume lie: beside it, ``_half1`` and ``_half2`` after its name."""
     first, second = (volume.with_name(f"{volume.stem}_half{k}{volume.suffix}") for k in (1, 2))
     return first, second
-
-
-def write_halves(path: Path, volume: Volume, label: str) -> None:
-    """Write the half volumes beside the volume's file."""
-    if volume.halves is None:
-        raise AssertionError("only volumes with halves are asked for them")
-    for half, to in zip(volume.halves, half_paths(path), strict=True):
-        one = Volume(data=half, pixel_size=volume.pixel_size, origin=volume.origin)
-        write_volume(to, one, labels=[f"{label}; half"])
 
 
 def largest_edge(max_memory: int | None) -> int:

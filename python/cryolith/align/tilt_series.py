@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from .. import _core
 from .._arrays import as_angles, let_go
@@ -106,12 +107,14 @@ def align_tilt_series(
     series = _as_series(series, angles_deg)
     n, height, width = series.images.shape
     needs = align_needs((n, height, width), settings, max_memory)
-    if needs.binned == 1:
-        return _aligned(series, settings, needs, threads, cancel, progress)
-    copy = averaged_series(series, needs.binned, threads, cancel)
-    smaller = settings_of_copy(settings, needs.binned)
-    found = _aligned(copy, smaller, needs, threads, cancel, progress)
-    return in_full_pixels(found, needs.binned, series)
+    # BLAS sums in another order on another number of threads; the time it takes is too short to be measured.
+    with threadpool_limits(1, user_api="blas"):
+        if needs.binned == 1:
+            return _aligned(series, settings, needs, threads, cancel, progress)
+        copy = averaged_series(series, needs.binned, threads, cancel)
+        smaller = settings_of_copy(settings, needs.binned)
+        found = _aligned(copy, smaller, needs, threads, cancel, progress)
+        return in_full_pixels(found, needs.binned, series)
 
 
 def _aligned(
