@@ -114,17 +114,22 @@ class Part:
         into = None if space is None else self.cut_from(space)
         return volume.window((self.first, self.last, 0, self.shape[2]), into)
 
-    def pieces(self, volume: Field, space: Float32 | None) -> Iterator[tuple[slice, Float32]]:
-        """Give layers of this slab of a volume that is only read, as many at a time as ``space`` has; None: all."""
+    def pieces(
+        self, volume: Field, space: Float32 | None, *slabs: Float32
+    ) -> Iterator[tuple[Float32, ...]]:
+        """Give layers of this slab of a volume that is only read, as many as ``space`` has, and the same of ``slabs``.
+
+        Without ``space`` all of them as they are: they may lie on a device.
+        """
         nz, rows, nx = self.shape
         if space is None:
-            yield slice(0, nz), self.rows_of(volume)
+            yield self.rows_of(volume), *slabs
             return
         for first in range(0, nz, len(space)):
             count = min(len(space), nz - first)
             into = space.reshape(-1)[: count * rows * nx].reshape(count, rows, nx)
             read = volume.piece(first, (self.first, self.last, 0, nx), into)
-            yield slice(first, first + count), read
+            yield read, *(slab[first : first + count] for slab in slabs)
 
     def cut_from(self, space: Float32) -> Float32:
         """Return as much of an array for the largest slab as this one needs."""

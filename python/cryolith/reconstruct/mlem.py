@@ -103,8 +103,8 @@ class _Expectation:
             return added(setup.over_layers(ratio, [s.measured, s.weights], [s.projected]))
 
         def update(k: int, part: Part, correction: Float32, rows: Float32) -> None:
-            for some, weights in part.pieces(voxels[k], piece):
-                _core.multiply_step(correction[some], weights, low, high, rows[some], setup.on)
+            for weights, change, voxel in part.pieces(voxels[k], piece, correction, rows):
+                _core.multiply_step(change, weights, low, high, voxel, setup.on)
 
         yield from self.turns.steps(setup.volume, compare, update, started=True, saved=saved)
 

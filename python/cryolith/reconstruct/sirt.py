@@ -179,9 +179,8 @@ class Sirt:
             return added(setup.over_layers(residual, read, [s.projected]))
 
         def update(k: int, part: Part, correction: Float32, rows: Float32) -> None:
-            for some, weights in part.pieces(voxels, self.piece):
-                how = (relaxation, low, high)
-                _core.update_step(correction[some], weights, *how, rows[some], setup.on)
+            for weights, change, voxel in part.pieces(voxels, self.piece, correction, rows):
+                _core.update_step(change, weights, relaxation, low, high, voxel, setup.on)
 
         return self.turns.steps(volume, compare, update, started=started, saved=saved)
 
