@@ -20,13 +20,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..datamodel import Volume
 from ..errors import InputError
 from .atomic import move_in, sha256
 from .disk import clear_errors
 from .growing_stores import BAND, MrcStore, Store, ZarrStore, mrc_digest, zarr_digest
 from .statistics import Statistics
-from .volume import check_place, first_of, is_mrc, is_zarr
+from .volume import is_mrc, is_zarr, placed
 
 __all__ = ["BAND", "GrowingVolume", "SlabWritten", "volume_digest", "writing"]
 
@@ -98,16 +97,8 @@ class GrowingVolume:
         labels: Iterable[str] = (),
         chunks: tuple[int, int, int] = (64, 64, 64),
     ) -> None:
-        if len(shape) != 3 or min(shape) < 1:
-            raise InputError(f"shape: found {shape}, expected three positive numbers of voxels")
-        place = Volume(
-            data=np.broadcast_to(np.float32(0), shape),
-            pixel_size=pixel_size,
-            origin=np.asarray(origin, np.float64),
-        )
-        check_place(place)
+        about = (pixel_size, placed(shape, pixel_size, origin), tuple(labels))
         self.path, self.shape = Path(path), shape
-        about = (pixel_size, first_of(shape, place), tuple(labels))
         self._store: Store
         with clear_errors(path):
             if is_mrc(path):

@@ -37,6 +37,7 @@ __all__ = [
     "is_mrc",
     "is_zarr",
     "open_slabs",
+    "placed",
     "read_volume",
     "volume_of",
     "write_volume",
@@ -227,6 +228,21 @@ def write_volume(
         write_ome_zarr(path, data, given.pixel_size, first, labels, chunks)
 
 
+def placed(
+    shape: tuple[int, int, int], pixel_size: float | None, origin: npt.ArrayLike
+) -> npt.NDArray[np.float64]:
+    """Return the position (z, y, x) [angstrom] of the first voxel of a volume written in parts, or refuse it."""
+    if len(shape) != 3 or min(shape) < 1:
+        raise InputError(f"shape: found {shape}, expected three positive numbers of voxels")
+    place = Volume(
+        data=np.broadcast_to(np.float32(0), shape),
+        pixel_size=pixel_size,
+        origin=np.asarray(origin, np.float64),
+    )
+    check_place(place)
+    return first_of(shape, place)
+
+
 class SlabWriter(Protocol):
     """What takes a volume slab by slab."""
 
@@ -271,15 +287,7 @@ def open_slabs(
     FileFormatError
         The folder is missing or not writable, or the disk is too full.
     """
-    if len(shape) != 3 or min(shape) < 1:
-        raise InputError(f"shape: found {shape}, expected three positive numbers of voxels")
-    place = Volume(
-        data=np.broadcast_to(np.float32(0), shape),
-        pixel_size=pixel_size,
-        origin=np.asarray(origin, np.float64),
-    )
-    check_place(place)
-    first = first_of(shape, place)
+    first = placed(shape, pixel_size, origin)
     opened: AbstractContextManager[SlabWriter] = (
         open_mrc_slabs(path, shape, pixel_size=pixel_size, first_voxel=first, labels=labels)
         if is_mrc(path)

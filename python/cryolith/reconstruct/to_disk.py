@@ -219,8 +219,9 @@ class _Solve:
 
     def _goes_by_slabs(self) -> bool:
         """Whether slabs are made one by one; also in memory, so that one is written while the next is made."""
-        straight = isinstance(self.work.problem_plan(), _core.ProjectionPlan)
-        return self.cut.on_disk or (straight and self.settings.device == "cpu")
+        if self.cut.on_disk or self.settings.device != "cpu":
+            return self.cut.on_disk
+        return isinstance(self.work.problem_plan(), _core.ProjectionPlan)
 
     def spread(self, spread: Spread, index: int) -> None:
         """Have every row that is not on disk yet written by other processes."""
